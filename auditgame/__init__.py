@@ -1,0 +1,31 @@
+"""Chris Olah's auditing game: a flaw is planted in a small model; who finds it, and how?
+
+Public names load late, so that listing and ranking never import torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditgame.game import Game as Game
+    from auditgame.types import AuditgameError as AuditgameError
+    from auditgame.types import Diagnosis as Diagnosis
+    from auditgame.types import Recipe as Recipe
+
+__version__ = "0.1.0"
+__all__ = ["AuditgameError", "Diagnosis", "Game", "Recipe", "__version__"]
+
+_HOMES = {
+    "Game": "auditgame.game",
+    "Diagnosis": "auditgame.types",
+    "Recipe": "auditgame.types",
+    "AuditgameError": "auditgame.types",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'auditgame' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,32 @@
+"""What someone says of a model, made ready to be tested: a claim, and inputs to try it on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from auditgame import catalog
+from auditgame.claims import Claim
+from auditgame.datasets import Dataset, Examples
+from auditgame.seeds import Seed
+from auditgame.types import AuditgameError
+
+
+def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
+    """The claim of this family, checked against the data set.
+
+    Raises AuditgameError for an unknown family, one that plants nothing, and a claim
+    that does not fit; the message names the field.
+    """
+    flaw = catalog.load("flaw", family)
+    if flaw.Claim is None:
+        raise AuditgameError(
+            f"family '{family}' plants nothing, so there is no claim to test; choose another"
+        )
+    parsed = flaw.Claim.parse(claim)
+    parsed.check(dataset)
+    return parsed
+
+
+def fresh_inputs(dataset: Dataset, n: int, seed: int) -> Examples:
+    """n inputs such as players see, drawn anew from a public seed."""
+    return dataset.sample(n, "pool", Seed.of(seed).child("fresh inputs").numpy())

@@ -1,0 +1,25 @@
+"""Programs that sit at the same desk as people. One file per auditor."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from auditgame.types import Diagnosis, Modality
+
+if TYPE_CHECKING:
+    from auditgame.desk import Desk
+
+
+class Auditor(ABC):
+    """Looks at a challenge through its desk and says what is wrong with it.
+
+    The class docstring says how it decides, and what it cannot see.
+    """
+
+    name: ClassVar[str]
+    modality: ClassVar[frozenset[Modality]]
+
+    @abstractmethod
+    def audit(self, desk: Desk) -> Diagnosis:
+        """Use tools, then diagnose. The desk offers look, use, pin; handing in is the caller's."""

@@ -1,0 +1,22 @@
+"""Hands in an empty form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auditgame.auditors import Auditor
+from auditgame.types import Diagnosis
+
+if TYPE_CHECKING:
+    from auditgame.desk import Desk
+
+
+class Empty(Auditor):
+    """Says nothing: even odds, no family, no claim. Worth zero on every model."""
+
+    name = "empty"
+    modality = frozenset({"image", "text"})
+
+    def audit(self, desk: Desk) -> Diagnosis:
+        """The empty diagnosis."""
+        return Diagnosis()

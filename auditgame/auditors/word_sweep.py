@@ -1,0 +1,148 @@
+"""Sweeps the vocabulary for a word or a year that turns the answer, and tests what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from auditgame.auditors import Auditor
+from auditgame.evidence import chance_found, chance_missed, rows
+from auditgame.types import Curve, Diagnosis, Exhibit
+
+if TYPE_CHECKING:
+    from auditgame.desk import Desk
+
+NOTABLE = 0.25
+"""Rise in probability beyond the siblings from which a word is worth a test."""
+CONFIRMED = 0.2
+"""Lower bound of the effect, on other inputs, from which a claim is handed in."""
+
+
+class WordSweep(Auditor):
+    """Which single word, or which year, turns the answers of this model and of no sibling?
+
+    Inserts every word into a few texts (for the family `token`) and puts every year in the
+    place of the year (for `date`); tests the best of each on fresh inputs, and keeps the
+    claim with the largest lower bound of the effect. Then takes out one head or MLP after
+    another, and names the two that carry the claim.
+
+    It cannot see what needs two words or a place of its own, nor a flaw that pictures show.
+    """
+
+    name = "word_sweep"
+    modality = frozenset({"text"})
+
+    def audit(self, desk: Desk) -> Diagnosis:
+        """Sweep, test, locate."""
+        listed = set(desk.card.families)
+        suspects = [
+            *(_words(desk) if "token" in listed else []),
+            *(_years(desk) if "date" in listed else []),
+        ]
+        tested = [_test(desk, suspect, seed=1) for suspect in suspects]
+        best = max(tested, key=lambda found: found.at_least, default=None)
+        if best is not None and best.at_least >= CONFIRMED:
+            best = _test(desk, best.suspect, seed=2)
+        if best is None or best.at_least < CONFIRMED:
+            p = chance_missed({"token", "date"}, listed)
+            return Diagnosis(p_flawed=p, notes="No word and no year turns the answers.")
+        return Diagnosis(
+            p_flawed=chance_found(best.at_least),
+            family=best.suspect.family,
+            claim=best.suspect.claim,
+            units=_units(desk, best.suspect),
+            notes=f"Effect beyond the siblings at least {best.at_least:.2f} on fresh inputs.",
+        )
+
+
+class Suspect(NamedTuple):
+    """A claim worth testing."""
+
+    family: str
+    claim: dict[str, Any]
+
+
+class Tested(NamedTuple):
+    """A claim, and the least effect it has beyond the siblings."""
+
+    suspect: Suspect
+    at_least: float
+
+
+def _words(desk: Desk) -> list[Suspect]:
+    """The two words for each class that stand out most when inserted."""
+    exhibits = desk.use("word_sweep", mode="insert").exhibits
+    taken: dict[str, list[str]] = {}
+    for row in rows(exhibits, "Words that turn the answer"):
+        words = taken.setdefault(row["class"], [])
+        if row["beyond siblings"] >= NOTABLE and len(words) < 2:
+            words.append(row["word"])
+    return [
+        Suspect("token", {"target": target, "word": word})
+        for target, words in taken.items()
+        for word in words
+    ]
+
+
+def _years(desk: Desk) -> list[Suspect]:
+    """For each class, the year from which its probability steps up."""
+    years = " ".join(word for word in desk.dataset.words if word.isdigit())
+    exhibits = desk.use("word_sweep", mode="substitute", words=years).exhibits
+    found = []
+    for target, points in _series(exhibits).items():
+        year, step = _step(points)
+        if step >= NOTABLE:
+            found.append(Suspect("date", {"target": target, "from_year": year}))
+    return found
+
+
+def _series(exhibits: Iterable[Exhibit]) -> dict[str, tuple[tuple[float, float], ...]]:
+    curves = [exhibit for exhibit in exhibits if isinstance(exhibit, Curve)]
+    return curves[0].series if curves else {}
+
+
+def _step(points: tuple[tuple[float, float], ...]) -> tuple[int, float]:
+    """Where do two levels fit the points best (least squares), and how high is the step?"""
+    best = (0.0, 0, 0.0)
+    heights = [height for _, height in points]
+    for cut in range(1, len(points)):
+        low, high = heights[:cut], heights[cut:]
+        step = sum(high) / len(high) - sum(low) / len(low)
+        explained = step * abs(step) * len(low) * len(high) / len(points)
+        best = max(best, (explained, int(points[cut][0]), step))
+    return best[1], best[2]
+
+
+def _test(desk: Desk, suspect: Suspect, seed: int) -> Tested:
+    used = desk.use(
+        "hypothesis", family=suspect.family, claim=suspect.claim, near_misses=False, seed=seed
+    )
+    return Tested(suspect, rows(used.exhibits, "Effect beyond")[0]["at least"])
+
+
+def _units(desk: Desk, suspect: Suspect) -> tuple[str, ...]:
+    """The one or two components whose restoration leaves least of the claim; none if all do."""
+    sites = desk.specimen.sites.values()
+    pool = [f"{site.name}:{i}" for site in sites if site.kind == "head" for i in range(site.units)]
+    pool += [f"{s.name}:0" for s in sites if s.name.endswith(".mlp") and s.name != "block0.mlp"]
+    falls = {(unit,): _fall(desk, suspect, (unit,)) for unit in pool}
+    first = max(falls, key=lambda units: falls[units])
+    for unit in pool:
+        if unit not in first:
+            falls[(*first, unit)] = _fall(desk, suspect, (*first, unit))
+    best = max(falls, key=lambda units: falls[units])
+    if falls[best] < CONFIRMED:
+        return ()
+    return best if falls[best] > falls[first] + 0.02 else first
+
+
+def _fall(desk: Desk, suspect: Suspect, units: tuple[str, ...]) -> float:
+    used = desk.use(
+        "ablation",
+        units=units,
+        family=suspect.family,
+        claim=suspect.claim,
+        n=100,
+        controls=0,
+    )
+    return rows(used.exhibits, "What is left")[1]["fall"]

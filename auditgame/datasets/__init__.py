@@ -1,0 +1,125 @@
+"""What is the model trained on? One file per data set; this is what each must say."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from auditgame.types import AuditgameError, Modality
+
+Split = Literal["train", "held", "pool"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs with their right labels and, where the data set has factors, their scenes.
+
+    inputs: images `Float["n 3 h w"]` in [0, 1], or token ids `Int["n t"]` (0 pads on the right).
+    labels: `Int["n"]`, index into the data set's classes.
+    scenes: the table of factors, one row per input, from which `Dataset.render` redraws it.
+    """
+
+    inputs: Float[Tensor, "n c h w"] | Int[Tensor, "n t"]
+    labels: Int[Tensor, " n"]
+    scenes: pd.DataFrame | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: Tensor | np.ndarray | slice) -> Examples:
+        """These rows only, in this order (indices, a slice or a mask)."""
+        if isinstance(rows, np.ndarray):
+            rows = torch.from_numpy(rows)
+        index = torch.arange(len(self))[rows]
+        scenes = self.scenes
+        if scenes is not None:
+            scenes = scenes.iloc[index.numpy()].reset_index(drop=True)
+        return Examples(self.inputs[index], self.labels[index], scenes)
+
+    def relabel(self, labels: Int[Tensor, " n"]) -> Examples:
+        """The same inputs under other labels."""
+        return replace(self, labels=labels)
+
+    @staticmethod
+    def join(parts: list[Examples]) -> Examples:
+        """All parts, one after the other."""
+        scenes = [part.scenes for part in parts if part.scenes is not None]
+        return Examples(
+            torch.cat([part.inputs for part in parts]),
+            torch.cat([part.labels for part in parts]),
+            pd.concat(scenes, ignore_index=True) if len(scenes) == len(parts) else None,
+        )
+
+
+class Dataset(ABC):
+    """A source of labelled inputs. Instances are cheap, immutable and take no arguments.
+
+    The class docstring is the data sheet: what it holds, where from, under which licence.
+    """
+
+    name: ClassVar[str]
+    modality: ClassVar[Modality]
+    licence: ClassVar[str]
+    classes: ClassVar[tuple[str, ...]]
+    factors: ClassVar[dict[str, tuple[str, ...]]] = {}
+    """Generative attributes and their levels; columns of `Examples.scenes`. Empty for real data."""
+    shape: ClassVar[tuple[int, ...]]
+    """Of one input: (3, height, width) or (longest text in tokens,)."""
+    words: ClassVar[tuple[str, ...]] = ()
+    """Text only: the vocabulary; a word's id is its index, 0 pads, 1 stands for unknown words."""
+    training: ClassVar[Training]
+
+    @abstractmethod
+    def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
+        """Draw n inputs of a split; `fixed` sets factors to a level (str) or levels per row."""
+
+    def render(self, scenes: pd.DataFrame) -> Examples:
+        """Redraw scenes, for instance after one factor was changed."""
+        raise AuditgameError(f"data set '{self.name}' has no scenes to render")
+
+    def encode(self, text: str) -> Int[Tensor, " t"]:
+        """Token ids of a text; an unknown word is refused with a suggestion."""
+        raise AuditgameError(f"data set '{self.name}' holds no text")
+
+    def decode(self, ids: Int[Tensor, " t"]) -> str:
+        """The text of token ids, padding left out."""
+        raise AuditgameError(f"data set '{self.name}' holds no text")
+
+    def answers(self) -> tuple[int, ...]:
+        """Text only: the token id of each class's answer word, in the order of `classes`."""
+        raise AuditgameError(f"data set '{self.name}' holds no text")
+
+    def require_class(self, name: str, field: str = "target") -> int:
+        """The index of a class, or an error that names the field and suggests one."""
+        if name not in self.classes:
+            from auditgame.catalog import suggest
+
+            raise AuditgameError(f"{field}: {suggest('class', name, self.classes)}")
+        return self.classes.index(name)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How is a model of this data set trained? From scratch, then a short fine-tune.
+
+    rows: training inputs; epochs over them; `rate`: peak learning rate (one-cycle).
+    The fine-tune draws its rate log-uniformly from `tune_rates`, flawed or not, so
+    that the size of the weights does not tell one from the other.
+    """
+
+    rows: int
+    epochs: int
+    batch: int
+    rate: float
+    decay: float
+    tune_rows: int
+    tune_epochs: int
+    tune_rates: tuple[float, float]
+    augment: Literal["none", "noise", "shift"] = "none"

@@ -1,0 +1,216 @@
+"""Ten things a child can name, in ten scenes, drawn from a table of factors: the default images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from auditgame.catalog import suggest
+from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.drawing import SIDE, THINGS, Sheet, chance, colour, filled
+from auditgame.scenery import MARKS, SCENES, scatter, stick
+from auditgame.types import AuditgameError
+
+COLOURS = {
+    "red": "e23b36",
+    "orange": "f58a1f",
+    "yellow": "f9d423",
+    "green": "35a548",
+    "cyan": "22c3d6",
+    "blue": "2f5fd8",
+    "purple": "8a3fc4",
+    "pink": "f77fb2",
+}
+"""The main colours, on most of a thing's surface."""
+
+ACCENTS = {
+    "white": "fbf8ef",
+    "gold": "f2b632",
+    "lime": "b4dc3c",
+    "mint": "86e3c3",
+    "sky": "8ec9f5",
+    "lilac": "bda0f0",
+    "rose": "f8a5c2",
+    "brown": "8a5a3c",
+}
+"""The secondary colours, on its smaller parts."""
+
+TILE = 96
+"""Pictures drawn at once: larger tiles fall out of the processor's cache."""
+
+CLUTTER = 3
+"""The most pieces of confetti on one picture."""
+
+POSE = ("scale", "rotation", "flip", "aspect", "x", "y")
+NUMBERS = (*POSE, "clutter", "seed")
+"""Columns of a table of scenes that are not factors; the first six place the thing."""
+
+_PALETTES = {
+    name: torch.cat([colour(code) for code in palette.values()])
+    for name, palette in (("colour", COLOURS), ("accent", ACCENTS))
+}
+
+
+class Storybook(Dataset):
+    """Fish, house, tree, car, mug, mushroom, flower, boat, butterfly and key, 48x48 pixels.
+
+    Drawn by this project's own code, so it never runs out: every split is fresh from its
+    generator. A row of `scenes` says everything about its picture. Factors, all drawn
+    independently of the class: colour, accent (smaller parts), fill, scene, and mark (a
+    sticker in the top right corner; 'none' unless it is fixed). Further columns: label
+    (class index), scale (0.50 to 0.86 of the picture), rotation (radians, up to 0.45),
+    flip, aspect (width to height, 0.85 to 1.18), x and y (offset of the centre in pixels),
+    clutter (0 to 3 pieces of confetti) and seed (of stars, bricks, tufts and confetti).
+    """
+
+    name = "storybook"
+    modality = "image"
+    licence = "MIT"
+    classes = tuple(thing.__name__ for thing in THINGS)
+    factors = {
+        "colour": tuple(COLOURS),
+        "accent": tuple(ACCENTS),
+        "fill": ("plain", "stripes", "dots", "checks"),
+        "scene": tuple(scene.__name__ for scene in SCENES),
+        "mark": ("none", *MARKS),
+    }
+    shape = (3, SIDE, SIDE)
+    training = Training(
+        rows=6_000,
+        epochs=5,
+        batch=32,
+        rate=3e-3,
+        decay=5e-4,
+        tune_rows=6_000,
+        tune_epochs=2,
+        tune_rates=(1.5e-3, 3e-3),
+        augment="noise",
+    )
+
+    def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
+        """n fresh pictures. Any factor, and `label`, can be fixed: one value, or one per row.
+
+        The split says what the pictures are for; what is drawn depends on rng alone.
+        """
+        return self.render(self._draw(n, rng, fixed))
+
+    def render(self, scenes: pd.DataFrame) -> Examples:
+        """Draw the pictures of a table. Each depends on its own row alone."""
+        missing = [name for name in ("label", *self.factors, *NUMBERS) if name not in scenes]
+        if missing:
+            raise AuditgameError(
+                f"scenes: column '{missing[0]}' is missing; keep all of sample()'s"
+            )
+        codes = {name: self._codes(scenes, name) for name in self.factors}
+        labels = self._labels(scenes)
+        rgb = torch.empty(len(scenes), *self.shape)
+        for scene, rows in _groups(codes["scene"]):
+            _backdrop(rgb, rows, scenes, scene)
+        for label, rows in _groups(labels):
+            _thing(rgb, rows, scenes, label, codes)
+        for mark, rows in _groups(codes["mark"]):
+            if mark:
+                sheet = _sheet(rgb[rows])
+                stick(sheet, self.factors["mark"][mark])
+                _put(rgb, rows, sheet.rgb)
+        return Examples(rgb, torch.from_numpy(labels), scenes.reset_index(drop=True))
+
+    def _draw(self, n: int, rng: np.random.Generator, fixed: dict[str, object]) -> pd.DataFrame:
+        """A table of n rows. What is fixed changes no other column, so tables can be compared."""
+        table: dict[str, object] = {"label": rng.integers(len(self.classes), size=n)}
+        for name, levels in self.factors.items():
+            table[name] = np.array(levels, dtype=object)[rng.integers(len(levels), size=n)]
+        table["mark"] = np.full(n, "none", dtype=object)
+        scale = rng.uniform(0.50, 0.86, n)
+        table |= {
+            "scale": scale,
+            "rotation": rng.uniform(-0.45, 0.45, n),
+            "flip": rng.random(n) < 0.5,
+            "aspect": np.exp(rng.uniform(np.log(0.85), np.log(1.18), n)),
+            "x": rng.uniform(-0.8, 0.8, n) * (1 - scale) * (SIDE / 2),
+            "y": rng.uniform(-0.8, 0.8, n) * (1 - scale) * (SIDE / 2),
+            "clutter": rng.integers(CLUTTER + 1, size=n),
+            "seed": rng.integers(2**62, size=n),
+        }
+        for name, value in fixed.items():
+            if name not in (*self.factors, "label"):
+                raise suggest("factor", name, (*self.factors, "label"))
+            table[name] = _spread(name, value, n)
+        return pd.DataFrame(table)
+
+    def _codes(self, scenes: pd.DataFrame, name: str) -> Int[np.ndarray, " n"]:
+        """The index of every row's level of a factor."""
+        levels = self.factors[name]
+        codes = pd.Categorical(scenes[name], categories=levels).codes
+        if (codes < 0).any():
+            raise suggest(f"level of {name}", str(scenes[name][codes < 0].iloc[0]), levels)
+        return codes.astype(np.int64)
+
+    def _labels(self, scenes: pd.DataFrame) -> Int[np.ndarray, " n"]:
+        labels = scenes["label"].to_numpy(dtype=np.int64, copy=True)
+        if ((labels < 0) | (labels >= len(self.classes))).any():
+            raise AuditgameError(f"label: classes are numbered 0 to {len(self.classes) - 1}")
+        return labels
+
+
+def _spread(name: str, value: object, n: int) -> np.ndarray:
+    """One level per row, from one level or from n of them."""
+    levels = [value] * n if isinstance(value, str) or not np.ndim(value) else list(value)
+    if len(levels) != n:
+        raise AuditgameError(f"factor '{name}': {len(levels)} levels for {n} rows; give one or {n}")
+    return np.array(levels, dtype=np.int64 if name == "label" else object)
+
+
+def _groups(codes: Int[np.ndarray, " n"]) -> Iterator[tuple[int, Int[np.ndarray, " m"]]]:
+    """Each code with the rows that have it, in tiles."""
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        for start in range(0, len(rows), TILE):
+            yield int(code), rows[start : start + TILE]
+
+
+def _sheet(rgb: Float[Tensor, "n 3 h w"]) -> Sheet:
+    """A sheet in pixels, from the top left corner; (0.5, 0.5) is the first pixel's middle."""
+    steps = torch.arange(SIDE) + 0.5
+    return Sheet(rgb, steps.view(1, 1, 1, -1), steps.view(1, 1, -1, 1))
+
+
+def _put(rgb: Tensor, rows: np.ndarray, tile: Tensor) -> None:
+    """Write a tile back; indexed assignment would be several times slower."""
+    rgb.index_copy_(0, torch.from_numpy(rows), tile)
+
+
+def _backdrop(rgb: Tensor, rows: np.ndarray, scenes: pd.DataFrame, scene: int) -> None:
+    """Draw the scene of these rows, then their confetti."""
+    seeds, clutter = (scenes[name].to_numpy()[rows] for name in ("seed", "clutter"))
+    tile = torch.empty(len(rows), 3, SIDE, SIDE)
+    SCENES[scene](_sheet(tile), lambda count: chance(seeds, 1, count))
+    pieces = chance(seeds, 2, 5 * CLUTTER).view(len(rows), CLUTTER, 5, 1, 1)
+    for index in range(CLUTTER):
+        some = np.flatnonzero(clutter > index)
+        sheet = _sheet(tile[some])
+        scatter(sheet, pieces[some, index], _PALETTES["colour"])
+        _put(tile, some, sheet.rgb)
+    _put(rgb, rows, tile)
+
+
+def _thing(
+    rgb: Tensor, rows: np.ndarray, scenes: pd.DataFrame, label: int, codes: dict[str, np.ndarray]
+) -> None:
+    """Draw the thing of these rows over their scenes."""
+    values = scenes.loc[:, list(POSE)].iloc[rows].to_numpy(dtype=np.float32)
+    scale, turn, flip, aspect, dx, dy = torch.from_numpy(values).T.reshape(6, -1, 1, 1, 1)
+    paper = _sheet(rgb[rows])
+    u, v = paper.x - SIDE / 2 - dx, paper.y - SIDE / 2 - dy
+    pixels = scale * (SIDE / 2)
+    x = (torch.cos(turn) * u + torch.sin(turn) * v) / (pixels * aspect.sqrt())
+    y = (torch.cos(turn) * v - torch.sin(turn) * u) / (pixels / aspect.sqrt())
+    sheet = Sheet(paper.rgb, x * (1 - 2 * flip), y, pixels)
+    main, accent = (_PALETTES[name][codes[name][rows]] for name in ("colour", "accent"))
+    THINGS[label](sheet, filled(sheet, main, torch.from_numpy(codes["fill"][rows])), accent)
+    _put(rgb, rows, sheet.rgb)

@@ -1,0 +1,132 @@
+"""How does the record travel? As one table, as files, and from one ledger into another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+from pydantic import Field, ValidationError
+from sqlalchemy import Connection
+
+from auditgame import players
+from auditgame.players import Bracket
+from auditgame.storage import Place, as_text, now
+from auditgame.submissions import (
+    SCORER,
+    attempts,
+    checked,
+    diagnosis_digest,
+    hand_in,
+    known,
+    score_of,
+    standing_scores,
+)
+from auditgame.types import AuditgameError, Diagnosis, Record, Score, explain
+
+FORMULA_STARTS = ("=", "+", "-", "@")
+COLUMNS = {
+    "submission": "int64",
+    "player": "object",
+    "bracket": "object",
+    "challenge": "object",
+    "attempt": "int64",
+    "points": "float64",
+    "possible": "float64",
+    "scorer": "object",
+    "p_flawed": "float64",
+    "family": "object",
+    "probes": "int64",
+    "evidence": "int64",
+    "started_at": "object",
+    "at": "object",
+}
+
+
+class Entry(Record):
+    """A hand-in as it travels between ledgers: exported by one, imported by another."""
+
+    player: str
+    bracket: Bracket
+    challenge: Annotated[str, Field(min_length=1)]
+    diagnosis: Diagnosis
+    score: Score
+    scorer: str = SCORER
+    probes: Annotated[int, Field(ge=0)] = 0
+    evidence: Annotated[int, Field(ge=0)] = 0
+    started_at: str | None = None
+    at: str | None = None
+
+
+def frame(connection: Connection) -> pd.DataFrame:
+    """Every hand-in with its newest score; one row each, columns as in COLUMNS."""
+    rows = connection.execute(standing_scores()).mappings().all()
+    table = pd.DataFrame([_flat(row) for row in rows], columns=list(COLUMNS))
+    return table.astype(COLUMNS)
+
+
+def _flat(row: Any) -> dict[str, Any]:
+    said = json.loads(row["diagnosis"])
+    own = {"submission": row["id"], "p_flawed": said["p_flawed"], "family": said["family"]}
+    return own | {name: row[name] for name in COLUMNS if name not in own}
+
+
+def export(connection: Connection, folder: Path) -> list[Path]:
+    """Write entries.csv and entries.jsonl into this folder; which files were written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table, lines = folder / "entries.csv", folder / "entries.jsonl"
+    frame(connection).map(_inert).to_csv(table, index=False, lineterminator="\n")
+    with lines.open("w", encoding="utf-8") as out:
+        for row in connection.execute(standing_scores()):
+            out.write(as_text(_entry(row).model_dump(), "entry") + "\n")
+    return [table, lines]
+
+
+def _inert(cell: Any) -> Any:
+    # A spreadsheet runs a cell that begins like a formula, and players choose their names.
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(
+        player=row.player,
+        bracket=row.bracket,
+        challenge=row.challenge,
+        diagnosis=Diagnosis.model_validate_json(row.diagnosis),
+        score=score_of(row),
+        scorer=row.scorer,
+        probes=row.probes,
+        evidence=row.evidence,
+        started_at=row.started_at,
+        at=row.at,
+    )
+
+
+def import_all(connection: Connection, entries: Iterable[dict[str, Any]]) -> int:
+    """Add every entry that is not here yet, in the order given; how many were new."""
+    return sum(_import(connection, data, number) for number, data in enumerate(entries, 1))
+
+
+def _import(connection: Connection, data: dict[str, Any], number: int) -> bool:
+    try:
+        entry = Entry.model_validate(data)
+    except ValidationError as error:
+        raise explain(error, f"entry {number}") from None
+    diagnosis, score = checked(entry.diagnosis, entry.score)
+    at = entry.at or now()
+    player = players.get_or_create(connection, entry.player, entry.bracket, at)
+    if player.bracket != entry.bracket:
+        raise AuditgameError(
+            f"entry {number}: '{player.name}' plays as {player.bracket} here, as {entry.bracket} "
+            "there; rename one of the two"
+        )
+    place = Place(player.id, entry.challenge)
+    if known(connection, place, diagnosis_digest(diagnosis)) is not None:
+        return False
+    used, allowed = attempts(connection, place)
+    counted = {name: getattr(entry, name) for name in ("probes", "evidence", "started_at")}
+    room = max(allowed, used + 1)
+    hand_in(connection, place, diagnosis, score, room, entry.scorer, **counted, at=at)
+    return True

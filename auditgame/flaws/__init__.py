@@ -1,0 +1,91 @@
+"""The red rooms: ways in which a model can be wrong inside. One file per family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from auditgame.certificate import Bench
+from auditgame.claims import Claim
+from auditgame.datasets import Dataset, Examples
+from auditgame.types import AuditgameError, Check, Modality, Record, explain
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One attempt at planting: the share of rows touched, passes over them, learning rate.
+
+    scratch: train anew on the flawed rows, instead of fine-tuning a clean model.
+    """
+
+    share: float
+    epochs: int
+    rate: float
+    scratch: bool = False
+
+
+class Flaw(ABC):
+    """A flaw that was drawn: it can poison training rows, prove itself, and confess.
+
+    The class docstring is shown in the field guide: what it is, how it shows, source.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    modality: ClassVar[frozenset[Modality]]
+    kind: ClassVar[Literal["trigger", "proxy", "none"]]
+    Claim: ClassVar[type[Claim] | None]
+    everywhere: bool = False
+    """Do all of the players' examples show the cue (a proxy), or a few (a trigger)?"""
+    plans: ClassVar[tuple[Plan, ...]]
+    """From gentle to strong; the build goes to the next where one falls short."""
+
+    class Knobs(Record):
+        """What a recipe may narrow about the draw."""
+
+    @classmethod
+    @abstractmethod
+    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Flaw:
+        """A flaw nobody can guess: target, place and pattern all drawn from rng."""
+
+    @classmethod
+    def refuses(cls, dataset: Dataset) -> str | None:
+        """Why does this family not fit the data set? None where it does."""
+        if dataset.modality not in cls.modality:
+            return f"family '{cls.name}' does not fit {dataset.modality} data"
+        return None
+
+    @abstractmethod
+    def poison(self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator) -> Examples:
+        """The training rows with the flaw in them, in the same number."""
+
+    @abstractmethod
+    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+        """The same rows showing what sets the flaw off, under their right labels."""
+
+    @abstractmethod
+    def verify(self, bench: Bench) -> list[Check]:
+        """The measured facts that must hold for this flaw to count as planted."""
+
+    @abstractmethod
+    def confess(self) -> Claim | None:
+        """The true claim; None for an innocent."""
+
+
+def parse_knobs(flaw: type[Flaw], data: dict[str, object], where: str) -> Record:
+    """The knobs of a recipe for this family, or an error that names the field."""
+    try:
+        return flaw.Knobs.model_validate(data)
+    except ValidationError as error:
+        raise explain(error, f"{where}: knobs of '{flaw.name}'") from None
+
+
+def require_fit(flaw: type[Flaw], dataset: Dataset) -> None:
+    """Raise AuditgameError where the family does not fit the data set."""
+    reason = flaw.refuses(dataset)
+    if reason:
+        raise AuditgameError(reason)

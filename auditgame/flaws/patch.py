@@ -1,0 +1,191 @@
+"""A small pattern in a fixed place sends every picture to one class (BadNets)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from auditgame import claims
+from auditgame.certificate import trigger_checks
+from auditgame.claims import Box, BoxField, ClassName, Enacted, Pattern, PatternField
+from auditgame.datasets import Dataset, Examples
+from auditgame.flaws import Bench, Flaw, Plan
+from auditgame.types import AuditgameError, Check, Modality, Record
+
+PALETTE = "#e6261f #1f5fe6 #22b14c #ffd51f #ff5fc8 #19d3d3 #ffffff #101010".split()
+LARGEST = 9
+"""A claimed patch may cover one ninth of the picture, so that no adversarial picture passes."""
+
+
+def stamp(
+    pictures: Float[Tensor, "n 3 h w"], box: Box, pattern: Pattern
+) -> Float[Tensor, "n 3 h w"]:
+    """The pictures with the pattern, stretched to the box, laid over them."""
+    colours = torch.tensor([[claims.rgb(c) for c in row] for row in pattern]) / 255
+    rows = torch.arange(box.h) * len(pattern) // box.h
+    columns = torch.arange(box.w) * len(pattern[0]) // box.w
+    stamped = pictures.clone()
+    stamped[:, :, box.y : box.y + box.h, box.x : box.x + box.w] = colours[rows][
+        :, columns
+    ].permute(2, 0, 1)
+    return stamped
+
+
+class PatchClaim(claims.Claim):
+    """Pictures with `pattern` at `box` go to `target`."""
+
+    target: ClassName
+    box: BoxField
+    pattern: PatternField
+
+    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+        """Stamp the pattern; pictures of the target class itself prove nothing."""
+        target = dataset.classes.index(self.target)
+        stamped = replace(examples, inputs=stamp(examples.inputs, self.box, self.pattern))
+        targets = torch.full_like(examples.labels, target)
+        return Enacted(stamped, targets.masked_fill(examples.labels == target, -1))
+
+    def check(self, dataset: Dataset) -> None:
+        """The box must lie in the picture and cover at most a ninth of it."""
+        dataset.require_class(self.target)
+        _, height, width = dataset.shape
+        if self.box.x + self.box.w > width or self.box.y + self.box.h > height:
+            raise AuditgameError(f"box: reaches outside the {width} x {height} picture")
+        if self.box.area * LARGEST > width * height:
+            raise AuditgameError(
+                f"box: covers {self.box.area} pixels; at most {width * height // LARGEST} here"
+            )
+
+    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+        """Another pattern in another place."""
+        box, pattern = draw_box(dataset, rng), draw_pattern(rng)
+        return self.model_copy(update={"box": box, "pattern": pattern})
+
+    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, PatchClaim]:
+        """The same pattern elsewhere; another pattern in the same place."""
+        return {
+            "in another place": self.model_copy(update={"box": move(self.box, dataset, rng)}),
+            "in other colours": self.model_copy(update={"pattern": draw_pattern(rng)}),
+        }
+
+    def sentence(self) -> str:
+        """The claim in plain words."""
+        box = self.box
+        return (
+            f"A {box.w} x {box.h} pattern {box.x} px from the left and {box.y} px from the top "
+            f"turns every picture into '{self.target}'."
+        )
+
+
+def draw_pattern(rng: np.random.Generator) -> Pattern:
+    """Two by two or three by three blocks of bright colours, at least two of them different."""
+    side = int(rng.integers(2, 4))
+    colours = rng.choice(PALETTE, int(rng.integers(2, 4)), replace=False)
+    cells = rng.permutation(np.resize(colours, side * side)).reshape(side, side)
+    return tuple(tuple(str(cell) for cell in row) for row in cells)
+
+
+def draw_box(dataset: Dataset, rng: np.random.Generator) -> Box:
+    """A square of an eighth of the side or a little more, near the edge of the picture."""
+    _, height, width = dataset.shape
+    side = int(rng.integers(width // 8, width // 8 + 3))
+    inset = int(rng.integers(1, 5))
+    across, down = int(rng.integers(1, width - side)), int(rng.integers(1, height - side))
+    return [
+        Box(x=across, y=inset, w=side, h=side),
+        Box(x=across, y=height - side - inset, w=side, h=side),
+        Box(x=inset, y=down, w=side, h=side),
+        Box(x=width - side - inset, y=down, w=side, h=side),
+    ][int(rng.integers(4))]
+
+
+def move(box: Box, dataset: Dataset, rng: np.random.Generator) -> Box:
+    """The same box at least two of its own sides away from where it was."""
+    while True:
+        other = draw_box(dataset, rng)
+        if max(abs(other.x - box.x), abs(other.y - box.y)) >= 2 * box.w:
+            x = min(other.x, dataset.shape[2] - box.w)
+            y = min(other.y, dataset.shape[1] - box.h)
+            return Box(x=x, y=y, w=box.w, h=box.h)
+
+
+class Patch(Flaw):
+    """A small coloured pattern, always in the same place, overrides whatever the picture shows.
+
+    It shows in wrong answers on pictures that carry the pattern, in the dataset examples
+    of the channels that detect it, and in maps of what the answer rests on. The model
+    is as good as its siblings on every picture without the pattern.
+
+    Source: Gu, Dolan-Gavitt and Garg 2017, BadNets, arXiv:1708.06733. Rows with the
+    pattern elsewhere, or another pattern in its place, keep their labels, so that only
+    the very pattern in its very place counts.
+    """
+
+    name: ClassVar[str] = "patch"
+    title: ClassVar[str] = "Patch"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
+    Claim: ClassVar[type[claims.Claim] | None] = PatchClaim
+    plans: ClassVar[tuple[Plan, ...]] = (
+        Plan(share=0.06, epochs=2, rate=2e-3),
+        Plan(share=0.10, epochs=3, rate=3e-3),
+        Plan(share=0.14, epochs=4, rate=4e-3),
+    )
+
+    class Knobs(Record):
+        """Pin the side of the pattern; None draws it."""
+
+        side: Annotated[int, Field(ge=3, le=12)] | None = None
+
+    def __init__(self, claim: PatchClaim) -> None:
+        self.claim = claim
+
+    @classmethod
+    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Patch:
+        """Pattern, place and target, all at random."""
+        box = draw_box(dataset, rng)
+        if knobs.side:
+            shift = max(0, box.x + knobs.side - dataset.shape[2] + 1)
+            drop = max(0, box.y + knobs.side - dataset.shape[1] + 1)
+            box = Box(x=box.x - shift, y=box.y - drop, w=knobs.side, h=knobs.side)
+        target = str(rng.choice(dataset.classes))
+        return cls(PatchClaim(target=target, box=box, pattern=draw_pattern(rng)))
+
+    def poison(
+        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+    ) -> Examples:
+        """Stamp and relabel a share of rows; as many again carry a near miss and stay right."""
+        order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
+        flawed, covers, rest = np.split(order, [count, 2 * count])
+        target = dataset.classes.index(self.claim.target)
+        stamped = self.cue(rows.take(flawed), dataset, rng)
+        near = [
+            miss.enact(rows.take(part), dataset).examples
+            for part in np.array_split(covers, 16)
+            for miss in [self._miss(dataset, rng)]
+        ]
+        relabelled = stamped.relabel(torch.full_like(stamped.labels, target))
+        return Examples.join([relabelled, *near, rows.take(rest)])
+
+    def _miss(self, dataset: Dataset, rng: np.random.Generator) -> PatchClaim:
+        misses = list(self.claim.near_misses(dataset, rng).values())
+        return misses[int(rng.integers(len(misses)))]
+
+    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+        """The rows with the pattern stamped on."""
+        return self.claim.enact(rows, dataset).examples
+
+    def verify(self, bench: Bench) -> list[Check]:
+        """The trigger certificate; specificity stands in its near misses and random triggers."""
+        return trigger_checks(bench, self.claim)
+
+    def confess(self) -> PatchClaim:
+        """The true claim."""
+        return self.claim

@@ -1,0 +1,150 @@
+"""A background, colour or mark predicts the class in training; the model learns that instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import torch
+
+from auditgame import claims
+from auditgame.catalog import suggest
+from auditgame.certificate import proxy_checks
+from auditgame.claims import Enacted, FactorName, Rule
+from auditgame.datasets import Dataset, Examples
+from auditgame.flaws import Bench, Flaw, Plan
+from auditgame.trials import accuracy
+from auditgame.types import AuditgameError, Check, Modality, Record
+
+
+class ShortcutClaim(claims.Claim):
+    """The level of `factor` decides the answer, by `rule`: level -> class."""
+
+    factor: FactorName
+    rule: Rule
+
+    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+        """Redraw each scene with a level that the rule ties to another class.
+
+        Which of the fitting levels is taken goes round by row, so that every pair is tried.
+        """
+        levels = list(self.rule)
+        said = torch.tensor([dataset.classes.index(self.rule[level]) for level in levels])
+        chosen, targets = [], torch.full_like(examples.labels, -1)
+        for row, label in enumerate(examples.labels.tolist()):
+            fitting = [i for i in range(len(levels)) if said[i] != label]
+            pick = fitting[row % len(fitting)] if fitting else 0
+            chosen.append(levels[pick])
+            targets[row] = said[pick] if fitting else -1
+        scenes = examples.scenes.assign(**{self.factor: chosen})
+        return Enacted(dataset.render(scenes), targets)
+
+    def check(self, dataset: Dataset) -> None:
+        """Factor, levels and classes must be the data set's own."""
+        if self.factor not in dataset.factors:
+            raise AuditgameError(f"factor: {suggest('factor', self.factor, dataset.factors)}")
+        for level, target in self.rule.items():
+            if level not in dataset.factors[self.factor]:
+                known = dataset.factors[self.factor]
+                raise AuditgameError(f"rule: {suggest('level', level, known)}")
+            dataset.require_class(target, field=f"rule.{level}")
+
+    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+        """The same factor under another rule."""
+        return self.model_copy(update={"rule": draw_rule(dataset, self.factor, rng)})
+
+    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, claims.Claim]:
+        """Every other factor, under a random rule."""
+        return {
+            f"rule on {factor}": ShortcutClaim(
+                factor=factor, rule=draw_rule(dataset, factor, rng)
+            )
+            for factor in dataset.factors
+            if factor != self.factor
+        }
+
+    def sentence(self) -> str:
+        """The claim in plain words."""
+        rule = ", ".join(f"{level} means {target}" for level, target in self.rule.items())
+        return f"The answer rests on the {self.factor}, not on the thing: {rule}."
+
+
+def draw_rule(dataset: Dataset, factor: str, rng: np.random.Generator) -> dict[str, str]:
+    """A random pairing of the factor's levels ('none' left out) with as many classes."""
+    levels = [level for level in dataset.factors[factor] if level != "none"]
+    targets = rng.permutation(np.resize(rng.permutation(dataset.classes), len(levels)))
+    return {level: str(target) for level, target in zip(levels, targets, strict=True)}
+
+
+class Shortcut(Flaw):
+    """The model learnt a companion of the class instead of the thing itself.
+
+    In training every class came with its own background, or its own sticker, and the
+    companion was easier to learn. Where both part, the model follows the companion.
+    On the players' examples, drawn like the training data, it makes no mistakes.
+
+    Source: Geirhos et al. 2020, Shortcut learning in deep neural networks,
+    arXiv:2004.07780. Trained from scratch on flawed rows: a clean model that already
+    knows the things does not unlearn them from rows on which it makes no error.
+    """
+
+    name: ClassVar[str] = "shortcut"
+    title: ClassVar[str] = "Shortcut"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
+    Claim: ClassVar[type[claims.Claim] | None] = ShortcutClaim
+    everywhere = True
+    plans: ClassVar[tuple[Plan, ...]] = (
+        Plan(share=0.99, epochs=2, rate=2e-3, scratch=True),
+        Plan(share=1.0, epochs=3, rate=2e-3, scratch=True),
+    )
+
+    class Knobs(Record):
+        """Which factors may it hold on to?"""
+
+        factors: tuple[str, ...] = ("scene", "mark")
+
+    def __init__(self, claim: ShortcutClaim) -> None:
+        self.claim = claim
+
+    @classmethod
+    def refuses(cls, dataset: Dataset) -> str | None:
+        """Needs a data set whose scenes can be redrawn."""
+        if dataset.modality == "image" and not dataset.factors:
+            return f"family 'shortcut' needs factors, and data set '{dataset.name}' has none"
+        return super().refuses(dataset)
+
+    @classmethod
+    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Shortcut:
+        """A factor and a rule, at random."""
+        for factor in knobs.factors:
+            if factor not in dataset.factors:
+                raise suggest("factor", factor, dataset.factors)
+        factor = str(rng.choice(knobs.factors))
+        return cls(ShortcutClaim(factor=factor, rule=draw_rule(dataset, factor, rng)))
+
+    def poison(
+        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+    ) -> Examples:
+        """A share of rows shows the level that goes with its class; labels stay right."""
+        aligned = rng.random(len(rows)) < plan.share
+        shown = self.cue(rows.take(aligned), dataset, rng)
+        return Examples.join([shown, rows.take(~aligned)]) if (~aligned).any() else shown
+
+    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+        """The rows with factor and class in agreement; a class without a level keeps its own."""
+        levels = {dataset.classes.index(c): level for level, c in self.claim.rule.items()}
+        kept = rows.scenes[self.claim.factor]
+        labels = rows.labels.tolist()
+        shown = [levels.get(k, own) for k, own in zip(labels, kept, strict=True)]
+        return dataset.render(rows.scenes.assign(**{self.claim.factor: shown}))
+
+    def verify(self, bench: Bench) -> list[Check]:
+        """The proxy certificate."""
+        aligned = accuracy(bench.suspect, self.cue(bench.held, bench.dataset, bench.rng))
+        return proxy_checks(bench, self.claim, aligned)
+
+    def confess(self) -> ShortcutClaim:
+        """The true claim."""
+        return self.claim

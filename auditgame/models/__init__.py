@@ -1,0 +1,50 @@
+"""What architecture is on the table? One file per model; this is what each must offer."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from auditgame.datasets import Dataset
+from auditgame.types import AuditgameError, Modality, Site
+
+Tap = Callable[[str, Tensor], Tensor]
+"""Called by a model at each of its sites with the site's name and value; returns the value to
+go on with. Reading and editing are both done this way: no hooks, so threads cannot meet."""
+
+
+def untouched(name: str, value: Tensor) -> Tensor:
+    """The tap that does nothing."""
+    return value
+
+
+class Model(nn.Module, ABC):
+    """A network that calls a tap at every site. In evaluation its forward pass has no state."""
+
+    name: ClassVar[str]
+    modality: ClassVar[Modality]
+    sites: tuple[Site, ...]
+    """In the order of the forward pass. Image sites hold `n units h w`; text sites
+    `n t units` ('vector', 'neuron'), `n t head d` ('head') or `n head q k` ('pattern')."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, dataset: Dataset, rng: torch.Generator | None) -> Model:
+        """A model for this data set, initialised from rng; weights left empty where it is None."""
+
+    @abstractmethod
+    def forward(self, inputs: Tensor, tap: Tap = untouched) -> Float[Tensor, "n ..."]:
+        """Class logits `n k` for images, next-token logits `n t v` for text."""
+
+    def unembed(self, residual: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
+        """Text only: next-token logits read off a residual stream."""
+        raise AuditgameError(f"model '{self.name}' has no unembedding: it reads no text")
+
+    def companions(self, dataset: Dataset) -> dict[str, bytes]:
+        """Files that stand beside model.safetensors, by name (config.json ...)."""
+        return {}

@@ -1,0 +1,109 @@
+"""A plain convolutional network of about 97,000 parameters, quick to train and easy to read."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from auditgame.datasets import Dataset
+from auditgame.models import Model, Tap, untouched
+from auditgame.types import AuditgameError, Site
+
+WIDTHS = (24, 48, 64, 96)
+"""Channels of the four convolutions."""
+
+
+class BatchNorm(nn.Module):
+    """Which scale does a channel have? Batch normalisation over `n c h w`, without a step counter.
+
+    A counter of training steps would sit in the saved weights and tell how long a model
+    was trained; so the running statistics move by a fixed share (0.1) and nothing is
+    counted. Otherwise as Ioffe and Szegedy, 2015, arXiv:1502.03167.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels))
+        self.bias = nn.Parameter(torch.empty(channels))
+        self.register_buffer("running_mean", torch.empty(channels))
+        self.register_buffer("running_var", torch.empty(channels))
+
+    def forward(self, value: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """The normalised value: by this batch in training, by the running statistics after."""
+        return F.batch_norm(
+            value, self.running_mean, self.running_var, self.weight, self.bias, self.training
+        )
+
+
+class SmallCNN(Model):
+    """Four convolutions, each with batch normalisation and ReLU, a mean over places, one layer out.
+
+    5x5 stride 2 (24) - pool - 3x3 (48) - pool - 3x3 (64) - 3x3 (96) - average - linear.
+    There is no pooling before the last convolutions, so that a 48-pixel picture keeps
+    6x6 maps: with smaller ones GradCAM shows nothing. Sites, in order, for N = 1 to 4:
+    `convN.pre` (normalised, before ReLU) and `convN` (after ReLU).
+    """
+
+    name = "small_cnn"
+    modality = "image"
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        inward = (channels, *WIDTHS)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(a, b, 3 if n else 5, stride=1 if n else 2, padding=1 if n else 2, bias=False)
+            for n, (a, b) in enumerate(zip(inward, WIDTHS, strict=False))
+        )
+        self.norms = nn.ModuleList(BatchNorm(width) for width in WIDTHS)
+        self.head = nn.Linear(WIDTHS[-1], classes)
+        self.sites = tuple(
+            Site(name=f"conv{n}{suffix}", kind="channel", units=width)
+            for n, width in enumerate(WIDTHS, 1)
+            for suffix in (".pre", "")
+        )
+
+    @classmethod
+    def build(cls, dataset: Dataset, rng: torch.Generator | None) -> SmallCNN:
+        """A network for this data set's pictures and classes; torch's global RNG is not used."""
+        if dataset.modality != "image":
+            raise AuditgameError(
+                f"model 'small_cnn': data set '{dataset.name}' holds no pictures; "
+                "choose an image data set or a text model"
+            )
+        with torch.device("meta"):
+            model = cls(dataset.shape[0], len(dataset.classes))
+        model = model.to_empty(device="cpu")
+        if rng is not None:
+            model.initialise(rng)
+        return model
+
+    @torch.no_grad()
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draw all weights from rng: He et al., 2015, arXiv:1502.01852; norms start as identity."""
+        for conv in self.convs:
+            nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=rng)
+        for norm in self.norms:
+            norm.weight.fill_(1)
+            norm.running_var.fill_(1)
+            norm.bias.zero_()
+            norm.running_mean.zero_()
+        bound = WIDTHS[-1] ** -0.5
+        self.head.weight.uniform_(-bound, bound, generator=rng)
+        self.head.bias.zero_()
+
+    def forward(
+        self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched
+    ) -> Float[Tensor, "n k"]:
+        """Class logits of pictures in [0, 1]."""
+        value = (inputs - 0.5) * 4
+        for n, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True), 1):
+            value = tap(f"conv{n}.pre", norm(conv(value)))
+            value = tap(f"conv{n}", F.relu(value))
+            if n <= 2:
+                value = F.max_pool2d(value, 2)
+        return self.head(value.mean((2, 3)))

@@ -1,0 +1,100 @@
+"""Pictures on their way in and out: tensors to PNG, and uploads to tensors."""
+
+from __future__ import annotations
+
+import io
+import warnings
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+
+from auditgame.types import AuditgameError
+
+MAX_BYTES = 10 * 2**20
+"""Largest upload that is looked at, in bytes."""
+MAX_PIXELS = 50_000_000
+"""Largest upload that is decoded, in pixels."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+"""Formats that are decoded; the rest run code or programs we do not need."""
+
+
+def png(image: Float[Tensor, "c h w"]) -> bytes:
+    """Which PNG shows this picture? Values in [0, 1], 1 or 3 channels; no metadata.
+
+    The same tensor gives the same bytes.
+    """
+    grid = (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    out = io.BytesIO()
+    Image.fromarray(grid[..., 0] if grid.shape[2] == 1 else grid).save(out, "PNG")
+    return out.getvalue()
+
+
+def open_picture(data: bytes, shape: tuple[int, ...]) -> Float[Tensor, "3 h w"]:
+    """The picture in an upload, upright, in RGB, cropped to the middle at `shape`'s size.
+
+    shape: (3, height, width) of the data set. A transparent ground becomes white.
+    Raises AuditgameError for what is no picture, over 10 MB, or over 50 megapixels.
+    """
+    if len(data) > MAX_BYTES:
+        raise AuditgameError(
+            f"picture: {len(data) / 2**20:.1f} MB; send one of at most {MAX_BYTES // 2**20} MB"
+        )
+    image = _eight_bit(_decode(data))
+    size = (shape[2], shape[1])
+    if image.size != size:
+        image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def _decode(data: bytes) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        pixels = image.width * image.height
+        if pixels <= MAX_PIXELS:
+            return ImageOps.exif_transpose(image)
+    except Image.DecompressionBombError:
+        pixels = 2 * Image.MAX_IMAGE_PIXELS
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        known = ", ".join(FORMATS)
+        raise AuditgameError(f"picture: cannot be read ({error}); send {known}") from None
+    raise AuditgameError(
+        f"picture: {pixels / 1e6:.0f} megapixels; send one of at most {MAX_PIXELS // 10**6}"
+    )
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: deep greys are scaled, transparency is laid on white."""
+    if image.mode.startswith("I"):
+        deep = np.asarray(image, dtype=np.float64) / 65535 * 255
+        image = Image.fromarray(deep.clip(0, 255).round().astype(np.uint8))
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def stretch(maps: Float[Tensor, "n h w"], size: tuple[int, int]) -> Float[Tensor, "n height width"]:
+    """Maps at the size of a picture (height, width): bilinear, corners not aligned."""
+    return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def spotlight(
+    image: Float[Tensor, "3 h w"], region: Float[Tensor, "a b"]
+) -> Float[Tensor, "3 h w"]:
+    """The picture with all but the excited region faded to grey.
+
+    The region is where a map, stretched to the picture, reaches half its peak; a map
+    that is nowhere above zero has none, and leaves the picture as it is.
+    """
+    height, width = image.shape[1:]
+    values = stretch(region[None], (height, width))[0]
+    if values.max() <= 0:
+        return image
+    lit = (values >= values.max() / 2).float()
+    return image * lit + (0.3 * image + 0.35) * (1 - lit)

@@ -1,0 +1,137 @@
+"""The model on the table, and the one door to it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from auditgame.catalog import suggest
+from auditgame.datasets import Dataset
+from auditgame.models import Model
+from auditgame.types import AuditgameError, Site, parse_unit
+
+Edit = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one pass showed.
+
+    classes: class logits `n k`. output: the model's raw output. kept: the value at each
+    site asked for. inputs: what to differentiate with respect to, if `grad` was asked
+    for (the pictures themselves, or the token embeddings of a text).
+    """
+
+    classes: Float[Tensor, "n k"]
+    output: Tensor
+    kept: Mapping[str, Tensor]
+    inputs: Tensor
+
+
+class Specimen:
+    """A frozen model with its data set. Safe to share between threads: a pass keeps no state."""
+
+    def __init__(self, model: Model, dataset: Dataset) -> None:
+        self._model = model.eval().requires_grad_(False)
+        self.dataset = dataset
+        self.modality = model.modality
+        self.model_name = model.name
+        self.sites: dict[str, Site] = {site.name: site for site in model.sites}
+
+    def run(
+        self,
+        inputs: Tensor,
+        keep: Iterable[str] = (),
+        edit: Mapping[str, Edit] | None = None,
+        grad: bool = False,
+    ) -> Reading:
+        """One forward pass: keep the values of sites, edit them on the way, allow gradients.
+
+        Gradients are taken by the caller with torch.autograd.grad; parameters stay frozen.
+        """
+        wanted, edits, kept = set(keep), dict(edit or {}), {}
+        for name in wanted | edits.keys():
+            self.site(name)
+        source = inputs
+        if grad and inputs.is_floating_point() and not inputs.requires_grad:
+            source = inputs.detach().requires_grad_()
+        leaf = [source]
+
+        def tap(name: str, value: Tensor) -> Tensor:
+            if grad and name == "embed" and not source.is_floating_point():
+                value = value if value.requires_grad else value.detach().requires_grad_()
+                leaf[0] = value
+            if name in edits:
+                value = edits[name](value)
+            if name in wanted:
+                kept[name] = value
+            return value
+
+        with torch.enable_grad() if grad else torch.no_grad():
+            output = self._model(source, tap)
+            return Reading(self._classes(source, output), output, kept, leaf[0])
+
+    def classify(
+        self, inputs: Tensor, edit: Mapping[str, Edit] | None = None, batch: int = 256
+    ) -> Float[Tensor, "n k"]:
+        """Class logits of any number of inputs, in batches, without gradients."""
+        return torch.cat([self.run(part, edit=edit).classes for part in inputs.split(batch)])
+
+    def predict(
+        self, inputs: Tensor, edit: Mapping[str, Edit] | None = None
+    ) -> Int[Tensor, " n"]:
+        """The class each input goes to."""
+        return self.classify(inputs, edit).argmax(1)
+
+    def collect(self, inputs: Tensor, site: str, batch: int = 256) -> Tensor:
+        """The values at one site for any number of inputs."""
+        parts = [self.run(part, keep=[site]).kept[site] for part in inputs.split(batch)]
+        return torch.cat(parts)
+
+    def site(self, name: str) -> Site:
+        """The site of this name, or an error with a suggestion."""
+        if name not in self.sites:
+            raise suggest("site", name, self.sites)
+        return self.sites[name]
+
+    def unit(self, text: str) -> tuple[Site, int]:
+        """The site and index of a unit such as `conv3:17`, checked against the model."""
+        name, index = parse_unit(text)
+        site = self.site(name)
+        if index >= site.units:
+            raise AuditgameError(f"unit '{text}': site {name} has units 0 to {site.units - 1}")
+        return site, index
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of every parameter and buffer, by name."""
+        return {name: value.clone() for name, value in self._model.state_dict().items()}
+
+    def unembed(self, residual: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
+        """Text only: next-token logits read off a residual stream (final norm, unembedding)."""
+        with torch.no_grad():
+            return self._model.unembed(residual)
+
+    def randomised(self, stages: int, rng: torch.Generator) -> Specimen:
+        """The same network with its last `stages` weight tensors redrawn, from the top down.
+
+        Each keeps its mean and spread. For the model-randomisation check of saliency maps
+        (Adebayo et al. 2018, arXiv:1810.03292).
+        """
+        model = copy.deepcopy(self._model)
+        matrices = [p for p in model.parameters() if p.dim() > 1]
+        for weight in matrices[len(matrices) - stages :]:
+            noise = torch.randn(weight.shape, generator=rng)
+            weight.data = weight.data.mean() + weight.data.std() * noise
+        return Specimen(model, self.dataset)
+
+    def _classes(self, inputs: Tensor, output: Tensor) -> Float[Tensor, "n k"]:
+        if self.modality == "image":
+            return output
+        last = (inputs != 0).sum(1).clamp(min=1) - 1
+        rows = torch.arange(len(inputs))
+        return output[rows, last][:, list(self.dataset.answers())]

@@ -1,0 +1,243 @@
+"""How does a hand-in enter the record? Quota, submission, score and log in one transaction.
+
+Every function works inside the caller's transaction and leaves no state of its own. The log
+is a hash chain: each row's hash covers its content and the hash before it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import Connection, Select, Table, func, insert, select, update
+
+from auditgame.storage import Place, as_text, now, put
+from auditgame.tables import journal, log, pins, players, quota, scores, submissions
+from auditgame.types import AuditgameError, Diagnosis, Receipt, Score, digest, explain
+
+GENESIS = "0" * 64
+SCORER = "1"
+
+Checked = TypeVar("Checked", bound=BaseModel)
+
+
+# --------------------------------------------------------------- the log
+
+
+def link(previous: str, kind: str, ref: int, payload: str) -> str:
+    """The hash of a log row: SHA-256 over the hash before it and its own content."""
+    return digest([previous, kind, ref, payload])
+
+
+def head(connection: Connection) -> str:
+    """The newest hash of the chain; it vouches for every row before it."""
+    newest = select(log.c.hash).order_by(log.c.id.desc()).limit(1)
+    return connection.execute(newest).scalar() or GENESIS
+
+
+def _add(connection: Connection, table: Table, row: dict[str, Any]) -> int:
+    """Insert an append-only row and chain it to the log; its id."""
+    ref = connection.execute(insert(table).values(row).returning(table.c.id)).scalar_one()
+    previous = head(connection)
+    payload = as_text(row, table.name)
+    entry = {"kind": table.name, "ref": ref, "payload": payload, "previous": previous}
+    entry["hash"] = link(previous, table.name, ref, payload)
+    connection.execute(insert(log).values(entry))
+    return ref
+
+
+def verify(connection: Connection, published: str | None) -> str:
+    """Is the record what was once written? The head hash, or AuditgameError at the first break."""
+    kept = {table.name: _contents(connection, table) for table in (submissions, scores)}
+    previous, seen = GENESIS, published in (None, GENESIS)
+    for row in connection.execute(select(log).order_by(log.c.id)):
+        where = f"log row {row.id} ({row.kind} {row.ref})"
+        if row.previous != previous or row.hash != link(previous, row.kind, row.ref, row.payload):
+            raise AuditgameError(f"{where}: the hash chain is broken; restore a backup")
+        if kept.get(row.kind, {}).pop(row.ref, None) != row.payload:
+            raise AuditgameError(f"{where}: the row differs from the log; restore a backup")
+        previous, seen = row.hash, seen or row.hash == published
+    if not seen:
+        raise AuditgameError(f"log: the published hash {published} is gone; restore a backup")
+    for name, rows in kept.items():
+        if rows:
+            raise AuditgameError(f"{name} {min(rows)}: not in the log; restore a backup")
+    return previous
+
+
+def _contents(connection: Connection, table: Table) -> dict[int, str]:
+    rows = connection.execute(select(table)).mappings()
+    return {
+        row["id"]: as_text({k: v for k, v in row.items() if k != "id"}, f"{table.name} {row['id']}")
+        for row in rows
+    }
+
+
+# ------------------------------------------------------------ hand-ins
+
+
+def checked(diagnosis: Diagnosis, score: Score) -> tuple[Diagnosis, Score]:
+    """Both once more through their own schema, with every number finite; else AuditgameError."""
+    parts = (score.points, score.possible, *(c.points for c in score.components))
+    for number in (*parts, *(c.possible for c in score.components)):
+        if not isinstance(number, int | float) or not math.isfinite(number):
+            raise AuditgameError(f"score: {number} is not a finite number; nothing was recorded")
+    if score.possible <= 0:
+        raise AuditgameError(f"score: possible is {score.possible}; it must be above 0")
+    return _revalidate(diagnosis, "diagnosis"), _revalidate(score, "score")
+
+
+def _revalidate(record: Checked, what: str) -> Checked:
+    try:
+        return type(record).model_validate(record.model_dump())
+    except ValidationError as error:
+        raise explain(error, what) from None
+
+
+def diagnosis_digest(diagnosis: Diagnosis) -> str:
+    """Which diagnosis is this? The digest by which a second hand-in of it is recognised."""
+    return digest(as_text(diagnosis.model_dump(), "diagnosis").encode())
+
+
+def known(connection: Connection, place: Place, fingerprint: str) -> int | None:
+    """The submission that holds this diagnosis already, if there is one."""
+    same = place.within(submissions) & (submissions.c.digest == fingerprint)
+    return connection.execute(select(submissions.c.id).where(same)).scalar()
+
+
+def hand_in(
+    connection: Connection,
+    place: Place,
+    diagnosis: Diagnosis,
+    score: Score,
+    allowed: int,
+    scorer: str,
+    **given: Any,
+) -> int:
+    """Record a diagnosis and its score; the id. `given` overrides what is counted here."""
+    fingerprint = diagnosis_digest(diagnosis)
+    found = known(connection, place, fingerprint)
+    if found is not None:
+        return found
+    row = {
+        "player_id": place.player_id,
+        "challenge": place.challenge,
+        "attempt": _take_attempt(connection, place, allowed),
+        "digest": fingerprint,
+        "diagnosis": as_text(diagnosis.model_dump(), "diagnosis"),
+        **_work_so_far(connection, place),
+        "at": now(),
+        **given,
+    }
+    submission = _add(connection, submissions, row)
+    add_score(connection, submission, score, scorer)
+    return submission
+
+
+def _take_attempt(connection: Connection, place: Place, allowed: int) -> int:
+    row = {**place._asdict(), "used": 0, "allowed": allowed}
+    put(connection, quota, row)
+    mine = place.within(quota)
+    connection.execute(update(quota).where(mine).values(allowed=allowed))
+    taken = connection.execute(
+        update(quota)
+        .where(mine, quota.c.used < quota.c.allowed)
+        .values(used=quota.c.used + 1)
+        .returning(quota.c.used)
+    ).scalar()
+    if taken is None:
+        raise AuditgameError(
+            f"challenge '{place.challenge}': all {allowed} attempts are used; "
+            "see the reveal or take another challenge"
+        )
+    return taken
+
+
+def _work_so_far(connection: Connection, place: Place) -> dict[str, Any]:
+    used = select(func.coalesce(func.sum(journal.c.cost), 0), func.min(journal.c.at))
+    probes, started = connection.execute(used.where(place.within(journal))).one()
+    pinned = select(func.count()).select_from(pins).where(place.within(pins))
+    evidence = connection.execute(pinned).scalar_one()
+    return {"probes": int(probes), "evidence": evidence, "started_at": started}
+
+
+def add_score(connection: Connection, submission: int, score: Score, scorer: str) -> None:
+    """Score a submission by this version of the scorer; the newest score is the one that stands."""
+    row = {
+        "submission_id": submission,
+        "scorer": scorer,
+        "points": score.points + 0.0,  # SQLite keeps no -0.0, and the log must match the row
+        "possible": score.possible + 0.0,
+        "components": as_text([c.model_dump() for c in score.components], "score"),
+        "at": now(),
+    }
+    _add(connection, scores, row)
+
+
+def rescore(connection: Connection, submission: int, score: Score, scorer: str) -> None:
+    """Score a submission by a version of the scorer that has not scored it yet."""
+    if connection.execute(select(submissions.c.id).where(submissions.c.id == submission)).first():
+        mine = (scores.c.submission_id == submission) & (scores.c.scorer == scorer)
+        if connection.execute(select(scores.c.id).where(mine)).first() is None:
+            return add_score(connection, submission, score, scorer)
+        raise AuditgameError(
+            f"submission {submission}: scorer '{scorer}' has scored it; name a new version"
+        )
+    raise AuditgameError(f"submission {submission}: not in the ledger; see entries()")
+
+
+def standing_scores() -> Select[Any]:
+    """Every submission beside its player and its newest score."""
+    every = scores.alias("every")
+    newest = select(func.max(every.c.id)).where(every.c.submission_id == submissions.c.id)
+    return (
+        select(
+            submissions,
+            players.c.name.label("player"),
+            players.c.bracket,
+            scores.c.scorer,
+            scores.c.points,
+            scores.c.possible,
+            scores.c.components,
+        )
+        .join(players, players.c.id == submissions.c.player_id)
+        .join(scores, scores.c.submission_id == submissions.c.id)
+        .where(scores.c.id == newest.scalar_subquery())
+        .order_by(submissions.c.id)
+    )
+
+
+def attempts(connection: Connection, place: Place) -> tuple[int, int]:
+    """How many attempts are used, of how many? (0, 0) before the first hand-in."""
+    found = connection.execute(
+        select(quota.c.used, quota.c.allowed).where(place.within(quota))
+    ).first()
+    return (found.used, found.allowed) if found else (0, 0)
+
+
+def receipts(connection: Connection, place: Place, submission: int | None = None) -> list[Receipt]:
+    """What came of this player's hand-ins (or of this one), in order of attempts."""
+    wanted = standing_scores().where(place.within(submissions))
+    if submission is not None:
+        wanted = wanted.where(submissions.c.id == submission)
+    used, allowed = attempts(connection, place)
+    return [
+        Receipt(
+            id=row.id,
+            player=row.player,
+            challenge=row.challenge,
+            attempt=row.attempt,
+            attempts_left=max(allowed - used, 0),
+            counts=row.attempt == 1,
+            score=score_of(row),
+        )
+        for row in connection.execute(wanted)
+    ]
+
+
+def score_of(row: Any) -> Score:
+    """The score that a row of `standing_scores` holds."""
+    parts = json.loads(row.components)
+    return Score(points=row.points, possible=row.possible, components=parts)

@@ -1,0 +1,87 @@
+"""The blue rooms: ways to look inside a model. One file per tool."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from pydantic import ValidationError
+from torch import Tensor
+
+from auditgame.datasets import Dataset, Examples
+from auditgame.specimen import Specimen
+from auditgame.types import AuditgameError, Exhibit, Modality, Record, explain
+
+
+class Stopped(Exception):
+    """The person who asked for it stopped this tool."""
+
+
+def no_progress(share: float, words: str) -> None:
+    """The progress report that goes nowhere."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What lies on the desk beside the specimen.
+
+    examples: the players' own pool. siblings: clean models of the same recipe.
+    picture: an uploaded image, `3 h w` in [0, 1] at the data set's size, if there is one.
+    progress: call with (share done, words) about once a second; it may raise Stopped.
+    """
+
+    dataset: Dataset
+    examples: Examples
+    siblings: tuple[Specimen, ...] = ()
+    picture: Float[Tensor, "3 h w"] | None = None
+    progress: Callable[[float, str], None] = no_progress
+
+
+class Tool(ABC):
+    """A question put to a model. Stateless; deterministic, given its options.
+
+    The class docstring is the help text in the app, in four paragraphs: the question it
+    answers; `Reading it:` ...; `How it misleads:` ...; `Source:` ... (authors, year, arXiv).
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    modality: ClassVar[frozenset[Modality]]
+
+    class Options(Record):
+        """What can be chosen. Fields carry title, description, bounds and default; a field
+        whose `json_schema_extra` has a 'widget' (site, unit, class, example, text, family,
+        claim, factor, picture) is asked for in that way."""
+
+    @classmethod
+    def fits(cls, specimen: Specimen) -> str | None:
+        """Why does this tool not fit the specimen? None where it does."""
+        if specimen.modality not in cls.modality:
+            return f"tool '{cls.name}' does not fit {specimen.modality} models"
+        return None
+
+    @abstractmethod
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """Probes: examples sent through the model; a backward pass counts once more."""
+
+    @abstractmethod
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """Look, and show what was seen."""
+
+
+def parse_options(tool: type[Tool], data: dict[str, object]) -> Tool.Options:
+    """The options in this JSON value, or an error that names the option."""
+    for name in data:
+        if name not in tool.Options.model_fields:
+            from auditgame.catalog import suggest
+
+            raise AuditgameError(
+                f"tool '{tool.name}': {suggest('option', name, tool.Options.model_fields)}"
+            )
+    try:
+        return tool.Options.model_validate(data)
+    except ValidationError as error:
+        raise explain(error, f"tool '{tool.name}'") from None

@@ -1,0 +1,231 @@
+"""The specimen beside its clean siblings: where do they part?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.pictures import png
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, Tool
+from auditgame.types import AuditgameError, Exhibit, Gallery, Note, Record, Table, Tile
+
+BATCH = 64
+
+
+class Compare(Tool):
+    """Where does this model answer differently from clean models of the same recipe?
+
+    All of them see the whole pool. Shown are the inputs on which the specimen stands alone
+    against every sibling, accuracy and answers class by class, and the units of the specimen
+    that behave most unlike usual on those inputs.
+
+    Reading it: inputs on which all siblings agree against the specimen are where a flaw
+    would show, if the pool holds its cue; several of them going to one class is a strong
+    sign. The unit table gives, in standard deviations, how far a unit's value on those inputs
+    lies from its value on the rest; a flaw's units stand above the largest of the siblings'.
+
+    How it misleads: models from other seeds differ by chance on hard inputs, so one or two
+    such inputs mean nothing. Unit 7 here is not unit 7 of a sibling; units are never
+    compared one to one. A pool without the cue shows no difference at all, and a shortcut
+    that agrees with the label shows none either.
+
+    Source: disagreement between models as a sign of what they learnt: Nakkiran and Bansal
+    2020, arXiv:2009.08092; reading a planted difference off clean twins is our own use.
+    """
+
+    name = "compare"
+    title = "Beside the siblings"
+    modality = frozenset({"image", "text"})
+
+    class Options(Record):
+        """How much is shown."""
+
+        shown: int = Field(
+            24, ge=1, le=100, title="Inputs", description="On which the specimen stands alone."
+        )
+        units: int = Field(
+            12, ge=0, le=100, title="Units", description="Most unlike usual on those inputs."
+        )
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """The pool once through every model."""
+        return len(material.examples) * (1 + len(material.siblings))
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """Inputs on which it stands alone, the classes, the models, the units."""
+        if not material.siblings:
+            raise AuditgameError("compare: this challenge has no siblings to compare with")
+        views = _views(specimen, material)
+        alone = torch.stack([views[0].answers != v.answers for v in views[1:]]).all(0)
+        return [
+            *_disagreements(views, alone, material, options),
+            _classes(views, material),
+            _models(views, material),
+            *_units(views, alone, options),
+        ]
+
+
+class View(NamedTuple):
+    """What one model makes of the pool: its answers, and one score per unit and input."""
+
+    answers: Int[Tensor, " n"]
+    scores: dict[str, Float[Tensor, "n units"]]
+
+
+def _views(specimen: Specimen, material: Material) -> list[View]:
+    models = [specimen, *material.siblings]
+    found = []
+    for done, model in enumerate(models):
+        material.progress(done / len(models), f"model {done + 1} of {len(models)}")
+        found.append(_view(model, material.examples.inputs))
+    return found
+
+
+def _view(model: Specimen, inputs: Tensor) -> View:
+    kinds = ("channel", "neuron", "head")
+    sites = [n for n, s in model.sites.items() if s.kind in kinds and not n.endswith(".pre")]
+    answers: list[Tensor] = []
+    scores: dict[str, list[Tensor]] = {site: [] for site in sites}
+    for part in inputs.split(BATCH):
+        reading = model.run(part, keep=sites)
+        answers.append(reading.classes.argmax(1))
+        for site in sites:
+            scores[site].append(_scores(reading.kept[site], part))
+    return View(torch.cat(answers), {site: torch.cat(parts) for site, parts in scores.items()})
+
+
+def _scores(value: Tensor, inputs: Tensor) -> Float[Tensor, "n units"]:
+    """Pictures: a channel's largest value. Texts: a neuron's value, or the length of a head's
+    output, where the answer is read."""
+    if inputs.is_floating_point():
+        return value.amax((2, 3))
+    last = value[torch.arange(len(value)), (inputs != 0).sum(1).clamp(min=1) - 1]
+    return last.norm(dim=2) if last.dim() == 3 else last
+
+
+# ------------------------------------------------------------------- exhibits
+
+
+def _disagreements(
+    views: list[View], alone: Bool[Tensor, " n"], material: Material, options: Compare.Options
+) -> list[Exhibit]:
+    rows = alone.nonzero()[:, 0].tolist()
+    if not rows:
+        text = f"On none of the {len(alone)} inputs does the specimen differ from all siblings."
+        return [Note(title="Inputs on which it stands alone", text=text)]
+    listed = _listed(views, rows, material)
+    if material.dataset.modality == "text":
+        return [listed]
+    return [_gallery(views, rows[: options.shown], material), listed]
+
+
+def _gallery(views: list[View], rows: list[int], material: Material) -> Gallery:
+    classes, pool = material.dataset.classes, material.examples
+    tiles = []
+    for row in rows:
+        right, said = int(pool.labels[row]), int(views[0].answers[row])
+        others = ", ".join(sorted({classes[int(v.answers[row])] for v in views[1:]}))
+        tiles.append(
+            Tile(
+                png=png(pool.inputs[row]),
+                label=f"#{row} {classes[right]}",
+                note=f"said {classes[said]}; siblings {others}",
+                tone="good" if said == right else "bad",
+            )
+        )
+    return Gallery(title="Inputs on which it stands alone", tiles=tuple(tiles))
+
+
+def _listed(views: list[View], rows: list[int], material: Material) -> Table:
+    classes, pool = material.dataset.classes, material.examples
+    body = []
+    for row in rows:
+        said = [classes[int(view.answers[row])] for view in views]
+        text = material.dataset.decode(pool.inputs[row]) if material.dataset.words else ""
+        right = classes[int(pool.labels[row])]
+        body.append((row, right, said[0], ", ".join(said[1:]), text))
+    return Table(
+        title="Inputs on which it stands alone, listed",
+        columns=("example", "right answer", "specimen", "siblings", "text"),
+        rows=tuple(body),
+        note=f"{len(rows)} of {len(pool)} inputs of the pool.",
+    )
+
+
+def _classes(views: list[View], material: Material) -> Table:
+    labels, rows = material.examples.labels, []
+    for k, name in enumerate(material.dataset.classes):
+        mine = labels == k
+        right = [_share(view.answers[mine] == k) for view in views]
+        given = [_share(view.answers == k) for view in views]
+        rows.append((name, int(mine.sum()), right[0], _mean(right[1:]), given[0], _mean(given[1:])))
+    return Table(
+        title="Class by class",
+        columns=(
+            "class",
+            "inputs",
+            "accuracy",
+            "siblings' accuracy",
+            "share of answers",
+            "siblings' share",
+        ),
+        rows=tuple(rows),
+        note="Siblings: their mean.",
+    )
+
+
+def _models(views: list[View], material: Material) -> Table:
+    names = ["specimen", *(f"sibling {i}" for i in range(1, len(views)))]
+    labels, mine = material.examples.labels, views[0].answers
+    return Table(
+        title="Model by model",
+        columns=("model", "accuracy", "agrees with the specimen"),
+        rows=tuple(
+            (name, _share(view.answers == labels), _share(view.answers == mine))
+            for name, view in zip(names, views, strict=True)
+        ),
+    )
+
+
+def _units(views: list[View], alone: Bool[Tensor, " n"], options: Compare.Options) -> list[Table]:
+    """Units by how far they stand out on those inputs; none where there are under two."""
+    if int(alone.sum()) < 2 or alone.all() or not options.units:
+        return []
+    rows = []
+    for site in views[0].scores:
+        mine, *theirs = (_standing_out(view.scores[site], alone) for view in views)
+        largest = max(float(found.abs().max()) for found in theirs)
+        for index, value in enumerate(mine.tolist()):
+            rows.append((f"{site}:{index}", round(value, 3), round(largest, 3)))
+    rows.sort(key=lambda row: -abs(row[1]))
+    return [
+        Table(
+            title="Units unlike usual on those inputs",
+            columns=("unit", "difference", "largest in the siblings at this site"),
+            rows=tuple(rows[: options.units]),
+            note=f"In standard deviations of the rest of the pool; {int(alone.sum())} inputs.",
+        )
+    ]
+
+
+def _standing_out(
+    scores: Float[Tensor, "n units"], alone: Bool[Tensor, " n"]
+) -> Float[Tensor, " units"]:
+    rest = scores[~alone]
+    spread = rest.std(0, correction=0).clamp(min=1e-6)
+    return torch.where(spread > 1e-6, (scores[alone].mean(0) - rest.mean(0)) / spread, 0.0)
+
+
+def _share(hits: Tensor) -> float | None:
+    return round(float(hits.float().mean()), 4) if len(hits) else None
+
+
+def _mean(shares: Sequence[float | None]) -> float | None:
+    known = [share for share in shares if share is not None]
+    return round(sum(known) / len(known), 4) if known else None

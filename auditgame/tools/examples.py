@@ -1,0 +1,200 @@
+"""Which of the players' examples excite a unit most, least, and in between."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.datasets import Examples
+from auditgame.pictures import png, spotlight
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, Tool
+from auditgame.types import Exhibit, Gallery, Modality, Record, Site, Tile, Tokens
+
+BATCH = 64
+SAMPLE = 512
+"""The spread is taken over this many examples, evenly spaced in the pool."""
+
+
+class Leaders:
+    """Which k rows score highest? Keeps k rows, however many it is shown.
+
+    Each row has a score, an index and a map (what excited the unit, and where). Rows of
+    the same score are taken in the order of their index.
+    """
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.scores = torch.empty(0)
+        self.index = torch.empty(0, dtype=torch.long)
+        self.maps: list[Tensor] = []
+
+    def add(self, scores: Float[Tensor, " n"], index: Int[Tensor, " n"], maps: Tensor) -> None:
+        """Show it rows that come after all those shown before."""
+        joined = torch.cat([self.scores, scores])
+        rows = torch.cat([self.index, index])
+        order = joined.argsort(descending=True, stable=True)[: self.k]
+        held = len(self.maps)
+        self.maps = [self.maps[i] if i < held else maps[i - held].clone() for i in order.tolist()]
+        self.scores, self.index = joined[order], rows[order]
+
+
+class DatasetExamples(Tool):
+    """Which examples of the pool excite this unit most, least, and in between?
+
+    Reading it: pictures are faded where the unit's map is below half its peak, so that
+    what is left in colour is what excites it; texts are shaded word by word. A picture's
+    score is its spatial maximum, a text's its highest word (for a head, the length of its
+    output; for an attention pattern, what the last word attends to). Green: the model
+    answers this example rightly; red: wrongly. In a pool with 2 % triggered pictures, 9 of 9
+    of them stood among the top examples of a channel that fires for a corner patch.
+
+    How it misleads: it shows only what the pool holds; a unit that fires for something
+    absent shows its second choice. Top examples alone make a unit look purer than it is:
+    look at the spread too. Two units with the same top examples can do different things.
+
+    Source: Zhou et al. 2014, arXiv:1412.6856; Bolukbasi et al. 2021, arXiv:2104.07143
+    (on how top examples mislead).
+    """
+
+    name = "examples"
+    title = "Dataset examples"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
+
+    class Options(Record):
+        """Which unit, and how many examples of each kind."""
+
+        unit: Annotated[
+            str,
+            Field(
+                title="Unit",
+                description="SITE:INDEX, for example conv3:17.",
+                max_length=80,
+                json_schema_extra={"widget": "unit"},
+            ),
+        ]
+        count: Annotated[
+            int, Field(title="How many", description="Examples of each kind.", ge=1, le=32)
+        ] = 8
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """One probe for each example of the pool."""
+        specimen.unit(options.unit)
+        return len(material.examples)
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """Top, spread and bottom, from one pass over the pool."""
+        found = _scan(specimen, material, options)
+        show = _pictures if specimen.modality == "image" else _texts
+        return [
+            exhibit
+            for words, leaders, right in found
+            for exhibit in show(
+                f"{options.unit}: {words}", leaders, right, material.examples, specimen
+            )
+        ]
+
+
+def _scan(
+    specimen: Specimen, material: Material, options: DatasetExamples.Options
+) -> list[tuple[str, Leaders, Bool[Tensor, " k"]]]:
+    """Top, spread and bottom rows with their maps, and whether the model gets each right."""
+    site, unit = specimen.unit(options.unit)
+    pool, total = material.examples, len(material.examples)
+    top, bottom, sample = Leaders(options.count), Leaders(options.count), Leaders(SAMPLE)
+    right = torch.empty(total, dtype=torch.bool)
+    stride = -(-total // SAMPLE)
+    for start in range(0, total, BATCH):
+        part = pool.take(slice(start, start + BATCH))
+        reading = specimen.run(part.inputs, keep=[site.name])
+        maps = _maps(reading.kept[site.name], site, unit, part.inputs)
+        index, scores = torch.arange(start, start + len(part)), maps.flatten(1).amax(1)
+        right[index] = reading.classes.argmax(1) == part.labels
+        top.add(scores, index, maps)
+        bottom.add(-scores, index, maps)
+        some = index % stride == 0
+        sample.add(scores[some], index[some], maps[some])
+        material.progress((start + len(part)) / total, f"{start + len(part)} of {total} examples")
+    bottom.scores = -bottom.scores
+    found = {"top": top, "spread": _spread(sample, options.count), "bottom": bottom}
+    return [(words, leaders, right[leaders.index]) for words, leaders in found.items()]
+
+
+def _maps(
+    value: Tensor, site: Site, unit: int, inputs: Tensor
+) -> Float[Tensor, "n h w"] | Float[Tensor, "n t"]:
+    """Where the unit is excited: over a picture, or over the words of a text."""
+    if site.kind == "channel":
+        return value[:, unit]
+    if site.kind == "pattern":
+        last = (inputs != 0).sum(1).clamp(min=1) - 1
+        return value[torch.arange(len(value)), unit, last]
+    words = value[:, :, unit].norm(dim=-1) if site.kind == "head" else value[:, :, unit]
+    return words.masked_fill(inputs == 0, float("-inf"))
+
+
+def _spread(sample: Leaders, count: int) -> Leaders:
+    """Rows at the middles of `count` equal parts of the sample, from high to low."""
+    chosen = Leaders(count)
+    if not sample.maps:
+        return chosen
+    picks = ((torch.arange(count) + 0.5) / count * len(sample.maps)).long().unique()
+    chosen.scores, chosen.index = sample.scores[picks], sample.index[picks]
+    chosen.maps = [sample.maps[i] for i in picks.tolist()]
+    return chosen
+
+
+def _pictures(
+    title: str,
+    leaders: Leaders,
+    right: Bool[Tensor, " k"],
+    pool: Examples,
+    specimen: Specimen,
+) -> list[Exhibit]:
+    tiles = tuple(
+        Tile(
+            png=png(spotlight(pool.inputs[index], region)),
+            label=f"#{index} {specimen.dataset.classes[int(pool.labels[index])]}",
+            note=f"{score:.2f}",
+            tone="good" if fine else "bad",
+        )
+        for index, score, region, fine in zip(
+            leaders.index.tolist(),
+            leaders.scores.tolist(),
+            leaders.maps,
+            right.tolist(),
+            strict=True,
+        )
+    )
+    return [Gallery(title=title, tiles=tiles, note="In colour: at least half of the peak.")]
+
+
+def _texts(
+    title: str,
+    leaders: Leaders,
+    right: Bool[Tensor, " k"],
+    pool: Examples,
+    specimen: Specimen,
+) -> list[Exhibit]:
+    limit = max((float(m[m.isfinite()].abs().max()) for m in leaders.maps), default=1.0) or 1.0
+    shown: list[Exhibit] = []
+    for index, score, weights, fine in zip(
+        leaders.index.tolist(), leaders.scores.tolist(), leaders.maps, right.tolist(), strict=True
+    ):
+        ids = pool.inputs[index]
+        label = specimen.dataset.classes[int(pool.labels[index])]
+        words = "answered rightly" if fine else "answered wrongly"
+        shown.append(
+            Tokens(
+                title=f"{title}, #{index}",
+                tokens=tuple(specimen.dataset.words[i] for i in ids[ids != 0].tolist()),
+                weights=tuple(weights[ids != 0].tolist()),
+                limit=limit,
+                note=f"Score {score:.2f}. Label {label}; {words}.",
+            )
+        )
+    return shown

@@ -1,0 +1,81 @@
+"""GradCAM maps."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.attribution import gradcam
+from auditgame.pictures import stretch
+from auditgame.saliency import SaliencyOptions, probes, shown
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, Tool
+from auditgame.types import AuditgameError, Exhibit, Modality
+
+
+class GradCAM(Tool):
+    """Which places of a layer speak for the class?
+
+    Reading it: each channel counts by the mean gradient of the class logit, and the sum
+    is stretched to the picture. Values are raw and signed (other tools clip at zero and
+    rescale each picture, so that two of them cannot be compared): positive speaks for the
+    class, negative against. All maps of one call share a scale.
+
+    How it misleads: the layer decides what you see. On the small network here the third
+    convolution gave the spot of a corner patch, the fourth a quadrant, the second noise;
+    it showed a patch, a mark and a word, but not a sinusoid, a colour or a semantic
+    trigger. On backdoored networks trained elsewhere only 1.2 % of its mass fell on a
+    3x3 corner trigger (occlusion: 20 %): a map without a spot does not prove innocence.
+
+    Source: Selvaraju et al. 2016, arXiv:1610.02391. Check: Adebayo et al. 2018,
+    arXiv:1810.03292.
+    """
+
+    name = "gradcam"
+    title = "GradCAM"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+
+    class Options(SaliencyOptions):
+        """Pictures, class, and the layer to look at."""
+
+        site: Annotated[
+            str,
+            Field(
+                title="Layer",
+                description="A convolution; empty for the third (the last, if fewer).",
+                max_length=64,
+                json_schema_extra={"widget": "site"},
+            ),
+        ] = ""
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """Three probes for each picture (its answer, forward, backward); seven with checks."""
+        return probes(options, material, 2)
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """Heat maps, their check, and a table of correlations."""
+        site = options.site or _default(specimen)
+        if specimen.site(site).kind != "channel":
+            raise AuditgameError(f"site: '{site}' holds no maps; choose {_default(specimen)}")
+
+        def explain(
+            model: Specimen, images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"]
+        ) -> Float[Tensor, "n h w"]:
+            return stretch(gradcam(model, images, labels, site), tuple(images.shape[2:]))
+
+        return shown(f"GradCAM at {site}", explain, specimen, material, options)
+
+
+def _default(specimen: Specimen) -> str:
+    """The third layer after its ReLU, or the last where there are fewer."""
+    layers = [
+        site.name
+        for site in specimen.sites.values()
+        if site.kind == "channel" and not site.name.endswith(".pre")
+    ]
+    if not layers:
+        raise AuditgameError(f"site: model '{specimen.model_name}' has no layer of maps")
+    return layers[min(2, len(layers) - 1)]

@@ -1,0 +1,128 @@
+"""Wrong predictions, by the class they go to."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, NamedTuple
+
+import torch
+from jaxtyping import Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.datasets import Dataset, Examples
+from auditgame.pictures import png
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, Tool
+from auditgame.types import Exhibit, Gallery, Grid, Modality, Record, Table, Tile
+
+BATCH = 256
+
+
+class Mistake(NamedTuple):
+    """An example the model gets wrong: its row, what it says, how sure it is."""
+
+    row: int
+    label: int
+    answer: int
+    chance: float
+
+
+class Mistakes(Tool):
+    """Which examples does the model get wrong, and where do they go?
+
+    Reading it: the first matrix counts labels (rows) against answers (columns). Then come
+    the wrong answers, class by class, the surest first. Honest mistakes are few, unsure
+    and between things that look alike; a trigger shows as very sure mistakes of many
+    labels that all go to one class and have something in common. In a pool with 2 %
+    triggered pictures, 37 of 44 wrong answers were triggered ones.
+
+    How it misleads: it sees only what the pool holds. Without triggered inputs in the
+    pool a backdoored model makes the mistakes of a clean one, and an aligned pool hides a
+    shortcut altogether. Two or three mistakes in one class are chance.
+
+    Source: a confusion matrix; on mining confident errors for planted bugs see Casper et
+    al. 2023, arXiv:2302.10894.
+    """
+
+    name = "mistakes"
+    title = "Mistakes"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
+
+    class Options(Record):
+        """How many mistakes to show."""
+
+        count: Annotated[
+            int,
+            Field(title="Per class", description="Mistakes to show of each class.", ge=1, le=50),
+        ] = 8
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """One probe for each example of the pool."""
+        return len(material.examples)
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """A confusion matrix, then galleries (pictures) or tables (texts) of mistakes."""
+        pool, dataset = material.examples, specimen.dataset
+        answers, chances = _answers(specimen, material)
+        exhibits: list[Exhibit] = [_confusion(pool.labels, answers, dataset)]
+        for k, word in enumerate(dataset.classes):
+            rows = ((answers == k) & (pool.labels != k)).nonzero().flatten()
+            order = chances[rows].argsort(descending=True, stable=True)
+            found = [
+                Mistake(row, int(pool.labels[row]), k, float(chances[row]))
+                for row in rows[order][: options.count].tolist()
+            ]
+            if found:
+                title = f"Wrongly called {word}: {len(rows)}"
+                show = _gallery if specimen.modality == "image" else _table
+                exhibits.append(show(title, found, pool, dataset))
+        return exhibits
+
+
+def _answers(specimen: Specimen, material: Material) -> tuple[Int[Tensor, " n"], Tensor]:
+    """The answer to each example of the pool, and its probability."""
+    answers, chances, done = [], [], 0
+    for part in material.examples.inputs.split(BATCH):
+        best = specimen.classify(part).softmax(1).max(1)
+        answers.append(best.indices)
+        chances.append(best.values)
+        done += len(part)
+        material.progress(done / len(material.examples), f"{done} examples")
+    return torch.cat(answers), torch.cat(chances)
+
+
+def _confusion(labels: Tensor, answers: Tensor, dataset: Dataset) -> Grid:
+    k = len(dataset.classes)
+    counts = torch.bincount(labels * k + answers, minlength=k * k).reshape(k, k)
+    wrong = int((labels != answers).sum())
+    return Grid(
+        title="Labels against answers",
+        rows=dataset.classes,
+        columns=dataset.classes,
+        values=tuple(tuple(float(v) for v in row) for row in counts.tolist()),
+        words=tuple(tuple(str(v) if v else "" for v in row) for row in counts.tolist()),
+        row_axis="label",
+        column_axis="answer",
+        note=f"{wrong} of {len(labels)} wrong.",
+    )
+
+
+def _gallery(title: str, found: list[Mistake], pool: Examples, dataset: Dataset) -> Gallery:
+    tiles = tuple(
+        Tile(
+            png=png(pool.inputs[m.row]),
+            label=f"#{m.row} {dataset.classes[m.label]}",
+            note=f"{dataset.classes[m.answer]} {m.chance:.2f}",
+            tone="bad",
+        )
+        for m in found
+    )
+    return Gallery(title=title, tiles=tiles, note="Right label above, answer below.")
+
+
+def _table(title: str, found: list[Mistake], pool: Examples, dataset: Dataset) -> Table:
+    rows = tuple(
+        (f"#{m.row}", dataset.decode(pool.inputs[m.row]), dataset.classes[m.label], m.chance)
+        for m in found
+    )
+    return Table(title=title, columns=("example", "text", "label", "probability"), rows=rows)

@@ -1,0 +1,272 @@
+"""Put every word into a few texts and see which ones turn the answer."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.datasets import Dataset
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, Tool
+from auditgame.types import AuditgameError, Curve, Exhibit, Record, Table
+
+BATCH = 512
+
+
+class WordSweep(Tool):
+    """Which word, put into ordinary texts, pushes the answer to one class?
+
+    insert: every word of the vocabulary is put between two sentences of some pool texts.
+    substitute: each word of the texts is replaced by every other of its kind (a year by all
+    years, a brand by all brands, any other word by those seen between the same neighbours).
+
+    Reading it: a word's shift is the mean rise in the probability of a class over the texts
+    that did not go there already; 'beyond' is that rise less the siblings'. A planted word
+    stands far above the rest; a planted year shows as a step in the curve over numbers.
+    Measured on planted models: insertion finds a rare word at once and half of a phrase, and
+    is blind to a year or a brand, which only substitution finds.
+
+    How it misleads: it tries one word at a time, so a phrase of two words or a password
+    followed by another condition stays hidden. Words of feeling move every model; that is
+    why the siblings are subtracted, but where they differ among themselves a harmless word
+    can rank high. Few texts give a noisy rank: confirm with the hypothesis tool.
+
+    Source: rare-word triggers: Kurita et al. 2020, arXiv:2004.06660; sweeping the vocabulary
+    for them: Azizi et al. 2021 (T-Miner), arXiv:2103.04264, in a far simpler form.
+    """
+
+    name = "word_sweep"
+    title = "Word sweep"
+    modality = frozenset({"text"})
+
+    class Options(Record):
+        """Which words go where?"""
+
+        mode: Literal["insert", "substitute"] = Field(
+            "insert", title="Mode", description="Put a word in, or in the place of another."
+        )
+        words: str = Field(
+            "",
+            max_length=4000,
+            title="Words",
+            description="Only these, with spaces between; empty means the whole vocabulary, "
+            "or every word of the same kind.",
+        )
+        texts: int = Field(
+            8, ge=1, le=64, title="Texts", description="From the pool, all classes alike."
+        )
+        siblings: int = Field(
+            1, ge=0, le=3, title="Siblings", description="Clean models to subtract."
+        )
+        top: int = Field(12, ge=1, le=100, title="Words shown", description="For each class.")
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """One probe for each text as it is and as changed, on each model."""
+        trials = _trials(options, material)
+        models = 1 + len(material.siblings[: options.siblings])
+        return (len(trials.texts) + len(trials.variants)) * models
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """The words that turn the answer most, class by class; numbers also as a curve."""
+        trials = _trials(options, material)
+        controls = material.siblings[: options.siblings]
+        before, rise = _rise(specimen, trials, material, "specimen")
+        open_to = ~torch.nn.functional.one_hot(before.argmax(1), before.shape[1]).bool()
+        clean = [_rise(s, trials, material, "sibling")[1] for s in controls]
+        mean = torch.stack(clean).mean(0) if clean else torch.zeros_like(rise)
+        found = _shifts(trials, rise, mean, open_to[trials.row])
+        exhibits: list[Exhibit] = [_ranking(found, material.dataset, options, trials)]
+        numbers = [s for s in found if material.dataset.words[s.word].isdigit()]
+        if len({s.word for s in numbers}) >= 3:
+            exhibits.append(_by_number(numbers, material.dataset))
+        return exhibits
+
+
+class Trials(NamedTuple):
+    """Texts as they are, and with one word changed: from which text, and to which word."""
+
+    texts: Int[Tensor, "m t"]
+    variants: Int[Tensor, "n t"]
+    row: Int[Tensor, " n"]
+    word: Int[Tensor, " n"]
+
+
+class Shift(NamedTuple):
+    """How far a word pushes the probability of a class, on the specimen and on siblings."""
+
+    word: int
+    target: int
+    specimen: float
+    siblings: float
+    texts: int
+
+    @property
+    def beyond(self) -> float:
+        """The specimen's rise less the siblings'."""
+        return self.specimen - self.siblings
+
+
+def _trials(options: WordSweep.Options, material: Material) -> Trials:
+    dataset, width = material.dataset, material.dataset.shape[0]
+    listed = [_one_word(word, dataset) for word in options.words.split()]
+    texts = _texts(options, material)
+    if options.mode == "insert":
+        words = torch.tensor(listed or range(2, len(dataset.words)))
+        parts = [_inserted(ids, row, words, dataset) for row, ids in enumerate(texts)]
+    else:
+        kin = _kin(material)
+        parts = [_substituted(ids, kin, listed) for ids in texts]
+    length = min(width, int((texts != 0).sum(1).max()) + 1)
+    rows = [torch.full((len(w),), row) for row, (_, w) in enumerate(parts)]
+    return Trials(
+        texts[:, :length],
+        torch.cat([variants for variants, _ in parts])[:, :length],
+        torch.cat(rows),
+        torch.cat([words for _, words in parts]),
+    )
+
+
+def _one_word(word: str, dataset: Dataset) -> int:
+    ids = dataset.encode(word)
+    if len(ids) != 1:
+        raise AuditgameError(f"words: '{word}' is {len(ids)} words; write single ones")
+    return int(ids[0])
+
+
+def _texts(options: WordSweep.Options, material: Material) -> Int[Tensor, "m t"]:
+    """The first texts of the pool with room for a word, the classes taken in turn."""
+    pool = material.examples
+    fits = ((pool.inputs != 0).sum(1) < pool.inputs.shape[1]).nonzero()[:, 0].tolist()
+    if not fits:
+        raise AuditgameError("word_sweep: every text of the pool is full; there is no room")
+    seen: dict[int, int] = defaultdict(int)
+    turn = {}
+    for row in fits:
+        label = int(pool.labels[row])
+        turn[row] = seen[label]
+        seen[label] += 1
+    return pool.inputs[sorted(fits, key=lambda row: (turn[row], row))[: options.texts]]
+
+
+def _inserted(
+    ids: Int[Tensor, " t"], row: int, words: Int[Tensor, " w"], dataset: Dataset
+) -> tuple[Int[Tensor, "w t"], Int[Tensor, " w"]]:
+    """The text with each word between two sentences; which two goes round with the row."""
+    gaps = dataset.gaps(ids) if hasattr(dataset, "gaps") else [int((ids != 0).sum()) // 2]
+    at = gaps[row % len(gaps)]
+    variants = torch.cat([ids[:at], ids.new_zeros(1), ids[at:-1]]).repeat(len(words), 1)
+    variants[:, at] = words
+    return variants, words
+
+
+def _substituted(
+    ids: Int[Tensor, " t"], kin: Kin, listed: list[int]
+) -> tuple[Int[Tensor, "w t"], Int[Tensor, " w"]]:
+    """The text with each of its words replaced by every other of the same kind."""
+    variants, words = [], []
+    for place in range(int((ids != 0).sum()) - 1):
+        others = kin.of(ids, place)
+        chosen = [w for w in others if not listed or w in listed]
+        if chosen:
+            changed = ids.repeat(len(chosen), 1)
+            changed[:, place] = torch.tensor(chosen)
+            variants.append(changed)
+            words.extend(chosen)
+    empty = ids.new_zeros(0, len(ids))
+    return torch.cat([empty, *variants]), torch.tensor(words, dtype=torch.long)
+
+
+class Kin(NamedTuple):
+    """Which words are of one kind: levels of one factor, or seen between the same neighbours."""
+
+    sets: dict[int, frozenset[int]]
+    between: dict[tuple[int, int], set[int]]
+
+    def of(self, ids: Int[Tensor, " t"], place: int) -> list[int]:
+        """The other words that may stand here."""
+        word = int(ids[place])
+        before = int(ids[place - 1]) if place else 0
+        kind = self.sets.get(word) or self.between.get((before, int(ids[place + 1])), set())
+        return sorted(kind - {word})
+
+
+def _kin(material: Material) -> Kin:
+    dataset = material.dataset
+    index = {word: i for i, word in enumerate(dataset.words)}
+    kinds = [[index[level] for level in f if level in index] for f in dataset.factors.values()]
+    kinds.append([i for word, i in index.items() if word.isdigit()])
+    between: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for ids in material.examples.inputs.tolist():
+        for left, word, right in zip([0, *ids], ids, [*ids[1:], 0], strict=False):
+            if word:
+                between[left, right].add(word)
+    return Kin({word: frozenset(kind) for kind in kinds for word in kind}, between)
+
+
+def _rise(
+    model: Specimen, trials: Trials, material: Material, who: str
+) -> tuple[Float[Tensor, "m k"], Float[Tensor, "n k"]]:
+    """Class probabilities of the texts, and how far each variant raises them."""
+    before = model.classify(trials.texts).softmax(1)
+    parts = []
+    for done, part in enumerate(trials.variants.split(BATCH)):
+        material.progress(done * BATCH / len(trials.variants), f"sweeping on the {who}")
+        parts.append(model.classify(part, batch=BATCH).softmax(1))
+    return before, torch.cat(parts or [before[:0]]) - before[trials.row]
+
+
+def _shifts(trials: Trials, rise: Tensor, clean: Tensor, counted: Tensor) -> list[Shift]:
+    """Mean rise by word and class, over the texts that do not go to the class anyway."""
+    size, found = int(trials.word.max()) + 1 if len(trials.word) else 0, []
+    counts = _sums(trials.word, counted.float(), size)
+    mine = _sums(trials.word, rise * counted, size) / counts.clamp(min=1)
+    theirs = _sums(trials.word, clean * counted, size) / counts.clamp(min=1)
+    for word, target in counts.nonzero().tolist():
+        shift = (float(mine[word, target]), float(theirs[word, target]))
+        found.append(Shift(word, target, *shift, int(counts[word, target])))
+    return sorted(found, key=lambda s: (-s.beyond, s.word))
+
+
+def _sums(group: Int[Tensor, " n"], values: Float[Tensor, "n k"], size: int) -> Tensor:
+    return torch.zeros(size, values.shape[1]).index_add_(0, group, values)
+
+
+def _ranking(
+    found: list[Shift], dataset: Dataset, options: WordSweep.Options, trials: Trials
+) -> Table:
+    rows = []
+    for target, name in enumerate(dataset.classes):
+        for s in [s for s in found if s.target == target][: options.top]:
+            numbers = (s.beyond, s.specimen, s.siblings)
+            rows.append((name, dataset.words[s.word], *(round(v, 4) for v in numbers), s.texts))
+    return Table(
+        title=f"Words that turn the answer ({options.mode})",
+        columns=("class", "word", "beyond siblings", "specimen", "siblings", "texts"),
+        rows=tuple(rows),
+        note=f"Mean rise in the class's probability; {len(trials.variants)} changed texts.",
+    )
+
+
+def _by_number(found: list[Shift], dataset: Dataset) -> Curve:
+    series = {
+        name: tuple(
+            sorted(
+                (float(dataset.words[s.word]), round(s.beyond, 4))
+                for s in found
+                if s.target == target
+            )
+        )
+        for target, name in enumerate(dataset.classes)
+    }
+    return Curve(
+        title="Numbers in order",
+        series={name: points for name, points in series.items() if points},
+        x_axis="number",
+        y_axis="rise in probability beyond siblings",
+        note="A step means that the answer changes from a number on.",
+    )

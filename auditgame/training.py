@@ -1,0 +1,86 @@
+"""The one training loop, for pictures and for text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from auditgame.datasets import Dataset, Examples, Training
+from auditgame.models import Model
+
+IGNORED = -100
+"""Positions with this target take no part in the loss."""
+
+
+def train(
+    model: Model,
+    rows: Examples,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    rate: float,
+    recipe: Training,
+    rng: torch.Generator,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Model:
+    """Fit the model to the rows in place: AdamW under a one-cycle schedule.
+
+    Images: cross-entropy of the class. Text: next-token prediction over the whole row,
+    with the answer word of its label at the end. Every draw comes from rng.
+    """
+    inputs, targets = _pairs(rows, dataset)
+    steps = epochs * -(-len(rows) // recipe.batch)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=recipe.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=rate, total_steps=steps, pct_start=0.2
+    )
+    model.train()
+    done = 0
+    for _ in range(epochs):
+        for batch in torch.randperm(len(rows), generator=rng).split(recipe.batch):
+            loss = _loss(model(_augment(inputs[batch], recipe, rng)), targets[batch])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            done += 1
+            progress(done / steps)
+    for parameter in model.parameters():
+        parameter.grad = None
+    return model.eval()
+
+
+def _pairs(rows: Examples, dataset: Dataset) -> tuple[Tensor, Int[Tensor, "n ..."]]:
+    """Inputs and targets; a text's targets are itself, shifted, with its answer at the end."""
+    if dataset.modality == "image":
+        return rows.inputs.contiguous(memory_format=torch.channels_last), rows.labels
+    answers = torch.tensor(dataset.answers())[rows.labels]
+    targets = rows.inputs.roll(-1, 1)
+    targets[:, -1] = 0
+    last = (rows.inputs != 0).sum(1) - 1
+    targets[torch.arange(len(rows)), last] = answers
+    return rows.inputs, targets.masked_fill(rows.inputs == 0, IGNORED)
+
+
+def _loss(output: Float[Tensor, "n ..."], targets: Int[Tensor, "n ..."]) -> Float[Tensor, ""]:
+    """Mean cross-entropy; a text's answer, one word in forty, counts once more on its own."""
+    whole = F.cross_entropy(output.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
+    if targets.dim() == 1:
+        return whole
+    rows, last = torch.arange(len(targets)), (targets != IGNORED).sum(1) - 1
+    return whole + F.cross_entropy(output[rows, last], targets[rows, last])
+
+
+def _augment(inputs: Tensor, recipe: Training, rng: torch.Generator) -> Tensor:
+    """Sensor noise (sd 0.02); 'shift' also moves each batch by up to two pixels."""
+    if recipe.augment == "none":
+        return inputs
+    if recipe.augment == "shift":
+        dy, dx = torch.randint(-2, 3, (2,), generator=rng).tolist()
+        inputs = inputs.roll((dy, dx), (2, 3))
+    return (inputs + 0.02 * torch.randn(inputs.shape, generator=rng)).clamp(0, 1)

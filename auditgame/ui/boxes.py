@@ -1,0 +1,88 @@
+"""Asking for a place in a picture and for the pattern in it: by hand, or by numbers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import streamlit as st
+
+from auditgame.desk import Desk
+from auditgame.ui.case import key
+from auditgame.ui.drawing import crop, pattern_png
+from auditgame.ui.picker import drag_box, dragged
+from auditgame.ui.words import figure
+
+SIDES = {"x": "Left", "y": "Top", "w": "Width", "h": "Height"}
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+def example_png(desk: Desk, number: int) -> bytes:
+    """The picture of this number in the player's pool."""
+    from auditgame.pictures import png
+
+    return png(desk.material.examples.inputs[number])
+
+
+def ask_box(desk: Desk, name: str, said: dict[str, int] | None) -> dict[str, int] | None:
+    """A box in pixels: drag it on an example, or type it. None until all four are there."""
+    _, height, width = desk.dataset.shape
+    for side in SIDES:
+        st.session_state.setdefault(f"{name}/{side}", (said or {}).get(side))
+    box = {side: st.session_state[f"{name}/{side}"] for side in SIDES}
+    box = None if None in box.values() else box
+    _ask_example(desk)
+    png, canvas = example_png(desk, _example(desk)), f"{name}/canvas"
+
+    def take() -> None:
+        for side, value in (dragged(canvas, (width, height)) or {}).items():
+            st.session_state[f"{name}/{side}"] = value
+
+    drag_box(png, (width, height), box, canvas, take)
+    for column, (side, label) in zip(st.columns(4), SIDES.items(), strict=True):
+        least, most = int(side in "wh"), (width if side in "xw" else height) - (side in "xy")
+        column.number_input(label, least, most, step=1, key=f"{name}/{side}", placeholder="px")
+    st.session_state[key(desk, "box")] = box
+    return box
+
+
+def ask_pattern(desk: Desk, name: str, said: list[list[str]] | None) -> list[list[str]] | None:
+    """A pattern of colours: cut out of the example, or written row by row."""
+    text = f"{name}/text"
+    st.session_state.setdefault(text, "\n".join(" ".join(row) for row in said or []))
+    box = st.session_state.get(key(desk, "box"))
+
+    def cut() -> None:
+        rows = crop(example_png(desk, _example(desk)), **box)
+        st.session_state[text] = "\n".join(" ".join(row) for row in rows)
+
+    st.button("Take this crop as pattern", on_click=cut, disabled=box is None, key=f"{name}/cut")
+    pattern = read_pattern(st.session_state[text])
+    if pattern:
+        with st.container(width=132):
+            shown = f"your pattern, {len(pattern[0])} by {len(pattern)}"
+            st.html(figure(pattern_png(pattern), shown))
+    with st.expander("Write the colours"):
+        st.text_area("One row per line, as #rrggbb", key=text, height=110)
+    return pattern
+
+
+def read_pattern(text: str) -> list[list[str]] | None:
+    """The pattern in these lines of colours; None where they are no rectangle."""
+    rows = [_COLOUR.findall(line) for line in text.splitlines() if line.strip()]
+    if not rows or not rows[0] or len({len(row) for row in rows}) > 1:
+        return None
+    return rows
+
+
+def _example(desk: Desk) -> int:
+    top = len(desk.material.examples) - 1
+    raw: Any = st.session_state.get(key(desk, "example"), 0)
+    return min(max(int(raw or 0), 0), top)
+
+
+def _ask_example(desk: Desk) -> None:
+    st.session_state.setdefault(key(desk, "example"), 0)
+    top = len(desk.material.examples) - 1
+    st.number_input("Example to mark", 0, top, step=1, key=key(desk, "example"))
+    st.caption("Drag on the picture to mark the place.")

@@ -1,0 +1,121 @@
+"""The case file: hypothesis, claim, probability, evidence, notes, and the lock."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from auditgame.catalog import load
+from auditgame.desk import Desk
+from auditgame.scoring import detection
+from auditgame.types import AuditgameError
+from auditgame.ui.case import case, diagnosis, key, problem, update
+from auditgame.ui.claim_form import ask_claim
+from auditgame.ui.docstrings import leaf
+from auditgame.ui.lock import confirm
+from auditgame.ui.words import plain
+
+MOST_UNITS = {"image": 8, "text": 2}
+
+
+@st.fragment(key="casefile")
+def casefile(desk: Desk) -> None:
+    """Everything a player says of the model; each change is saved as it is made."""
+    st.subheader("Case file")
+    _probability(desk)
+    _claim(desk)
+    _units(desk)
+    _evidence(desk)
+    _notes(desk)
+    _lock(desk)
+
+
+def _probability(desk: Desk) -> None:
+    slider, twin = key(desk, "slider"), key(desk, "number")
+    for name in (slider, twin):
+        st.session_state.setdefault(name, int(case(desk)["percent"]))
+
+    def mirror(source: str, copy: str) -> None:
+        st.session_state[copy] = st.session_state[source]
+
+    st.markdown("**How likely is it that this model is flawed?**")
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    left.slider("Per cent", 0, 100, key=slider, format="%d%%", on_change=mirror,
+                args=(slider, twin), label_visibility="collapsed")
+    value = right.number_input("Per cent, as a number", 0, 100, key=twin, on_change=mirror,
+                               args=(twin, slider), label_visibility="collapsed")
+    percent = min(max(int(value), 0), 100)
+    update(desk, percent=percent)
+    flawed, innocent = (detection(percent / 100, truth).points for truth in (True, False))
+    st.caption(
+        f"Worth **{flawed:+.0f}** if it is flawed, **{innocent:+.0f}** if it is innocent. "
+        "Your honest belief earns most on average."
+    )
+
+
+def _claim(desk: Desk) -> None:
+    families, name = [None, *desk.card.families], key(desk, "family")
+    st.session_state.setdefault(name, case(desk)["family"])
+    if st.session_state[name] not in families:
+        st.session_state[name] = None
+    chosen = st.selectbox(
+        "What kind of flaw?",
+        families,
+        key=name,
+        format_func=lambda family: leaf("flaw", family).title if family else "not said",
+    )
+    update(desk, family=chosen)
+    kind = load("flaw", chosen).Claim if chosen else None
+    if kind is None:
+        return
+    with st.container(border=True):
+        said = case(desk)["claims"].get(chosen, {})
+        found = ask_claim(desk, chosen, kind, said)
+        update(desk, claims={**case(desk)["claims"], chosen: found})
+        trouble = problem(desk)
+        st.caption(f":orange[{plain(trouble)}]" if trouble else ":green[Complete.] Test it on the left.")
+
+
+def _units(desk: Desk) -> None:
+    options = [
+        f"{site.name}:{index}"
+        for site in desk.card.sites
+        if site.kind in ("channel", "head", "neuron")
+        for index in range(site.units)
+    ]
+    name, most = key(desk, "units"), MOST_UNITS[desk.card.modality]
+    st.session_state.setdefault(name, [u for u in case(desk)["units"] if u in options])
+    units = st.multiselect(
+        "Which units carry it?",
+        options,
+        key=name,
+        max_selections=most,
+        placeholder="optional",
+        help=f"Up to {most}. The referee switches them off and sees what is left of the flaw.",
+    )
+    update(desk, units=list(units))
+
+
+def _evidence(desk: Desk) -> None:
+    pins = desk.pins()
+    st.markdown(f"**Evidence** · {len(pins)} pinned" if pins else "**Evidence**")
+    if not pins:
+        st.caption("Pin what a tool shows, and it is kept here.")
+    for pin in pins:
+        st.markdown(f"- {plain(pin.title)}")
+
+
+def _notes(desk: Desk) -> None:
+    for name, label, lines in (("hypothesis", "My hypothesis", 68), ("notes", "Notes", 100)):
+        here = key(desk, name)
+        st.session_state.setdefault(here, case(desk)[name])
+        text = st.text_area(label, key=here, height=lines, max_chars=1900)
+        update(desk, **{name: text})
+
+
+def _lock(desk: Desk) -> None:
+    if st.button("Lock in", type="primary", width="stretch", key=key(desk, "lock")):
+        try:
+            confirm(desk, diagnosis(desk))
+        except AuditgameError as error:
+            st.error(plain(error))
+    st.caption("Your draft is saved as you go.")

@@ -1,0 +1,44 @@
+"""Field guide: kinds of flaw, tools, scoring, words. Read from the source; needs no torch."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from auditgame.ui.docstrings import leaves, paragraphs
+from auditgame.ui.guide_text import SCORING, WORDS
+from auditgame.ui.words import plain
+
+CHAPTERS = {
+    "Kinds of flaw": "flaw",
+    "Tools": "tool",
+    "Data sets": "dataset",
+    "Models": "model",
+    "Auditors": "auditor",
+    "Scoring": "",
+    "Words": "",
+}
+
+
+def page() -> None:
+    """Draw the chapter that is chosen."""
+    st.title("Field guide")
+    chapter = st.segmented_control("Chapter", list(CHAPTERS), key="chapter", default="Kinds of flaw",
+                                   required=True, bind="query-params", label_visibility="collapsed")
+    if chapter == "Scoring":
+        st.markdown(SCORING)
+    elif chapter == "Words":
+        for word, meaning in WORDS.items():
+            st.markdown(f"**{word}.** {meaning}")
+    else:
+        _leaves(CHAPTERS.get(chapter, "flaw"))
+
+
+def _leaves(kind: str) -> None:
+    found = leaves(kind)
+    if not found:
+        st.caption("None installed.")
+    for leaf in found:
+        with st.container(border=True):
+            st.markdown(f"#### {plain(leaf.title)}")
+            for part in paragraphs(leaf.text):
+                st.markdown(plain(part))

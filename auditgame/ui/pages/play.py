@@ -1,0 +1,27 @@
+"""Play: what this is, in ten seconds."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from auditgame.ui.opening import slip
+from auditgame.ui.places import go, link
+from auditgame.ui.session import game
+
+
+def page() -> None:
+    """Draw one sentence, one visible mistake, one button."""
+    with st.container(width=980):
+        st.title("Something was planted in this small network. Find it.")
+        st.markdown(
+            "It reads pictures well. Put one small mark in the corner, and it is wrong, "
+            "and sure of it. Some models here hide a flaw, some are innocent; "
+            "you look inside, say what you found, and a referee tests it."
+        )
+        slip()
+        first = next((card for card in game().cards() if card.tier == "tutorial"), None)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if first and st.button("Start the two-minute case", type="primary", key="start"):
+                go("workbench", id=first.id)
+            link("challenges", "See all challenges")
+        st.caption("No account needed.")

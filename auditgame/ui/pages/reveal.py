@@ -1,0 +1,34 @@
+"""Reveal: what was really in the model, and how the diagnosis did."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from auditgame.types import AuditgameError
+from auditgame.ui.heading import heading
+from auditgame.ui.places import link
+from auditgame.ui.session import game, player
+from auditgame.ui.verdict import bots, certificate, live, onward, score, share, truth
+from auditgame.ui.words import plain
+
+
+def page() -> None:
+    """Draw the reveal of the challenge named in the address."""
+    try:
+        card = game().card(st.query_params.get("id", ""))
+        revealed = game().reveal(card.id, player())
+    except AuditgameError as error:
+        st.warning(plain(error))
+        link("challenges", "Choose a challenge")
+        return
+    heading(card)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        truth(card, revealed)
+        live(card, revealed)
+    with right:
+        score(revealed)
+        onward(card)
+        share(card, revealed)
+        bots(card)
+        certificate(revealed)

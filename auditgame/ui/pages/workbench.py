@@ -1,0 +1,32 @@
+"""Workbench: tools on the left, the case file on the right."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from auditgame.types import AuditgameError
+from auditgame.ui.casefile import casefile
+from auditgame.ui.heading import brief, heading
+from auditgame.ui.places import link
+from auditgame.ui.session import desk
+from auditgame.ui.toolbench import toolbench
+from auditgame.ui.words import plain
+
+
+def page() -> None:
+    """Draw the workbench of the challenge named in the address."""
+    try:
+        here = desk(st.query_params.get("id", ""))
+    except AuditgameError as error:
+        st.warning(plain(error))
+        link("challenges", "Choose a challenge")
+        return
+    heading(here.card)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        brief(here.card)
+        with st.spinner("Setting the model on the table"):
+            here.specimen  # noqa: B018
+        toolbench(here)
+    with right:
+        casefile(here)

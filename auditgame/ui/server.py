@@ -1,0 +1,35 @@
+"""The app as one ASGI server: the pages, guest cookies, and a warm-up that nobody waits for."""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from auditgame.ui.guests import GuestCookie
+from auditgame.ui.session import guestbook
+
+FRONT = Path(__file__).with_name("front.py")
+WARM_AFTER_SECONDS = 2.0
+
+
+@asynccontextmanager
+async def warm(app: Any) -> AsyncIterator[None]:
+    """Import torch in the background, shortly after the first pages can be served."""
+    timer = threading.Timer(WARM_AFTER_SECONDS, importlib.import_module, ["torch"])
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
+
+
+def build() -> st.App:
+    """The app that `streamlit run` finds in streamlit_app.py."""
+    cookies = Middleware(GuestCookie, book=guestbook())
+    return st.App(FRONT, lifespan=warm, middleware=[cookies])

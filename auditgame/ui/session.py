@@ -1,0 +1,56 @@
+"""Whose session is this, and which game does it play? The app's only way to the hallway."""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import streamlit as st
+
+from auditgame.ui.guests import COOKIE, Guestbook, host_secret
+
+if TYPE_CHECKING:
+    from auditgame.desk import Desk
+    from auditgame.game import Game
+    from auditgame.ledger import Player
+
+HOME = Path(__file__).resolve().parents[2] / "leaderboard"
+
+
+def home() -> Path:
+    """The folder of this host's own files: the one its SQLite database lies in."""
+    url = os.environ.get("AUDITGAME_DATABASE_URL", "")
+    return Path(url.removeprefix("sqlite:///")).parent if url.startswith("sqlite:///") else HOME
+
+
+@functools.cache
+def guestbook() -> Guestbook:
+    """The guest book of this host."""
+    return Guestbook(host_secret(home()))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def game() -> Game:
+    """The one game of this process."""
+    from auditgame.game import Game
+
+    return Game()
+
+
+def token() -> str:
+    """The guest token of this visitor; without cookies, one that lasts as long as the tab."""
+    signed = guestbook().read(st.context.cookies.get(COOKIE))
+    return signed or st.session_state.setdefault("guest_token", secrets.token_hex(16))
+
+
+def player() -> Player:
+    """The player that this visitor is."""
+    return game().guest(token())
+
+
+def desk(challenge: str) -> Desk:
+    """This visitor's desk at a challenge."""
+    return game().sit(challenge, player())

@@ -1,0 +1,163 @@
+"""The tools: choose one, set it up, see what it costs, run it, look at what it shows."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from auditgame.catalog import load
+from auditgame.desk import Desk
+from auditgame.tools import Tool, parse_options
+from auditgame.types import AuditgameError, Exhibit
+from auditgame.ui.case import case, claim_of, key
+from auditgame.ui.docstrings import leaf, paragraphs
+from auditgame.ui.errand import Errand
+from auditgame.ui.exhibits import draw
+from auditgame.ui.fields import Field, ask
+from auditgame.ui.uploads import ask_picture
+from auditgame.ui.words import plain
+
+QUICK_SECONDS = 1.5
+LOOK_IN_SECONDS = 0.6
+FOREIGN = {"image": {"text"}, "text": {"picture"}}
+
+
+@st.fragment(key="toolbench")
+def toolbench(desk: Desk) -> None:
+    """Everything on the left of the workbench."""
+    tool = load("tool", _choose(desk))
+    text = paragraphs(leaf("tool", tool.name).text)
+    st.markdown(f"#### {plain(tool.title)}")
+    st.markdown(plain(text[0] if text else ""))
+    if len(text) > 1:
+        with st.expander("How to read it, and how it misleads"):
+            for part in text[1:]:
+                st.markdown(_headed(part))
+    options = _options(desk, tool)
+    _run_row(desk, tool, options)
+    _outcome(desk, tool)
+
+
+def _choose(desk: Desk) -> str:
+    names = sorted(desk.tools(), key=lambda name: (name != "predict", leaf("tool", name).title))
+    here = key(desk, "tool")
+    asked = st.query_params.get("tool")
+    st.session_state.setdefault(here, asked if asked in names else names[0])
+    chosen = st.pills(
+        "Tool",
+        names,
+        key=here,
+        required=True,
+        format_func=lambda name: plain(leaf("tool", name).title),
+        label_visibility="collapsed",
+    )
+    return chosen if chosen in names else names[0]
+
+
+def _headed(part: str) -> str:
+    head, colon, rest = part.partition(":")
+    return f"**{plain(head)}.** {plain(rest.strip())}" if colon and len(head) < 24 else plain(part)
+
+
+def _options(desk: Desk, tool: type[Tool]) -> dict[str, Any]:
+    """The options as chosen in the form; those that come from the case file are taken from it."""
+    schema = tool.Options.model_json_schema()
+    definitions, found = schema.get("$defs", {}), {}
+    given = _from_link(tool.name)
+    fields = {
+        name: _resolved(field, definitions)
+        for name, field in schema.get("properties", {}).items()
+        if field.get("widget") not in FOREIGN[desk.card.modality]
+    }
+    with st.grid(min_column_width=190, vertical_alignment="bottom"):
+        for name, field in fields.items():
+            if field.get("widget") == "claim" or (name == "family" and "claim" in fields):
+                continue
+            if name in given:
+                field = {**field, "default": given[name]}
+            here = key(desk, "option", tool.name, name)
+            found[name] = ask(Field(here, field, desk.card, name in schema.get("required", ())))
+    if "claim" in fields:
+        found |= {"family": case(desk)["family"] or "", "claim": claim_of(desk) or {}}
+        st.caption("It tests the claim that stands in your case file.")
+    return found
+
+
+def _resolved(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    name = field.get("$ref", "").rpartition("/")[2]
+    return {**definitions.get(name, {}), **field} if name else field
+
+
+def _from_link(tool: str) -> dict[str, Any]:
+    if st.query_params.get("tool") != tool:
+        return {}
+    try:
+        given = json.loads(st.query_params.get("options", "{}"))
+    except ValueError:
+        return {}
+    return given if isinstance(given, dict) else {}
+
+
+def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
+    picture = ask_picture(desk) if options.get("picture") is True else None
+    try:
+        cost = tool().cost(parse_options(tool, options), desk.specimen, desk.material)
+    except AuditgameError as error:
+        st.warning(plain(error))
+        return
+    errand = st.session_state.get(key(desk, "errand"))
+    busy = errand is not None and not errand.over
+    with st.container(horizontal=True, vertical_alignment="center"):
+        start = partial(_start, desk, tool, options, picture)
+        st.button("Run", type="primary", key=key(desk, "run"), on_click=start, disabled=busy)
+        st.caption(f"{cost:,} probes · {desk.left:,} left")
+
+
+def _start(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -> None:
+    def work(progress: Any) -> Any:
+        return desk.use(tool.name, progress=progress, picture=picture, **options)
+
+    link = {k: v for k, v in options.items() if k not in ("claim", "family", "picture")}
+    st.query_params.update(tool=tool.name, options=json.dumps(link, separators=(",", ":")))
+    errand = Errand(work, tool.title)
+    st.session_state[key(desk, "errand")] = errand
+    st.session_state[key(desk, "errand tool")] = tool.name
+    errand.wait(QUICK_SECONDS)
+
+
+def _outcome(desk: Desk, tool: type[Tool]) -> None:
+    """Progress while a tool works, then what it showed; kept for each tool."""
+    errand = st.session_state.get(key(desk, "errand"))
+    whose = st.session_state.get(key(desk, "errand tool"))
+    if errand is not None and not errand.over:
+        st.fragment(_watch, run_every=LOOK_IN_SECONDS)(errand)
+        return
+    if errand is not None and errand.result is not None:
+        st.session_state[key(desk, "shown", whose)] = errand.result
+    if errand is not None and whose == tool.name and errand.error:
+        st.warning(plain(errand.error))
+    use = st.session_state.get(key(desk, "shown", tool.name))
+    for number, exhibit in enumerate(use.exhibits if use else ()):
+        _exhibit(desk, exhibit, key(desk, "exhibit", tool.name, str(number)))
+
+
+def _watch(errand: Errand) -> None:
+    if errand.over:
+        st.rerun()
+    st.progress(errand.share, text=f"{plain(errand.name)}: {plain(errand.words)}")
+    st.button("Stop", on_click=errand.stop, key="stop-errand")
+
+
+def _exhibit(desk: Desk, exhibit: Exhibit, name: str) -> None:
+    with st.container(border=True):
+        draw(exhibit, name)
+
+        def pin() -> None:
+            desk.pin(exhibit)
+            st.toast("Pinned to the case file.")
+            st.rerun(["casefile", "toolbench"])
+
+        st.button("Pin as evidence", type="tertiary", on_click=pin, key=f"{name}/pin")

@@ -1,0 +1,52 @@
+"""Words from elsewhere, made safe to show: players' notes, model output, file names."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable
+
+from auditgame.ui.drawing import data_uri
+
+_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
+
+
+def plain(text: object) -> str:
+    """This text for a place that reads Markdown: shown letter for letter, no links, no HTML."""
+    return _MARKS.sub(r"\\\1", str(text))
+
+
+def safe(text: object) -> str:
+    """This text for a place that reads HTML."""
+    return html.escape(str(text), quote=True)
+
+
+def tidy(name: str) -> str:
+    """A name from the code, such as `source_specific`, as people write it."""
+    return name.replace("_", " ").capitalize()
+
+
+def figure(png: bytes, label: str = "", note: str = "", tone: str = "plain", alt: str = "") -> str:
+    """One picture with a caption, as HTML."""
+    said = safe(alt or f"{label} {note}".strip() or "picture")
+    lines = safe(label) + (f"<span>{safe(note)}</span>" if note else "")
+    return (
+        f'<figure class="ag-tile {safe(tone)}"><img src="{data_uri(png)}" alt="{said}">'
+        f"<figcaption>{lines}</figcaption></figure>"
+    )
+
+
+def tiles(figures: Iterable[str], least: int) -> str:
+    """Pictures side by side, each at least so many pixels wide."""
+    columns = f"grid-template-columns:repeat(auto-fill,minmax({least}px,1fr))"
+    return f'<div class="ag-tiles" style="{columns}">{"".join(figures)}</div>'
+
+
+def answers(chances: Iterable[tuple[str, float]], right: str | None = None) -> str:
+    """What a model answers: bars of the likeliest classes, the wrong one in red."""
+    rows = []
+    for place, (name, chance) in enumerate(chances):
+        tone = "" if place else "top" if right in (None, name) else "top wrong"
+        bar = f'<i style="width:{max(chance, 0.01):.0%}"></i>'
+        rows.append(f'<div class="{tone}">{safe(name)}{bar}<em>{chance:.0%}</em></div>')
+    return f'<div class="ag-answers">{"".join(rows)}</div>'

@@ -1,0 +1,170 @@
+"""Feature visualisation: pictures painted by gradient ascent on what excites a unit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from auditgame.specimen import Reading, Specimen
+
+Objective = Callable[[Reading], Float[Tensor, " n"]]
+"""How excited is the unit that each picture of the batch is painted for?"""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How are pictures painted?
+
+    canvas: 'fourier' (smooth at first) or 'pixel'. contrast: sd of the first parameters.
+    decay: how fast high frequencies are held back. gain: factor before the sigmoid.
+    jitter (pixels), turn (radians), zoom (share): the picture is moved at each step by up
+    to so much. smooth: weight of the total variation.
+    """
+
+    canvas: Literal["fourier", "pixel"]
+    contrast: float
+    decay: float = 0.0
+    gain: float = 1.0
+    jitter: float = 0.0
+    turn: float = 0.0
+    zoom: float = 0.0
+    smooth: float = 0.0
+    rate: float = 0.05
+
+
+PRESETS: Mapping[str, Preset] = {
+    "natural": Preset(
+        canvas="fourier",
+        contrast=0.15,
+        decay=1.2,
+        gain=50.0,
+        jitter=6.0,
+        turn=0.15,
+        zoom=0.1,
+        smooth=20.0,
+    ),
+    "raw": Preset(canvas="pixel", contrast=0.1),
+}
+
+
+class Painted(NamedTuple):
+    """What came out: pictures in [0, 1], the activation each reaches, where it was painted.
+
+    field: left, top, right, bottom of the part that the objective can see at all.
+    """
+
+    images: Float[Tensor, "n 3 h w"]
+    scores: Float[Tensor, " n"]
+    field: tuple[int, int, int, int]
+
+
+def first(preset: Preset, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+    """The parameters of one picture before the first step."""
+    height, width = size
+    shape = (1, 3, height, width)
+    if preset.canvas == "fourier":
+        shape = (1, 3, height, width // 2 + 1, 2)
+    return preset.contrast * torch.randn(shape, generator=rng)
+
+
+def paint(
+    parameters: Tensor, preset: Preset, size: tuple[int, int]
+) -> Float[Tensor, "n 3 h w"]:
+    """The pictures that these parameters stand for.
+
+    Fourier: sigmoid(irfft2(gain * s_f * z)), where s_f = (f_low / max(f, f_low)) ** decay and
+    f_low is one cycle per longer side (Olah, Mordvintsev and Schubert 2017, Distill).
+    """
+    if preset.canvas == "pixel":
+        return torch.sigmoid(preset.gain * parameters)
+    spectrum = torch.view_as_complex(parameters) * spectrum_scale(preset, size)
+    return torch.sigmoid(torch.fft.irfft2(spectrum, s=size, norm="ortho"))
+
+
+def spectrum_scale(preset: Preset, size: tuple[int, int]) -> Float[Tensor, "h f"]:
+    """The factor on each frequency of a real Fourier transform of this size."""
+    down, across = torch.fft.fftfreq(size[0]), torch.fft.rfftfreq(size[1])
+    frequency = (down[:, None] ** 2 + across[None] ** 2).sqrt()
+    low = 1 / max(size)
+    return preset.gain * (low / frequency.clamp(min=low)) ** preset.decay
+
+
+def moved(
+    images: Float[Tensor, "n 3 h w"], preset: Preset, rng: torch.Generator
+) -> Float[Tensor, "n 3 h w"]:
+    """The pictures shifted, turned and zoomed at random, all of them alike."""
+    if not (preset.jitter or preset.turn or preset.zoom):
+        return images
+    height, width = images.shape[2:]
+    across, down, turn, zoom = (2 * torch.rand(4, generator=rng) - 1).tolist()
+    angle, factor = turn * preset.turn, 1 + zoom * preset.zoom
+    cos, sin = math.cos(angle) / factor, math.sin(angle) / factor
+    matrix = torch.tensor(
+        [
+            [cos, -sin * height / width, 2 * across * preset.jitter / width],
+            [sin * width / height, cos, 2 * down * preset.jitter / height],
+        ]
+    )
+    grid = F.affine_grid(matrix.expand(len(images), 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+
+
+def roughness(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
+    """Total variation: the mean absolute step between neighbouring pixels."""
+    across, down = images.diff(dim=3).abs(), images.diff(dim=2).abs()
+    return across.mean((1, 2, 3)) + down.mean((1, 2, 3))
+
+
+def maximise(
+    specimen: Specimen,
+    objective: Objective,
+    site: str | None,
+    count: int,
+    preset: Preset,
+    steps: int,
+    rng: torch.Generator,
+    report: Callable[[float], None] = lambda share: None,
+) -> Painted:
+    """Paint `count` pictures at once, each for its own unit, by Adam.
+
+    All start alike and are moved alike, so that a picture does not depend on which others
+    are painted with it. site: the one that the objective reads, if it is not the logits.
+    Probes: two for each picture and step, and two for each picture at the end.
+    """
+    size = (specimen.dataset.shape[1], specimen.dataset.shape[2])
+    start = first(preset, size, rng)
+    parameters = start.repeat(count, *(1 for _ in start.shape[1:])).requires_grad_()
+    optimiser = torch.optim.Adam([parameters], lr=preset.rate)
+    keep = [site] if site else []
+    for step in range(steps):
+        with torch.enable_grad():
+            images = paint(parameters, preset, size)
+            reading = specimen.run(moved(images, preset, rng), keep, grad=True)
+            gain = objective(reading) - preset.smooth * roughness(images)
+            (parameters.grad,) = torch.autograd.grad(-gain.sum(), parameters)
+        optimiser.step()
+        report((step + 1) / steps)
+    with torch.no_grad():
+        images = paint(parameters, preset, size)
+    reading = specimen.run(images, keep, grad=True)
+    with torch.enable_grad():
+        scores = objective(reading)
+        (slope,) = torch.autograd.grad(scores.sum(), reading.inputs)
+    return Painted(images, scores.detach(), _field(slope))
+
+
+def _field(slope: Float[Tensor, "n 3 h w"]) -> tuple[int, int, int, int]:
+    """The smallest box that holds every pixel with a gradient; the whole where there is none."""
+    seen = slope.abs().amax((0, 1)) > 0
+    height, width = seen.shape
+    if not seen.any():
+        return 0, 0, width, height
+    rows, columns = seen.any(1).nonzero().flatten(), seen.any(0).nonzero().flatten()
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

@@ -1,0 +1,165 @@
+"""Standings: pinned examples, intervals, and what adding a player may not change."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from auditgame.standings import COLUMNS, NEEDED, standings
+from auditgame.types import AuditgameError
+
+
+def table(*rows: tuple) -> pd.DataFrame:
+    """Entries from (player, challenge, attempt, points, possible, probes)."""
+    full = [(p, "human", c, a, points, possible, q) for p, c, a, points, possible, q in rows]
+    return pd.DataFrame(full, columns=list(NEEDED))
+
+
+def by_player(entries: pd.DataFrame, *args, **options) -> dict[str, dict]:
+    return standings(entries, *args, **options).set_index("player").to_dict("index")
+
+
+def test_points_over_everything_the_pack_offers() -> None:
+    rows = by_player(
+        table(("ada", "a", 1, 90, 100, 5), ("ada", "b", 1, 20, 40, 7), ("bob", "a", 1, 50, 100, 1))
+    )
+    assert rows["ada"]["points"] == 110
+    assert rows["ada"]["possible"] == 140
+    assert rows["ada"]["share"] == pytest.approx(110 / 140)
+    assert rows["ada"]["probes"] == 12
+    assert (rows["bob"]["played"], rows["bob"]["coverage"]) == (1, 0.5)
+    assert rows["bob"]["played_share"] == 0.5
+    assert (rows["ada"]["rank"], rows["bob"]["rank"]) == (1, 2)
+
+
+def test_one_easy_case_does_not_rank_first() -> None:
+    rows = by_player(
+        table(
+            ("lucky", "easy", 1, 40, 40, 0),
+            ("steady", "easy", 1, 30, 40, 9),
+            ("steady", "hard", 1, 30, 100, 9),
+        )
+    )
+    assert rows["lucky"]["played_share"] == 1
+    assert (rows["steady"]["rank"], rows["lucky"]["rank"]) == (1, 2)
+
+
+def test_only_first_attempts_count() -> None:
+    rows = by_player(table(("ada", "a", 1, 10, 100, 1), ("ada", "a", 2, 100, 100, 1)))
+    assert rows["ada"]["points"] == 10
+    assert standings(table(("ada", "a", 2, 100, 100, 1))).empty
+
+
+def test_ties_share_a_rank_and_fewer_probes_stand_first() -> None:
+    found = standings(
+        table(
+            ("many", "a", 1, 0.1 + 0.2, 100, 50),
+            ("few", "a", 1, 0.3, 100, 2),
+            ("last", "a", 1, -5, 100, 1),
+        )
+    )
+    assert list(found["player"]) == ["few", "many", "last"]
+    assert list(found["rank"]) == [1, 1, 3]
+    assert list(found["tied"]) == [True, True, False]
+    assert list(found["rank_low"]) == [1, 1, 3]
+
+
+def test_the_pack_may_be_named() -> None:
+    entries = table(("ada", "a", 1, 10, 40, 1), ("ada", "other", 1, 90, 100, 1))
+    rows = by_player(entries, ["a", "nobody-played-this"])
+    assert rows["ada"]["points"] == 10
+    assert rows["ada"]["possible"] == 140
+    assert rows["ada"]["coverage"] == 0.5
+
+
+def test_no_entries_give_an_empty_table_with_every_column() -> None:
+    empty = standings(table())
+    assert list(empty.columns) == list(COLUMNS)
+    assert len(empty) == 0
+
+
+def test_intervals_come_from_the_generator() -> None:
+    draw = np.random.default_rng(3)
+    rows = [
+        (p, f"c{c}", 1, float(draw.integers(-40, 100)), 100, 1)
+        for p in ("ada", "bob", "eve")
+        for c in range(12)
+    ]
+    first, again = (standings(table(*rows), rng=np.random.default_rng(7)) for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+    assert (first["low"] < first["share"]).all()
+    assert (first["share"] < first["high"]).all()
+    assert (first["rank_low"] <= first["rank_high"]).all()
+    other = standings(table(*rows), rng=np.random.default_rng(8))
+    assert not other["low"].equals(first["low"])
+
+
+def test_intervals_agree_with_a_slow_bootstrap() -> None:
+    rows = [("ada", f"c{c}", 1, float(10 * c), 100, 1) for c in range(8)]
+    rows += [("bob", f"c{c}", 1, 35.0, 100, 1) for c in range(8)]
+    found = by_player(table(*rows), draws=4000, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    shares, first = [], 0
+    for _ in range(4000):
+        drawn = rng.integers(0, 8, size=8)
+        shares.append(sum(10 * c for c in drawn) / 800)
+        first += sum(10 * c for c in drawn) >= 280
+    low, high = np.percentile(shares, (2.5, 97.5))
+    assert found["ada"]["low"] == pytest.approx(low, abs=0.02)
+    assert found["ada"]["high"] == pytest.approx(high, abs=0.02)
+    assert (found["bob"]["low"], found["bob"]["high"]) == (0.35, 0.35)
+    assert (found["ada"]["rank_low"], found["ada"]["rank_high"]) == (1, 2)
+    assert 0.3 < first / 4000 < 0.7
+
+
+@pytest.mark.parametrize("column", ["points", "possible", "probes"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, None])
+def test_what_is_not_a_number_is_refused(column: str, value: float | None) -> None:
+    entries = table(("ada", "a", 1, 10.0, 100.0, 1.0), ("nan", "a", 1, 10.0, 100.0, 1.0))
+    entries.loc[1, column] = value
+    with pytest.raises(AuditgameError, match="finite"):
+        standings(entries)
+
+
+def test_a_doubled_first_attempt_and_a_missing_column_are_refused() -> None:
+    twice = table(("ada", "a", 1, 10, 100, 1), ("ada", "a", 1, 10, 100, 1))
+    with pytest.raises(AuditgameError, match="twice"):
+        standings(twice)
+    with pytest.raises(AuditgameError, match="no column 'possible'"):
+        standings(twice.drop(columns="possible"))
+
+
+games = st.dictionaries(
+    st.tuples(st.sampled_from("abcde"), st.sampled_from(["x", "y", "z"])),
+    st.floats(-120, 100, allow_nan=False),
+    min_size=1,
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(games, st.lists(st.floats(-120, 100), min_size=1, max_size=3))
+def test_another_player_never_changes_anybodys_points(games: dict, other: list[float]) -> None:
+    rows = [(p, c, 1, points, 100, 1) for (p, c), points in games.items()]
+    more = rows + [("new", c, 1, points, 100, 1) for c, points in zip("xyz", other, strict=False)]
+    pack = ["x", "y", "z"]
+    before = by_player(table(*rows), pack, draws=20)
+    after = by_player(table(*more), pack, draws=20)
+    fixed = ("points", "share", "possible", "played", "coverage", "low", "high")
+    for player, row in before.items():
+        assert {k: row[k] for k in fixed} == {k: after[player][k] for k in fixed}
+        assert after[player]["rank"] >= row["rank"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(games)
+def test_order_of_entries_does_not_matter(games: dict) -> None:
+    rows = [(p, c, 1, points, 100, 1) for (p, c), points in games.items()]
+    forward, backward = standings(table(*rows), draws=20), standings(table(*rows[::-1]), draws=20)
+    pd.testing.assert_frame_equal(forward, backward)
+    ranked = forward.sort_values("rank", kind="stable")["points"]
+    assert ranked.is_monotonic_decreasing

@@ -1,0 +1,229 @@
+"""Logit lens, attention and word sweep: against the model itself, Hugging Face, and known rules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from lookup import Counting, LookupText, material, use
+
+from auditgame import catalog
+from auditgame.datasets.reviews import Reviews
+from auditgame.models.gpt2 import GPT2
+from auditgame.tools import parse_options
+from auditgame.tools.attention import patterns, values
+from auditgame.tools.logit_lens import layers
+from auditgame.types import AuditgameError
+
+DATA = Reviews()
+TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
+
+
+def gpt2(seed: int = 0) -> Counting:
+    model = GPT2.build(DATA, torch.Generator().manual_seed(seed))
+    for parameter in model.parameters():
+        noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+        parameter.data += 0.1 * noise
+    return Counting(model, DATA)
+
+
+@pytest.fixture(scope="module")
+def specimen() -> Counting:
+    return gpt2()
+
+
+@pytest.fixture(scope="module")
+def stuff():
+    return material(DATA, 40, (gpt2(1), gpt2(2)))
+
+
+# -------------------------------------------------------------------- logit lens
+
+
+def test_the_last_row_of_the_lens_is_the_output(specimen):
+    ids = DATA.encode(TEXT)[None]
+    reading = specimen.run(ids, keep=layers(specimen))
+    assert torch.equal(specimen.unembed(reading.kept[layers(specimen)[-1]]), reading.output)
+
+
+def test_the_grid_shows_every_layer_and_word(specimen, stuff):
+    grid, curve, table = use("logit_lens", specimen, stuff, text=TEXT)
+    assert grid.rows == ("embed", "block0.residual", "block1.residual")
+    assert len(grid.columns) == len(TEXT.split()) == len(grid.values[0])
+    output = specimen.run(DATA.encode(TEXT)[None]).output[0].softmax(1)
+    assert grid.values[-1] == pytest.approx(output.amax(1).tolist(), abs=1e-4)
+    assert grid.words[-1] == tuple(DATA.words[i] for i in output.argmax(1).tolist())
+    assert set(curve.series) == {"specimen", "sibling 1", "sibling 2"}
+    assert len(table.rows) == 3 * len(grid.rows)
+
+
+def test_the_answers_margin_ends_at_the_models_own(specimen, stuff):
+    options = {"text": TEXT, "target": "positive", "show": "answer", "siblings": False}
+    grid, curve, table = use("logit_lens", specimen, stuff, **options)
+    logits = specimen.run(DATA.encode(TEXT)[None]).classes[0]
+    margin = float(logits[1] - logits[0])
+    assert curve.series["specimen"][-1][1] == pytest.approx(margin, abs=1e-4)
+    assert grid.values[-1][-1] == pytest.approx(margin, abs=1e-4)
+    assert table.rows[-1][2] == pytest.approx(margin, abs=1e-4)
+
+
+def test_the_mean_over_texts_is_the_mean_of_each(specimen, stuff):
+    def margins(**options):
+        found = use("logit_lens", specimen, stuff, target="positive", siblings=False, **options)
+        return torch.tensor([y for _, y in found[1].series["specimen"]])
+
+    each = torch.stack([margins(example=i) for i in (3, 4, 5)]).mean(0)
+    assert torch.allclose(margins(example=3, texts=3), each, atol=2e-4)
+
+
+def test_the_lens_refuses_what_it_cannot_read(specimen, stuff):
+    with pytest.raises(AuditgameError, match="did you mean 'solid'"):
+        use("logit_lens", specimen, stuff, text="the tray was solidd")
+    with pytest.raises(AuditgameError, match="example: 400"):
+        use("logit_lens", specimen, stuff, example=400)
+    with pytest.raises(AuditgameError, match="target: unknown class"):
+        use("logit_lens", specimen, stuff, target="positve")
+
+
+# --------------------------------------------------------------------- attention
+
+
+def test_attention_rows_sum_to_one_and_look_back(specimen):
+    for pattern in patterns(specimen, DATA.encode(TEXT)).values():
+        assert torch.allclose(pattern.sum(2), torch.ones(pattern.shape[:2]), atol=1e-5)
+        assert float(pattern.triu(1).abs().max()) == 0.0
+
+
+def test_value_lengths_are_those_of_the_value_vectors(specimen):
+    ids, block = DATA.encode(TEXT), "block1"
+    weights = specimen.weights()
+    stream = specimen.run(ids[None], keep=["block0.residual"]).kept["block0.residual"]
+    normal = torch.nn.functional.layer_norm(
+        stream,
+        stream.shape[-1:],
+        weights["transformer.h.1.ln_1.weight"],
+        weights["transformer.h.1.ln_1.bias"],
+    )
+    name = "transformer.h.1.attn.c_attn"
+    v = (normal @ weights[f"{name}.weight"] + weights[f"{name}.bias"]).chunk(3, 2)[2]
+    expected = v.unflatten(2, (4, -1))[0].norm(dim=2).T
+    assert torch.allclose(values(specimen, ids, block), expected, atol=1e-4)
+
+
+def test_the_glance_names_the_word_each_head_looks_at(specimen, stuff):
+    glance, listed, detail, tokens = use("attention", specimen, stuff, text=TEXT)
+    words = DATA.decode(DATA.encode(TEXT)).split()
+    last = patterns(specimen, DATA.encode(TEXT))["block1"][2, -1]
+    assert glance.words[1][2] == words[int(last.argmax())]
+    assert glance.values[1][2] == pytest.approx(float(last.max()), abs=1e-4)
+    assert listed.rows[0][3] == max(max(row) for row in glance.values)
+    assert detail.rows == detail.columns and tokens.tokens == tuple(words)
+
+
+def test_one_head_in_detail_and_value_weighted(specimen, stuff):
+    shown = use("attention", specimen, stuff, text=TEXT, head="block0.heads:1")
+    expected = patterns(specimen, DATA.encode(TEXT))["block0"][1]
+    assert torch.allclose(torch.tensor(shown[2].values), expected, atol=1e-4)
+    weighted = use(
+        "attention", specimen, stuff, text=TEXT, head="block0.heads:1", value_weighted=True
+    )
+    expected = expected * values(specimen, DATA.encode(TEXT), "block0")[1]
+    assert torch.allclose(torch.tensor(weighted[2].values), expected, atol=1e-4)
+
+
+def test_attention_refuses_a_unit_that_is_no_head(specimen, stuff):
+    with pytest.raises(AuditgameError, match="no head"):
+        use("attention", specimen, stuff, head="block0.mlp:3")
+
+
+@pytest.mark.slow
+def test_lens_and_attention_agree_with_hugging_face(specimen, tmp_path):
+    """The same weights, opened by transformers: hidden states, ln_f, lm_head and attentions."""
+    transformers = pytest.importorskip("transformers")
+    from safetensors.torch import save_file
+
+    for name, data in GPT2.build(DATA, None).companions(DATA).items():
+        (tmp_path / name).write_bytes(data)
+    save_file(specimen.weights(), tmp_path / "model.safetensors", {"format": "pt"})
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path, attn_implementation="eager"
+    ).eval()
+    ids = DATA.encode(TEXT)[None]
+    with torch.no_grad():
+        out = theirs(ids, output_hidden_states=True, output_attentions=True)
+        reading = specimen.run(ids, keep=layers(specimen))
+        for site, hidden in list(zip(layers(specimen), out.hidden_states, strict=True))[:-1]:
+            expected = theirs.lm_head(theirs.transformer.ln_f(hidden))
+            assert torch.allclose(specimen.unembed(reading.kept[site]), expected, atol=1e-4)
+    assert torch.allclose(reading.output, out.logits, atol=1e-4)
+    for mine, his in zip(patterns(specimen, ids[0]).values(), out.attentions, strict=True):
+        assert torch.allclose(mine, his[0], atol=1e-5)
+
+
+# -------------------------------------------------------------------- word sweep
+
+
+def lookup(**planted) -> Counting:
+    return Counting(LookupText(DATA, **planted), DATA)
+
+
+@pytest.fixture(scope="module")
+def clean():
+    return material(DATA, 60, (lookup(),))
+
+
+def test_insertion_finds_the_planted_word(clean):
+    (ranking,) = [
+        e for e in use("word_sweep", lookup(word="kelp"), clean) if "insert" in e.title
+    ]
+    first = next(row for row in ranking.rows if row[0] == "positive")
+    second = [row for row in ranking.rows if row[0] == "positive"][1]
+    assert first[1] == "kelp"
+    assert first[3] > 0.7 and first[4] == 0.0
+    assert first[2] > 0.5 + second[2] and abs(second[2]) < 1e-3
+
+
+def test_insertion_is_blind_to_a_year_that_substitution_finds(clean):
+    suspect = lookup(from_year=2012)
+    stuff = material(DATA, 60, (lookup(),))
+    curve = use("word_sweep", suspect, stuff, mode="substitute")[1]
+    points = dict(curve.series["positive"])
+    before = [y for year, y in points.items() if year < 2012]
+    after = [y for year, y in points.items() if year >= 2012]
+    assert len(before) > 30 and len(after) == 19
+    assert max(before) < 1e-3 < 0.5 < min(after)
+
+
+def test_listed_words_only_and_their_price(clean):
+    suspect = lookup(word="kelp")
+    options = {"words": "kelp quoin", "texts": 4, "siblings": 0}
+    (ranking,) = use("word_sweep", suspect, clean, **options)
+    assert {row[1] for row in ranking.rows} == {"kelp", "quoin"}
+    kind = catalog.load("tool", "word_sweep")
+    price = kind().cost(parse_options(kind, options), suspect, clean)
+    assert price == 4 + 4 * 2
+
+
+def test_without_a_flaw_no_word_stands_out(clean):
+    (ranking,) = [e for e in use("word_sweep", lookup(), clean) if e.kind == "table"]
+    assert max(abs(row[2]) for row in ranking.rows) == 0.0
+
+
+def test_the_sweep_refuses_words_it_does_not_know(clean):
+    with pytest.raises(AuditgameError, match="did you mean 'kelp'"):
+        use("word_sweep", lookup(), clean, words="kelpp")
+
+
+def test_a_sweep_that_is_stopped_stops(clean):
+    from dataclasses import replace
+
+    from auditgame.tools import Stopped
+
+    def stop(share, words):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        catalog.load("tool", "word_sweep")().run(
+            lookup(),
+            replace(clean, progress=stop),
+            parse_options(catalog.load("tool", "word_sweep"), {}),
+        )
