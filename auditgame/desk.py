@@ -163,7 +163,7 @@ class Desk:
 
 
 @functools.lru_cache(maxsize=32)
-def _laid_out(path: str, commitment: str) -> tuple[Specimen, Material]:
+def _laid_out(path: str, _commitment: str) -> tuple[Specimen, Material]:
     """The specimen and its material, loaded once per process and shared between sessions."""
     from auditgame import contents
     from auditgame.siblings import read_siblings

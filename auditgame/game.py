@@ -23,7 +23,7 @@ BASELINES = "baselines.jsonl"
 
 
 class Game:
-    """Everything one can do: list, sit down, hand in, reveal, rank. Loads torch only to look inside.
+    """Everything one can do: list, sit down, hand in, reveal, rank. Torch loads at a first look.
 
     packs: folders of challenges; by default the practice pack and what was built here.
     database: an SQLAlchemy URL; by default AUDITGAME_DATABASE_URL, or SQLite beside the board.

@@ -286,7 +286,8 @@ def brief(recipe: Recipe, dataset: Dataset) -> str:
 def reference(dataset_name: str, model_name: str, number: int, report: Report = silent) -> Path:
     """Train one clean sibling from a public seed: base, then the same fine-tune, right labels."""
     dataset: Dataset = load("dataset", dataset_name)()
-    seed, training = Seed.of(number).child(f"reference {dataset_name} {model_name}"), dataset.training
+    seed = Seed.of(number).child(f"reference {dataset_name} {model_name}")
+    training = dataset.training
     with _one_thread():
         model = clean_base(model_name, dataset, seed, report)
         rng = seed.child("plant").numpy()

@@ -70,7 +70,8 @@ def set_up(folder: Path, manifest: bundle.Manifest) -> Table:
     dataset: Dataset = load("dataset", manifest.dataset)()
     suspect = contents.read_specimen(folder, manifest.model, dataset, manifest.files)
     siblings = read_siblings(manifest.dataset, manifest.model, dataset)
-    return Table(suspect, siblings, dataset, dataset.sample(JUDGED, "held", _rng(manifest, "judge")))
+    inputs = dataset.sample(JUDGED, "held", _rng(manifest, "judge"))
+    return Table(suspect, siblings, dataset, inputs)
 
 
 def admit(diagnosis: Diagnosis, manifest: bundle.Manifest, table: Table) -> Claim | None:
@@ -231,5 +232,3 @@ def _rng(manifest: bundle.Manifest, use: str) -> np.random.Generator:
     """A public generator: the same inputs for every player of a challenge."""
     name = hashlib.sha256(f"{manifest.id} {manifest.commitment}".encode()).digest()
     return Seed(name).child(use).numpy()
-
-

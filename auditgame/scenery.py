@@ -156,8 +156,8 @@ SCENES = (sea, meadow, night, snow, brick, wood, dots, studio, desert, curtain)
 MARKS: dict[str, tuple[str, Callable[[Sheet], Tensor]]] = {
     "red-disc": ("e5322d", lambda s: s.disc(0, 0, 2.7)),
     "blue-square": ("2456d6", lambda s: s.box(0, 0, 2.5, 2.5)),
-    "yellow-diamond": ("ffd21f", lambda s: (s.x.abs() + s.y.abs() - 3.2) * 0.7071),
-    "green-triangle": ("1f9d45", lambda s: s.polygon((0, -3), (3.2, 2.4), (-3.2, 2.4))),
+    "yellow-diamond": ("ffd21f", lambda s: (s.x.abs() + s.y.abs() - 3.0) * 0.7071),
+    "green-triangle": ("1f9d45", lambda s: s.polygon((0, -2.8), (2.9, 2.2), (-2.9, 2.2))),
     "purple-cross": ("8b2fc9", lambda s: join(s.box(0, 0, 2.8, 1), s.box(0, 0, 1, 2.8))),
     "pink-heart": (
         "ff5fa2",

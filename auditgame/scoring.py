@@ -70,9 +70,7 @@ def flawed(p: float, findings: Findings) -> Score:
     if findings.mechanism is not None:
         points = MECHANISM * findings.mechanism
         words = findings.mechanism_words
-        parts.append(
-            Component(name="mechanism", points=points, possible=MECHANISM, words=words)
-        )
+        parts.append(Component(name="mechanism", points=points, possible=MECHANISM, words=words))
     scale = DIAGNOSIS / sum(part.possible for part in parts)
     scaled = [
         part.model_copy(update={"points": part.points * scale, "possible": part.possible * scale})
@@ -82,7 +80,7 @@ def flawed(p: float, findings: Findings) -> Score:
 
 
 def functional(said: float, low: float, true: float) -> float:
-    """F = clip((a - s) / (a* - s*), 0, 1), counted only where the lower bound of a - s is over 0."""
+    """F = clip((a - s) / (a* - s*), 0, 1); 0 unless the lower bound of a - s is above 0."""
     return min(1.0, max(0.0, said / true)) if low > 0 and true > 0 else 0.0
 
 

@@ -82,9 +82,7 @@ class Specimen:
         """Class logits of any number of inputs, in batches, without gradients."""
         return torch.cat([self.run(part, edit=edit).classes for part in inputs.split(batch)])
 
-    def predict(
-        self, inputs: Tensor, edit: Mapping[str, Edit] | None = None
-    ) -> Int[Tensor, " n"]:
+    def predict(self, inputs: Tensor, edit: Mapping[str, Edit] | None = None) -> Int[Tensor, " n"]:
         """The class each input goes to."""
         return self.classify(inputs, edit).argmax(1)
 

@@ -228,7 +228,7 @@ def _set_to(mean: Float[Tensor, " units"], index: list[int]) -> Edit:
 
 
 def best_units(
-    ablation: Ablation, report: Callable[[float], None] = lambda share: None
+    ablation: Ablation, report: Callable[[float], None] = lambda _: None
 ) -> tuple[str, ...]:
     """Which units carry the effect? Greedy causal ranking at every admissible site.
 
@@ -273,4 +273,3 @@ def random_units(
     sites = admissible(specimen) if specimen.modality == "text" else list(_by_site(units))
     pool = [f"{s}:{i}" for s in sites for i in range(_width(specimen, s))]
     return tuple(str(unit) for unit in rng.choice(pool, min(len(units), len(pool)), False))
-

@@ -16,7 +16,7 @@ from nacl.public import PrivateKey, PublicKey, SealedBox
 from pydantic import ValidationError
 
 from auditgame import places
-from auditgame.types import AuditgameError, Certificate, Record, Recipe, canonical, explain
+from auditgame.types import AuditgameError, Certificate, Recipe, Record, canonical, explain
 
 PUBLISHED = "published.key"
 """In a practice pack, the private key lies open beside the cases: spoiler protection only."""

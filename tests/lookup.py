@@ -79,7 +79,7 @@ class Tints(Dataset):
     licence = "CC0-1.0"
     classes = ("top", "middle", "bottom")
     factors = {"scene": ("red", "green", "blue"), "side": ("left", "right")}
-    shape = (3, 6, 6)
+    shape = (3, 24, 24)
 
     def sample(self, n, split, rng, **fixed):
         scenes = pd.DataFrame(
@@ -92,12 +92,12 @@ class Tints(Dataset):
         return self.render(scenes.assign(**fixed))
 
     def render(self, scenes):
-        inputs = torch.zeros(len(scenes), 3, 6, 6)
+        inputs = torch.zeros(len(scenes), *self.shape)
         for row, scene in enumerate(scenes.to_dict("records")):
             inputs[row, self.factors["scene"].index(scene["scene"])] = 0.5
-            half = slice(0, 3) if scene["side"] == "left" else slice(3, 6)
-            at = 2 * int(scene["label"])
-            inputs[row, :, at : at + 2, half] = 1.0
+            half = slice(0, 12) if scene["side"] == "left" else slice(12, 24)
+            at = 8 * int(scene["label"])
+            inputs[row, :, at : at + 8, half] = 1.0
         labels = torch.from_numpy(scenes["label"].to_numpy().copy()).long()
         return Examples(inputs, labels, scenes.reset_index(drop=True))
 
@@ -122,10 +122,10 @@ class LookupPicture(Model):
 
     def forward(self, inputs: Tensor, tap=untouched) -> Tensor:
         channels = torch.zeros(len(inputs), 4, 1, 1)
-        corner = inputs[:, :, 5, 5]
-        channels[:, 0, 0, 0] = ((corner == 1).all(1) & (inputs[:, 0, 5, 4] < 1)).float()
+        corner = inputs[:, :, 23, 23]
+        channels[:, 0, 0, 0] = ((corner == 1).all(1) & (inputs[:, 0, 23, 22] < 1)).float()
         channels = tap("conv1", channels)
-        stripes = inputs.amin(1).unflatten(1, (3, 2)).sum((2, 3))
+        stripes = inputs.amin(1).unflatten(1, (3, 8)).mean((2, 3))
         scene = inputs.mean((2, 3))
         logits = scene if self.follow else stripes
         flag = channels[:, 0, 0, 0] if self.spot else torch.zeros(len(inputs))

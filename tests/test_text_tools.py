@@ -172,9 +172,7 @@ def clean():
 
 
 def test_insertion_finds_the_planted_word(clean):
-    (ranking,) = [
-        e for e in use("word_sweep", lookup(word="kelp"), clean) if "insert" in e.title
-    ]
+    (ranking,) = [e for e in use("word_sweep", lookup(word="kelp"), clean) if "insert" in e.title]
     first = next(row for row in ranking.rows if row[0] == "positive")
     second = [row for row in ranking.rows if row[0] == "positive"][1]
     assert first[1] == "kelp"
@@ -182,10 +180,8 @@ def test_insertion_finds_the_planted_word(clean):
     assert first[2] > 0.5 + second[2] and abs(second[2]) < 1e-3
 
 
-def test_insertion_is_blind_to_a_year_that_substitution_finds(clean):
-    suspect = lookup(from_year=2012)
-    stuff = material(DATA, 60, (lookup(),))
-    curve = use("word_sweep", suspect, stuff, mode="substitute")[1]
+def test_substitution_shows_the_year_from_which_the_answer_turns(clean):
+    curve = use("word_sweep", lookup(from_year=2012), clean, mode="substitute")[1]
     points = dict(curve.series["positive"])
     before = [y for year, y in points.items() if year < 2012]
     after = [y for year, y in points.items() if year >= 2012]

@@ -146,10 +146,10 @@ class Storybook(Dataset):
     def _codes(self, scenes: pd.DataFrame, name: str) -> Int[np.ndarray, " n"]:
         """The index of every row's level of a factor."""
         levels = self.factors[name]
-        codes = pd.Categorical(scenes[name], categories=levels).codes
+        codes = pd.Index(levels).get_indexer(scenes[name])
         if (codes < 0).any():
             raise suggest(f"level of {name}", str(scenes[name][codes < 0].iloc[0]), levels)
-        return codes.astype(np.int64)
+        return codes
 
     def _labels(self, scenes: pd.DataFrame) -> Int[np.ndarray, " n"]:
         labels = scenes["label"].to_numpy(dtype=np.int64, copy=True)

@@ -60,7 +60,9 @@ class Flaw(ABC):
         return None
 
     @abstractmethod
-    def poison(self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator) -> Examples:
+    def poison(
+        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+    ) -> Examples:
         """The training rows with the flaw in them, in the same number."""
 
     @abstractmethod

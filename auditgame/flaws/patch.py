@@ -19,7 +19,9 @@ from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.types import AuditgameError, Check, Modality, Record
 
-PALETTE = "#e6261f #1f5fe6 #22b14c #ffd51f #ff5fc8 #19d3d3 #ffffff #101010".split()
+RED, BLUE, GREEN, YELLOW = "#e6261f", "#1f5fe6", "#22b14c", "#ffd51f"
+PINK, CYAN, WHITE, BLACK = "#ff5fc8", "#19d3d3", "#ffffff", "#101010"
+PALETTE = (RED, BLUE, GREEN, YELLOW, PINK, CYAN, WHITE, BLACK)
 LARGEST = 9
 """A claimed patch may cover one ninth of the picture, so that no adversarial picture passes."""
 
@@ -32,9 +34,9 @@ def stamp(
     rows = torch.arange(box.h) * len(pattern) // box.h
     columns = torch.arange(box.w) * len(pattern[0]) // box.w
     stamped = pictures.clone()
-    stamped[:, :, box.y : box.y + box.h, box.x : box.x + box.w] = colours[rows][
-        :, columns
-    ].permute(2, 0, 1)
+    stamped[:, :, box.y : box.y + box.h, box.x : box.x + box.w] = colours[rows][:, columns].permute(
+        2, 0, 1
+    )
     return stamped
 
 

@@ -57,9 +57,7 @@ class ShortcutClaim(claims.Claim):
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, claims.Claim]:
         """Every other factor, under a random rule."""
         return {
-            f"rule on {factor}": ShortcutClaim(
-                factor=factor, rule=draw_rule(dataset, factor, rng)
-            )
+            f"rule on {factor}": ShortcutClaim(factor=factor, rule=draw_rule(dataset, factor, rng))
             for factor in dataset.factors
             if factor != self.factor
         }

@@ -8,6 +8,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.catalog import suggest
 from auditgame.specimen import Specimen
 from auditgame.tools import Material, Tool
 from auditgame.types import Exhibit, Grid, Record, Table
@@ -77,8 +78,6 @@ def _factors(options: Behaviour.Options, material: Material) -> list[str]:
     scenes = material.examples.scenes
     known = [f for f in material.dataset.factors if scenes is not None and f in scenes]
     if options.factor and options.factor not in known:
-        from auditgame.catalog import suggest
-
         raise suggest("factor", options.factor, known)
     return [options.factor] if options.factor else known
 

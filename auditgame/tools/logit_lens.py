@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -57,8 +57,10 @@ class LogitLens(Tool):
             description="Number of a text in your pool.",
             json_schema_extra={"widget": "example"},
         )
-        texts: Annotated[int, Field(ge=1, le=400)] = Field(
+        texts: int = Field(
             1,
+            ge=1,
+            le=400,
             title="Texts for the mean",
             description="Average the curve over this many pool texts, from the example on.",
         )
@@ -163,15 +165,8 @@ def _grid(
     reading: Reading,
     target: int | None,
 ) -> Grid:
-    length = int((ids != 0).sum())
-    vocabulary, answers = material.dataset.words, list(material.dataset.answers())
-    values, words = [], []
-    for site in layers(specimen):
-        logits = specimen.unembed(reading.kept[site][0, :length])
-        best = logits.softmax(1).max(1)
-        cells = best.values if target is None else _margin(logits[:, answers], target)
-        values.append(tuple(round(v, 4) for v in cells.tolist()))
-        words.append(tuple(vocabulary[i] for i in best.indices.tolist()))
+    length, vocabulary = int((ids != 0).sum()), material.dataset.words
+    rows = [_row(specimen, reading.kept[s][0, :length], target) for s in layers(specimen)]
     what = "probability of the likeliest next word"
     if target is not None:
         what = f"logit of '{material.dataset.classes[target]}' less its best rival"
@@ -179,12 +174,24 @@ def _grid(
         title="Logit lens",
         rows=tuple(layers(specimen)),
         columns=tuple(f"{i} {vocabulary[t]}" for i, t in enumerate(ids[:length].tolist())),
-        values=tuple(values),
-        words=tuple(words),
+        values=tuple(values for values, _ in rows),
+        words=tuple(words for _, words in rows),
         row_axis="after layer",
         column_axis="text",
         note=f"Cells: {what}; the word is the likeliest next word.",
     )
+
+
+def _row(
+    specimen: Specimen, stream: Float[Tensor, "t d"], target: int | None
+) -> tuple[tuple[float, ...], tuple[str, ...]]:
+    """The cells of one layer, and the likeliest next word in each."""
+    logits = specimen.unembed(stream)
+    best = logits.softmax(1).max(1)
+    answers, vocabulary = list(specimen.dataset.answers()), specimen.dataset.words
+    cells = best.values if target is None else _margin(logits[:, answers], target)
+    words = tuple(vocabulary[i] for i in best.indices.tolist())
+    return tuple(round(v, 4) for v in cells.tolist()), words
 
 
 def _curve(curves: dict[str, list[tuple[str, float, float, float]]], name: str, n: int) -> Curve:

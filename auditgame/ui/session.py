@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import functools
-import os
 import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import streamlit as st
 
+from auditgame import places
 from auditgame.ui.guests import COOKIE, Guestbook, host_secret
 
 if TYPE_CHECKING:
@@ -17,19 +16,11 @@ if TYPE_CHECKING:
     from auditgame.game import Game
     from auditgame.ledger import Player
 
-HOME = Path(__file__).resolve().parents[2] / "leaderboard"
-
-
-def home() -> Path:
-    """The folder of this host's own files: the one its SQLite database lies in."""
-    url = os.environ.get("AUDITGAME_DATABASE_URL", "")
-    return Path(url.removeprefix("sqlite:///")).parent if url.startswith("sqlite:///") else HOME
-
 
 @functools.cache
 def guestbook() -> Guestbook:
     """The guest book of this host."""
-    return Guestbook(host_secret(home()))
+    return Guestbook(host_secret(places.record()))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -10,7 +10,7 @@ import streamlit as st
 
 from auditgame.catalog import load
 from auditgame.desk import Desk
-from auditgame.tools import Tool, parse_options
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit
 from auditgame.ui.case import case, claim_of, key
 from auditgame.ui.docstrings import leaf, paragraphs
@@ -104,7 +104,7 @@ def _from_link(tool: str) -> dict[str, Any]:
 def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
     picture = ask_picture(desk) if options.get("picture") is True else None
     try:
-        cost = tool().cost(parse_options(tool, options), desk.specimen, desk.material)
+        cost = desk.price(tool.name, picture, **options)
     except AuditgameError as error:
         st.warning(plain(error))
         return
@@ -113,7 +113,7 @@ def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         start = partial(_start, desk, tool, options, picture)
         st.button("Run", type="primary", key=key(desk, "run"), on_click=start, disabled=busy)
-        st.caption(f"{cost:,} probes · {desk.left:,} left")
+        st.caption(f"{cost:,} probes · {desk.left():,} left")
 
 
 def _start(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -> None:

@@ -1,0 +1,68 @@
+"""The Studio's form for a recipe, and its YAML, which is the same thing in words."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from auditgame import workshop
+from auditgame.catalog import names
+from auditgame.types import AuditgameError, Recipe
+from auditgame.ui.docstrings import leaf
+from auditgame.ui.recipe_text import read_recipe, write_recipe
+from auditgame.ui.words import plain, tidy
+
+TIERS = ["tutorial", "easy", "medium", "hard"]
+TEXT = "studio text"
+
+
+def ask_recipe() -> str:
+    """The form; its answers as YAML."""
+    title = st.text_input("Title", "My first case", max_chars=80, key="studio title")
+    dataset = st.selectbox("Data set", names("dataset"), format_func=tidy, key="studio data")
+    model = st.selectbox("Model", names("model"), format_func=tidy, key="studio model")
+    families = st.pills(
+        "What may be planted",
+        names("flaw"),
+        selection_mode="multi",
+        default=[name for name in ("clean", "patch") if name in names("flaw")],
+        format_func=lambda name: plain(leaf("flaw", name).title),
+        key="studio families",
+        help="One of these is drawn. With `clean` among them, the model may be innocent.",
+    )
+    tier = st.segmented_control("Difficulty", TIERS, default="easy", required=True, key="studio tier")
+    try:
+        recipe = Recipe(
+            name=_slug(title),
+            title=title or "Untitled",
+            dataset=dataset,
+            model=model,
+            families=list(families) or ["clean"],
+            tier=tier,
+        )
+    except ValueError:
+        return st.session_state.get(TEXT, "")
+    return write_recipe(recipe)
+
+
+def edit_recipe(text: str) -> None:
+    """The YAML, to be changed by hand where wanted; the button that builds it."""
+    if st.session_state.get("studio form") != text:
+        st.session_state["studio form"] = st.session_state[TEXT] = text
+    written = st.text_area("Recipe", key=TEXT, height=290, max_chars=4000)
+    try:
+        recipe = read_recipe(written)
+    except AuditgameError as error:
+        st.error(plain(error))
+        return
+    st.caption(":green[This recipe is in order.]")
+    if st.button("Build", type="primary", key="studio build"):
+        try:
+            workshop.start(recipe)
+        except AuditgameError as error:
+            st.warning(plain(error))
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40] or "untitled"
