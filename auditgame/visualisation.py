@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from auditgame.specimen import Reading, Specimen
+from auditgame.specimen import Edit, Reading, Specimen
 
 Objective = Callable[[Reading], Float[Tensor, " n"]]
 """How excited is the unit that each picture of the batch is painted for?"""
@@ -25,7 +25,9 @@ class Preset:
     canvas: 'fourier' (smooth at first) or 'pixel'. contrast: sd of the first parameters.
     decay: how fast high frequencies are held back. gain: factor before the sigmoid.
     jitter (pixels), turn (radians), zoom (share): the picture is moved at each step by up
-    to so much. smooth: weight of the total variation.
+    to so much. smooth: weight of the total variation, which grows from zero over the
+    steps, since a penalty at the start leaves some units grey. rate: Adam's.
+    coloured: mix channels as the data's colours are mixed.
     """
 
     canvas: Literal["fourier", "pixel"]
@@ -37,7 +39,12 @@ class Preset:
     zoom: float = 0.0
     smooth: float = 0.0
     rate: float = 0.05
+    coloured: bool = False
 
+
+WAKING = 16
+"""For so many first steps, units at zero pass a tenth of the gradient on."""
+LEAK = 0.1
 
 PRESETS: Mapping[str, Preset] = {
     "natural": Preset(
@@ -46,9 +53,10 @@ PRESETS: Mapping[str, Preset] = {
         decay=1.2,
         gain=50.0,
         jitter=6.0,
-        turn=0.15,
-        zoom=0.1,
-        smooth=20.0,
+        turn=0.2,
+        zoom=0.15,
+        smooth=60.0,
+        coloured=True,
     ),
     "raw": Preset(canvas="pixel", contrast=0.1),
 }
@@ -65,27 +73,50 @@ class Painted(NamedTuple):
     field: tuple[int, int, int, int]
 
 
-def first(preset: Preset, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """The parameters of one picture before the first step."""
-    height, width = size
-    shape = (1, 3, height, width)
-    if preset.canvas == "fourier":
-        shape = (1, 3, height, width // 2 + 1, 2)
-    return preset.contrast * torch.randn(shape, generator=rng)
+class Canvas:
+    """What picture do these parameters stand for? `colours` mixes the channels of each pixel.
 
-
-def paint(
-    parameters: Tensor, preset: Preset, size: tuple[int, int]
-) -> Float[Tensor, "n 3 h w"]:
-    """The pictures that these parameters stand for.
-
-    Fourier: sigmoid(irfft2(gain * s_f * z)), where s_f = (f_low / max(f, f_low)) ** decay and
-    f_low is one cycle per longer side (Olah, Mordvintsev and Schubert 2017, Distill).
+    Fourier: sigmoid(C irfft2(gain * s_f * z)), where s_f = (f_low / max(f, f_low)) ** decay
+    and f_low is one cycle per longer side. Pixel: sigmoid(C gain * z). (Olah, Mordvintsev
+    and Schubert 2017, Feature Visualization, Distill)
     """
-    if preset.canvas == "pixel":
-        return torch.sigmoid(preset.gain * parameters)
-    spectrum = torch.view_as_complex(parameters) * spectrum_scale(preset, size)
-    return torch.sigmoid(torch.fft.irfft2(spectrum, s=size, norm="ortho"))
+
+    def __init__(
+        self, preset: Preset, size: tuple[int, int], colours: Float[Tensor, "3 3"] | None = None
+    ) -> None:
+        self.preset, self.size = preset, size
+        mixed = preset.coloured and colours is not None
+        self.colours = colours if mixed else torch.eye(3)
+        self.scale = spectrum_scale(preset, size)
+
+    def blank(self, count: int, rng: torch.Generator) -> Tensor:
+        """Parameters before the first step, alike for all `count` pictures."""
+        height, width = self.size
+        shape = (1, 3, height, width)
+        if self.preset.canvas == "fourier":
+            shape = (1, 3, height, width // 2 + 1, 2)
+        start = self.preset.contrast * torch.randn(shape, generator=rng)
+        return start.repeat(count, *(1 for _ in shape[1:]))
+
+    def paint(self, parameters: Tensor) -> Float[Tensor, "n 3 h w"]:
+        """The pictures, in [0, 1]."""
+        if self.preset.canvas == "pixel":
+            value = self.preset.gain * parameters
+        else:
+            spectrum = torch.view_as_complex(parameters) * self.scale
+            value = torch.fft.irfft2(spectrum, s=self.size, norm="ortho")
+        return torch.sigmoid(torch.einsum("ij,njhw->nihw", self.colours, value))
+
+
+def colour_mix(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "3 3"]:
+    """How are these pictures' colours mixed? Root of the covariance of their logits, scaled to 1.
+
+    Noise mixed in this way has the data's own balance of light and colour.
+    """
+    logits = torch.logit(images.clamp(0.05, 0.95)).permute(1, 0, 2, 3).flatten(1)
+    lengths, axes = torch.linalg.eigh(torch.cov(logits))
+    root = axes @ lengths.clamp(min=0).sqrt().diag() @ axes.T
+    return root / root.norm(dim=1).max().clamp(min=1e-6)
 
 
 def spectrum_scale(preset: Preset, size: tuple[int, int]) -> Float[Tensor, "h f"]:
@@ -122,12 +153,38 @@ def roughness(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
     return across.mean((1, 2, 3)) + down.mean((1, 2, 3))
 
 
+def awake(specimen: Specimen) -> dict[str, Edit]:
+    """Edits that let units at zero pass some gradient on, while every value stays as it is.
+
+    A unit `X` that is zero after its ReLU takes a tenth of the gradient of `X.pre`; without
+    it, some pictures never leave grey. (After Lucid's redirected ReLU; Olah et al. 2017)
+    """
+    held: dict[str, Tensor] = {}
+
+    def hold(name: str) -> Edit:
+        def edit(value: Tensor) -> Tensor:
+            held[name] = value
+            return value
+
+        return edit
+
+    def leak(name: str) -> Edit:
+        def edit(value: Tensor) -> Tensor:
+            before = held[name]
+            return value + LEAK * (before - before.detach()) * (value == 0)
+
+        return edit
+
+    names = [name for name in specimen.sites if f"{name}.pre" in specimen.sites]
+    return {f"{name}.pre": hold(name) for name in names} | {name: leak(name) for name in names}
+
+
 def maximise(
     specimen: Specimen,
     objective: Objective,
     site: str | None,
     count: int,
-    preset: Preset,
+    canvas: Canvas,
     steps: int,
     rng: torch.Generator,
     report: Callable[[float], None] = lambda share: None,
@@ -138,21 +195,26 @@ def maximise(
     are painted with it. site: the one that the objective reads, if it is not the logits.
     Probes: two for each picture and step, and two for each picture at the end.
     """
-    size = (specimen.dataset.shape[1], specimen.dataset.shape[2])
-    start = first(preset, size, rng)
-    parameters = start.repeat(count, *(1 for _ in start.shape[1:])).requires_grad_()
+    keep, preset = [site] if site else [], canvas.preset
+    parameters = canvas.blank(count, rng).requires_grad_()
     optimiser = torch.optim.Adam([parameters], lr=preset.rate)
-    keep = [site] if site else []
     for step in range(steps):
         with torch.enable_grad():
-            images = paint(parameters, preset, size)
-            reading = specimen.run(moved(images, preset, rng), keep, grad=True)
-            gain = objective(reading) - preset.smooth * roughness(images)
-            (parameters.grad,) = torch.autograd.grad(-gain.sum(), parameters)
+            images = canvas.paint(parameters)
+            edit = awake(specimen) if step < WAKING else None
+            reading = specimen.run(moved(images, preset, rng), keep, edit, grad=True)
+            penalty = preset.smooth * step / steps * roughness(images)
+            (parameters.grad,) = torch.autograd.grad(
+                (penalty - objective(reading)).sum(), parameters
+            )
         optimiser.step()
         report((step + 1) / steps)
-    with torch.no_grad():
-        images = paint(parameters, preset, size)
+    return _finished(specimen, objective, keep, canvas.paint(parameters).detach())
+
+
+def _finished(
+    specimen: Specimen, objective: Objective, keep: list[str], images: Float[Tensor, "n 3 h w"]
+) -> Painted:
     reading = specimen.run(images, keep, grad=True)
     with torch.enable_grad():
         scores = objective(reading)

@@ -41,9 +41,9 @@ class Reviews(Dataset):
     rare: ClassVar[tuple[str, ...]] = grammar.RARE
     years: ClassVar[tuple[int, ...]] = grammar.YEARS
     training = Training(
-        rows=8000,
-        epochs=4,
-        batch=48,
+        rows=7000,
+        epochs=3,
+        batch=16,
         rate=4e-3,
         decay=1e-2,
         tune_rows=5000,

@@ -175,7 +175,7 @@ class GPT2(Model):
         return {name: json.dumps(data, indent=1, sort_keys=True).encode() for name, data in files.items()}
 
 
-INITIAL = 0.05
+INITIAL = 0.1
 """Standard deviation of fresh weights; writers into the stream get less, as in GPT-2."""
 
 

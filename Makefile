@@ -1,0 +1,47 @@
+# Two commands do everything: `make play` and `make test`.
+PY := .venv/bin/python
+UV := $(shell command -v uv || echo .venv/bin/uv)
+TORCH_BACKEND ?=
+
+.PHONY: play test check lint setup lock format practice builds clean
+
+play: setup
+	$(PY) -m auditgame play
+
+test: setup
+	$(PY) -m pytest
+
+check: lint
+	$(PY) -m pytest -m "not slow and not browser"
+
+lint: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+setup: .venv/ready
+
+.venv/ready: requirements.lock pyproject.toml
+	command -v uv >/dev/null || { python3 -m venv .venv && .venv/bin/pip install --quiet uv; }
+	test -x $(PY) || $(UV) venv --quiet --allow-existing --python '>=3.11' .venv
+	$(UV) pip install --quiet --python $(PY) $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) -r requirements.lock
+	$(UV) pip install --quiet --python $(PY) --no-deps -e .
+	touch $@
+
+lock: setup
+	$(UV) pip compile pyproject.toml --quiet --group dev --extra hf --extra postgres --generate-hashes --no-header --no-annotate | $(PY) .ci/lock.py > requirements.lock.new
+	mv requirements.lock.new requirements.lock
+
+format: setup
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+practice: setup
+	$(PY) challenges/build_practice.py
+
+builds: setup
+	$(PY) benchmarks/builds.py
+
+clean:
+	rm -rf .venv build *.egg-info
