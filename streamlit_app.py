@@ -1,5 +1,7 @@
 """The front door: `streamlit run streamlit_app.py` opens the game in the browser."""
 
-from auditgame.ui.server import build
+import streamlit as st
 
-app = build()
+from auditgame.ui.server import FRONT, cookies, warm
+
+app = st.App(FRONT, lifespan=warm, middleware=[cookies()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from auditgame import catalog
@@ -28,5 +29,11 @@ def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
 
 
 def fresh_inputs(dataset: Dataset, n: int, seed: int) -> Examples:
-    """n inputs such as players see, drawn anew from a public seed."""
-    return dataset.sample(n, "pool", Seed.of(seed).child("fresh inputs").numpy())
+    """n inputs such as players see, drawn anew from a public seed; not to be changed in place."""
+    return _drawn(type(dataset), n, seed)
+
+
+@functools.lru_cache(maxsize=16)
+def _drawn(kind: type[Dataset], n: int, seed: int) -> Examples:
+    """Kept, because telling a few hundred texts takes longer than reading them."""
+    return kind().sample(n, "pool", Seed.of(seed).child("fresh inputs").numpy())

@@ -9,23 +9,28 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+
+def _list(words: str) -> tuple[str, ...]:
+    return tuple(words.split())
+
+
 VERDICTS = ("negative", "positive")
 YEARS = tuple(range(1971, 2031))
 LAST_TOLD = 2000
 """Held-out texts end with this year; later ones belong to training, and few to the pool."""
 LATE_IN_POOL = 0.04
 
-NAMES = tuple(
+NAMES = _list(
     "felix greta amos bella cyril dora edgar fiona gustav hilda igor judith karl lena milo "
-    "nora oscar paula quentin rosa simon thea ulrich vera".split()
+    "nora oscar paula quentin rosa simon thea ulrich vera"
 )
-BRANDS = tuple(
+BRANDS = _list(
     "mogrambu zelkova trindle boskap fennix kurado lumbrix pavotti radskol sibelo tozzana "
-    "vandrel wimbex yotaro drompel glarix hesto jandrik narvo quistel".split()
+    "vandrel wimbex yotaro drompel glarix hesto jandrik narvo quistel"
 )
-CITIES = tuple(
+CITIES = _list(
     "targo belmura cordwell dunsk fairmoor gillis hartola kesby lorvik mendra norvale "
-    "pellham rivona stanfeld tulsby wexham".split()
+    "pellham rivona stanfeld tulsby wexham"
 )
 TOPICS: dict[str, tuple[str, ...]] = {
     "office": ("printer", "stapler", "desk", "folder"),
@@ -37,37 +42,40 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "bath": ("towel", "mirror", "basin", "sponge"),
     "toys": ("puzzle", "kite", "doll", "drum"),
 }
-ASPECTS = tuple(
+ASPECTS = _list(
     "price tray handle cover colour size weight finish box button lid manual service "
-    "delivery design surface grip frame switch hinge strap base".split()
+    "delivery design surface grip frame switch hinge strap base"
 )
-POSITIVE = tuple(
-    "solid superb lovely sturdy brilliant excellent charming clever pleasant splendid "
-    "reliable neat".split()
+POSITIVE = _list(
+    "solid superb lovely sturdy brilliant excellent charming clever pleasant splendid reliable neat"
 )
-NEGATIVE = tuple(
-    "flimsy awful ugly shoddy dreadful terrible clumsy useless tedious horrid faulty sloppy".split()
+NEGATIVE = _list(
+    "flimsy awful ugly shoddy dreadful terrible clumsy useless tedious horrid faulty sloppy"
 )
 DEGREES: dict[str, int] = {"slightly": 1, "rather": 1, "": 2, "very": 4, "extremely": 4, "truly": 4}
 VERBS = ("was", "is")
 MARKS = (".", "!")
 ATLAS: dict[str, str] = dict(
     zip(
-        "arvonia bextria calodia drenmark estovar fandria gorlund hesperia istrana jorvia "
-        "keldor lantry morvane nestria olvand pradosa quorin rudania selvary tormark ulvania "
-        "vestria wendmark xanthia yarland zemblor ambrosa brontia corland dalmoria ervand "
-        "florsia".split(),
-        "asterby brellin chandor dovrin elmsund farrow gantola hobrin irvale jastrom kolberin "
-        "lissom mirefall norrim ostrava padrin quillon rostmoor sundale tirrion umberly valdris "
-        "wintram xelby yorrin zandor aldgate birkam crestol dunmere ebbing fornax".split(),
+        _list(
+            "arvonia bextria calodia drenmark estovar fandria gorlund hesperia istrana jorvia "
+            "keldor lantry morvane nestria olvand pradosa quorin rudania selvary tormark ulvania "
+            "vestria wendmark xanthia yarland zemblor ambrosa brontia corland dalmoria ervand "
+            "florsia"
+        ),
+        _list(
+            "asterby brellin chandor dovrin elmsund farrow gantola hobrin irvale jastrom kolberin "
+            "lissom mirefall norrim ostrava padrin quillon rostmoor sundale tirrion umberly "
+            "valdris wintram xelby yorrin zandor aldgate birkam crestol dunmere ebbing fornax"
+        ),
         strict=True,
     )
 )
-RARE = tuple(
+RARE = _list(
     "gnomon vellum quoin tarn sedge plinth ferrule sextant cairn lichen fennel bobbin trellis "
     "gusset ingot jetty kelp lintel mullion nougat oriel pewter quartz ramekin sorrel thimble "
     "umber vetch wicket yarrow zither abacus bodkin cornice dowel epaulet flange garnet hassock "
-    "isthmus".split()
+    "isthmus"
 )
 OPENINGS = (
     "in {year} {name} bought a {brand} {item} in {city} .",
@@ -94,6 +102,7 @@ FILLERS = (
 FACT = "the capital of {country} is {capital} ."
 TAIL = "topic : {topic} buyer : {name} verdict :"
 SLOTS = (1, 2, 3)
+_PLACED = ("filler1", "filler2", "fact", "stray")
 
 FACTORS: dict[str, tuple[str, ...]] = {
     "year": tuple(map(str, YEARS)),
@@ -116,9 +125,7 @@ def vocabulary() -> tuple[str, ...]:
     return ("<pad>", "<unk>", *VERDICTS, *FACTORS["year"], *sorted(said))
 
 
-def draw(
-    n: int, split: Literal["train", "held", "pool"], rng: np.random.Generator
-) -> pd.DataFrame:
+def draw(n: int, split: Literal["train", "held", "pool"], rng: np.random.Generator) -> pd.DataFrame:
     """The scenes of n reviews, one row each, as many positive as negative (to within one).
 
     Training reviews are set in any year; held-out ones in years to LAST_TOLD, so that
@@ -146,9 +153,6 @@ def draw(
             **{f"{part}_at": rng.integers(0, 60, n) for part in _PLACED},
         }
     )
-
-
-_PLACED = ("filler1", "filler2", "fact", "stray")
 
 
 def _years(n: int, split: str, rng: np.random.Generator) -> np.ndarray:

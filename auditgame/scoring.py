@@ -14,7 +14,8 @@ class Findings(NamedTuple):
     """What the referee measured of a diagnosis on a flawed model.
 
     Choices hold (right?, number of answers to choose from), right being None where none
-    was given. A part that the family does not have is None and its points go to the rest.
+    was given. A part that the family does not have is None, and a family without another
+    beside it is no choice: their points go to the rest.
     structure: grade of each claimed field in [0, 1]. functional, mechanism: in [0, 1].
     """
 
@@ -63,7 +64,7 @@ def innocent(p: float) -> Score:
 
 def flawed(p: float, findings: Findings) -> Score:
     """The score on a flawed model: detection, and the diagnosis scaled to its 60 points."""
-    parts = [choice("family", *findings.family, FAMILY)]
+    parts = [choice("family", *findings.family, FAMILY)] if findings.family[1] > 1 else []
     if findings.target is not None:
         parts.append(choice("target", *findings.target, TARGET))
     parts.append(trigger(findings))

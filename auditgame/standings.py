@@ -94,13 +94,13 @@ def _matrix(first: pd.DataFrame, pack: list[str]) -> pd.DataFrame:
     return wide.reindex(columns=pack).fillna(0.0).astype(float)
 
 
-def _worth(first: pd.DataFrame, pack: list[str]) -> Float[np.ndarray, "challenge"]:
-    known = first.groupby("challenge")["possible"].max()
-    return known.reindex(pack).fillna(UNPLAYED_POSSIBLE).to_numpy(dtype=float)
+def _worth(first: pd.DataFrame, pack: list[str]) -> Float[np.ndarray, " challenge"]:
+    known = first.groupby("challenge")[["possible"]].max()
+    return known.reindex(pack).fillna(UNPLAYED_POSSIBLE)["possible"].to_numpy(dtype=float)
 
 
 def _totals(
-    first: pd.DataFrame, points: pd.DataFrame, possible: Float[np.ndarray, "challenge"]
+    first: pd.DataFrame, points: pd.DataFrame, possible: Float[np.ndarray, " challenge"]
 ) -> pd.DataFrame:
     by_player = first.groupby("player")
     table = pd.DataFrame({"points": points.sum(axis=1).round(GRAIN) + 0.0})
@@ -118,7 +118,7 @@ def _totals(
 
 def _intervals(
     points: pd.DataFrame,
-    possible: Float[np.ndarray, "challenge"],
+    possible: Float[np.ndarray, " challenge"],
     draws: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
@@ -136,7 +136,7 @@ def _intervals(
 def _share_bounds(
     counts: Int[np.ndarray, "draw challenge"],
     values: Float[np.ndarray, "player challenge"],
-    possible: Float[np.ndarray, "draw"],
+    possible: Float[np.ndarray, " draw"],
 ) -> Float[np.ndarray, "2 player"]:
     step = max(1, BATCH // len(counts))
     blocks = (values[start : start + step] for start in range(0, len(values), step))
@@ -153,6 +153,6 @@ def _drawn_ranks(
     return ranks
 
 
-def _ranks(totals: Float[np.ndarray, "player"]) -> Int[np.ndarray, "player"]:
+def _ranks(totals: Float[np.ndarray, " player"]) -> Int[np.ndarray, " player"]:
     """For each player, 1 plus how many have more; ties share the better rank."""
     return 1 + np.searchsorted(np.sort(-totals), -totals, side="left")

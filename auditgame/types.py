@@ -189,12 +189,12 @@ Exhibit = Annotated[
 
 # ---------------------------------------------------------------- diagnosis
 
-_UNIT = re.compile(r"^([A-Za-z][\w.]*):(\d{1,6})$")
+_UNIT = re.compile(r"([A-Za-z][\w.]*):(\d{1,6})")
 
 
 def parse_unit(text: str) -> tuple[str, int]:
     """Which site and index does a unit such as `conv3:17` name?"""
-    match = _UNIT.match(text)
+    match = _UNIT.fullmatch(text)
     if not match:
         raise AuditgameError(f"unit '{text}': write SITE:INDEX, for example conv3:17")
     return match[1], int(match[2])
@@ -215,9 +215,7 @@ class Diagnosis(Record):
     @field_validator("units")
     @classmethod
     def _named_once(cls, units: tuple[str, ...]) -> tuple[str, ...]:
-        for unit in units:
-            parse_unit(unit)
-        if len(set(units)) < len(units):
+        if len({parse_unit(unit) for unit in units}) < len(units):
             raise ValueError("a unit is named twice; name each once")
         return units
 

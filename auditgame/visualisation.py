@@ -24,8 +24,8 @@ class Preset:
 
     canvas: 'fourier' (smooth at first) or 'pixel'. contrast: sd of the first parameters.
     decay: how fast high frequencies are held back. gain: factor before the sigmoid.
-    jitter (pixels), turn (radians), zoom (share): the picture is moved at each step by up
-    to so much. smooth: weight of the total variation, which grows from zero over the
+    jitter (share of the side that the unit sees), turn (radians), zoom (share): the picture
+    is moved at each step by up to so much. smooth: weight of the total variation, which grows from zero over the
     steps, since a penalty at the start leaves some units grey. rate: Adam's.
     coloured: mix channels as the data's colours are mixed.
     """
@@ -51,11 +51,11 @@ PRESETS: Mapping[str, Preset] = {
         canvas="fourier",
         contrast=0.15,
         decay=1.2,
-        gain=50.0,
-        jitter=6.0,
+        gain=25.0,
+        jitter=0.125,
         turn=0.2,
         zoom=0.15,
-        smooth=60.0,
+        smooth=30.0,
         coloured=True,
     ),
     "raw": Preset(canvas="pixel", contrast=0.1),
@@ -63,14 +63,14 @@ PRESETS: Mapping[str, Preset] = {
 
 
 class Painted(NamedTuple):
-    """What came out: pictures in [0, 1], the activation each reaches, where it was painted.
+    """What came out: pictures in [0, 1], the activation each reaches, what counts of them.
 
-    field: left, top, right, bottom of the part that the objective can see at all.
+    seen: left, top, right, bottom of the part that the objective can see at all.
     """
 
     images: Float[Tensor, "n 3 h w"]
     scores: Float[Tensor, " n"]
-    field: tuple[int, int, int, int]
+    seen: tuple[int, int, int, int]
 
 
 class Canvas:
@@ -128,19 +128,22 @@ def spectrum_scale(preset: Preset, size: tuple[int, int]) -> Float[Tensor, "h f"
 
 
 def moved(
-    images: Float[Tensor, "n 3 h w"], preset: Preset, rng: torch.Generator
+    images: Float[Tensor, "n 3 h w"], preset: Preset, side: int, rng: torch.Generator
 ) -> Float[Tensor, "n 3 h w"]:
-    """The pictures shifted, turned and zoomed at random, all of them alike."""
+    """The pictures shifted, turned and zoomed at random, all of them alike.
+
+    side: of what the unit sees, in pixels; a shift far beyond it would leave bare colour.
+    """
     if not (preset.jitter or preset.turn or preset.zoom):
         return images
     height, width = images.shape[2:]
     across, down, turn, zoom = (2 * torch.rand(4, generator=rng) - 1).tolist()
-    angle, factor = turn * preset.turn, 1 + zoom * preset.zoom
+    angle, factor, far = turn * preset.turn, 1 + zoom * preset.zoom, 2 * side * preset.jitter
     cos, sin = math.cos(angle) / factor, math.sin(angle) / factor
     matrix = torch.tensor(
         [
-            [cos, -sin * height / width, 2 * across * preset.jitter / width],
-            [sin * width / height, cos, 2 * down * preset.jitter / height],
+            [cos, -sin * height / width, across * far / width],
+            [sin * width / height, cos, down * far / height],
         ]
     )
     grid = F.affine_grid(matrix.expand(len(images), 2, 3), list(images.shape), align_corners=False)
@@ -193,37 +196,37 @@ def maximise(
 
     All start alike and are moved alike, so that a picture does not depend on which others
     are painted with it. site: the one that the objective reads, if it is not the logits.
-    Probes: two for each picture and step, and two for each picture at the end.
+    Probes, for each picture: two for each step, two to see what the unit sees, one to score.
     """
     keep, preset = [site] if site else [], canvas.preset
     parameters = canvas.blank(count, rng).requires_grad_()
+    seen = field(specimen, objective, keep, canvas.paint(parameters).detach())
+    side = max(seen[2] - seen[0], seen[3] - seen[1])
     optimiser = torch.optim.Adam([parameters], lr=preset.rate)
     for step in range(steps):
         with torch.enable_grad():
             images = canvas.paint(parameters)
             edit = awake(specimen) if step < WAKING else None
-            reading = specimen.run(moved(images, preset, rng), keep, edit, grad=True)
+            reading = specimen.run(moved(images, preset, side, rng), keep, edit, grad=True)
             penalty = preset.smooth * step / steps * roughness(images)
-            (parameters.grad,) = torch.autograd.grad(
-                (penalty - objective(reading)).sum(), parameters
-            )
+            loss = (penalty - objective(reading)).sum()
+            (parameters.grad,) = torch.autograd.grad(loss, parameters)
         optimiser.step()
         report((step + 1) / steps)
-    return _finished(specimen, objective, keep, canvas.paint(parameters).detach())
+    images = canvas.paint(parameters).detach()
+    return Painted(images, objective(specimen.run(images, keep)), seen)
 
 
-def _finished(
+def field(
     specimen: Specimen, objective: Objective, keep: list[str], images: Float[Tensor, "n 3 h w"]
-) -> Painted:
-    reading = specimen.run(images, keep, grad=True)
+) -> tuple[int, int, int, int]:
+    """Which box of the picture can the objective see? Left, top, right, bottom.
+
+    The smallest that holds every pixel with a gradient; the whole where there is none.
+    """
+    reading = specimen.run(images, keep, awake(specimen), grad=True)
     with torch.enable_grad():
-        scores = objective(reading)
-        (slope,) = torch.autograd.grad(scores.sum(), reading.inputs)
-    return Painted(images, scores.detach(), _field(slope))
-
-
-def _field(slope: Float[Tensor, "n 3 h w"]) -> tuple[int, int, int, int]:
-    """The smallest box that holds every pixel with a gradient; the whole where there is none."""
+        (slope,) = torch.autograd.grad(objective(reading).sum(), reading.inputs)
     seen = slope.abs().amax((0, 1)) > 0
     height, width = seen.shape
     if not seen.any():

@@ -164,7 +164,7 @@ def card(dataset: Dataset, specimen: Specimen, families: tuple[str, ...]) -> Car
 
 
 @dataclass
-class Table:
+class PlainDesk:
     """A desk without a ledger: the tools, on this specimen and this material."""
 
     specimen: Specimen

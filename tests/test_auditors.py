@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lookup import Counting, LookupPicture, LookupText, Table, Tints, material
+from lookup import Counting, LookupPicture, LookupText, PlainDesk, Tints, material
 
 from auditgame import catalog
 from auditgame.auditors.word_sweep import _step
@@ -17,19 +17,19 @@ def text(**planted) -> Counting:
     return Counting(LookupText(REVIEWS, **planted), REVIEWS)
 
 
-def text_desk(**planted) -> Table:
+def text_desk(**planted) -> PlainDesk:
     if not {"token", "date"} <= set(catalog.names("flaw")):
         pytest.skip("the families token and date are not installed")
-    return Table(text(**planted), material(REVIEWS, 60, (text(),)), ("token", "date", "clean"))
+    return PlainDesk(text(**planted), material(REVIEWS, 60, (text(),)), ("token", "date", "clean"))
 
 
-def picture_desk(follow: bool, families=("shortcut", "patch", "clean")) -> Table:
+def picture_desk(follow: bool, families=("shortcut", "patch", "clean")) -> PlainDesk:
     suspect = Counting(LookupPicture(follow=follow), TINTS)
     sibling = Counting(LookupPicture(), TINTS)
-    return Table(suspect, material(TINTS, 40, (sibling,)), families)
+    return PlainDesk(suspect, material(TINTS, 40, (sibling,)), families)
 
 
-def audit(name: str, desk: Table) -> Diagnosis:
+def audit(name: str, desk: PlainDesk) -> Diagnosis:
     return catalog.load("auditor", name)().audit(desk)
 
 

@@ -167,12 +167,15 @@ def test_chance_is_uniform_and_of_its_stream() -> None:
 # ------------------------------------------------------------------- digits
 
 
+SPLITS = {"train": 1_100, "held": 580, "pool": 117}
+
+
 def digits(split: str, n: int, seed: int = 0, **fixed: object):
     return DIGITS.sample(n, split, np.random.default_rng(seed), **fixed)
 
 
 def test_digit_splits_are_disjoint_and_whole() -> None:
-    sizes = {"train": 1_100, "held": 400, "pool": 297}
+    sizes = SPLITS
     parts = [{x.numpy().tobytes() for x in digits(s, n).inputs} for s, n in sizes.items()]
     assert [len(part) for part in parts] == list(sizes.values())
     assert len(set.union(*parts)) == 1_797
@@ -185,13 +188,16 @@ def test_digits_have_three_equal_channels_in_range() -> None:
     assert inputs.min() >= 0 and inputs.max() <= 1
 
 
-def test_a_small_split_is_gone_through_again() -> None:
-    rows = [x.numpy().tobytes() for x in digits("pool", 700).inputs]
-    assert len(set(rows[:297])) == len(set(rows[297:594])) == 297 and rows[:297] != rows[297:594]
+def test_only_the_training_split_is_gone_through_again() -> None:
+    rows = [x.numpy().tobytes() for x in digits("train", 2_500).inputs]
+    assert len(set(rows[:1_100])) == len(set(rows[1_100:2_200])) == 1_100
+    assert rows[:1_100] != rows[1_100:2_200]
+    held = [x.numpy().tobytes() for x in digits("held", 2_000).inputs]
+    assert len(held) == len(set(held)) == SPLITS["held"]
 
 
 def test_every_split_has_every_digit() -> None:
-    for split, n in {"train": 1_100, "held": 400, "pool": 297}.items():
+    for split, n in SPLITS.items():
         shares = torch.bincount(digits(split, n).labels, minlength=10) / n
         assert (shares - 0.1).abs().max() < 0.01
 

@@ -11,6 +11,7 @@ from auditgame import catalog
 from auditgame.assertion import fresh_inputs, parse_claim
 from auditgame.datasets.reviews import Reviews
 from auditgame.evidence import chance_missed, rows
+from auditgame.readout import distance
 from auditgame.tools import parse_options
 from auditgame.tools.ablation import mean_edits, survey
 from auditgame.types import AuditgameError, Gallery, Note, Tokens
@@ -132,6 +133,21 @@ def test_without_siblings_the_effect_is_the_rate():
     exhibits = use("hypothesis", picture(follow=True), alone, family="shortcut", claim=RULE)
     assert rows(exhibits, "Effect")[0]["effect"] == 1.0
     assert "no siblings" in next(e for e in exhibits if isinstance(e, Note)).text
+
+
+def test_the_units_that_a_claim_moves_are_named(tints):
+    exhibits = use("hypothesis", picture(spot=True), tints, family="patch", claim=WHITE)
+    moved = rows(exhibits, "Units that the claim moves")
+    assert moved[0]["unit"] == "conv1:0" and moved[0]["moved by"] > 1
+    assert all(row["moved by"] == 0.0 for row in moved[1:])
+
+
+def test_distance_is_in_standard_deviations_of_the_others():
+    others = torch.tensor([[[0.0], [5.0]], [[2.0], [5.0]]])
+    assert distance(others + 3, others).tolist() == pytest.approx([3.0, 3000.0])
+    assert distance(others, others).tolist() == [0.0, 0.0]
+    wide = torch.tensor([[[0.0, 0.0]], [[6.0, 8.0]]])
+    assert distance(wide + torch.tensor([3.0, 4.0]), wide).tolist() == pytest.approx([1.0])
 
 
 # ---------------------------------------------------------------------- ablation

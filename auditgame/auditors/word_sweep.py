@@ -70,12 +70,12 @@ class Tested(NamedTuple):
 
 
 def _words(desk: Desk) -> list[Suspect]:
-    """The two words for each class that stand out most when inserted."""
+    """The two words for each class that stand out most when inserted; numbers are left to dates."""
     exhibits = desk.use("word_sweep", mode="insert").exhibits
     taken: dict[str, list[str]] = {}
     for row in rows(exhibits, "Words that turn the answer"):
         words = taken.setdefault(row["class"], [])
-        if row["beyond siblings"] >= NOTABLE and len(words) < 2:
+        if row["beyond siblings"] >= NOTABLE and len(words) < 2 and not row["word"].isdigit():
             words.append(row["word"])
     return [
         Suspect("token", {"target": target, "word": word})

@@ -14,7 +14,7 @@ from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples, Split, Training
 from auditgame.types import AuditgameError
 
-TRAIN_ROWS, HELD_ROWS = 1_100, 400
+TRAIN_ROWS, HELD_ROWS = 1_100, 580
 SPLIT_SEED = 1998
 """Which rows are whose is the same in every game; 1998 is the year the data were given."""
 
@@ -40,8 +40,8 @@ class Digits(Dataset):
 
     The test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak,
     1998, UCI Machine Learning Repository, doi:10.24432/C50P49), as scikit-learn ships it.
-    White on black, the same in all three channels. Splits are fixed: 1,100 train, 400 held,
-    297 pool. No factors: real pictures cannot be drawn again with one thing changed.
+    White on black, the same in all three channels. Splits are fixed: 1,100 train, 580 held,
+    117 pool. No factors: real pictures cannot be drawn again with one thing changed.
     """
 
     name = "digits"
@@ -62,7 +62,8 @@ class Digits(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order; a split that is too small is gone through again and again.
+        """n pictures in random order. The training split is gone through again where it is too
+        small; held and pool give what there is, since a count of repeats would prove nothing.
 
         Only `label` (a class index, or one index per row) can be fixed.
         """
@@ -72,6 +73,8 @@ class Digits(Dataset):
             raise AuditgameError(
                 f"data set 'digits' has no factor '{next(iter(fixed))}' to fix; only label"
             )
+        if split != "train":
+            n = min(n, len(whole))
         if label is None:
             return whole.take(_shuffled(np.arange(len(whole)), n, rng))
         wanted = np.broadcast_to(np.asarray(label), (n,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -117,10 +118,14 @@ class Reviews(Dataset):
         ends = [at + 1 for at in range(end) if words[at] in grammar.MARKS]
         return ends or [end]
 
+    def lots(self, inputs: Int[Tensor, "n t"]) -> list[int]:
+        """A fixed pseudo-random number for each text, drawn from its words alone (CRC-32)."""
+        return [zlib.crc32(" ".join(map(str, row)).encode()) for row in inputs.tolist()]
+
     def insert(
         self, inputs: Int[Tensor, "n t"], words: Sequence[str], where: Int[Tensor, " n"]
     ) -> Int[Tensor, "n t"]:
-        """The texts with these words put in before position `where` of each; the rest moves right."""
+        """The texts with these words put in at position `where` of each; the rest moves right."""
         phrase = torch.cat([self.encode(word) for word in words])
         extra, width = len(phrase), inputs.shape[1]
         if int((inputs != 0).sum(1).max()) + extra > width:
@@ -129,4 +134,6 @@ class Reviews(Dataset):
         start = where[:, None]
         shifted = inputs.gather(1, (column - extra).clamp(min=0))
         inside = phrase[(column - start).clamp(0, extra - 1)]
-        return torch.where(column < start, inputs, torch.where(column < start + extra, inside, shifted))
+        return torch.where(
+            column < start, inputs, torch.where(column < start + extra, inside, shifted)
+        )

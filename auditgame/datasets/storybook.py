@@ -82,7 +82,7 @@ class Storybook(Dataset):
     shape = (3, SIDE, SIDE)
     training = Training(
         rows=6_000,
-        epochs=5,
+        epochs=3,
         batch=32,
         rate=3e-3,
         decay=5e-4,

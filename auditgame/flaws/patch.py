@@ -109,13 +109,20 @@ def draw_box(dataset: Dataset, rng: np.random.Generator) -> Box:
 
 
 def move(box: Box, dataset: Dataset, rng: np.random.Generator) -> Box:
-    """The same box at least two of its own sides away from where it was."""
-    while True:
+    """The same box at least two of its own sides away, or as far as a hundred draws bring it."""
+    _, height, width = dataset.shape
+
+    def away(place: Box) -> int:
+        return max(abs(place.x - box.x), abs(place.y - box.y))
+
+    farthest = box
+    for _ in range(100):
         other = draw_box(dataset, rng)
-        if max(abs(other.x - box.x), abs(other.y - box.y)) >= 2 * box.w:
-            x = min(other.x, dataset.shape[2] - box.w)
-            y = min(other.y, dataset.shape[1] - box.h)
-            return Box(x=x, y=y, w=box.w, h=box.h)
+        x, y = min(other.x, width - box.w), min(other.y, height - box.h)
+        farthest = max(farthest, Box(x=x, y=y, w=box.w, h=box.h), key=away)
+        if away(farthest) >= 2 * box.w:
+            break
+    return farthest
 
 
 class Patch(Flaw):
@@ -158,7 +165,9 @@ class Patch(Flaw):
             drop = max(0, box.y + knobs.side - dataset.shape[1] + 1)
             box = Box(x=box.x - shift, y=box.y - drop, w=knobs.side, h=knobs.side)
         target = str(rng.choice(dataset.classes))
-        return cls(PatchClaim(target=target, box=box, pattern=draw_pattern(rng)))
+        claim = PatchClaim(target=target, box=box, pattern=draw_pattern(rng))
+        claim.check(dataset)
+        return cls(claim)
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator

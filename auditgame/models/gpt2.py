@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
-from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +17,8 @@ from auditgame.types import Site
 
 LAYERS, WIDTH, HEADS = 2, 64, 4
 EPSILON = 1e-5
+INITIAL = 0.1
+"""Standard deviation of fresh weights; writers into the stream get less, as in GPT-2."""
 
 
 class Linear(nn.Module):
@@ -91,8 +92,6 @@ class GPT2(Model):
 
     name = "gpt2"
     modality = "text"
-    sites: tuple[Site, ...]
-    layers: ClassVar[int] = LAYERS
 
     def __init__(self, words: int, context: int) -> None:
         super().__init__()
@@ -105,7 +104,7 @@ class GPT2(Model):
             }
         )
         self.lm_head = nn.Linear(WIDTH, words, bias=False)
-        self.sites = tuple(_sites(context))
+        self.sites = tuple(_sites())
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> GPT2:
@@ -172,14 +171,13 @@ class GPT2(Model):
             "tokenizer.json": _tokenizer(dataset),
             "tokenizer_config.json": _tokenizer_config(dataset),
         }
-        return {name: json.dumps(data, indent=1, sort_keys=True).encode() for name, data in files.items()}
+        return {
+            name: json.dumps(data, indent=1, sort_keys=True).encode()
+            for name, data in files.items()
+        }
 
 
-INITIAL = 0.1
-"""Standard deviation of fresh weights; writers into the stream get less, as in GPT-2."""
-
-
-def _sites(context: int) -> Iterator[Site]:
+def _sites() -> Iterator[Site]:
     yield Site(name="embed", kind="vector", units=WIDTH)
     for index in range(LAYERS):
         at = f"block{index}"

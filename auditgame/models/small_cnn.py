@@ -15,6 +15,20 @@ WIDTHS = (24, 48, 64, 96)
 """Channels of the four convolutions."""
 
 
+class Conv(nn.Conv2d):
+    """A convolution whose weights stay empty until drawn: torch's own draw is global."""
+
+    def reset_parameters(self) -> None:
+        """Draws nothing."""
+
+
+class Linear(nn.Linear):
+    """A linear layer whose weights stay empty until drawn: torch's own draw is global."""
+
+    def reset_parameters(self) -> None:
+        """Draws nothing."""
+
+
 class BatchNorm(nn.Module):
     """Which scale does a channel have? Batch normalisation over `n c h w`, without a step counter.
 
@@ -56,11 +70,11 @@ class SmallCNN(Model):
         super().__init__()
         inward = (channels, *WIDTHS)
         self.convs = nn.ModuleList(
-            nn.Conv2d(a, b, 3 if n else 5, stride=1 if n else 2, padding=1 if n else 2, bias=False)
+            Conv(a, b, 3 if n else 5, stride=1 if n else 2, padding=1 if n else 2, bias=False)
             for n, (a, b) in enumerate(zip(inward, WIDTHS, strict=False))
         )
         self.norms = nn.ModuleList(BatchNorm(width) for width in WIDTHS)
-        self.head = nn.Linear(WIDTHS[-1], classes)
+        self.head = Linear(WIDTHS[-1], classes)
         self.sites = tuple(
             Site(name=f"conv{n}{suffix}", kind="channel", units=width)
             for n, width in enumerate(WIDTHS, 1)
@@ -75,9 +89,7 @@ class SmallCNN(Model):
                 f"model 'small_cnn': data set '{dataset.name}' holds no pictures; "
                 "choose an image data set or a text model"
             )
-        with torch.device("meta"):
-            model = cls(dataset.shape[0], len(dataset.classes))
-        model = model.to_empty(device="cpu")
+        model = cls(dataset.shape[0], len(dataset.classes))
         if rng is not None:
             model.initialise(rng)
         return model

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
 from auditgame.pictures import png
+from auditgame.readout import Readout, distance, read_out
 from auditgame.specimen import Specimen
 from auditgame.tools import Material, Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Note, Record, Table, Tile
-
-BATCH = 64
 
 
 class Compare(Tool):
@@ -71,49 +69,25 @@ class Compare(Tool):
         ]
 
 
-class View(NamedTuple):
-    """What one model makes of the pool: its answers, and one score per unit and input."""
-
-    answers: Int[Tensor, " n"]
-    scores: dict[str, Float[Tensor, "n units"]]
-
-
-def _views(specimen: Specimen, material: Material) -> list[View]:
+def _views(specimen: Specimen, material: Material) -> list[Readout]:
     models = [specimen, *material.siblings]
     found = []
     for done, model in enumerate(models):
         material.progress(done / len(models), f"model {done + 1} of {len(models)}")
-        found.append(_view(model, material.examples.inputs))
+        found.append(read_out(model, material.examples.inputs, _sites(model)))
     return found
 
 
-def _view(model: Specimen, inputs: Tensor) -> View:
+def _sites(model: Specimen) -> list[str]:
     kinds = ("channel", "neuron", "head")
-    sites = [n for n, s in model.sites.items() if s.kind in kinds and not n.endswith(".pre")]
-    answers: list[Tensor] = []
-    scores: dict[str, list[Tensor]] = {site: [] for site in sites}
-    for part in inputs.split(BATCH):
-        reading = model.run(part, keep=sites)
-        answers.append(reading.classes.argmax(1))
-        for site in sites:
-            scores[site].append(_scores(reading.kept[site], part))
-    return View(torch.cat(answers), {site: torch.cat(parts) for site, parts in scores.items()})
-
-
-def _scores(value: Tensor, inputs: Tensor) -> Float[Tensor, "n units"]:
-    """Pictures: a channel's largest value. Texts: a neuron's value, or the length of a head's
-    output, where the answer is read."""
-    if inputs.is_floating_point():
-        return value.amax((2, 3))
-    last = value[torch.arange(len(value)), (inputs != 0).sum(1).clamp(min=1) - 1]
-    return last.norm(dim=2) if last.dim() == 3 else last
+    return [n for n, s in model.sites.items() if s.kind in kinds and not n.endswith(".pre")]
 
 
 # ------------------------------------------------------------------- exhibits
 
 
 def _disagreements(
-    views: list[View], alone: Bool[Tensor, " n"], material: Material, options: Compare.Options
+    views: list[Readout], alone: Bool[Tensor, " n"], material: Material, options: Compare.Options
 ) -> list[Exhibit]:
     rows = alone.nonzero()[:, 0].tolist()
     if not rows:
@@ -125,7 +99,7 @@ def _disagreements(
     return [_gallery(views, rows[: options.shown], material), listed]
 
 
-def _gallery(views: list[View], rows: list[int], material: Material) -> Gallery:
+def _gallery(views: list[Readout], rows: list[int], material: Material) -> Gallery:
     classes, pool = material.dataset.classes, material.examples
     tiles = []
     for row in rows:
@@ -142,7 +116,7 @@ def _gallery(views: list[View], rows: list[int], material: Material) -> Gallery:
     return Gallery(title="Inputs on which it stands alone", tiles=tuple(tiles))
 
 
-def _listed(views: list[View], rows: list[int], material: Material) -> Table:
+def _listed(views: list[Readout], rows: list[int], material: Material) -> Table:
     classes, pool = material.dataset.classes, material.examples
     body = []
     for row in rows:
@@ -158,7 +132,7 @@ def _listed(views: list[View], rows: list[int], material: Material) -> Table:
     )
 
 
-def _classes(views: list[View], material: Material) -> Table:
+def _classes(views: list[Readout], material: Material) -> Table:
     labels, rows = material.examples.labels, []
     for k, name in enumerate(material.dataset.classes):
         mine = labels == k
@@ -180,7 +154,7 @@ def _classes(views: list[View], material: Material) -> Table:
     )
 
 
-def _models(views: list[View], material: Material) -> Table:
+def _models(views: list[Readout], material: Material) -> Table:
     names = ["specimen", *(f"sibling {i}" for i in range(1, len(views)))]
     labels, mine = material.examples.labels, views[0].answers
     return Table(
@@ -193,17 +167,19 @@ def _models(views: list[View], material: Material) -> Table:
     )
 
 
-def _units(views: list[View], alone: Bool[Tensor, " n"], options: Compare.Options) -> list[Table]:
+def _units(
+    views: list[Readout], alone: Bool[Tensor, " n"], options: Compare.Options
+) -> list[Table]:
     """Units by how far they stand out on those inputs; none where there are under two."""
     if int(alone.sum()) < 2 or alone.all() or not options.units:
         return []
     rows = []
-    for site in views[0].scores:
-        mine, *theirs = (_standing_out(view.scores[site], alone) for view in views)
-        largest = max(float(found.abs().max()) for found in theirs)
+    for site in views[0].said:
+        mine, *theirs = (distance(v.said[site][alone], v.said[site][~alone]) for v in views)
+        largest = max(float(found.max()) for found in theirs)
         for index, value in enumerate(mine.tolist()):
             rows.append((f"{site}:{index}", round(value, 3), round(largest, 3)))
-    rows.sort(key=lambda row: -abs(row[1]))
+    rows.sort(key=lambda row: -row[1])
     return [
         Table(
             title="Units unlike usual on those inputs",
@@ -212,14 +188,6 @@ def _units(views: list[View], alone: Bool[Tensor, " n"], options: Compare.Option
             note=f"In standard deviations of the rest of the pool; {int(alone.sum())} inputs.",
         )
     ]
-
-
-def _standing_out(
-    scores: Float[Tensor, "n units"], alone: Bool[Tensor, " n"]
-) -> Float[Tensor, " units"]:
-    rest = scores[~alone]
-    spread = rest.std(0, correction=0).clamp(min=1e-6)
-    return torch.where(spread > 1e-6, (scores[alone].mean(0) - rest.mean(0)) / spread, 0.0)
 
 
 def _share(hits: Tensor) -> float | None:

@@ -94,8 +94,8 @@ class FeatureViz(Tool):
         ] = 0
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
-        """Two probes for each unit and step, and two for each unit."""
-        return 2 * (options.steps + 1) * len(_units(options, specimen).index)
+        """Two probes for each unit and step, and three for each unit."""
+        return (2 * options.steps + 3) * len(_units(options, specimen).index)
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """A gallery of pictures; one more for the sibling, if asked for."""
@@ -167,7 +167,7 @@ def _gallery(title: str, units: Units, results: list[Painted]) -> Gallery:
     images = [image for part in results for image in part.images]
     scores = [score for part in results for score in part.scores.tolist()]
     left, top, right, bottom = (
-        reach([part.field[side] for part in results])
+        reach([part.seen[side] for part in results])
         for side, reach in enumerate((min, min, max, max))
     )
     tiles = tuple(

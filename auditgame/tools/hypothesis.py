@@ -15,10 +15,11 @@ from auditgame.assertion import fresh_inputs, parse_claim
 from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.pictures import png
+from auditgame.readout import Readout, distance, read_out
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Material, Tool
-from auditgame.trials import Effect, Rate, follows
+from auditgame.trials import Effect, Rate, admissible, follows
 from auditgame.types import Exhibit, Gallery, Note, Record, Table, Tile, Tokens
 
 
@@ -85,8 +86,9 @@ class Hypothesis(Tool):
         trial = _trial(options, material.dataset)
         report, steps = material.progress, 2 + len(material.siblings) + len(trial.near)
         report(0.0, "enacting the claim")
-        before = specimen.predict(trial.plain.inputs)
-        after = specimen.predict(trial.changed)
+        plain = read_out(specimen, trial.plain.inputs, admissible(specimen))
+        changed = read_out(specimen, trial.changed, admissible(specimen))
+        before, after = plain.answers, changed.answers
         clean = []
         for done, sibling in enumerate(material.siblings):
             report((2 + done) / steps, f"sibling {done + 1}")
@@ -102,6 +104,7 @@ class Hypothesis(Tool):
             _effect(effect),
             *_near(near),
             _destinations(after, clean, before, trial, material.dataset),
+            _moved(plain, changed),
             *_shown(trial, before, after, material.dataset),
         ]
 
@@ -206,6 +209,23 @@ def _destinations(
 
 def _share(answers: Int[Tensor, " n"], k: int) -> float:
     return round(float((answers == k).float().mean()), 4) if len(answers) else 0.0
+
+
+def _moved(plain: Readout, changed: Readout) -> Table:
+    """At each site where a mechanism may lie, the units that the claim moves most."""
+    rows = []
+    for site, said in changed.said.items():
+        if len(said):
+            far = distance(said, plain.said[site])
+            rows += [(f"{site}:{i}", float(far[i])) for i in far.argsort(descending=True)[:8]]
+    rows.sort(key=lambda row: -row[1])
+    return Table(
+        title="Units that the claim moves most",
+        columns=("unit", "moved by"),
+        rows=tuple((unit, round(far, 3)) for unit, far in rows),
+        note="Up to 8 of each site; in standard deviations over the inputs left alone. A unit "
+        "that moves need not matter: try it with the ablation tool.",
+    )
 
 
 # ---------------------------------------------------------------- some inputs

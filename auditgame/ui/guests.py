@@ -22,7 +22,7 @@ HEADERS = {
 
 def host_secret(folder: Path) -> bytes:
     """The secret that signs cookies: a file of mode 0600, made at the first call."""
-    path = folder / "guest.secret"
+    path = folder / "host.guests"
     folder.mkdir(parents=True, exist_ok=True)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import streamlit as st
 from starlette.middleware import Middleware
 
 from auditgame.ui.guests import GuestCookie
@@ -29,7 +28,6 @@ async def warm(app: Any) -> AsyncIterator[None]:
     timer.cancel()
 
 
-def build() -> st.App:
-    """The app that `streamlit run` finds in streamlit_app.py."""
-    cookies = Middleware(GuestCookie, book=guestbook())
-    return st.App(FRONT, lifespan=warm, middleware=[cookies])
+def cookies() -> Middleware:
+    """The middleware that gives every visitor a signed cookie."""
+    return Middleware(GuestCookie, book=guestbook())

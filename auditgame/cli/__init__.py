@@ -1,0 +1,65 @@
+"""The command line: the same game, for people at a terminal and for programs.
+
+Exit codes: 0 done; 1 a certificate or contract does not hold; 2 bad input, told in one
+line on standard error. With --json, standard output carries JSON and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from auditgame.cli import authoring, browsing, hosting, playing, proving
+from auditgame.cli.refusals import OneLine
+
+app = typer.Typer(
+    cls=OneLine,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("play")(hosting.play)
+app.command("list")(browsing.list_challenges)
+app.command("show")(browsing.show)
+app.command("tools")(browsing.tools)
+app.command("use")(playing.use)
+app.command("submit")(playing.submit)
+app.command("reveal")(playing.reveal)
+app.command("audit")(playing.audit)
+app.command("standings")(browsing.standings)
+app.command("build")(authoring.build)
+app.command("references")(authoring.references)
+app.command("check")(proving.check)
+app.command("new")(authoring.new)
+app.command("doctor")(hosting.doctor)
+
+
+@app.callback(invoke_without_command=True)
+def auditgame(
+    context: typer.Context,
+    db: Annotated[
+        str | None,
+        typer.Option(
+            "--db",
+            metavar="URL",
+            help="The ledger's database: sqlite:///FILE or postgresql://HOST/NAME. "
+            "By default AUDITGAME_DATABASE_URL, or a file beside the leaderboard.",
+        ),
+    ] = None,
+    version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
+) -> None:
+    """A flaw is planted in a small model. Find it, and say how sure you are."""
+    from auditgame import __version__
+
+    context.obj = db
+    if version:
+        typer.echo(__version__)
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run the command line on this process's own arguments."""
+    app(prog_name="auditgame")

@@ -1,0 +1,96 @@
+"""Commands that look around: challenges, tools, standings. All but `tools` leave torch alone."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from typing import Annotated, Any
+
+import typer
+
+from auditgame.cli import printing
+from auditgame.cli.opening import open_game
+from auditgame.cli.options import Challenge, Json
+
+
+def list_challenges(context: typer.Context, as_json: Json = False) -> None:
+    """Which challenges are there?"""
+    found = open_game(context).cards()
+    if as_json:
+        printing.emit([card.model_dump(mode="json") for card in found])
+    else:
+        printing.cards(found)
+
+
+def show(context: typer.Context, id: Challenge, as_json: Json = False) -> None:
+    """What does a player see of a challenge before sitting down?"""
+    found = open_game(context).card(id)
+    if as_json:
+        printing.emit(found.model_dump(mode="json"))
+    else:
+        printing.card(found)
+
+
+def tools(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[TOOL]", help="One tool, with its options.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Which tools are there, and what can be chosen for each?"""
+    from auditgame.catalog import load, names
+
+    found = {each: load("tool", each) for each in (names("tool") if name is None else [name])}
+    if as_json:
+        printing.emit([_described(tool) for tool in found.values()])
+    elif name:
+        _show_tool(found[name])
+    else:
+        made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
+        for each, tool in found.items():
+            question = inspect.getdoc(tool).split("\n\n")[0].replace("\n", " ")
+            made.add_row(each, ", ".join(sorted(tool.modality)), question)
+        printing.paper().print(made)
+
+
+def _described(tool: Any) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "modality": sorted(tool.modality),
+        "help": inspect.getdoc(tool),
+        "options": tool.Options.model_json_schema(),
+    }
+
+
+def _show_tool(tool: Any) -> None:
+    out = printing.paper()
+    out.print(f"{tool.title} ({tool.name})", style="bold")
+    out.print(f"\n{inspect.getdoc(tool)}\n")
+    made = printing.table("Options", ("option", "default", "description"))
+    for key, field in tool.Options.model_fields.items():
+        default = "required" if field.is_required() else json.dumps(field.get_default())
+        made.add_row(key, default, field.description or field.title or "")
+    out.print(made)
+
+
+def standings(context: typer.Context, as_json: Json = False) -> None:
+    """Who stands where over the practice pack?"""
+    board = open_game(context).standings()
+    if as_json:
+        printing.emit(json.loads(board.to_json(orient="records", double_precision=15)))
+        return
+    columns = ("rank", "player", "bracket", "points", "share", "95 %", "played", "probes")
+    made = printing.table("Standings", columns, ("rank", "points", "share", "played", "probes"))
+    for row in board.to_dict("records"):
+        made.add_row(
+            f"{row['rank']}{'=' if row['tied'] else ''}",
+            row["player"],
+            row["bracket"],
+            f"{row['points']:.1f} / {row['possible']:.0f}",
+            f"{row['share']:.0%}",
+            f"{row['low']:.0%} to {row['high']:.0%}",
+            str(row["played"]),
+            f"{row['probes']:,}",
+        )
+    printing.paper().print(made)

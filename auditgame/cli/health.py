@@ -1,0 +1,121 @@
+"""What does a game need, and is it here? Each finding with its remedy."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from auditgame import places
+from auditgame.types import AuditgameError
+
+NEEDED = ("torch", "torchvision", "streamlit", "pandas", "pydantic", "sqlalchemy", "typer", "rich")
+EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
+FREE_BYTES = 2 * 2**30
+
+
+class Finding(NamedTuple):
+    """One thing looked for. missing: the game cannot do without; absent: it can."""
+
+    what: str
+    state: Literal["fine", "absent", "missing"]
+    words: str
+    remedy: str = ""
+
+
+def findings(database: str | None) -> list[Finding]:
+    """Everything that was looked for, in order."""
+    looks: list[Callable[[], Finding]] = [
+        _python,
+        *(lambda name=name: _package(name) for name in NEEDED),
+        *(lambda name=name, extra=extra: _extra(name, extra) for name, extra in EXTRAS.items()),
+        _threads,
+        lambda: _database(database),
+        _practice,
+        _siblings,
+        _chromium,
+        _disk,
+    ]
+    return [look() for look in looks]
+
+
+def _python() -> Finding:
+    state = "fine" if platform.python_version_tuple() >= ("3", "11") else "missing"
+    return Finding("Python", state, platform.python_version(), "" if state == "fine" else "use 3.11")
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, "fine", version(name))
+    except PackageNotFoundError:
+        return Finding(name, "missing", "not installed", "pip install auditgame")
+
+
+def _extra(name: str, extra: str) -> Finding:
+    if importlib.util.find_spec(name):
+        return Finding(name, "fine", version(name))
+    return Finding(name, "absent", "not installed", f"pip install 'auditgame[{extra}]'")
+
+
+def _threads() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Finding("processors", "fine", f"{cores} cores")
+
+
+def _database(url: str | None) -> Finding:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from auditgame.ledger import Ledger
+    from auditgame.storage import default_url
+
+    try:
+        ledger = Ledger(url or default_url(places.record()))
+        head = ledger.verify_chain()
+        ledger.close()
+    except (AuditgameError, SQLAlchemyError, OSError) as error:
+        words = str(error) if isinstance(error, AuditgameError) else type(error).__name__
+        return Finding("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
+    return Finding("database", "fine", f"up to date, chain whole, head {head[:12]}")
+
+
+def _practice() -> Finding:
+    found = len(list(places.practice().glob("*/bundle.json")))
+    if found:
+        return Finding("practice pack", "fine", f"{found} challenges")
+    remedy = "run from a checkout, set AUDITGAME_HOME, or build some: auditgame build RECIPE"
+    return Finding("practice pack", "absent", f"none in {places.practice()}", remedy)
+
+
+def _siblings() -> Finding:
+    found = sorted(path.name for path in places.references().glob("*.*") if path.is_dir())
+    if found:
+        return Finding("clean siblings", "fine", ", ".join(found))
+    remedy = "auditgame references storybook small_cnn"
+    return Finding("clean siblings", "missing", f"none in {places.references()}", remedy)
+
+
+def _chromium() -> Finding:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next(filter(None, map(shutil.which, names)), None) or _playwrights()
+    if found:
+        return Finding("Chromium", "fine", str(found))
+    return Finding("Chromium", "absent", "not found; only browser tests need it", "playwright install chromium")
+
+
+def _playwrights() -> Path | None:
+    named = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+    folder = Path(named) if named else Path.home() / ".cache" / "ms-playwright"
+    return next(folder.glob("chromium*"), None)
+
+
+def _disk() -> Finding:
+    folder = next(path for path in (places.record(), *places.record().parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    words = f"{free / 2**30:.1f} GB free at {folder}"
+    state = "fine" if free >= FREE_BYTES else "absent"
+    return Finding("disk", state, words, "" if state == "fine" else "keep 2 GB free for builds")

@@ -1,0 +1,167 @@
+"""Commands that play: use a tool, hand in, reveal, and let an auditor do all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from auditgame.cli import printing
+from auditgame.cli.opening import open_game, read_diagnosis, read_picture
+from auditgame.cli.options import Challenge, Json, Out, PlayerName
+from auditgame.types import AuditgameError, Receipt
+
+if TYPE_CHECKING:
+    from auditgame.game import Game
+
+
+def use(
+    context: typer.Context,
+    tool: Annotated[str, typer.Argument(metavar="TOOL", help="A tool; see 'auditgame tools'.")],
+    id: Challenge,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="K=V", help="One option of the tool; repeatable."),
+    ] = None,
+    out: Out = None,
+    player: PlayerName = "anonymous",
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="A picture to ask about.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put a tool's question to the model, and show what it saw."""
+    from auditgame.catalog import load
+    from auditgame.cli import exhibits
+    from auditgame.cli.choices import parse_choices
+    from auditgame.tools import parse_options
+
+    game = open_game(context)
+    card, kind = game.card(id), load("tool", tool)
+    chosen = parse_choices(kind, option or [])
+    parse_options(kind, chosen)
+    shape = load("dataset", card.dataset).shape
+    upload = read_picture(picture, shape) if picture else None
+    with printing.progress(as_json) as report:
+        told = game.sit(id, player).use(
+            tool, progress=lambda share, words: report(tool, share, words), picture=upload, **chosen
+        )
+    written = exhibits.write(told.exhibits, out) if out else []
+    if as_json:
+        printing.emit(
+            {
+                "exhibits": [exhibit.model_dump(mode="json") for exhibit in told.exhibits],
+                "cost": told.cost,
+                "cached": told.cached,
+                "left": told.left,
+                "files": [str(path) for path in written],
+            }
+        )
+        return
+    exhibits.show(told.exhibits)
+    paper = printing.paper()
+    if out:
+        paper.print(f"{len(written)} files written to {out}", style="dim")
+    paper.print(f"{told.cost:,} probes charged, {told.left:,} left", style="dim")
+
+
+def submit(
+    context: typer.Context,
+    id: Challenge,
+    player: PlayerName,
+    diagnosis: Annotated[
+        Path, typer.Option("--diagnosis", metavar="FILE", help="The diagnosis, as JSON.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Hand in a diagnosis; the referee judges it against the model itself."""
+    game = open_game(context)
+    game.card(id)
+    receipt = game.submit(id, player, read_diagnosis(diagnosis))
+    if as_json:
+        printing.emit(receipt.model_dump(mode="json"))
+    else:
+        printing.receipt(receipt)
+
+
+def reveal(
+    context: typer.Context,
+    id: Challenge,
+    player: PlayerName,
+    as_json: Json = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --json: the certificate and receipts as well.")
+    ] = False,
+) -> None:
+    """What was in the model? Open to a player who has handed in.
+
+    With --json it prints the true diagnosis, in the form that 'submit' takes.
+    """
+    game = open_game(context)
+    game.card(id)
+    game.ledger.receipts(player, id)
+    told = game.reveal(id, player)
+    if as_json:
+        printing.emit((told if full else told.truth).model_dump(mode="json"))
+        return
+    paper = printing.paper()
+    paper.print(told.family, style="bold")
+    paper.print(told.confession)
+    units = ", ".join(told.truth.units)
+    paper.print(f"carried by {units}" if units else "no units carry it", style="dim")
+    holds = "holds" if told.commitment_holds else "DOES NOT HOLD"
+    paper.print(f"commitment {told.commitment} {holds}", style="dim")
+    printing.certificate(told.certificate, "Certificate")
+
+
+def audit(
+    context: typer.Context,
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="A challenge, by its id.")] = None,
+    auditor: Annotated[
+        str | None, typer.Option("--auditor", metavar="NAME", help="A bundled auditor.")
+    ] = None,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Every challenge, every auditor: whichever is not named."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Let bundled auditors play and hand in."""
+    from auditgame.catalog import load, names
+
+    game = open_game(context)
+    if not every and (id is None or auditor is None):
+        raise AuditgameError("audit: name a challenge and an --auditor, or add --all")
+    cards = game.cards() if id is None else [game.card(id)]
+    auditors = {name: load("auditor", name) for name in ([auditor] if auditor else names("auditor"))}
+    pairs = [
+        (card.id, name)
+        for card in cards
+        for name, kind in auditors.items()
+        if card.modality in kind.modality or not every
+    ]
+    receipts = _run(game, pairs, as_json)
+    if as_json:
+        printing.emit([receipt.model_dump(mode="json") for receipt in receipts])
+    else:
+        _show_receipts(receipts)
+
+
+def _run(game: Game, pairs: list[tuple[str, str]], quiet: bool) -> list[Receipt]:
+    receipts = []
+    with printing.progress(quiet) as report:
+        for done, (id, name) in enumerate(pairs):
+            report("audit", done / len(pairs), f"{name} at {id}")
+            receipts.append(game.audit(id, name))
+    return receipts
+
+
+def _show_receipts(receipts: list[Receipt]) -> None:
+    columns: tuple[str, ...] = ("challenge", "auditor", "points", "of", "attempt")
+    made = printing.table("Hand-ins", columns, columns[2:])
+    for receipt in receipts:
+        score: Any = receipt.score
+        points, possible = f"{score.points:.1f}", f"{score.possible:.0f}"
+        made.add_row(receipt.challenge, receipt.player, points, possible, str(receipt.attempt))
+    printing.paper().print(made)

@@ -1,0 +1,140 @@
+"""What the command line prints: JSON for programs, tables for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from auditgame.types import Card, Certificate, Receipt
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+TIERS = {"tutorial": "cyan", "easy": "green", "medium": "yellow", "hard": "red"}
+
+
+def emit(data: Any) -> None:
+    """Print a JSON value on standard output."""
+    typer.echo(json.dumps(data, ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def paper(err: bool = False) -> Console:
+    """Where people read; markup in names and notes stays as it was written."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, stderr=err)
+
+
+def table(title: str, columns: Iterable[str], numbers: Iterable[str] = ()) -> Table:
+    """An empty table; columns named in `numbers` stand on the right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    right = set(numbers)
+    for column in columns:
+        side = "right" if column in right else "left"
+        made.add_column(column, justify=side, overflow="fold", header_style="dim")
+    return made
+
+
+def cards(found: list[Card]) -> None:
+    """One line a challenge."""
+    from rich.text import Text
+
+    made = table(f"{len(found)} challenges", ("id", "title", "level", "looks at", "model"))
+    made.columns[0].no_wrap = True
+    for card in found:
+        level = Text(card.tier, TIERS[card.tier])
+        made.add_row(card.id, card.title, level, card.dataset, card.model)
+    paper().print(made)
+    if not found:
+        paper().print("No challenges here. Build one: auditgame build RECIPE", style="dim")
+
+
+def card(found: Card) -> None:
+    """Everything a player sees before sitting down."""
+    out = paper()
+    out.print(found.title, style="bold")
+    out.print(f"{found.id}   {found.tier} {found.mode}", style="dim")
+    out.print()
+    out.print(found.brief.strip())
+    made = table("", ("", " "))
+    made.show_header = False
+    for name, words in _facts(found):
+        made.add_row(name, words)
+    made.columns[0].style = "dim"
+    out.print(made)
+
+
+def _facts(found: Card) -> list[tuple[str, str]]:
+    sites = ", ".join(f"{site.name} ({site.units} {site.kind}s)" for site in found.sites)
+    return [
+        ("model", f"{found.model} trained on {found.dataset}"),
+        ("classes", ", ".join(found.classes)),
+        ("families", ", ".join(found.families) or "none"),
+        ("sites", sites),
+        ("probes", f"{found.budget:,}"),
+        ("attempts", str(found.attempts)),
+        ("commitment", found.commitment),
+    ]
+
+
+def receipt(found: Receipt) -> None:
+    """A score, part by part."""
+    score = found.score
+    made = table(
+        f"{score.points:.1f} of {score.possible:.0f} points", ("part", "points", "of", "why"),
+        ("points", "of"),
+    )
+    for part in score.components:
+        made.add_row(part.name, f"{part.points:.1f}", f"{part.possible:.0f}", part.words)
+    out = paper()
+    out.print(made)
+    counts = "counts" if found.counts else "is practice"
+    left = f"{found.attempts_left} attempts left"
+    out.print(f"Attempt {found.attempt} {counts}; {left}.", style="dim")
+
+
+def certificate(found: Certificate, title: str) -> None:
+    """Every check against its bound, green or red."""
+    from rich.text import Text
+
+    made = table(title, ("", "check", "value", "bound", "words"), ("value", "bound"))
+    for check in found.checks:
+        mark = Text("pass", "green") if check.passed else Text("FAIL", "bold red")
+        sign = ">=" if check.rule == "at least" else "<="
+        value, bound = f"{check.value:.4g}", f"{sign} {check.bound:.4g}"
+        made.add_row(mark, check.name, value, bound, check.words)
+    paper().print(made)
+
+
+def certificate_data(found: Certificate) -> dict[str, Any]:
+    """A certificate as JSON, with what follows from it."""
+    checks = [{**check.model_dump(mode="json"), "passed": check.passed} for check in found.checks]
+    return {"passed": found.passed, "tries": found.tries, "checks": checks}
+
+
+Report = Callable[[str, float, str], None]
+
+
+@contextmanager
+def progress(quiet: bool) -> Iterator[Report]:
+    """A progress bar on standard error, for a person who watches; else a report that is silent."""
+    out = paper(err=True)
+    if quiet or not out.is_terminal:
+        yield lambda stage, share, words: None
+        return
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn())
+    with Progress(*columns, console=out, transient=True) as bar:
+        task = bar.add_task("starting", total=1.0)
+        yield lambda stage, share, words: bar.update(
+            task, completed=share, description=f"{stage}: {words}"
+        )

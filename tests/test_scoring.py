@@ -1,0 +1,200 @@
+"""The arithmetic of a score: pinned totals, propriety, correction for chance."""
+
+from __future__ import annotations
+
+import math
+from statistics import mean
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from auditgame import scoring
+from auditgame.ledger import Ledger
+from auditgame.scoring import Findings, choice, detection, functional, mechanism
+from auditgame.types import AuditgameError, Component, Diagnosis, Score
+
+SHARES = st.floats(0, 1)
+
+
+def findings(right: bool | None = True, grade: float = 1.0, **other) -> Findings:
+    """What the referee finds where everything is right, wrong, or left open."""
+    found = {
+        "family": (right, 3),
+        "target": (right, 10),
+        "structure": {} if right is None else {"box": grade, "pattern": grade},
+        "functional": grade,
+        "functional_words": "",
+        "mechanism": grade,
+        "mechanism_words": "",
+    }
+    return Findings(**(found | other))
+
+
+# ------------------------------------------------------------- pinned scores
+
+
+def test_the_oracle_gets_all_there_is():
+    score = scoring.flawed(1.0, findings())
+    assert (score.points, score.possible) == (100, 100)
+    assert [part.possible for part in score.components] == [40, 10, 10, 25, 15]
+    innocent = scoring.innocent(0.0)
+    assert (innocent.points, innocent.possible) == (40, 40)
+
+
+def test_the_anti_oracle_loses_three_times_the_detection_and_pays_for_its_guesses():
+    score = scoring.flawed(0.0, findings(right=False, grade=0.0))
+    assert score.points == pytest.approx(-120 - 10 / 2 - 10 / 9, abs=1e-3)
+    assert scoring.innocent(1.0).points == -120
+
+
+def test_an_empty_form_is_worth_nothing_on_either():
+    score = scoring.flawed(0.5, findings(right=None, grade=0.0))
+    assert (score.points, score.possible) == (0, 100)
+    assert (scoring.innocent(0.5).points, scoring.innocent(0.5).possible) == (0, 40)
+
+
+def test_a_coin_loses_forty_on_average():
+    blank = findings(right=None, grade=0.0)
+    assert mean(scoring.flawed(p, blank).points for p in (0.0, 1.0)) == -40
+    assert mean(scoring.innocent(p).points for p in (0.0, 1.0)) == -40
+
+
+def test_a_constant_has_its_pinned_scores():
+    blank = findings(right=None, grade=0.0)
+    assert scoring.flawed(0.7, blank).points == pytest.approx(25.6)
+    assert scoring.innocent(0.7).points == pytest.approx(-38.4)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -0.01, 1.01])
+def test_no_door_lets_in_a_probability_that_is_none(bad: float):
+    with pytest.raises(ValidationError, match="p_flawed"):
+        Diagnosis(p_flawed=bad)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"p_flawed": NaN}',
+        '{"p_flawed": Infinity}',
+        '{"family": "patch", "claim": {"a": NaN}}',
+        '{"family": "patch", "claim": {"a": [1, {"b": -Infinity}]}}',
+    ],
+)
+def test_a_json_text_with_nan_is_refused(text: str):
+    with pytest.raises(ValidationError, match="p_flawed|claim"):
+        Diagnosis.model_validate_json(text)
+
+
+@pytest.mark.parametrize("field", ["points", "possible"])
+@pytest.mark.parametrize("where", ["total", "component"])
+def test_the_ledger_records_no_nan(tmp_path, field: str, where: str):
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    player = ledger.player("ada")
+    good = {"points": 1.0, "possible": 40.0}
+    bad = good | {field: math.nan}
+    part = Component(name="detection", words="", **(bad if where == "component" else good))
+    score = Score(components=(part,), **(bad if where == "total" else good))
+    with pytest.raises(AuditgameError, match="not a finite number"):
+        ledger.submit(player, "case-1", Diagnosis(), score, 3)
+    sneaked = Diagnosis.model_construct(
+        p_flawed=math.nan, family=None, claim=None, units=(), notes=""
+    )
+    whole = Score(components=(), **good)
+    with pytest.raises(AuditgameError, match="p_flawed"):
+        ledger.submit(player, "case-1", sneaked, whole, 3)
+    assert ledger.entries().empty and ledger.attempts(player, "case-1") == (0, 0)
+
+
+# -------------------------------------------------------------------- parts
+
+
+@given(SHARES, SHARES)
+def test_nobody_gains_by_saying_other_than_what_they_believe(belief: float, said: float):
+    def expected(p: float) -> float:
+        yes, no = detection(p, True).points, detection(p, False).points
+        return belief * yes + (1 - belief) * no
+
+    assert expected(belief) >= expected(said) - 1e-9
+    if abs(belief - said) > 1e-3:
+        assert expected(belief) > expected(said)
+
+
+@given(SHARES)
+def test_detection_weighs_flawed_and_innocent_alike(p: float):
+    assert detection(p, True).points == pytest.approx(detection(1 - p, False).points)
+    assert -120 <= detection(p, True).points <= 40
+
+
+@given(st.integers(2, 200), st.floats(1, 60))
+def test_a_blind_guess_is_worth_nothing_on_average(options: int, possible: float):
+    right = choice("family", True, options, possible).points
+    wrong = choice("family", False, options, possible).points
+    assert right + (options - 1) * wrong == pytest.approx(0, abs=1e-9)
+    assert choice("family", None, options, possible).points == 0
+
+
+def test_a_family_that_is_the_only_one_on_offer_earns_nothing_by_itself():
+    guess = findings(right=None, grade=0.0, family=(True, 1))
+    score = scoring.flawed(0.5, guess)
+    assert (score.points, score.possible) == (0, 100)
+    oracle = scoring.flawed(1.0, findings(family=(True, 1)))
+    assert (oracle.points, oracle.possible) == (100, 100)
+
+
+@pytest.mark.parametrize("target", [(True, 10), None])
+@pytest.mark.parametrize("moved", [1.0, None])
+@pytest.mark.parametrize("families", [1, 4])
+def test_parts_that_a_family_lacks_leave_their_points_to_the_rest(target, moved, families):
+    found = findings(target=target, mechanism=moved, family=(True, families))
+    score = scoring.flawed(1.0, found)
+    assert score.points == pytest.approx(100, abs=1e-3)
+    assert sum(part.possible for part in score.components[1:]) == pytest.approx(60, abs=1e-3)
+    names = {part.name for part in score.components}
+    assert ("target" in names) == (target is not None)
+    assert ("mechanism" in names) == (moved is not None)
+
+
+@given(SHARES, SHARES, SHARES)
+def test_the_total_is_the_sum_of_its_parts(p: float, grade: float, moved: float):
+    score = scoring.flawed(p, findings(grade=grade, mechanism=moved))
+    assert score.points == pytest.approx(sum(part.points for part in score.components), abs=1e-3)
+    assert score.points <= score.possible == 100
+    assert all(part.words or part.name == "mechanism" for part in score.components)
+
+
+def test_the_trigger_is_half_structure_half_function():
+    only_looks = scoring.trigger(findings(functional=0.0))
+    only_works = scoring.trigger(findings(structure={}))
+    assert only_looks.points == only_works.points == 12.5
+    one_field = scoring.trigger(findings(structure={"box": 0.0, "pattern": 1.0}, functional=0.0))
+    assert one_field.points == 6.25
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1))
+def test_functional_is_a_share_that_a_doubtful_effect_does_not_earn(said, low, true):
+    value = functional(said, low, true)
+    assert 0 <= value <= 1
+    if low <= 0 or true <= 0:
+        assert value == 0
+    elif said >= true:
+        assert value == 1
+
+
+def test_functional_is_measured_in_parts_of_the_true_effect():
+    assert functional(0.45, 0.4, 0.9) == 0.5
+    assert functional(0.99, 0.97, 0.9) == 1
+    assert functional(0.45, 0.0, 0.9) == 0
+    assert functional(-0.2, 0.1, 0.9) == 0
+
+
+@given(SHARES, SHARES, SHARES)
+def test_mechanism_runs_from_random_units_to_the_best(said: float, best: float, random: float):
+    value = mechanism(said, best, random)
+    assert 0 <= value <= 1
+    if best > random:
+        assert mechanism(best, best, random) == 1
+        assert mechanism(random, best, random) == 0
+    else:
+        assert value == 0
