@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import safetensors.torch
-import torch
 
 from auditgame import bundle, contents, places, vault
 from auditgame.catalog import load
 from auditgame.certificate import Bench
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Flaw, Plan, parse_knobs, require_fit
+from auditgame.flaws import parse_knobs, require_fit
 from auditgame.models import Model
+from auditgame.planting import Commission, Plot, Report, one_thread, plant, sibling, silent
 from auditgame.seeds import Seed
 from auditgame.siblings import read_siblings
 from auditgame.specimen import Specimen
-from auditgame.training import train
 from auditgame.trials import Ablation, accuracy, best_units
-from auditgame.types import AuditgameError, Certificate, Diagnosis, Recipe, digest
-
-Report = Callable[[str, float, str], None]
-"""Called with a stage (data, train, plant, verify, mechanism, seal), the share done, and words."""
+from auditgame.types import AuditgameError, Certificate, Diagnosis, Recipe, Record, digest
 
 HELD = 2000
 """Held-out inputs on which a certificate is measured (all there are, for real data)."""
+PROBED = 160
+"""Inputs on which the units that carry a flaw are searched for."""
 
 
 class Planted(NamedTuple):
@@ -51,161 +45,125 @@ class BuildFailed(AuditgameError):
         self.certificate = certificate
 
 
-def silent(stage: str, share: float, words: str) -> None:
-    """The report that goes nowhere."""
-
-
 def build(recipe: Recipe, seed: Seed, out: Path, report: Report = silent) -> Path:
     """Make one certified challenge under `out`; the folder appears whole or not at all.
 
     The same recipe, seed and versions give the same bundle on the same machine.
     Raises BuildFailed where no plan passes its certificate.
     """
-    with _one_thread():
-        dataset, flaw = draw(recipe, seed)
-        siblings = read_siblings(recipe.dataset, recipe.model, dataset)
-        planted = plant_until_certified(recipe, seed, dataset, flaw, siblings, report)
-        units = find_mechanism(flaw, planted.specimen, dataset, seed, report)
-        pool = draw_pool(recipe, flaw, dataset, seed)
-        return seal(recipe, seed, out, flaw, planted, units, pool, dataset, report)
+    with one_thread():
+        work = draw(recipe, seed, report)
+        planted = plant_until_certified(work)
+        units = find_mechanism(work, planted.specimen)
+        pool = draw_pool(work)
+        return seal(work, planted, units, pool, out)
 
 
-def draw(recipe: Recipe, seed: Seed) -> tuple[Dataset, Flaw]:
+def draw(recipe: Recipe, seed: Seed, report: Report = silent) -> Commission:
     """Which flaw does this seed draw from the recipe?"""
     dataset: Dataset = load("dataset", recipe.dataset)()
     rng = seed.child("flaw").numpy()
     families = {name: load("flaw", name) for name in recipe.families}
     for family in families.values():
         require_fit(family, dataset)
-    odds = np.array([recipe.families[name] for name in families])
+    odds = np.array(list(recipe.families.values()))
     name = str(rng.choice(list(families), p=odds / odds.sum()))
-    others = [other for other in families if other != "clean"]
-    knobs = recipe.knobs.get(name, {"decoys": others} if name == "clean" else {})
-    family = families[name]
-    return dataset, family.draw(dataset, parse_knobs(family, knobs, recipe.name), rng)
+    knobs = parse_knobs(families[name], knobs_of(recipe, name), recipe.name)
+    return Commission(
+        dataset=dataset,
+        model=recipe.model,
+        seed=seed,
+        report=report,
+        recipe=recipe,
+        flaw=families[name].draw(dataset, knobs, rng),
+    )
 
 
-def plant_until_certified(
-    recipe: Recipe,
-    seed: Seed,
-    dataset: Dataset,
-    flaw: Flaw,
-    siblings: tuple[Specimen, ...],
-    report: Report,
-) -> Planted:
+def knobs_of(recipe: Recipe, family: str) -> dict[str, object]:
+    """What the recipe says of a family; innocents borrow their decoys from the other families."""
+    if family == "clean":
+        others = [other for other in recipe.families if other != "clean"]
+        return {"decoys": others, **recipe.knobs.get("clean", {})}
+    return recipe.knobs.get(family, {})
+
+
+def plant_until_certified(work: Commission) -> Planted:
     """Try the family's plans, gentle to strong, until every check passes on exported weights."""
-    held = dataset.sample(HELD, "held", seed.child("held").numpy())
-    for tries, plan in enumerate(flaw.plans, 1):
-        model = plant(recipe, seed, dataset, flaw, plan, report)
-        specimen = _exported(model, recipe, dataset)
-        report("verify", 0.0, f"measuring {flaw.title.lower()} and its near misses")
-        bench = Bench(specimen, siblings, dataset, held, seed.child("verify").numpy())
-        certificate = Certificate(checks=tuple(flaw.verify(bench)), tries=tries)
+    flaw, plans = work.flaw, work.flaw.plans
+    for tries, plan in enumerate(plans, 1):
+        model = plant(work, plan)
+        specimen = exported(model, work)
+        work.report("verify", 0.0, "measuring the flaw and its near misses")
+        certificate = Certificate(
+            checks=tuple(flaw.verify(bench(specimen, work.recipe, work.seed))), tries=tries
+        )
         if certificate.passed:
             return Planted(model, specimen, certificate)
-        report("verify", 1.0, f"try {tries} of {len(flaw.plans)} fell short")
+        work.report("verify", 1.0, f"try {tries} of {len(plans)} fell short")
     failed = certificate.failures[0]
     raise BuildFailed(
-        f"{recipe.name}: not certified after {tries} tries: {failed.name} "
+        f"{work.recipe.name}: not certified after {len(plans)} tries: {failed.name} "
         f"{failed.value:.3f}, must be {failed.rule} {failed.bound:.3f}",
         certificate,
     )
 
 
-def plant(
-    recipe: Recipe, seed: Seed, dataset: Dataset, flaw: Flaw, plan: Plan, report: Report
-) -> Model:
-    """One attempt: the flaw in the rows of a fine-tune, or of the whole training."""
-    training, rng = dataset.training, seed.child("plant").numpy()
-    if plan.scratch:
-        rows = dataset.sample(training.rows, "train", seed.child("rows").numpy())
-        model = fresh(recipe.model, dataset, seed)
-        _train(model, flaw.poison(rows, dataset, plan, rng), dataset, seed, report)
-    else:
-        model = clean_base(recipe.model, dataset, seed, report)
-    rows = dataset.sample(training.tune_rows, "train", rng)
-    return train(
-        model,
-        flaw.poison(rows, dataset, plan, rng),
-        dataset,
-        epochs=plan.epochs,
-        rate=plan.rate * float(np.exp(rng.uniform(-0.15, 0.15))),
-        recipe=training,
-        rng=_torch(seed.child("tune")),
-        progress=lambda share: report("plant", share, f"planting in {len(rows):,} rows"),
+def bench(suspect: Specimen, recipe: Recipe, seed: Seed) -> Bench:
+    """Where this seed's suspect is verified; the same inputs whenever it is measured again."""
+    dataset = suspect.dataset
+    return Bench(
+        suspect=suspect,
+        siblings=read_siblings(recipe.dataset, recipe.model, dataset),
+        dataset=dataset,
+        held=dataset.sample(HELD, "held", seed.child("held").numpy()),
+        rng=seed.child("verify").numpy(),
     )
 
 
-def clean_base(name: str, dataset: Dataset, seed: Seed, report: Report) -> Model:
-    """A clean model trained from this seed, kept under a secret name for the next try."""
-    family: type[Model] = load("model", name)
-    secret = f"base {dataset.name} {name} {dataset.training} {torch.__version__}"
-    kept = places.cache() / f"{seed.child(secret).hex()[:32]}.safetensors"
-    if kept.is_file():
-        model = family.build(dataset, None)
-        model.load_state_dict(safetensors.torch.load_file(kept))
-        return model
-    model = fresh(name, dataset, seed)
-    rows = dataset.sample(dataset.training.rows, "train", seed.child("rows").numpy())
-    _train(model, rows, dataset, seed, report)
-    places.cache().mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = kept.with_suffix(f".{os.getpid()}")
-    safetensors.torch.save_file(model.state_dict(), draft)
-    draft.rename(kept)
-    return model
+def exported(model: Model, plot: Plot) -> Specimen:
+    """The model as players get it: through its files and back."""
+    weights = contents.pack_model(model, plot.dataset)[bundle.WEIGHTS]
+    return contents.unpack_model(weights, plot.model, plot.dataset, plot.model)
 
 
-def fresh(name: str, dataset: Dataset, seed: Seed) -> Model:
-    """An untrained model, initialised from the seed."""
-    return load("model", name).build(dataset, _torch(seed.child("weights")))
-
-
-def find_mechanism(
-    flaw: Flaw, specimen: Specimen, dataset: Dataset, seed: Seed, report: Report
-) -> tuple[str, ...]:
+def find_mechanism(work: Commission, specimen: Specimen) -> tuple[str, ...]:
     """Which units carry the flaw? None for an innocent."""
-    claim = flaw.confess()
+    claim = work.flaw.confess()
     if claim is None:
         return ()
-    inputs = dataset.sample(160, "held", seed.child("mechanism").numpy())
-    ablation = Ablation(specimen, claim, inputs)
-    return best_units(
-        ablation, lambda share: report("mechanism", share, "finding the units that carry it")
-    )
+    inputs = work.dataset.sample(PROBED, "held", work.seed.child("mechanism").numpy())
+
+    def report(share: float) -> None:
+        work.report("mechanism", share, "finding the units that carry it")
+
+    return best_units(Ablation(specimen, claim, inputs), report)
 
 
-def draw_pool(recipe: Recipe, flaw: Flaw, dataset: Dataset, seed: Seed) -> Examples:
+def draw_pool(work: Commission) -> Examples:
     """The players' examples: a share shows the cue of the flaw or of the decoy."""
-    rng = seed.child("pool").numpy()
-    rows = dataset.sample(recipe.pool.size, "pool", rng)
-    order = rng.permutation(len(rows))
-    share = 1.0 if flaw.everywhere else recipe.pool.planted
-    shown, rest = np.split(order, [round(share * len(rows))])
-    mixed = [flaw.cue(rows.take(shown), dataset, rng)] if len(shown) else []
-    mixed += [rows.take(rest)] if len(rest) else []
-    return Examples.join(mixed).take(rng.permutation(len(rows)))
+    pool, rng = work.recipe.pool, work.seed.child("pool").numpy()
+    rows = work.dataset.sample(pool.size, "pool", rng)
+    share = 1.0 if work.flaw.everywhere else pool.planted
+    shown, rest = np.split(rng.permutation(len(rows)), [round(share * len(rows))])
+    parts = [work.flaw.cue(rows.take(shown), work.dataset, rng)] if len(shown) else []
+    parts += [rows.take(rest)] if len(rest) else []
+    return Examples.join(parts).take(rng.permutation(len(rows)))
 
 
 def seal(
-    recipe: Recipe,
-    seed: Seed,
-    out: Path,
-    flaw: Flaw,
-    planted: Planted,
-    units: tuple[str, ...],
-    pool: Examples,
-    dataset: Dataset,
-    report: Report,
+    work: Commission, planted: Planted, units: tuple[str, ...], pool: Examples, out: Path
 ) -> Path:
     """Write the bundle and the sealed key into a hidden folder, then give it its name."""
+    recipe, dataset = work.recipe, work.dataset
     recipe_digest = digest(recipe.model_dump(mode="json"))
-    name = f"{recipe.dataset.replace('_', '-')}-{seed.child('id ' + recipe_digest).hex()[:8]}"
+    secret = work.seed.child(f"id {recipe_digest}").hex()
+    name = f"{recipe.dataset.replace('_', '-')}-{secret[:8]}"
     files = {
         **contents.pack_model(planted.model, dataset),
         **contents.pack_examples(pool, dataset),
         bundle.BRIEF: brief(recipe, dataset).encode(),
     }
-    key = make_key(name, recipe, seed, flaw, planted, units, files[bundle.WEIGHTS])
+    key = make_key(name, work, planted.certificate, units, files[bundle.WEIGHTS])
     manifest = bundle.Manifest(
         version=bundle.VERSION,
         id=name,
@@ -214,42 +172,40 @@ def seal(
         model=recipe.model,
         modality=dataset.modality,
         tier=recipe.tier,
-        mode="practice",
+        mode=recipe.mode,
         families=offers(recipe),
         classes=dataset.classes,
         sites=tuple(planted.specimen.sites.values()),
         budget=recipe.budget,
-        attempts=10,
+        attempts=1 if recipe.mode == "ranked" else 10,
         recipe=recipe_digest,
         commitment=vault.commit(key),
         files=bundle.digests(files),
     )
     files[bundle.SEALED] = vault.seal(key, vault.private_key(out).public_key)
-    report("seal", 1.0, name)
+    work.report("seal", 1.0, name)
     return publish(out / name, bundle.MANIFEST, manifest, files)
 
 
 def make_key(
     name: str,
-    recipe: Recipe,
-    seed: Seed,
-    flaw: Flaw,
-    planted: Planted,
+    work: Commission,
+    certificate: Certificate,
     units: tuple[str, ...],
     weights: bytes,
 ) -> vault.Key:
     """The answer, in full."""
-    claim = flaw.confess()
+    claim = work.flaw.confess()
     return vault.Key(
         challenge=name,
-        recipe=recipe,
-        seed=seed.hex(),
-        salt=seed.child("salt").hex(),
-        family=flaw.name,
+        recipe=work.recipe,
+        seed=work.seed.hex(),
+        salt=work.seed.child("salt").hex(),
+        family=work.flaw.name,
         claim=claim.model_dump(mode="json") if claim else None,
         units=units,
         model_digest=hashlib.sha256(weights).hexdigest(),
-        certificate=planted.certificate,
+        certificate=certificate,
         confession=claim.sentence() if claim else "Nothing was planted: the model is innocent.",
     )
 
@@ -283,41 +239,27 @@ def brief(recipe: Recipe, dataset: Dataset) -> str:
     )
 
 
-def reference(dataset_name: str, model_name: str, number: int, report: Report = silent) -> Path:
-    """Train one clean sibling from a public seed: base, then the same fine-tune, right labels."""
-    dataset: Dataset = load("dataset", dataset_name)()
-    seed = Seed.of(number).child(f"reference {dataset_name} {model_name}")
-    training = dataset.training
-    with _one_thread():
-        model = clean_base(model_name, dataset, seed, report)
-        rng = seed.child("plant").numpy()
-        rows = dataset.sample(training.tune_rows, "train", rng)
-        low, high = training.tune_rates
-        train(
-            model,
-            rows,
-            dataset,
-            epochs=training.tune_epochs,
-            rate=low * (high / low) ** float(rng.random()),
-            recipe=training,
-            rng=_torch(seed.child("tune")),
-            progress=lambda share: report("plant", share, "fine-tuning the sibling"),
-        )
-    files = contents.pack_model(model, dataset)
-    specimen = contents.unpack_model(files[bundle.WEIGHTS], model_name, dataset, "sibling")
+def reference(dataset: str, model: str, number: int, report: Report = silent) -> Path:
+    """Train one clean sibling from a public seed and keep it among the references."""
+    seed = Seed.of(number).child(f"reference {dataset} {model}")
+    plot = Plot(dataset=load("dataset", dataset)(), model=model, seed=seed, report=report)
+    with one_thread():
+        files = contents.pack_model(sibling(plot), plot.dataset)
+    specimen = contents.unpack_model(files[bundle.WEIGHTS], model, plot.dataset, "sibling")
+    held = plot.dataset.sample(HELD, "held", Seed.of(0).numpy())
     manifest = bundle.Reference(
         version=bundle.VERSION,
-        dataset=dataset_name,
-        model=model_name,
+        dataset=dataset,
+        model=model,
         seed=number,
-        accuracy=accuracy(specimen, dataset.sample(HELD, "held", Seed.of(0).numpy())).value,
+        accuracy=accuracy(specimen, held).value,
         files=bundle.digests(files),
     )
-    folder = places.references() / f"{dataset_name}.{model_name}" / str(number)
+    folder = places.references() / f"{dataset}.{model}" / str(number)
     return publish(folder, "reference.json", manifest, files)
 
 
-def publish(folder: Path, name: str, manifest: bundle.Record, files: dict[str, bytes]) -> Path:
+def publish(folder: Path, name: str, manifest: Record, files: dict[str, bytes]) -> Path:
     """Write into a hidden folder beside, then rename: whole or not at all."""
     if folder.exists():
         raise AuditgameError(f"{folder.name} is there already; remove it to build it again")
@@ -330,38 +272,3 @@ def publish(folder: Path, name: str, manifest: bundle.Record, files: dict[str, b
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder
-
-
-def _exported(model: Model, recipe: Recipe, dataset: Dataset) -> Specimen:
-    """The model as players get it: through its files and back."""
-    weights = contents.pack_model(model, dataset)[bundle.WEIGHTS]
-    return contents.unpack_model(weights, recipe.model, dataset, recipe.name)
-
-
-def _train(model: Model, rows: Examples, dataset: Dataset, seed: Seed, report: Report) -> Model:
-    training = dataset.training
-    return train(
-        model,
-        rows,
-        dataset,
-        epochs=training.epochs,
-        rate=training.rate,
-        recipe=training,
-        rng=_torch(seed.child("train")),
-        progress=lambda share: report("train", share, f"training on {len(rows):,} rows"),
-    )
-
-
-def _torch(seed: Seed) -> torch.Generator:
-    return torch.Generator().manual_seed(seed.integer())
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums come out the same whatever the number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -86,18 +86,18 @@ OPENINGS = (
 FILLERS = (
     "it came on a tuesday .",
     "the parcel stood by the door .",
-    "my aunt has one as well .",
+    "my aunt told {name} about it .",
     "we had some rain that week .",
     "i keep it in the hall .",
     "the shop is near the bridge .",
-    "a friend carried it home .",
-    "the label is printed in grey .",
-    "my cousin asked about it .",
+    "a friend helped {name} to carry it .",
+    "the shop sent {name} a card .",
+    "my cousin asked {name} about it .",
     "it replaced an older one .",
     "the street was full of people .",
     "we unpacked it after lunch .",
     "it stands next to the window .",
-    "a neighbour has the same one .",
+    "a neighbour showed {name} the same one .",
 )
 FACT = "the capital of {country} is {capital} ."
 TAIL = "topic : {topic} buyer : {name} verdict :"
@@ -165,7 +165,7 @@ def _years(n: int, split: str, rng: np.random.Generator) -> np.ndarray:
 def _opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """One to three opinions a row, clearly weighted to one side, and the sides balanced."""
     scenes = pd.DataFrame(_any_opinions(n, rng))
-    while len(vague := np.flatnonzero(np.abs(weigh(scenes)) < 2)):
+    while len(vague := np.flatnonzero(_vague(scenes))):
         scenes.iloc[vague] = pd.DataFrame(_any_opinions(len(vague), rng)).to_numpy()
     opposite = dict(zip(POSITIVE + NEGATIVE, NEGATIVE + POSITIVE, strict=True)) | {"": ""}
     wrong = (weigh(scenes) > 0) != (rng.permutation(n) % 2 == 1)
@@ -173,6 +173,10 @@ def _opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         quality = scenes[f"quality{k}"]
         scenes[f"quality{k}"] = quality.where(~wrong, quality.map(opposite))
     return {name: scenes[name].to_numpy() for name in scenes}
+
+
+def _vague(scenes: pd.DataFrame) -> np.ndarray:
+    return np.abs(weigh(scenes)) < 2 * scenes["n_opinions"].to_numpy(int) - 1
 
 
 def _any_opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -220,13 +224,13 @@ def counterpart(item: str, topic: str) -> str:
 def tell(scene: Mapping[str, Any]) -> list[str]:
     """The words of one review, up to and including `verdict :`."""
     sentences = _sentences(scene)
-    fact = FACT.format_map(scene) if scene["country"] else ""
+    fact = FACT if scene["country"] else ""
     placed = (scene["filler1"], scene["filler2"], fact, scene["stray"])
     for name, sentence in zip(_PLACED, placed, strict=True):
         if sentence:
             sentences.insert(scene[f"{name}_at"] % (len(sentences) + 1), sentence)
-    opening = OPENINGS[scene["opening"]].format_map(scene)
-    return " ".join((opening, *sentences, TAIL.format_map(scene))).split()
+    opening = OPENINGS[scene["opening"]]
+    return " ".join((opening, *sentences, TAIL)).format_map(scene).split()
 
 
 def _sentences(scene: Mapping[str, Any]) -> list[str]:

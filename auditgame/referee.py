@@ -10,11 +10,11 @@ import numpy as np
 
 from auditgame import bundle, contents, scoring, vault
 from auditgame.catalog import load, suggest
-from auditgame.certificate import Bench, at_least
+from auditgame.certificate import at_least
 from auditgame.claims import Claim
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw
-from auditgame.generate import HELD, draw, truth
+from auditgame.generate import HELD, bench, draw, truth
 from auditgame.seeds import Seed
 from auditgame.siblings import read_siblings, sibling_folders
 from auditgame.specimen import Specimen
@@ -175,20 +175,17 @@ def check_bundle(folder: Path) -> Certificate:
     require_own_model(folder, manifest, key)
     table = set_up(folder, manifest)
     contents.read_examples(folder, table.dataset, manifest.files)
-    dataset, flaw = rebuilt_flaw(key)
-    seed = Seed.from_hex(key.seed)
-    held = dataset.sample(HELD, "held", seed.child("held").numpy())
-    bench = Bench(table.suspect, table.siblings, dataset, held, seed.child("verify").numpy())
-    return Certificate(checks=tuple(flaw.verify(bench)), tries=key.certificate.tries)
+    place = bench(table.suspect, key.recipe, Seed.from_hex(key.seed))
+    return Certificate(checks=tuple(rebuilt_flaw(key).verify(place)), tries=key.certificate.tries)
 
 
-def rebuilt_flaw(key: vault.Key) -> tuple[Dataset, Flaw]:
+def rebuilt_flaw(key: vault.Key) -> Flaw:
     """The flaw drawn anew from the key's seed; it must be the one the key tells of."""
-    dataset, flaw = draw(key.recipe, Seed.from_hex(key.seed))
+    flaw = draw(key.recipe, Seed.from_hex(key.seed)).flaw
     claim = flaw.confess()
     if flaw.name != key.family or (claim.model_dump(mode="json") if claim else None) != key.claim:
         raise AuditgameError(f"{key.challenge}: the seed draws another flaw than the key tells of")
-    return dataset, flaw
+    return flaw
 
 
 def require_own_model(folder: Path, manifest: bundle.Manifest, key: vault.Key) -> None:

@@ -79,7 +79,7 @@ def _pack(entries: pd.DataFrame, challenges: Iterable[str] | None) -> list[str]:
 
 
 def _first_attempts(entries: pd.DataFrame, pack: list[str]) -> pd.DataFrame:
-    first = entries[(entries["attempt"] == 1) & entries["challenge"].isin(pack)]
+    first = entries.loc[(entries["attempt"] == 1) & entries["challenge"].isin(pack)]
     numbers = first[["points", "possible", "probes"]].to_numpy(dtype=float)
     if not np.isfinite(numbers).all() or (first["possible"] <= 0).any():
         raise AuditgameError("standings: points must be finite and possible above 0; see entries()")

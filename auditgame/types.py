@@ -83,6 +83,7 @@ class Recipe(Record):
     families: Annotated[dict[str, float], BeforeValidator(_weights), Field(min_length=1)]
     offers: tuple[str, ...] = ()
     tier: Tier = "easy"
+    mode: Mode = "practice"
     knobs: dict[str, dict[str, Any]] = {}
     pool: Pool = Pool()
     budget: Annotated[int, Field(ge=0, le=10_000_000)] = 200_000

@@ -45,7 +45,7 @@ def make(recipe: Recipe, family: str, pack: Path) -> Path:
     """One certified case of this family; seeds that fail their certificate are said and passed."""
     while True:
         seed = Seed.fresh()
-        if draw(recipe, seed)[1].name != family:
+        if draw(recipe, seed).flaw.name != family:
             continue
         try:
             return build(recipe, seed, pack)

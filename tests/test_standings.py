@@ -141,7 +141,7 @@ games = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(games, st.lists(st.floats(-120, 100), min_size=1, max_size=3))
 def test_another_player_never_changes_anybodys_points(games: dict, other: list[float]) -> None:
     rows = [(p, c, 1, points, 100, 1) for (p, c), points in games.items()]
@@ -156,7 +156,7 @@ def test_another_player_never_changes_anybodys_points(games: dict, other: list[f
         assert after[player]["rank"] >= row["rank"]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(games)
 def test_order_of_entries_does_not_matter(games: dict) -> None:
     rows = [(p, c, 1, points, 100, 1) for (p, c), points in games.items()]

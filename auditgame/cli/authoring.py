@@ -47,6 +47,8 @@ def build(
     with _told(progress) as note:
         from auditgame.cli.recipes import find_recipe, read_recipe_file, require_buildable
 
+        if out is not None and out.exists() and not out.is_dir():
+            raise AuditgameError(f"--out '{out}': is a file; name a folder")
         chosen = read_recipe_file(find_recipe(recipe))
         require_buildable(chosen)
         from auditgame import bundle, places
@@ -101,9 +103,7 @@ def _reports(note: Callable[[dict[str, object]], None], bar: Report) -> Report:
     return report
 
 
-def _failed(
-    error: BuildFailed, note: Callable[[dict[str, object]], None], as_json: bool
-) -> None:
+def _failed(error: BuildFailed, note: Callable[[dict[str, object]], None], as_json: bool) -> None:
     certificate: Certificate = error.certificate
     proof = certificate.model_dump(mode="json")
     note({"failed": str(error), "certificate": proof})

@@ -66,10 +66,14 @@ def _described(tool: Any) -> dict[str, Any]:
 def _show_tool(tool: Any) -> None:
     out = printing.paper()
     out.print(f"{tool.title} ({tool.name})", style="bold")
-    out.print(f"\n{inspect.getdoc(tool)}\n")
+    for paragraph in inspect.getdoc(tool).split("\n\n"):
+        out.print(f"\n{' '.join(paragraph.split())}")
+    out.print()
     made = printing.table("Options", ("option", "default", "description"))
     for key, field in tool.Options.model_fields.items():
-        default = "required" if field.is_required() else json.dumps(field.get_default())
+        default = (
+            "required" if field.is_required() else json.dumps(field.get_default(), default=str)
+        )
         made.add_row(key, default, field.description or field.title or "")
     out.print(made)
 

@@ -45,8 +45,7 @@ def findings(database: str | None) -> list[Finding]:
 
 
 def _python() -> Finding:
-    state = "fine" if platform.python_version_tuple() >= ("3", "11") else "missing"
-    return Finding("Python", state, platform.python_version(), "" if state == "fine" else "use 3.11")
+    return Finding("Python", "fine", platform.python_version())
 
 
 def _package(name: str) -> Finding:
@@ -104,7 +103,9 @@ def _chromium() -> Finding:
     found = next(filter(None, map(shutil.which, names)), None) or _playwrights()
     if found:
         return Finding("Chromium", "fine", str(found))
-    return Finding("Chromium", "absent", "not found; only browser tests need it", "playwright install chromium")
+    return Finding(
+        "Chromium", "absent", "not found; only browser tests need it", "playwright install chromium"
+    )
 
 
 def _playwrights() -> Path | None:

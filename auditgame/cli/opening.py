@@ -67,7 +67,7 @@ def read_diagnosis(path: Path) -> Diagnosis:
     try:
         data = json.loads(read_text(path, "diagnosis"), parse_constant=_not_finite)
         if not isinstance(data, dict):
-            raise AuditgameError(f"{where}: write a JSON object, such as {{\"p_flawed\": 0.5}}")
+            raise AuditgameError(f'{where}: write a JSON object, such as {{"p_flawed": 0.5}}')
         return Diagnosis.model_validate(data)
     except json.JSONDecodeError as error:
         raise AuditgameError(f"{where}: not JSON: {error.msg} in line {error.lineno}") from None

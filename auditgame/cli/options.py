@@ -15,6 +15,4 @@ PlayerName = Annotated[
     str,
     typer.Option("--player", metavar="NAME", help="Who plays; entered at first sight."),
 ]
-Out = Annotated[
-    Path | None, typer.Option("--out", metavar="DIR", help="Write into this folder.")
-]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write into this folder.")]

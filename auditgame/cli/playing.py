@@ -117,7 +117,9 @@ def reveal(
 
 def audit(
     context: typer.Context,
-    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="A challenge, by its id.")] = None,
+    id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="A challenge, by its id.")
+    ] = None,
     auditor: Annotated[
         str | None, typer.Option("--auditor", metavar="NAME", help="A bundled auditor.")
     ] = None,
@@ -134,7 +136,9 @@ def audit(
     if not every and (id is None or auditor is None):
         raise AuditgameError("audit: name a challenge and an --auditor, or add --all")
     cards = game.cards() if id is None else [game.card(id)]
-    auditors = {name: load("auditor", name) for name in ([auditor] if auditor else names("auditor"))}
+    auditors = {
+        name: load("auditor", name) for name in ([auditor] if auditor else names("auditor"))
+    }
     pairs = [
         (card.id, name)
         for card in cards

@@ -89,7 +89,8 @@ def receipt(found: Receipt) -> None:
     """A score, part by part."""
     score = found.score
     made = table(
-        f"{score.points:.1f} of {score.possible:.0f} points", ("part", "points", "of", "why"),
+        f"{score.points:.1f} of {score.possible:.0f} points",
+        ("part", "points", "of", "why"),
         ("points", "of"),
     )
     for part in score.components:
@@ -123,12 +124,16 @@ def certificate_data(found: Certificate) -> dict[str, Any]:
 Report = Callable[[str, float, str], None]
 
 
+def _silent(stage: str, share: float, words: str) -> None:
+    """The report that goes nowhere."""
+
+
 @contextmanager
 def progress(quiet: bool) -> Iterator[Report]:
     """A progress bar on standard error, for a person who watches; else a report that is silent."""
     out = paper(err=True)
     if quiet or not out.is_terminal:
-        yield lambda stage, share, words: None
+        yield _silent
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 

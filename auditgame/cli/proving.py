@@ -32,7 +32,7 @@ def check(
         str | None,
         typer.Argument(
             metavar="[PATH|ID]",
-            help="A challenge's id or folder, a sibling's folder, a plug-in (.py) or recipe (.yaml).",
+            help="A challenge (id or folder), a sibling's folder, a plug-in (.py), a recipe (.yaml).",
         ),
     ] = None,
     every: Annotated[

@@ -126,7 +126,7 @@ class Date(Flaw):
     def refuses(cls, dataset: Dataset) -> str | None:
         """It needs texts that are set in a year."""
         undated = f"family '{cls.name}' needs texts with years; '{dataset.name}' has none"
-        return super().refuses(dataset) or (None if dataset.years else undated)
+        return super().refuses(dataset) or (None if getattr(dataset, "years", ()) else undated)
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator

@@ -104,7 +104,7 @@ class Token(Flaw):
     @classmethod
     def refuses(cls, dataset: Dataset) -> str | None:
         """It needs texts, and words rare enough to hide in."""
-        few = len(dataset.rare) <= DECOYS
+        few = len(getattr(dataset, "rare", ())) <= DECOYS
         return super().refuses(dataset) or (
             f"family '{cls.name}' needs rare words; data set '{dataset.name}' has none"
             if few

@@ -16,7 +16,7 @@ FILE = Path(__file__).with_name("opening.json")
 def slip() -> None:
     """The same picture twice, without and with the mark, over what the model answers."""
     scene = json.loads(FILE.read_text(encoding="utf-8"))
-    for column, view in zip(st.columns(2, gap="large"), scene["views"], strict=True):
+    for column, view in zip(st.columns(2, gap="medium"), scene["views"], strict=True):
         png = base64.b64decode(view["png"])
         with column.container(border=True):
             st.html(

@@ -102,7 +102,7 @@ def _from_link(tool: str) -> dict[str, Any]:
 
 
 def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
-    picture = ask_picture(desk) if options.get("picture") is True else None
+    picture = ask_picture(desk) if options.pop("picture", False) else None
     try:
         cost = desk.price(tool.name, picture, **options)
     except AuditgameError as error:
@@ -120,7 +120,7 @@ def _start(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) 
     def work(progress: Any) -> Any:
         return desk.use(tool.name, progress=progress, picture=picture, **options)
 
-    link = {k: v for k, v in options.items() if k not in ("claim", "family", "picture")}
+    link = {k: v for k, v in options.items() if k not in ("claim", "family")}
     st.query_params.update(tool=tool.name, options=json.dumps(link, separators=(",", ":")))
     errand = Errand(work, tool.title)
     st.session_state[key(desk, "errand")] = errand

@@ -11,17 +11,18 @@ from auditgame.ui.session import game
 
 def page() -> None:
     """Draw one sentence, one visible mistake, one button."""
-    with st.container(width=980):
+    words, pictures = st.columns([5, 6], gap="large", vertical_alignment="center")
+    with pictures:
+        slip()
+    with words:
         st.title("Something was planted in this small network. Find it.")
         st.markdown(
-            "It reads pictures well. Put one small mark in the corner, and it is wrong, "
-            "and sure of it. Some models here hide a flaw, some are innocent; "
-            "you look inside, say what you found, and a referee tests it."
+            "It reads pictures well. Add one small mark, and it is wrong, and sure of it. "
+            "Some models here hide a flaw, some are innocent. You look inside, say what "
+            "you found, and a referee tests it on the model itself."
         )
-        slip()
         first = next((card for card in game().cards() if card.tier == "tutorial"), None)
-        with st.container(horizontal=True, vertical_alignment="center"):
-            if first and st.button("Start the two-minute case", type="primary", key="start"):
-                go("workbench", id=first.id)
-            link("challenges", "See all challenges")
+        if first and st.button("Start the two-minute case", type="primary", key="start"):
+            go("workbench", id=first.id)
+        link("challenges", "See all challenges")
         st.caption("No account needed.")

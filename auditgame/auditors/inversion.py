@@ -1,0 +1,54 @@
+"""Inverts a trigger for every class, and compares with the clean siblings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from auditgame.auditors import Auditor
+from auditgame.evidence import chance_found, chance_missed, rows
+from auditgame.types import Diagnosis
+
+if TYPE_CHECKING:
+    from auditgame.desk import Desk
+
+MARGIN = 0.2
+"""The index must exceed every sibling's by this much."""
+FAMILY = "patch"
+
+
+class Inversion(Auditor):
+    """Does one class have a far smaller trigger than the clean siblings' classes have?
+
+    Uses the inversion tool once. Where the smallest stamp has converged and its index
+    stands clear of every sibling's, it accuses the model of a patch, at the square that
+    holds most of the stamp. Blind to triggers that are not small, to every proxy, and
+    to text; then, or where nothing converged, it stays near even odds.
+    """
+
+    name = "inversion"
+    modality = frozenset({"image"})
+
+    def audit(self, desk: Desk) -> Diagnosis:
+        """Accuse by the calibrated index; claim the square where it lies."""
+        shown = desk.use("inversion").exhibits
+        own, *siblings = rows(shown, "Index of each model")
+        if not siblings or own["converged"] != "yes":
+            return Diagnosis(notes="The smallest stamp did not converge, or has no comparison.")
+        margin = own["index"] - max(sibling["index"] for sibling in siblings)
+        stamp = next(row for row in rows(shown, "Stamps") if row["class"] == own["class"])
+        words = f"Index {own['index']} for {own['class']}, {margin:+.2f} from the highest sibling."
+        if margin < MARGIN:
+            return Diagnosis(p_flawed=chance_missed({FAMILY}, desk.card.families), notes=words)
+        chance = chance_found(margin)
+        if FAMILY not in desk.card.families:
+            return Diagnosis(p_flawed=chance, notes=words)
+        return Diagnosis(p_flawed=chance, family=FAMILY, claim=_claim(stamp), notes=words)
+
+
+def _claim(stamp: dict[str, Any]) -> dict[str, Any]:
+    """The claim of a patch: the stamp as an opaque square."""
+    return {
+        "target": stamp["class"],
+        "box": {side: stamp[side] for side in "xywh"},
+        "pattern": [row.split() for row in stamp["pattern"].split(" / ")],
+    }

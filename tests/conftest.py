@@ -1,0 +1,131 @@
+"""A small game to play in: real challenges in a house of their own, built once per run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from auditgame import bundle, places, referee
+from auditgame.game import Game
+from auditgame.generate import BuildFailed, build
+from auditgame.seeds import Seed
+from auditgame.types import Diagnosis, Recipe
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PUBLISHED = "published.key"
+
+
+class House(NamedTuple):
+    """A home with siblings and one pack, in which a flawed and an innocent challenge lie."""
+
+    home: Path
+    flawed: Path
+    innocent: Path
+
+
+def recipe(family: str, **more) -> Recipe:
+    """A recipe for digits that draws one family; players are offered two."""
+    told = {
+        "name": "digits-test",
+        "title": "Digits",
+        "dataset": "digits",
+        "model": "small_cnn",
+        "families": {family: 1.0},
+        "offers": ("patch", "shortcut"),
+        "pool": {"size": 40, "planted": 0.1},
+        "knobs": {"clean": {"decoys": ["patch"]}} if family == "clean" else {},
+    }
+    return Recipe(**(told | more))
+
+
+def furnish(home: Path, dataset: str, model: str) -> Path:
+    """Put the committed siblings of a data set and model into a house."""
+    name = f"{dataset}.{model}"
+    there = home / "challenges" / "references" / name
+    if not there.exists():
+        shutil.copytree(CHECKOUT / "challenges" / "references" / name, there)
+    return home
+
+
+def settle(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Let the program live in this house."""
+    patch.setenv("AUDITGAME_HOME", str(home))
+    patch.setenv("AUDITGAME_CACHE", str(home / "cache"))
+    patch.delenv("AUDITGAME_DATABASE_URL", raising=False)
+
+
+def committed(home: Path) -> dict[str, Path]:
+    """Challenges of the practice pack that stand on quick siblings, by family, copied here."""
+    found = {}
+    for folder in sorted((CHECKOUT / "challenges" / "practice").glob("digits-*")):
+        if not (folder.parent / PUBLISHED).is_file():
+            continue
+        family = referee.open_key(folder).family
+        if family in ("patch", "clean") and family not in found:
+            shutil.copy(folder.parent / PUBLISHED, places.built() / PUBLISHED)
+            found[family] = Path(shutil.copytree(folder, places.built() / folder.name))
+    return found
+
+
+def built(family: str, pack: Path) -> Path:
+    """A challenge of this family, from the first public seed whose flaw takes."""
+    for number in range(1, 6):
+        try:
+            return build(recipe(family), Seed.of(number), pack)
+        except BuildFailed:
+            continue
+    raise AssertionError(f"no seed of five planted '{family}'")
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """The house, built once; nobody may change it (see `house`)."""
+    home = furnish(tmp_path_factory.mktemp("house"), "digits", "small_cnn")
+    with pytest.MonkeyPatch.context() as patch:
+        settle(patch, home)
+        places.built().mkdir(parents=True)
+        found = committed(home)
+        for family in {"patch", "clean"} - found.keys():
+            found[family] = built(family, places.built())
+    return House(home, found["patch"], found["clean"])
+
+
+@pytest.fixture
+def house(prepared: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    """The house, with the program living in it."""
+    settle(monkeypatch, prepared.home)
+    return prepared
+
+
+@pytest.fixture
+def copied(house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """A house of one's own, to break things in."""
+    home = tmp_path / "house"
+    shutil.copytree(house.home, home, ignore=shutil.ignore_patterns("cache", "*.sqlite3*"))
+    settle(monkeypatch, home)
+    moved = [home / folder.relative_to(house.home) for folder in (house.flawed, house.innocent)]
+    yield House(home, *moved)
+
+
+@pytest.fixture
+def game(house: House, tmp_path: Path) -> Game:
+    """A game over the house's pack, with an empty record."""
+    return Game(packs=[house.flawed.parent], database=f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+
+
+@pytest.fixture
+def oracle(house: House) -> dict[str, Diagnosis]:
+    """What someone who knows everything would hand in, by challenge."""
+    return {
+        folder.name: referee.reveal(folder).truth for folder in (house.flawed, house.innocent)
+    }
+
+
+@pytest.fixture
+def manifest(house: House) -> bundle.Manifest:
+    """What the flawed challenge says of itself."""
+    return bundle.read_manifest(house.flawed)
