@@ -76,7 +76,7 @@ def read_reference(folder: Path) -> Reference:
 def card(folder: Path) -> Card:
     """The challenge as a player sees it before sitting down."""
     manifest = read_manifest(folder)
-    brief = read_file(folder, BRIEF, manifest.files).decode()
+    brief = _text(read_file(folder, BRIEF, manifest.files), f"{folder.name}/{BRIEF}")
     public = manifest.model_dump(include=set(Card.model_fields))
     return Card(**public, brief=brief, path=str(folder))
 
@@ -131,6 +131,13 @@ def digests(contents: dict[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(data).hexdigest() for name, data in sorted(contents.items())}
 
 
+def _text(content: bytes, where: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise AuditgameError(f"{where} is not UTF-8 text") from None
+
+
 def _parse(path: Path, kind: type[Kind]) -> Kind:
     where = f"{path.parent.name}/{path.name}"
     if not path.is_file():
@@ -138,11 +145,11 @@ def _parse(path: Path, kind: type[Kind]) -> Kind:
     if path.stat().st_size > 2**20:
         raise AuditgameError(f"{where} is over 1 MB; refused")
     try:
-        data = json.loads(path.read_bytes().decode())
-    except UnicodeDecodeError:
-        raise AuditgameError(f"{where} is not UTF-8 text") from None
+        data = json.loads(_text(path.read_bytes(), where))
     except json.JSONDecodeError as error:
         raise AuditgameError(f"{where}: not JSON: {error.msg} in line {error.lineno}") from None
+    except RecursionError:
+        raise AuditgameError(f"{where}: not a manifest: nested too deeply") from None
     if isinstance(data, dict) and data.get("version") != VERSION:
         raise AuditgameError(
             f"{where}: version {data.get('version')!r}, this program reads version {VERSION}"

@@ -32,7 +32,9 @@ PICTURES, LABELS = "examples.png", "examples.json"
 class Sheet(Record):
     """examples.json: right labels, texts where there are any, and the named factors of each."""
 
-    labels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(max_length=4096)]
+    labels: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=4096)
+    ]
     texts: tuple[str, ...] | None = None
     factors: dict[str, tuple[str, ...]] = {}
 
@@ -87,12 +89,15 @@ def pack_examples(examples: Examples, dataset: Dataset) -> dict[str, bytes]:
 def read_examples(folder: Path, dataset: Dataset, files: dict[str, str]) -> Examples:
     """The players' examples again; scenes hold the named factors only."""
     try:
-        sheet = Sheet.model_validate(json.loads(read_file(folder, LABELS, files)))
+        sheet = Sheet.model_validate_json(read_file(folder, LABELS, files))
     except ValidationError as error:
         raise explain(error, f"{folder.name}/{LABELS}") from None
     labels = torch.tensor(sheet.labels, dtype=torch.long)
+    if {len(levels) for levels in sheet.factors.values()} - {len(labels)}:
+        raise AuditgameError(f"{folder.name}/{LABELS}: factors do not fit the labels")
     if dataset.modality == "image":
-        inputs = _cut(read_file(folder, PICTURES, files), dataset.shape)[: len(labels)]
+        where = f"{folder.name}/{PICTURES}"
+        inputs = _cut(read_file(folder, PICTURES, files), dataset.shape, where)[: len(labels)]
     else:
         inputs = pad([dataset.encode(text) for text in sheet.texts or ()])
     if len(inputs) != len(labels) or int(labels.max()) >= len(dataset.classes):
@@ -117,9 +122,14 @@ def _sheet(pictures: Float[Tensor, "n 3 h w"]) -> bytes:
     return out.getvalue()
 
 
-def _cut(data: bytes, shape: tuple[int, ...]) -> Float[Tensor, "n 3 h w"]:
-    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-        sheet = torch.from_numpy(np.array(image.convert("RGB"))).float() / 255
+def _cut(data: bytes, shape: tuple[int, ...], where: str) -> Float[Tensor, "n 3 h w"]:
     _, height, width = shape
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            if image.width != COLUMNS * width or image.height > 4096 * height:
+                raise AuditgameError(f"{where}: {image.size} is not the size of a sheet")
+            sheet = torch.from_numpy(np.array(image.convert("RGB"))).float() / 255
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise AuditgameError(f"{where} is no readable PNG: {error}") from None
     grid = sheet.unfold(0, height, height).unfold(1, width, width)
     return grid.flatten(0, 1).contiguous()

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from auditgame import bundle, places
 from auditgame.catalog import load, suggest
 from auditgame.desk import Desk
-from auditgame.ledger import Ledger, Player
 from auditgame.standings import standings
-from auditgame.storage import default_url
+from auditgame.ledger import Ledger, Player, default_url
 from auditgame.types import AuditgameError, Card, Diagnosis, Receipt, Reveal, digest
 
 if TYPE_CHECKING:

@@ -185,9 +185,8 @@ def _any_opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     aspects = np.array(ASPECTS)[rng.random((n, len(ASPECTS))).argsort(1)[:, : len(SLOTS)]]
     for k in SLOTS:
         there = count >= k
-        negated = rng.random(n) < 0.21
-        degree = np.where(rng.random(n) < 0.5, rng.choice(list(DEGREES), n), "")
-        degree = np.where(negated & np.isin(degree, ("slightly", "rather")), "", degree)
+        negated = rng.random(n) < 0.25
+        degree = np.where(negated | (rng.random(n) < 0.5), "", rng.choice(list(DEGREES), n))
         words = {
             "aspect": aspects[:, k - 1],
             "verb": rng.choice(VERBS, n),

@@ -18,13 +18,14 @@ from auditgame.specimen import Specimen
 
 SUCCESS = 0.95
 """Share of pictures a stamp must turn before it may shrink."""
-RATE = 0.1
-"""Adam's learning rate; its betas are (0.5, 0.9), as in the paper's code."""
-COST = 1e-3
+RATE = 0.2
+"""Adam's learning rate, twice the paper's; its betas are the paper's (0.5, 0.9)."""
+COST = 1e-2
 UP, DOWN = 1.15, 1.3
 """The price of a pixel: where it starts, and how it grows and falls from step to step."""
-STALLED = 25
-"""A stamp that has not shrunk by a tenth in so many steps has converged."""
+STALLED = 20
+SHRINK = 0.8
+"""A stamp that has not shrunk to this share of itself in so many steps has converged."""
 
 
 class Stamps(NamedTuple):
@@ -107,7 +108,7 @@ class _Search:
         for kept, free in zip(self.kept, self.free, strict=True):
             kept[chosen] = squash(free.detach()[chosen])
         self.since[rows] += self.best[rows].isfinite()
-        shrunk = rows[self.best[rows] < 0.9 * self.mark[rows]]
+        shrunk = rows[self.best[rows] < SHRINK * self.mark[rows]]
         self.mark[shrunk], self.since[shrunk] = self.best[shrunk], 0.0
 
     def _move(self, rows: Tensor, slopes: Sequence[Tensor]) -> None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from auditgame import bundle, places, referee
+from auditgame.flaws.patch import Patch
 from auditgame.game import Game
 from auditgame.generate import BuildFailed, build
 from auditgame.seeds import Seed
@@ -73,7 +74,7 @@ def committed(home: Path) -> dict[str, Path]:
 
 def built(family: str, pack: Path) -> Path:
     """A challenge of this family, from the first public seed whose flaw takes."""
-    for number in range(1, 6):
+    for number in (3, 4, 6, 7, 8):
         try:
             return build(recipe(family), Seed.of(number), pack)
         except BuildFailed:
@@ -89,7 +90,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> House:
         settle(patch, home)
         places.built().mkdir(parents=True)
         found = committed(home)
-        for family in {"patch", "clean"} - found.keys():
+        patch.setattr(Patch, "plans", Patch.plans[1:])  # The gentlest is too weak for digits.
+        for family in sorted({"patch", "clean"} - found.keys()):
             found[family] = built(family, places.built())
     return House(home, found["patch"], found["clean"])
 

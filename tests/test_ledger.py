@@ -20,11 +20,11 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from auditgame import migrations, submissions
+from auditgame.ledger import migrations, submissions
 from auditgame.ledger import Ledger, default_url, diagnosis_digest
 from auditgame.standings import standings
-from auditgame.storage import open_engine, writing
-from auditgame.tables import metadata
+from auditgame.ledger.storage import open_engine, writing
+from auditgame.ledger.tables import metadata
 from auditgame.types import (
     AuditgameError,
     Component,

@@ -90,7 +90,7 @@ def _told(path: Path | None) -> Iterator[Callable[[dict[str, object]], None]]:
 
 
 def _reports(note: Callable[[dict[str, object]], None], bar: Report) -> Report:
-    """To the file in full; to the screen without words, which could tell an author the answer."""
+    """To the file, to be read by a program, and to the screen."""
     last: list[tuple[str, float]] = [("", 0.0)]
 
     def report(stage: str, share: float, words: str) -> None:
@@ -98,7 +98,7 @@ def _reports(note: Callable[[dict[str, object]], None], bar: Report) -> Report:
         if stage != before or share >= 1 or abs(share - done) >= STEP:
             last[0] = (stage, share)
             note({"stage": stage, "share": share, "words": words})
-            bar(stage, share, "")
+            bar(stage, share, words)
 
     return report
 

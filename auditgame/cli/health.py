@@ -70,7 +70,7 @@ def _database(url: str | None) -> Finding:
     from sqlalchemy.exc import SQLAlchemyError
 
     from auditgame.ledger import Ledger
-    from auditgame.storage import default_url
+    from auditgame.ledger.storage import default_url
 
     try:
         ledger = Ledger(url or default_url(places.record()))

@@ -32,7 +32,8 @@ def check(
         str | None,
         typer.Argument(
             metavar="[PATH|ID]",
-            help="A challenge (id or folder), a sibling's folder, a plug-in (.py), a recipe (.yaml).",
+            help="A challenge (id or folder), a sibling (folder), a plug-in (.py), or a "
+            "recipe (.yaml).",
         ),
     ] = None,
     every: Annotated[

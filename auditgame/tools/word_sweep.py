@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import Dataset, Examples
 from auditgame.specimen import Specimen
 from auditgame.tools import Material, Tool
 from auditgame.types import AuditgameError, Curve, Exhibit, Record, Table
@@ -26,7 +26,7 @@ class WordSweep(Tool):
     years, a brand by all brands, any other word by those seen between the same neighbours).
 
     Reading it: a word's shift is the mean rise in the probability of a class over the texts
-    that did not go there already; 'beyond' is that rise less the siblings'. A planted word
+    whose right answer is another one; 'beyond' is that rise less the siblings'. A planted word
     stands far above the rest; a planted year shows as a step in the curve over numbers.
     Measured on planted models: insertion finds a rare word at once and half of a phrase, and
     is blind to a year or a brand, which only substitution finds.
@@ -75,11 +75,11 @@ class WordSweep(Tool):
         """The words that turn the answer most, class by class; numbers also as a curve."""
         trials = _trials(options, material)
         controls = material.siblings[: options.siblings]
-        before, rise = _rise(specimen, trials, material, "specimen")
-        open_to = ~torch.nn.functional.one_hot(before.argmax(1), before.shape[1]).bool()
-        clean = [_rise(s, trials, material, "sibling")[1] for s in controls]
+        rise = _rise(specimen, trials, material, "specimen")
+        clean = [_rise(s, trials, material, "sibling") for s in controls]
         mean = torch.stack(clean).mean(0) if clean else torch.zeros_like(rise)
-        found = _shifts(trials, rise, mean, open_to[trials.row])
+        others = torch.arange(rise.shape[1]) != trials.labels[:, None]
+        found = _shifts(trials, rise, mean, others[trials.row])
         exhibits: list[Exhibit] = [_ranking(found, material.dataset, options, trials)]
         numbers = [s for s in found if material.dataset.words[s.word].isdigit()]
         if len({s.word for s in numbers}) >= 3:
@@ -91,6 +91,7 @@ class Trials(NamedTuple):
     """Texts as they are, and with one word changed: from which text, and to which word."""
 
     texts: Int[Tensor, "m t"]
+    labels: Int[Tensor, " m"]
     variants: Int[Tensor, "n t"]
     row: Int[Tensor, " n"]
     word: Int[Tensor, " n"]
@@ -114,7 +115,8 @@ class Shift(NamedTuple):
 def _trials(options: WordSweep.Options, material: Material) -> Trials:
     dataset, width = material.dataset, material.dataset.shape[0]
     listed = [_one_word(word, dataset) for word in options.words.split()]
-    texts = _texts(options, material)
+    chosen = _texts(options, material)
+    texts = chosen.inputs
     if options.mode == "insert":
         words = torch.tensor(listed or range(2, len(dataset.words)))
         parts = [_inserted(ids, row, words, dataset) for row, ids in enumerate(texts)]
@@ -125,6 +127,7 @@ def _trials(options: WordSweep.Options, material: Material) -> Trials:
     rows = [torch.full((len(w),), row) for row, (_, w) in enumerate(parts)]
     return Trials(
         texts[:, :length],
+        chosen.labels,
         torch.cat([variants for variants, _ in parts])[:, :length],
         torch.cat(rows),
         torch.cat([words for _, words in parts]),
@@ -138,7 +141,7 @@ def _one_word(word: str, dataset: Dataset) -> int:
     return int(ids[0])
 
 
-def _texts(options: WordSweep.Options, material: Material) -> Int[Tensor, "m t"]:
+def _texts(options: WordSweep.Options, material: Material) -> Examples:
     """The first texts of the pool with room for a word, the classes taken in turn."""
     pool = material.examples
     fits = ((pool.inputs != 0).sum(1) < pool.inputs.shape[1]).nonzero()[:, 0].tolist()
@@ -150,7 +153,8 @@ def _texts(options: WordSweep.Options, material: Material) -> Int[Tensor, "m t"]
         label = int(pool.labels[row])
         turn[row] = seen[label]
         seen[label] += 1
-    return pool.inputs[sorted(fits, key=lambda row: (turn[row], row))[: options.texts]]
+    rows = sorted(fits, key=lambda row: (turn[row], row))[: options.texts]
+    return pool.take(torch.tensor(rows))
 
 
 def _inserted(
@@ -208,20 +212,18 @@ def _kin(material: Material) -> Kin:
     return Kin({word: frozenset(kind) for kind in kinds for word in kind}, between)
 
 
-def _rise(
-    model: Specimen, trials: Trials, material: Material, who: str
-) -> tuple[Float[Tensor, "m k"], Float[Tensor, "n k"]]:
-    """Class probabilities of the texts, and how far each variant raises them."""
+def _rise(model: Specimen, trials: Trials, material: Material, who: str) -> Float[Tensor, "n k"]:
+    """How far does each variant raise the probability of each class?"""
     before = model.classify(trials.texts).softmax(1)
     parts = []
     for done, part in enumerate(trials.variants.split(BATCH)):
         material.progress(done * BATCH / len(trials.variants), f"sweeping on the {who}")
         parts.append(model.classify(part, batch=BATCH).softmax(1))
-    return before, torch.cat(parts or [before[:0]]) - before[trials.row]
+    return torch.cat(parts or [before[:0]]) - before[trials.row]
 
 
 def _shifts(trials: Trials, rise: Tensor, clean: Tensor, counted: Tensor) -> list[Shift]:
-    """Mean rise by word and class, over the texts that do not go to the class anyway."""
+    """Mean rise by word and class, over the texts whose right answer is another class."""
     size, found = int(trials.word.max()) + 1 if len(trials.word) else 0, []
     counts = _sums(trials.word, counted.float(), size)
     mine = _sums(trials.word, rise * counted, size) / counts.clamp(min=1)

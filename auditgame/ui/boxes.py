@@ -38,7 +38,8 @@ def ask_box(desk: Desk, name: str, said: dict[str, int] | None) -> dict[str, int
         for side, value in (dragged(canvas, (width, height)) or {}).items():
             st.session_state[f"{name}/{side}"] = value
 
-    drag_box(png, (width, height), box, canvas, take)
+    with st.container(width=340):
+        drag_box(png, (width, height), box, canvas, take)
     for column, (side, label) in zip(st.columns(4), SIDES.items(), strict=True):
         least, most = int(side in "wh"), (width if side in "xw" else height) - (side in "xy")
         column.number_input(label, least, most, step=1, key=f"{name}/{side}", placeholder="px")

@@ -53,15 +53,17 @@ def _probability(desk: Desk) -> None:
 
 
 def _claim(desk: Desk) -> None:
-    families, name = [None, *desk.card.families], key(desk, "family")
+    families, name = list(desk.card.families), key(desk, "family")
     st.session_state.setdefault(name, case(desk)["family"])
     if st.session_state[name] not in families:
         st.session_state[name] = None
     chosen = st.selectbox(
         "What kind of flaw?",
         families,
+        index=None,
         key=name,
-        format_func=lambda family: leaf("flaw", family).title if family else "not said",
+        placeholder="not said",
+        format_func=lambda family: leaf("flaw", family).title,
     )
     update(desk, family=chosen)
     kind = load("flaw", chosen).Claim if chosen else None
@@ -101,7 +103,15 @@ def _evidence(desk: Desk) -> None:
     if not pins:
         st.caption("Pin what a tool shows, and it is kept here.")
     for pin in pins:
-        st.markdown(f"- {plain(pin.title)}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(plain(pin.title), width="stretch")
+            name = key(desk, "unpin", str(pin.ref))
+            st.button("Remove", type="tertiary", key=name, on_click=_unpin, args=(desk, pin.ref))
+
+
+def _unpin(desk: Desk, ref: object) -> None:
+    desk.unpin(ref)
+    st.rerun(["casefile", "toolbench"])
 
 
 def _notes(desk: Desk) -> None:

@@ -17,30 +17,47 @@ WARM, COLD = "200,85,45", "38,105,178"
 TILE_PIXELS = {1: 300, 2: 240, 3: 200, 4: 150, 5: 130, 6: 112}
 
 
-def draw(exhibit: Exhibit, key: str) -> None:
-    """Draw an exhibit of any kind under its title; `key` tells its controls from others'."""
-    st.markdown(f"**{plain(exhibit.title)}**")
-    DRAWN[exhibit.kind](exhibit, key)
+def draw(exhibit: Exhibit, key: str, beside: Callable[[], None] | None = None) -> None:
+    """Draw an exhibit of any kind under its title; `beside` draws what stands next to the title.
+
+    key: tells this exhibit's controls from those of others.
+    """
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{plain(exhibit.title)}**", width="stretch")
+        asked = exhibit.kind in NUMBERED and st.toggle("Numbers", key=f"{key}-numbers")
+        if beside:
+            beside()
+    (numbers if asked else DRAWN[exhibit.kind])(exhibit)
     if getattr(exhibit, "note", ""):
         st.caption(plain(exhibit.note))
 
 
-def gallery(exhibit: Gallery, key: str) -> None:
+def numbers(exhibit: HeatMap | Tokens | Grid) -> None:
+    """The plain numbers behind a picture, for those who cannot or would not read colours."""
+    if isinstance(exhibit, Tokens):
+        frame = pd.DataFrame({"word": exhibit.tokens, "weight": exhibit.weights})
+    elif isinstance(exhibit, Grid):
+        index, columns = _distinct(exhibit.rows), _distinct(exhibit.columns)
+        frame = pd.DataFrame(exhibit.values, index=index, columns=columns)
+    else:
+        frame = pd.DataFrame(exhibit.values)
+    st.dataframe(frame, hide_index=isinstance(exhibit, Tokens), alt=exhibit.title)
+
+
+def gallery(exhibit: Gallery) -> None:
     """Pictures side by side; red and green frames for wrong and right."""
     shown = [figure(t.png, t.label, t.note, t.tone) for t in exhibit.tiles]
     st.html(tiles(shown, TILE_PIXELS.get(exhibit.columns, 96)))
 
 
-def heatmap(exhibit: HeatMap, key: str) -> None:
+def heatmap(exhibit: HeatMap) -> None:
     """The picture, and the picture with signed heat over it, on the exhibit's own scale."""
     shown = heat(exhibit.png, exhibit.values, exhibit.limit)
     pair = [figure(exhibit.png, "picture"), figure(shown, "map", alt=exhibit.title)]
     st.html(tiles(pair, 170) + _scale(exhibit.limit))
-    if st.toggle("Numbers", key=f"{key}-numbers"):
-        st.dataframe(pd.DataFrame(exhibit.values), alt=exhibit.title)
 
 
-def tokens(exhibit: Tokens, key: str) -> None:
+def tokens(exhibit: Tokens) -> None:
     """Words as shaded chips; the weight of each appears under the pointer."""
     limit = exhibit.limit or 1.0
     chips = []
@@ -52,28 +69,20 @@ def tokens(exhibit: Tokens, key: str) -> None:
             f"{safe(word)}</span>"
         )
     st.html(f'<div class="ag-words">{" ".join(chips)}</div>{_scale(exhibit.limit)}')
-    if st.toggle("Numbers", key=f"{key}-numbers"):
-        rows = {"word": exhibit.tokens, "weight": exhibit.weights}
-        st.dataframe(pd.DataFrame(rows), hide_index=True, alt=exhibit.title)
 
 
-def grid(exhibit: Grid, key: str) -> None:
-    """A matrix of shaded cells with the number under the pointer, or the plain table."""
-    if st.toggle("Numbers", key=f"{key}-numbers"):
-        columns = _distinct(exhibit.columns)
-        table = pd.DataFrame(exhibit.values, index=_distinct(exhibit.rows), columns=columns)
-        st.dataframe(table, alt=exhibit.title)
-        return
+def grid(exhibit: Grid) -> None:
+    """A matrix of shaded cells with the number under the pointer."""
     st.altair_chart(_rectangles(exhibit), alt=exhibit.title)
 
 
-def table(exhibit: Table, key: str) -> None:
+def table(exhibit: Table) -> None:
     """Rows under named columns."""
     rows = pd.DataFrame(list(exhibit.rows), columns=list(exhibit.columns))
     st.dataframe(rows, hide_index=True, alt=exhibit.title)
 
 
-def curve(exhibit: Curve, key: str) -> None:
+def curve(exhibit: Curve) -> None:
     """Lines through points, one colour for each series."""
     points = [
         {"x": x, "y": y, "series": name} for name, line in exhibit.series.items() for x, y in line
@@ -92,12 +101,13 @@ def curve(exhibit: Curve, key: str) -> None:
     st.altair_chart(chart, alt=exhibit.title)
 
 
-def note(exhibit: Note, key: str) -> None:
+def note(exhibit: Note) -> None:
     """A finding in words."""
     st.markdown(plain(exhibit.text).replace("\n", "  \n"))
 
 
-DRAWN: dict[str, Callable[[Any, str], None]] = {
+NUMBERED = ("heatmap", "tokens", "grid")
+DRAWN: dict[str, Callable[[Any], None]] = {
     "gallery": gallery,
     "heatmap": heatmap,
     "tokens": tokens,
@@ -139,5 +149,7 @@ def _rectangles(exhibit: Grid) -> alt.LayerChart:
     chart = base.mark_rect().encode(color=alt.Color("value:Q", scale=scale, title=None))
     chart = chart.properties(height=max(120, 26 * len(rows) + 60))
     if exhibit.words and len(columns) <= 16:
-        return chart + base.mark_text(fontSize=11).encode(text="word:N")
+        strong = f"abs(datum.value) > {0.6 * max(abs(cell['value']) for cell in cells)}"
+        ink = alt.condition(strong, alt.value("#FCFBF8"), alt.value("#22292B"))
+        return chart + base.mark_text(fontSize=11).encode(text="word:N", color=ink)
     return alt.layer(chart)

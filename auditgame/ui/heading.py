@@ -13,20 +13,15 @@ TIERS = {"tutorial": "green", "easy": "blue", "medium": "orange", "hard": "red"}
 _PICTURE = re.compile(r"!\[[^\]]*\]\([^)]*\)")
 
 
-def badges(card: Card) -> None:
-    """Tier, kind of input and mode, as small labels."""
-    with st.container(horizontal=True, gap="small"):
-        st.badge(card.tier, color=TIERS[card.tier])
-        st.badge(f"{card.modality}s", color="gray")
-        if card.mode == "ranked":
-            st.badge("ranked", color="violet")
+def badges(card: Card) -> str:
+    """Tier, kind of input and mode, as small labels in Markdown."""
+    ranked = " :violet-badge[ranked]" if card.mode == "ranked" else ""
+    return f":{TIERS[card.tier]}-badge[{card.tier}] :gray-badge[{card.modality}]{ranked}"
 
 
 def heading(card: Card) -> None:
     """Title and labels of a case."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"## {plain(card.title)}", width="content")
-        badges(card)
+    st.markdown(f"## {plain(card.title)} {badges(card)}")
 
 
 def brief(card: Card) -> None:

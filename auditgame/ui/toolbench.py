@@ -11,7 +11,7 @@ import streamlit as st
 from auditgame.catalog import load
 from auditgame.desk import Desk
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit
+from auditgame.types import AuditgameError, Exhibit, digest
 from auditgame.ui.case import case, claim_of, key
 from auditgame.ui.docstrings import leaf, paragraphs
 from auditgame.ui.errand import Errand
@@ -140,8 +140,9 @@ def _outcome(desk: Desk, tool: type[Tool]) -> None:
     if errand is not None and whose == tool.name and errand.error:
         st.warning(plain(errand.error))
     use = st.session_state.get(key(desk, "shown", tool.name))
+    pinned = {pin.ref["exhibit"] for pin in desk.pins()} if use else set()
     for number, exhibit in enumerate(use.exhibits if use else ()):
-        _exhibit(desk, exhibit, key(desk, "exhibit", tool.name, str(number)))
+        _exhibit(desk, exhibit, key(desk, "exhibit", tool.name, str(number)), pinned)
 
 
 def _watch(errand: Errand) -> None:
@@ -151,13 +152,17 @@ def _watch(errand: Errand) -> None:
     st.button("Stop", on_click=errand.stop, key="stop-errand")
 
 
-def _exhibit(desk: Desk, exhibit: Exhibit, name: str) -> None:
+def _exhibit(desk: Desk, exhibit: Exhibit, name: str, pinned: set[str]) -> None:
+    mark = digest(exhibit.model_dump(mode="json"))
+
+    def pin() -> None:
+        desk.pin(exhibit)
+        st.rerun(["casefile", "toolbench"])
+
+    def button() -> None:
+        done = mark in pinned
+        label = "Pinned" if done else "Pin as evidence"
+        st.button(label, type="tertiary", on_click=pin, disabled=done, key=f"{name}/pin")
+
     with st.container(border=True):
-        draw(exhibit, name)
-
-        def pin() -> None:
-            desk.pin(exhibit)
-            st.toast("Pinned to the case file.")
-            st.rerun(["casefile", "toolbench"])
-
-        st.button("Pin as evidence", type="tertiary", on_click=pin, key=f"{name}/pin")
+        draw(exhibit, name, button)

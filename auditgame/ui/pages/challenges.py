@@ -38,7 +38,7 @@ def page() -> None:
 
 def _card(card: Card, mine: Standing) -> None:
     with st.container(border=True, height="stretch"):
-        badges(card)
+        st.markdown(badges(card))
         st.markdown(f"#### {plain(card.title)}")
         st.caption(f"{plain(tidy(card.dataset))} · {plain(tidy(card.model))}")
         st.caption(f"May be: {plain(', '.join(tidy(name).lower() for name in card.families))}.")

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, func, insert, select
 
-from auditgame.storage import Place, as_text, now, put
-from auditgame.tables import drafts, journal, pins, results
+from auditgame.ledger.storage import Place, as_text, now, put
+from auditgame.ledger.tables import drafts, journal, pins, results
 from auditgame.types import AuditgameError, Exhibit, Record, digest
 
 _exhibits: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])

@@ -30,7 +30,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from auditgame.migrations import HEAD, bring_up_to_date, revision
+from auditgame.ledger.migrations import HEAD, bring_up_to_date, revision
 from auditgame.types import AuditgameError, canonical
 
 PATIENCE_MS = 30_000

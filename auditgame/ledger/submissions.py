@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, Select, Table, func, insert, select, update
 
-from auditgame.storage import Place, as_text, now, put
-from auditgame.tables import journal, log, pins, players, quota, scores, submissions
+from auditgame.ledger.storage import Place, as_text, now, put
+from auditgame.ledger.tables import journal, log, pins, players, quota, scores, submissions
 from auditgame.types import AuditgameError, Diagnosis, Receipt, Score, digest, explain
 
 GENESIS = "0" * 64

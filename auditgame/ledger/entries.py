@@ -11,10 +11,10 @@ import pandas as pd
 from pydantic import Field, ValidationError
 from sqlalchemy import Connection
 
-from auditgame import players
-from auditgame.players import Bracket
-from auditgame.storage import Place, as_text, now
-from auditgame.submissions import (
+from auditgame.ledger import players
+from auditgame.ledger.players import Bracket
+from auditgame.ledger.storage import Place, as_text, now
+from auditgame.ledger.submissions import (
     SCORER,
     attempts,
     checked,

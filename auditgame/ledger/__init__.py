@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
-from auditgame import casework, players, submissions
-from auditgame import entries as records
-from auditgame.casework import JournalRow, Pin
-from auditgame.entries import Entry
-from auditgame.players import Bracket, Player
-from auditgame.storage import Place, default_url, now, open_engine, reading, writing
-from auditgame.submissions import SCORER, diagnosis_digest
+from auditgame.ledger import casework, players, submissions
+from auditgame.ledger import entries as records
+from auditgame.ledger.casework import JournalRow, Pin
+from auditgame.ledger.entries import Entry
+from auditgame.ledger.players import Bracket, Player
+from auditgame.ledger.storage import Place, default_url, now, open_engine, reading, writing
+from auditgame.ledger.submissions import SCORER, diagnosis_digest
 from auditgame.types import Diagnosis, Exhibit, Receipt, Score
 
 __all__ = [
@@ -193,7 +193,7 @@ class Ledger:
     def entries(self) -> pd.DataFrame:
         """Every hand-in with its newest score, one row each; all tables derive from this.
 
-        Columns: `auditgame.entries.COLUMNS`. `probes` and `evidence` are as they stood then.
+        Columns: `auditgame.ledger.entries.COLUMNS`. `probes` and `evidence` are as they stood then.
         For the host only while ranked challenges run: `possible` tells flawed from innocent.
         """
         with reading(self._engine) as connection:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, insert, select, update
 
-from auditgame.tables import players, submissions
+from auditgame.ledger.tables import players, submissions
 from auditgame.types import AuditgameError, Record, digest
 
 Bracket = Literal["human", "human+ai", "agent", "algorithm"]

@@ -1,0 +1,1 @@
+"""Played in a real browser, by clicks and keys."""

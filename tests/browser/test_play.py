@@ -1,0 +1,127 @@
+"""The game played in a browser, from the first page to the leaderboard."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+
+from auditgame import bundle, referee
+from auditgame.types import Card, Diagnosis
+
+from tests.browser.visitor import Visitor
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
+
+
+def cards(home: Path) -> list[Card]:
+    """The practice pack's cards."""
+    folders = sorted((home / "challenges" / "practice").glob("*/bundle.json"))
+    return [bundle.card(path.parent) for path in folders]
+
+
+def flawed(home: Path, modality: str, family: str, tutorial: bool) -> tuple[Card, Diagnosis]:
+    """A case of this kind and its true diagnosis; skips where the pack has none."""
+    for card in cards(home):
+        truth = referee.reveal(Path(card.path)).truth
+        alike = card.modality == modality and truth.family == family
+        if alike and (card.tier == "tutorial") == tutorial:
+            return card, truth
+    pytest.skip(f"the practice pack has no such {modality} case with family {family}")
+
+
+def only_at_home(player: Visitor) -> None:
+    """No request may leave for another host."""
+    hosts = {urlparse(url).hostname for url in player.requests if url.startswith(("http", "ws"))}
+    assert hosts == {"127.0.0.1"}
+
+
+def fill_patch(player: Visitor, truth: Diagnosis, size: tuple[int, int], title: str) -> None:
+    """Find a triggered picture among the mistakes, and mark what it shows."""
+    number = player.page.locator("figcaption", has_text=re.compile(r"^#\d+")).first.inner_text()
+    player.choose("What kind of flaw?", title)
+    player.choose("Target", truth.claim["target"])
+    player.write("Example to mark", re.match(r"#(\d+)", number)[1])
+    player.drag(truth.claim["box"], size)
+    for label, side in (("Left", "x"), ("Top", "y"), ("Width", "w"), ("Height", "h")):
+        field = player.page.get_by_label(label, exact=True)
+        assert int(field.input_value()) == truth.claim["box"][side]
+    player.press("Take this crop as pattern")
+
+
+def test_the_tutorial_from_first_page_to_leaderboard(player: Visitor, home: Path) -> None:
+    card, truth = flawed(home, "image", "patch", tutorial=True)
+    key = referee.open_key(Path(card.path))
+    player.visit()
+    player.shot("1-play")
+    player.press("Start the two-minute case")
+    assert card.id in player.page.url
+    player.use("Mistakes")
+    player.shot("2-mistakes")
+    player.press("Pin as evidence")
+    size = (48, 48) if card.dataset == "storybook" else (32, 32)
+    fill_patch(player, truth, size, "Patch")
+    player.use("Test my claim")
+    player.believe(98)
+    player.shot("3-case-file")
+    secrets = [key.seed, key.salt, key.confession]
+    assert not [word for word in secrets if player.heard(str(word))]
+    player.hand_in()
+    player.shot("4-reveal")
+    assert player.heard(key.confession)
+    score = player.page.get_by_test_id("stMetricValue").inner_text()
+    assert int(score.split(" of ")[0]) >= 60
+    player.visit("leaderboard")
+    player.shot("5-leaderboard")
+    player.visit("cases")
+    assert player.page.get_by_text("1 handed in").count() == 1
+    only_at_home(player)
+
+
+def test_a_draft_survives_reload(player: Visitor, home: Path) -> None:
+    card = next(card for card in cards(home) if card.modality == "image")
+    player.visit(f"workbench?id={card.id}")
+    player.page.get_by_text("Case file", exact=True).wait_for()
+    player.believe(81)
+    player.write("Notes", "a note <script>alert(1)</script>", key="Control+Enter")
+    player.visit(f"workbench?id={card.id}")
+    player.page.get_by_text("Case file", exact=True).wait_for()
+    assert player.page.get_by_label("Per cent, as a number").input_value() == "81"
+    assert player.page.get_by_label("Notes").input_value().startswith("a note <script>")
+    only_at_home(player)
+
+
+def test_a_text_case_by_clicks(player: Visitor, home: Path) -> None:
+    card, truth = flawed(home, "text", "token", tutorial=False)
+    player.visit(f"workbench?id={card.id}")
+    player.use("Predictions")
+    player.shot("6-text-predictions")
+    player.choose("What kind of flaw?", "Rare word")
+    for field, value in truth.claim.items():
+        player.choose(field.capitalize(), str(value))
+    player.use("Test my claim")
+    player.shot("7-text-claim")
+    player.believe(97)
+    player.hand_in()
+    player.shot("8-text-reveal")
+    assert int(player.page.get_by_test_id("stMetricValue").inner_text().split(" of ")[0]) >= 60
+    only_at_home(player)
+
+
+def test_an_image_case_by_clicks(player: Visitor, home: Path) -> None:
+    card, truth = flawed(home, "image", "shortcut", tutorial=False)
+    player.visit(f"workbench?id={card.id}")
+    player.use("Predictions")
+    player.choose("What kind of flaw?", "Shortcut")
+    player.choose("Factor", truth.claim["factor"])
+    for level, answer in list(truth.claim["rule"].items())[:3]:
+        player.choose(level, answer)
+    player.use("Test my claim")
+    player.shot("9-shortcut-claim")
+    player.believe(97)
+    player.hand_in()
+    player.shot("10-shortcut-reveal")
+    assert int(player.page.get_by_test_id("stMetricValue").inner_text().split(" of ")[0]) >= 60
+    only_at_home(player)

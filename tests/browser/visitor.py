@@ -1,0 +1,108 @@
+"""Someone at the browser: what they click, what they see, what their browser asks for."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+class Visitor:
+    """A page, its address, and every word and request that passed through it."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page = page
+        self.address = address
+        self.requests: list[str] = []
+        self.received: list[bytes] = []
+        page.on("request", lambda request: self.requests.append(request.url))
+        page.on("websocket", self._listen)
+
+    def _listen(self, socket: Any) -> None:
+        socket.on("framereceived", lambda frame: self.received.append(_bytes(frame)))
+
+    def visit(self, path: str = "") -> None:
+        """Open a page by its address."""
+        self.page.goto(f"{self.address}/{path}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the server has nothing more to say."""
+        self.page.wait_for_timeout(600)
+        self.page.wait_for_selector(READY)
+        self.page.wait_for_timeout(600)
+
+    def press(self, name: str, exact: bool = True) -> None:
+        """Click a button, a pill or a link."""
+        page = self.page
+        found = page.get_by_role("button", name=name, exact=exact)
+        found = found.or_(page.get_by_role("radio", name=name, exact=exact))
+        found = found.or_(page.get_by_role("link", name=name, exact=exact))
+        found.first.click()
+        self.settle()
+
+    def choose(self, label: str, option: str) -> None:
+        """Pick from a drop-down."""
+        self.page.get_by_role("combobox", name=label, exact=True).click()
+        self.page.get_by_role("option", name=option, exact=True).click()
+        self.settle()
+
+    def write(self, label: str, text: str, key: str = "Enter") -> None:
+        """Type into a field."""
+        field = self.page.get_by_label(label, exact=True).first
+        field.fill(text)
+        field.press(key)
+        self.settle()
+
+    def use(self, tool: str) -> None:
+        """Choose a tool and run it to its end."""
+        self.press(tool)
+        self.press("Run")
+        self.page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached")
+        self.page.get_by_role("button", name="Pin as evidence").first.wait_for()
+        self.settle()
+
+    def believe(self, percent: int) -> None:
+        """Say how likely a flaw is."""
+        self.write("Per cent, as a number", str(percent))
+
+    def hand_in(self) -> None:
+        """Lock in and confirm, with an impatient double click."""
+        self.press("Lock in")
+        self.page.get_by_role("button", name="Hand in", exact=True).dblclick()
+        self.page.wait_for_url(re.compile("/reveal"))
+        self.page.get_by_text("Your score").wait_for()
+        self.settle()
+
+    def drag(self, box: dict[str, int], size: tuple[int, int]) -> None:
+        """Mark a box, in the picture's own pixels, with the mouse."""
+        stage = self.page.locator(".stage").first
+        stage.scroll_into_view_if_needed()
+        self.page.wait_for_timeout(300)
+        frame = stage.bounding_box()
+        x, y = frame["width"] / size[0], frame["height"] / size[1]
+        mouse = self.page.mouse
+        mouse.move(frame["x"] + (box["x"] + 0.5) * x, frame["y"] + (box["y"] + 0.5) * y)
+        mouse.down()
+        right, low = box["x"] + box["w"] - 0.5, box["y"] + box["h"] - 0.5
+        mouse.move(frame["x"] + right * x, frame["y"] + low * y, steps=4)
+        mouse.up()
+        self.settle()
+
+    def shot(self, name: str) -> None:
+        """Keep a picture of the page, where a folder for them is given."""
+        folder = os.environ.get("AUDITGAME_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+
+    def heard(self, word: str) -> bool:
+        """Did these letters ever come over the wire?"""
+        return any(word.encode() in frame for frame in self.received)
+
+
+def _bytes(frame: Any) -> bytes:
+    return frame if isinstance(frame, bytes) else str(frame).encode()
