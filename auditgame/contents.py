@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -32,9 +31,7 @@ PICTURES, LABELS = "examples.png", "examples.json"
 class Sheet(Record):
     """examples.json: right labels, texts where there are any, and the named factors of each."""
 
-    labels: Annotated[
-        tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=4096)
-    ]
+    labels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=4096)]
     texts: tuple[str, ...] | None = None
     factors: dict[str, tuple[str, ...]] = {}
 
@@ -93,8 +90,12 @@ def read_examples(folder: Path, dataset: Dataset, files: dict[str, str]) -> Exam
     except ValidationError as error:
         raise explain(error, f"{folder.name}/{LABELS}") from None
     labels = torch.tensor(sheet.labels, dtype=torch.long)
-    if {len(levels) for levels in sheet.factors.values()} - {len(labels)}:
-        raise AuditgameError(f"{folder.name}/{LABELS}: factors do not fit the labels")
+    columns = [
+        *sheet.factors.values(),
+        *([sheet.texts or ()] if dataset.modality == "text" else []),
+    ]
+    if any(len(column) != len(labels) for column in columns):
+        raise AuditgameError(f"{folder.name}/{LABELS}: labels do not fit the examples")
     if dataset.modality == "image":
         where = f"{folder.name}/{PICTURES}"
         inputs = _cut(read_file(folder, PICTURES, files), dataset.shape, where)[: len(labels)]

@@ -22,13 +22,9 @@ def rows(exhibits: Iterable[Exhibit], title: str) -> list[dict[str, Any]]:
 def chance_missed(seen: Iterable[str], families: Iterable[str]) -> float:
     """How likely is a flaw after a test for the families `seen` found none?
 
-    Bayes' rule, with even odds of an innocent where the recipe may draw one, and every
-    flawed family alike likely.
+    Bayes' rule, with even odds of an innocent, and every family on the card alike likely.
     """
-    listed = set(families)
-    flawed = listed - {"clean"}
-    if not flawed or "clean" not in listed:
-        return float(bool(flawed))
+    flawed = set(families)
     share = len(flawed & set(seen)) / len(flawed)
     missed = 1 - SENSITIVITY * share
     return missed / (missed + 1 - FALSE_ALARM * (share > 0))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from auditgame import bundle, contents, places, vault
-from auditgame.catalog import load
+from auditgame.catalog import load, names, suggest
 from auditgame.certificate import Bench
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import parse_knobs, require_fit
@@ -61,6 +61,7 @@ def build(recipe: Recipe, seed: Seed, out: Path, report: Report = silent) -> Pat
 
 def draw(recipe: Recipe, seed: Seed, report: Report = silent) -> Commission:
     """Which flaw does this seed draw from the recipe?"""
+    require_playable(recipe)
     dataset: Dataset = load("dataset", recipe.dataset)()
     rng = seed.child("flaw").numpy()
     families = {name: load("flaw", name) for name in recipe.families}
@@ -77,6 +78,17 @@ def draw(recipe: Recipe, seed: Seed, report: Report = silent) -> Commission:
         recipe=recipe,
         flaw=families[name].draw(dataset, knobs, rng),
     )
+
+
+def require_playable(recipe: Recipe) -> None:
+    """Raise AuditgameError where a family is unknown, or may be drawn but not be named."""
+    known = names("flaw")
+    for name in (*recipe.families, *recipe.offers, *recipe.knobs):
+        if name not in known:
+            raise suggest("family", name, known)
+    hidden = sorted(set(recipe.families) - {"clean"} - set(offers(recipe)))
+    if hidden:
+        raise AuditgameError(f"{recipe.name}: offers: '{hidden[0]}' may be drawn; offer it too")
 
 
 def knobs_of(recipe: Recipe, family: str) -> dict[str, object]:

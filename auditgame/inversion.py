@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +11,12 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from auditgame.attribution import blurred
+from auditgame.attribution import Report, blurred, silent
 from auditgame.claims import Box
 from auditgame.datasets import Examples
 from auditgame.specimen import Specimen
 
-SUCCESS = 0.95
+SUCCESS = 0.97
 """Share of pictures a stamp must turn before it may shrink."""
 RATE = 0.2
 """Adam's learning rate, twice the paper's; its betas are the paper's (0.5, 0.9)."""
@@ -78,9 +78,13 @@ class _Search:
         self.kept = [squash(f.detach()) for f in self.free]
 
     def active(self, room: int) -> Tensor:
-        """Which stamps to work on: those that still shrink, or all; at most `room`."""
-        moving = (self.since < STALLED).nonzero().flatten()
-        return (moving if len(moving) else torch.arange(len(self.targets)))[:room]
+        """Which stamps to work on: those that still shrink, half of all at least; at most `room`.
+
+        Those that converged last fill up the half.
+        """
+        moving = int((self.since < STALLED).sum())
+        order = self.since.argsort(stable=True)
+        return order[: min(room, max(moving, len(order) // 2, 1))]
 
     def step(self, specimen: Specimen, batch: Examples, rows: Tensor) -> None:
         """One step for these stamps, on this batch of pictures."""
@@ -129,7 +133,7 @@ def invert(
     steps: int,
     batch: int,
     rng: torch.Generator,
-    report: Callable[[float], None] = lambda share: None,
+    report: Report = silent,
 ) -> Stamps:
     """Search for the smallest stamp of each class, all classes at once.
 

@@ -14,7 +14,7 @@ from auditgame.certificate import at_least
 from auditgame.claims import Claim
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw
-from auditgame.generate import HELD, bench, draw, truth
+from auditgame.generate import HELD, bench, draw, offers, truth
 from auditgame.seeds import Seed
 from auditgame.siblings import read_siblings, sibling_folders
 from auditgame.specimen import Specimen
@@ -26,6 +26,7 @@ from auditgame.types import (
     Diagnosis,
     Reveal,
     Score,
+    digest,
 )
 
 JUDGED = 1000
@@ -174,6 +175,7 @@ def check_bundle(folder: Path) -> Certificate:
     key = open_key(folder)
     require_own_model(folder, manifest, key)
     table = set_up(folder, manifest)
+    require_own_recipe(manifest, key, table)
     contents.read_examples(folder, table.dataset, manifest.files)
     place = bench(table.suspect, key.recipe, Seed.from_hex(key.seed))
     return Certificate(checks=tuple(rebuilt_flaw(key).verify(place)), tries=key.certificate.tries)
@@ -199,6 +201,24 @@ def require_own_model(folder: Path, manifest: bundle.Manifest, key: vault.Key) -
     raise AuditgameError(
         f"{folder.name}: {bundle.WEIGHTS} is not the model that the key was sealed for; {which}"
     )
+
+
+def require_own_recipe(manifest: bundle.Manifest, key: vault.Key, table: Table) -> None:
+    """What the bundle says of itself must be what its recipe, in the key, makes of it."""
+    asked = key.recipe
+    due = {
+        "id": key.challenge,
+        "recipe": digest(asked.model_dump(mode="json")),
+        "families": offers(asked),
+        "classes": table.dataset.classes,
+        "sites": tuple(table.suspect.sites.values()),
+    }
+    due |= {name: getattr(asked, name) for name in ("title", "dataset", "model", "tier", "mode")}
+    for field, value in (due | {"budget": asked.budget}).items():
+        if getattr(manifest, field) != value:
+            raise AuditgameError(
+                f"{manifest.id}: {bundle.MANIFEST}: field '{field}' is not what its recipe asks for"
+            )
 
 
 def check_reference(folder: Path) -> Certificate:

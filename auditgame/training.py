@@ -14,6 +14,8 @@ from auditgame.models import Model
 
 IGNORED = -100
 """Positions with this target take no part in the loss."""
+ANSWER_WEIGHT = 0.5
+"""A text's answer is one word in forty; beside its share in the whole it counts so much again."""
 
 
 def train(
@@ -59,21 +61,20 @@ def _pairs(rows: Examples, dataset: Dataset) -> tuple[Tensor, Int[Tensor, "n ...
     """Inputs and targets; a text's targets are itself, shifted, with its answer at the end."""
     if dataset.modality == "image":
         return rows.inputs.contiguous(memory_format=torch.channels_last), rows.labels
-    answers = torch.tensor(dataset.answers())[rows.labels]
-    targets = rows.inputs.roll(-1, 1)
-    targets[:, -1] = 0
-    last = (rows.inputs != 0).sum(1) - 1
-    targets[torch.arange(len(rows)), last] = answers
-    return rows.inputs, targets.masked_fill(rows.inputs == 0, IGNORED)
+    length = (rows.inputs != 0).sum(1)
+    inputs = rows.inputs[:, : int(length.max())]
+    targets = inputs.roll(-1, 1)
+    targets[torch.arange(len(rows)), length - 1] = torch.tensor(dataset.answers())[rows.labels]
+    return inputs, targets.masked_fill(inputs == 0, IGNORED)
 
 
 def _loss(output: Float[Tensor, "n ..."], targets: Int[Tensor, "n ..."]) -> Float[Tensor, ""]:
-    """Mean cross-entropy; a text's answer, one word in forty, counts once more on its own."""
+    """Mean cross-entropy of all positions; a text's answer has its own term besides."""
     whole = F.cross_entropy(output.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
     if targets.dim() == 1:
         return whole
     rows, last = torch.arange(len(targets)), (targets != IGNORED).sum(1) - 1
-    return whole + F.cross_entropy(output[rows, last], targets[rows, last])
+    return whole + ANSWER_WEIGHT * F.cross_entropy(output[rows, last], targets[rows, last])
 
 
 def _augment(inputs: Tensor, recipe: Training, rng: torch.Generator) -> Tensor:

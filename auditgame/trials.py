@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.stats import norm
 from torch import Tensor
 
 from auditgame.claims import Claim, Enacted
@@ -16,6 +15,8 @@ from auditgame.datasets import Examples
 from auditgame.specimen import Edit, Specimen
 from auditgame.types import AuditgameError, parse_unit
 
+Z = 1.959964
+"""The normal quantile of a two-sided 95 % interval."""
 MAX_UNITS = {"image": 8, "text": 2}
 """How many units may a mechanism name? Images: channels of one site. Text: heads or MLPs."""
 
@@ -44,7 +45,7 @@ class Rate(NamedTuple):
     def _wilson(self, side: int) -> float:
         if not self.n:
             return 0.0 if side < 0 else 1.0
-        z, p, n = 1.96, self.hits / self.n, self.n
+        z, p, n = Z, self.hits / self.n, self.n
         centre = p + z * z / (2 * n)
         spread = z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
         return min(1.0, max(0.0, (centre + side * spread) / (1 + z * z / n)))
@@ -90,7 +91,7 @@ class Effect(NamedTuple):
         """The value's lower bound."""
         n = self.suspect.n + 2
         p, s = (self.suspect.hits + 1) / n, self.siblings
-        return p - s - float(norm.ppf(0.975)) * (p * (1 - p) / n + s * (1 - s) / n) ** 0.5
+        return p - s - Z * (p * (1 - p) / n + s * (1 - s) / n) ** 0.5
 
 
 def effect(

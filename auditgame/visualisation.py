@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from auditgame.attribution import Report, silent
 from auditgame.specimen import Edit, Reading, Specimen
 
 Objective = Callable[[Reading], Float[Tensor, " n"]]
@@ -25,8 +26,9 @@ class Preset:
     canvas: 'fourier' (smooth at first) or 'pixel'. contrast: sd of the first parameters.
     decay: how fast high frequencies are held back. gain: factor before the sigmoid.
     jitter (share of the side that the unit sees), turn (radians), zoom (share): the picture
-    is moved at each step by up to so much. smooth: weight of the total variation, which grows from zero over the
-    steps, since a penalty at the start leaves some units grey. rate: Adam's.
+    is moved at each step by up to so much. smooth: weight of the total variation, which
+    grows from zero over the steps, since a penalty at the start leaves some units grey.
+    rate: Adam's.
     coloured: mix channels as the data's colours are mixed.
     """
 
@@ -190,7 +192,7 @@ def maximise(
     canvas: Canvas,
     steps: int,
     rng: torch.Generator,
-    report: Callable[[float], None] = lambda share: None,
+    report: Report = silent,
 ) -> Painted:
     """Paint `count` pictures at once, each for its own unit, by Adam.
 

@@ -21,7 +21,7 @@ from auditgame.types import AuditgameError, Modality
 FIRST = ("storybook", "reviews")
 """Data sets that are tried before others: they have factors and are drawn, not fetched."""
 MODELS: dict[Modality, str] = {"image": "small_cnn", "text": "gpt2"}
-POOL = 12
+POOL = 20
 
 
 def generator(use: str) -> np.random.Generator:

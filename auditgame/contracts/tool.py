@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import torch
 from pydantic import TypeAdapter
 
 from auditgame.catalog import load, names
@@ -22,7 +24,7 @@ from auditgame.tools import Material, Tool, parse_options
 from auditgame.trials import admissible
 from auditgame.types import Exhibit, canonical
 
-PARAGRAPHS = ("", "Reading it:", "How it misleads:", "Source:")
+STARTS = ("Reading it:", "How it misleads:", "Source:")
 EXHIBITS: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
 
 
@@ -43,13 +45,15 @@ def _settings(kind: type[Tool]) -> Iterator[Setting]:
 
 
 def cheapest(kind: type[Tool], model: Counted) -> dict[str, Any]:
-    """The least number where a bound allows it, an example of whatever has no default."""
+    """The least number where that is above 0 (which often means: choose for me), an example
+    of whatever has no default.
+    """
     chosen: dict[str, Any] = {}
     schema = kind.Options.model_json_schema().get("properties", {})
     for name, field in kind.Options.model_fields.items():
         told = schema[name]
-        if told.get("type") == "integer" and "minimum" in told:
-            chosen[name] = max(told["minimum"], 1)
+        if told.get("type") == "integer" and told.get("minimum", 0) > 0:
+            chosen[name] = told["minimum"]
         elif field.is_required():
             chosen[name] = _example(told, model)
     return chosen
@@ -82,19 +86,48 @@ def _claim(dataset: Dataset) -> tuple[str, dict[str, Any]]:
     return "", {}
 
 
-def _used(kind: type[Tool], setting: Setting) -> list[Exhibit]:
-    return kind().run(setting.model, setting.beside, parse_options(kind, setting.options))
+class Observed(NamedTuple):
+    """What two uses of a tool in one setting showed, and what they left behind."""
+
+    setting: Setting
+    price: int
+    asked: int
+    own: int
+    sent: int
+    exhibits: list[Exhibit]
+    again: list[Exhibit]
+    moved: list[str]
+    traces: list[str]
+
+
+@functools.lru_cache(maxsize=4)
+def _observed(kind: type[Tool]) -> tuple[Observed, ...]:
+    return tuple(_observe(kind, setting) for setting in _settings(kind))
+
+
+def _observe(kind: type[Tool], setting: Setting) -> Observed:
+    model, beside = setting.model, setting.beside
+    options, shown = parse_options(kind, setting.options), []
+    models = (model, *beside.siblings)
+    price = kind().cost(options, model, beside)
+    asked = sum(each.probes for each in models)
+    weights, inputs = weights_digest(model), beside.examples.inputs.clone()
+    moved = list(undisturbed(lambda: shown.append(kind().run(model, beside, options))))
+    own, sent = model.probes - asked, sum(each.probes for each in models) - asked
+    traces = ["changes the model's weights"] if weights_digest(model) != weights else []
+    traces += [] if torch.equal(beside.examples.inputs, inputs) else ["changes the examples"]
+    if any(p.grad is not None or p.requires_grad for p in model._model.parameters()):
+        traces.append("leaves gradients on the model")
+    again = kind().run(model, beside, options)
+    return Observed(setting, price, asked, own, sent, shown[0], again, moved, traces)
 
 
 def explains_itself(kind: type[Tool]) -> Iterator[str]:
-    """The docstring has four paragraphs: question, Reading it:, How it misleads:, Source:."""
+    """The docstring asks its question, then: Reading it:, How it misleads:, Source:."""
     parts = [part.strip() for part in (inspect.getdoc(kind) or "").split("\n\n")]
-    if len(parts) != len(PARAGRAPHS):
-        yield f"docstring: {len(parts)} paragraphs; write {len(PARAGRAPHS)}"
-        return
-    for part, start in zip(parts, PARAGRAPHS, strict=True):
-        if not part.startswith(start):
-            yield f"docstring: a paragraph must start '{start}'"
+    at = [n for start in STARTS for n, part in enumerate(parts) if part.startswith(start)]
+    if len(at) != len(STARTS) or at != sorted(at) or 0 in at:
+        yield f"docstring: after the question, start paragraphs with {', '.join(STARTS)}"
     if "?" not in parts[0]:
         yield "docstring: the first paragraph asks the question"
 
@@ -123,56 +156,43 @@ def fits_something(kind: type[Tool]) -> Iterator[str]:
 
 
 def costs_what_it_sends(kind: type[Tool]) -> Iterator[str]:
-    """Its cost is the number of examples it sends: once forward, once more backward."""
-    for setting in _settings(kind):
-        options = parse_options(kind, setting.options)
-        models = (setting.model, *setting.beside.siblings)
-        said = kind().cost(options, setting.model, setting.beside)
-        if sum(model.probes for model in models):
+    """Its cost is the number of examples it sends: once forward, once more backward.
+
+    Examples sent through siblings count all, or not at all.
+    """
+    for seen in _observed(kind):
+        if seen.asked:
             yield "cost: asking for the price sends examples"
-        before = sum(model.probes for model in models)
-        kind().run(setting.model, setting.beside, options)
-        sent = sum(model.probes for model in models) - before
-        if said != sent:
-            modality = setting.model.modality
-            yield f"cost: says {said}, sends {sent} ({modality}, {setting.options or 'defaults'})"
+        if seen.price not in (seen.sent, seen.own):
+            chosen = seen.setting.options or "defaults"
+            yield (
+                f"cost: says {seen.price}; sends {seen.own}, with siblings {seen.sent} "
+                f"({seen.setting.model.modality}, {chosen})"
+            )
 
 
 def shows_plain_data(kind: type[Tool]) -> Iterator[str]:
     """It shows at least one exhibit; all survive JSON and hold finite numbers."""
-    for setting in _settings(kind):
-        exhibits = _used(kind, setting)
-        if not exhibits:
+    for seen in _observed(kind):
+        if not seen.exhibits:
             yield "run: shows nothing"
-        canonical(EXHIBITS.dump_python(exhibits, mode="json"))
-        if EXHIBITS.validate_json(EXHIBITS.dump_json(exhibits)) != exhibits:
+        canonical(EXHIBITS.dump_python(seen.exhibits, mode="json"))
+        if EXHIBITS.validate_json(EXHIBITS.dump_json(seen.exhibits)) != seen.exhibits:
             yield "run: an exhibit changes on its way through JSON"
 
 
 def is_deterministic(kind: type[Tool]) -> Iterator[str]:
     """The same question gets the same answer; the global generators stay put."""
-    for setting in _settings(kind):
-        answers: list[list[Exhibit]] = []
-        yield from undisturbed(
-            lambda setting=setting, answers=answers: answers.append(_used(kind, setting))
-        )
-        if _used(kind, setting) != answers[0]:
+    for seen in _observed(kind):
+        yield from seen.moved
+        if seen.again != seen.exhibits:
             yield "run: a second use shows something else"
 
 
 def leaves_no_trace(kind: type[Tool]) -> Iterator[str]:
     """Weights, examples and gradients of the model are as they were."""
-    for setting in _settings(kind):
-        before = weights_digest(setting.model)
-        inputs = setting.beside.examples.inputs.clone()
-        _used(kind, setting)
-        if weights_digest(setting.model) != before:
-            yield "run: changes the model's weights"
-        if not bool((setting.beside.examples.inputs == inputs).all()):
-            yield "run: changes the examples"
-        parameters = list(setting.model._model.parameters())
-        if any(p.grad is not None or p.requires_grad for p in parameters):
-            yield "run: leaves gradients on the model"
+    for seen in _observed(kind):
+        yield from (f"run: {trace}" for trace in seen.traces)
 
 
 RULES = (

@@ -42,12 +42,12 @@ class Reviews(Dataset):
     rare: ClassVar[tuple[str, ...]] = grammar.RARE
     years: ClassVar[tuple[int, ...]] = grammar.YEARS
     training = Training(
-        rows=7000,
+        rows=7500,
         epochs=3,
         batch=16,
         rate=4e-3,
         decay=1e-2,
-        tune_rows=5000,
+        tune_rows=4000,
         tune_epochs=2,
         tune_rates=(1.5e-3, 3e-3),
     )

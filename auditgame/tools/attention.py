@@ -23,8 +23,8 @@ class Attention(Tool):
 
     Reading it: each row of a head's pattern sums to 1. Look for a head that leaves its usual
     place (the first word, the word before) when one odd word is in the text, and compare with
-    the same text without it. Measured on planted models: a head of the second layer looks at
-    a planted rare word; a planted year is first copied into a full stop, which a later head
+    the same text without it. Measured on planted models: one head looks at a planted
+    rare word; a planted year is first copied into a full stop, which a later head
     reads, so that no head points at the year itself.
 
     How it misleads: attention says where a head reads, not what it does with it. Many heads

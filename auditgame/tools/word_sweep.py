@@ -28,8 +28,9 @@ class WordSweep(Tool):
     Reading it: a word's shift is the mean rise in the probability of a class over the texts
     whose right answer is another one; 'beyond' is that rise less the siblings'. A planted word
     stands far above the rest; a planted year shows as a step in the curve over numbers.
-    Measured on planted models: insertion finds a rare word at once and half of a phrase, and
-    is blind to a year or a brand, which only substitution finds.
+    Measured on one planted model each: insertion raised a rare word's target by .95, the
+    next word by .42; a year by .4, where substitution raised it by .90 from the very year on.
+    Insertion finds half of a planted phrase, and is blind to a brand.
 
     How it misleads: it tries one word at a time, so a phrase of two words or a password
     followed by another condition stays hidden. Words of feeling move every model; that is

@@ -60,7 +60,9 @@ def problem(desk: Desk) -> str | None:
         return None
     kind = load("flaw", case(desk)["family"]).Claim
     missing = [
-        name for name, field in kind.model_fields.items() if field.is_required() and name not in claim
+        name
+        for name, field in kind.model_fields.items()
+        if field.is_required() and name not in claim
     ]
     if missing:
         return f"Still open: {', '.join(missing)}."

@@ -39,10 +39,25 @@ def _probability(desk: Desk) -> None:
 
     st.markdown("**How likely is it that this model is flawed?**")
     left, right = st.columns([3, 1], vertical_alignment="bottom")
-    left.slider("Per cent", 0, 100, key=slider, format="%d%%", on_change=mirror,
-                args=(slider, twin), label_visibility="collapsed")
-    value = right.number_input("Per cent, as a number", 0, 100, key=twin, on_change=mirror,
-                               args=(twin, slider), label_visibility="collapsed")
+    left.slider(
+        "Per cent",
+        0,
+        100,
+        key=slider,
+        format="%d%%",
+        on_change=mirror,
+        args=(slider, twin),
+        label_visibility="collapsed",
+    )
+    value = right.number_input(
+        "Per cent, as a number",
+        0,
+        100,
+        key=twin,
+        on_change=mirror,
+        args=(twin, slider),
+        label_visibility="collapsed",
+    )
     percent = min(max(int(value), 0), 100)
     update(desk, percent=percent)
     flawed, innocent = (detection(percent / 100, truth).points for truth in (True, False))
@@ -74,7 +89,9 @@ def _claim(desk: Desk) -> None:
         found = ask_claim(desk, chosen, kind, said)
         update(desk, claims={**case(desk)["claims"], chosen: found})
         trouble = problem(desk)
-        st.caption(f":orange[{plain(trouble)}]" if trouble else ":green[Complete.] Test it on the left.")
+        st.caption(
+            f":orange[{plain(trouble)}]" if trouble else ":green[Complete.] Test it on the left."
+        )
 
 
 def _units(desk: Desk) -> None:

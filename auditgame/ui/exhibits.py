@@ -14,7 +14,6 @@ from auditgame.ui.drawing import heat
 from auditgame.ui.words import figure, plain, safe, tiles
 
 WARM, COLD = "200,85,45", "38,105,178"
-TILE_PIXELS = {1: 300, 2: 240, 3: 200, 4: 150, 5: 130, 6: 112}
 
 
 def draw(exhibit: Exhibit, key: str, beside: Callable[[], None] | None = None) -> None:
@@ -47,14 +46,14 @@ def numbers(exhibit: HeatMap | Tokens | Grid) -> None:
 def gallery(exhibit: Gallery) -> None:
     """Pictures side by side; red and green frames for wrong and right."""
     shown = [figure(t.png, t.label, t.note, t.tone) for t in exhibit.tiles]
-    st.html(tiles(shown, TILE_PIXELS.get(exhibit.columns, 96)))
+    st.html(tiles(shown, exhibit.columns))
 
 
 def heatmap(exhibit: HeatMap) -> None:
     """The picture, and the picture with signed heat over it, on the exhibit's own scale."""
     shown = heat(exhibit.png, exhibit.values, exhibit.limit)
     pair = [figure(exhibit.png, "picture"), figure(shown, "map", alt=exhibit.title)]
-    st.html(tiles(pair, 170) + _scale(exhibit.limit))
+    st.html(tiles(pair, 4, least=150) + _scale(exhibit.limit))
 
 
 def tokens(exhibit: Tokens) -> None:

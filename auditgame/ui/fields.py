@@ -96,8 +96,11 @@ def _named(field: Field, names: list[str]) -> str:
     field.seed(field.start if field.start in options else options[0])
     if st.session_state[field.key] not in options:
         st.session_state[field.key] = options[0]
-    show: Callable[[str], str] = lambda name: name or UNSET
-    return st.selectbox(field.label, options, key=field.key, help=field.help, format_func=show)
+    return st.selectbox(field.label, options, key=field.key, help=field.help, format_func=_shown)
+
+
+def _shown(name: str) -> str:
+    return name or UNSET
 
 
 def _class(field: Field) -> str:

@@ -84,4 +84,6 @@ class GuestCookie:
         if known or not page:
             return None
         secure = "; Secure" if scope.get("scheme") == "https" else ""
-        return f"{COOKIE}={self.book.issue()}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Lax{secure}"
+        return (
+            f"{COOKIE}={self.book.issue()}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Lax{secure}"
+        )

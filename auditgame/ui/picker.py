@@ -12,7 +12,8 @@ HTML = """
 <div class="stage"><img class="picture" draggable="false"><div class="box"></div></div>
 """
 CSS = """
-.stage { position: relative; width: 100%; touch-action: none; cursor: crosshair; user-select: none; }
+.stage { position: relative; width: 100%; touch-action: none; cursor: crosshair;
+  user-select: none; }
 .picture { width: 100%; display: block; image-rendering: pixelated; border-radius: 6px; }
 .box { position: absolute; display: none; pointer-events: none; border: 2px solid #fff;
   outline: 2px solid #c8553d; box-sizing: border-box; }

@@ -31,7 +31,7 @@ PLACES = {
 
 def _opener(name: str) -> Callable[[], None]:
     def open_page() -> None:
-        importlib.import_module(f"auditgame.ui.pages.{name}").page()
+        importlib.import_module(f"auditgame.ui.views.{name}").page()
 
     return open_page
 

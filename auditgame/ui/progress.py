@@ -24,7 +24,9 @@ def standing(card: Card) -> Standing:
     receipts = tuple(ledger.receipts(me, card.id))
     if receipts:
         first = receipts[0].score
-        return Standing("handed in", f"**{first.points:.0f}** of {first.possible:.0f} points", receipts)
+        return Standing(
+            "handed in", f"**{first.points:.0f}** of {first.possible:.0f} points", receipts
+        )
     if ledger.draft(me, card.id):
         return Standing("draft", "Draft saved")
     return Standing("not tried", "Not tried yet")

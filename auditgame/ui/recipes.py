@@ -31,7 +31,9 @@ def ask_recipe() -> str:
         key="studio families",
         help="One of these is drawn. With `clean` among them, the model may be innocent.",
     )
-    tier = st.segmented_control("Difficulty", TIERS, default="easy", required=True, key="studio tier")
+    tier = st.segmented_control(
+        "Difficulty", TIERS, default="easy", required=True, key="studio tier"
+    )
     try:
         recipe = Recipe(
             name=_slug(title),

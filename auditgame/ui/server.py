@@ -19,7 +19,7 @@ WARM_AFTER_SECONDS = 2.0
 
 
 @asynccontextmanager
-async def warm(app: Any) -> AsyncIterator[None]:
+async def warm(_: Any) -> AsyncIterator[None]:
     """Import torch in the background, shortly after the first pages can be served."""
     timer = threading.Timer(WARM_AFTER_SECONDS, importlib.import_module, ["torch"])
     timer.daemon = True

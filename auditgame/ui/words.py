@@ -36,10 +36,12 @@ def figure(png: bytes, label: str = "", note: str = "", tone: str = "plain", alt
     )
 
 
-def tiles(figures: Iterable[str], least: int) -> str:
-    """Pictures side by side, each at least so many pixels wide."""
-    columns = f"grid-template-columns:repeat(auto-fill,minmax({least}px,1fr))"
-    return f'<div class="ag-tiles" style="{columns}">{"".join(figures)}</div>'
+def tiles(figures: Iterable[str], columns: int = 8, least: int = 92) -> str:
+    """Pictures side by side: so many in a row, fewer where each would be under `least` pixels."""
+    gaps = 0.8 * (columns - 1)
+    width = f"max({least}px,calc((100% - {gaps:.1f}rem) / {columns} - 1px))"
+    style = f"grid-template-columns:repeat(auto-fill,minmax({width},1fr))"
+    return f'<div class="ag-tiles" style="{style}">{"".join(figures)}</div>'
 
 
 def answers(chances: Iterable[tuple[str, float]], right: str | None = None) -> str:

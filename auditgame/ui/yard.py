@@ -8,7 +8,7 @@ import streamlit as st
 
 from auditgame import workshop
 from auditgame.ui.places import link
-from auditgame.ui.verdict import checks
+from auditgame.ui.proof import checks
 from auditgame.ui.words import plain, tidy
 
 COLOURS = {"running": "blue", "done": "green", "failed": "red", "cancelled": "gray", "died": "red"}
@@ -38,7 +38,9 @@ def _job(job: workshop.Job) -> None:
             st.space("stretch")
             _actions(job)
         if job.state == "running":
-            st.progress(min(max(job.share, 0.0), 1.0), f"{plain(tidy(job.stage))}: {plain(job.words)}")
+            st.progress(
+                min(max(job.share, 0.0), 1.0), f"{plain(tidy(job.stage))}: {plain(job.words)}"
+            )
         elif job.state == "died":
             st.caption("The process ended without a word; see log.txt in its folder.")
         else:

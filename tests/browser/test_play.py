@@ -10,7 +10,6 @@ import pytest
 
 from auditgame import bundle, referee
 from auditgame.types import Card, Diagnosis
-
 from tests.browser.visitor import Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]

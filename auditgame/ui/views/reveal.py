@@ -7,8 +7,9 @@ import streamlit as st
 from auditgame.types import AuditgameError
 from auditgame.ui.heading import heading
 from auditgame.ui.places import link
+from auditgame.ui.proof import bots, certificate, share
 from auditgame.ui.session import game, player
-from auditgame.ui.verdict import bots, certificate, live, onward, score, share, truth
+from auditgame.ui.verdict import live, onward, score, truth
 from auditgame.ui.words import plain
 
 

@@ -22,8 +22,15 @@ CHAPTERS = {
 def page() -> None:
     """Draw the chapter that is chosen."""
     st.title("Field guide")
-    chapter = st.segmented_control("Chapter", list(CHAPTERS), key="chapter", default="Kinds of flaw",
-                                   required=True, bind="query-params", label_visibility="collapsed")
+    chapter = st.segmented_control(
+        "Chapter",
+        list(CHAPTERS),
+        key="chapter",
+        default="Kinds of flaw",
+        required=True,
+        bind="query-params",
+        label_visibility="collapsed",
+    )
     if chapter == "Scoring":
         st.markdown(SCORING)
     elif chapter == "Words":

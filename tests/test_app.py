@@ -1,0 +1,346 @@
+"""The app without a browser: pages, drafts, forms, cookies, and what crafted values meet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from auditgame import workshop
+from auditgame.catalog import names
+from auditgame.types import AuditgameError, Curve, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
+from auditgame.ui import picker
+from auditgame.ui.docstrings import leaves
+from auditgame.ui.drawing import crop, pattern_png
+from auditgame.ui.exhibits import DRAWN
+from auditgame.ui.fields import TYPES
+from auditgame.ui.guests import COOKIE, Guestbook, GuestCookie, host_secret
+from auditgame.ui.places import PLACES
+from auditgame.ui.recipe_text import read_recipe, write_recipe
+from auditgame.ui.words import answers, figure, plain
+
+FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "front.py"
+SHOWN = [name for name, place in PLACES.items() if place.shown]
+EVIL = "<script>alert(1)</script> ![x](http://evil.example/x.png)"
+
+Open = Callable[..., AppTest]
+
+
+@pytest.fixture
+def open_page(copied: object) -> Open:
+    """Opens a page of the app as one and the same guest."""
+    st.cache_resource.clear()
+
+    def opened(name: str, guest: str = "someone", **query: str) -> AppTest:
+        app = AppTest.from_file(str(FRONT), default_timeout=120)
+        app.session_state["guest_token"] = guest
+        for key, value in query.items():
+            app.query_params[key] = value
+        app.run()
+        return app.switch_page(name).run() if name != "play" else app
+
+    yield opened
+    st.cache_resource.clear()
+
+
+def workbench(folder: Path, guest: str = "someone") -> AppTest:
+    """The workbench of a challenge, as a script of its own."""
+
+    def script(id: str) -> None:
+        import streamlit as st
+
+        from auditgame.ui.views.workbench import page
+
+        st.query_params["id"] = id
+        page()
+
+    app = AppTest.from_function(script, kwargs={"id": folder.name}, default_timeout=120)
+    app.session_state["guest_token"] = guest
+    return app.run()
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_every_page_opens(open_page: Open, name: str) -> None:
+    app = AppTest.from_function(
+        lambda name: __import__("importlib").import_module(f"auditgame.ui.views.{name}").page(),
+        kwargs={"name": name},
+        default_timeout=120,
+    ).run()
+    assert not app.exception
+    assert app.title
+
+
+def test_the_first_page_needs_no_torch(copied: object) -> None:
+    code = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        f"app = AppTest.from_file({str(FRONT)!r}, default_timeout=120).run()\n"
+        "assert not app.exception, app.exception\n"
+        "assert app.title, 'nothing was drawn'\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_tool_runs_and_shows_what_it_found(open_page: Open, copied: object) -> None:
+    app = workbench(copied.flawed)
+    assert not app.exception
+    id = copied.flawed.name
+    app.button(key=f"{id}/run").click().run()
+    wait = time.monotonic() + 60
+    while not app.session_state[f"{id}/errand"].over and time.monotonic() < wait:
+        time.sleep(0.2)
+    app.run()
+    assert not app.exception
+    assert any("Pin as evidence" in button.label for button in app.button)
+
+
+def test_a_draft_outlives_the_session(open_page: Open, copied: object) -> None:
+    id = copied.flawed.name
+    first = workbench(copied.flawed)
+    first.slider(key=f"{id}/slider").set_value(83).run()
+    first.text_area(key=f"{id}/notes").set_value(EVIL).run()
+    first.selectbox(key=f"{id}/family").select("patch").run()
+    second = workbench(copied.flawed)
+    assert second.number_input(key=f"{id}/number").value == 83
+    assert second.text_area(key=f"{id}/notes").value == EVIL
+    assert second.selectbox(key=f"{id}/family").value == "patch"
+    stranger = workbench(copied.flawed, guest="someone else")
+    assert stranger.number_input(key=f"{id}/number").value == 50
+
+
+def test_an_unknown_challenge_is_said_so(open_page: Open) -> None:
+    app = AppTest.from_function(
+        lambda: __import__("auditgame.ui.views.reveal", fromlist=["page"]).page(),
+        default_timeout=60,
+    )
+    app.query_params["id"] = "../../etc"
+    app.run()
+    assert not app.exception
+    assert "unknown challenge" in app.warning[0].value
+
+
+def test_no_reveal_before_a_hand_in(open_page: Open, copied: object) -> None:
+    app = AppTest.from_function(
+        lambda: __import__("auditgame.ui.views.reveal", fromlist=["page"]).page(),
+        default_timeout=60,
+    )
+    app.query_params["id"] = copied.flawed.name
+    app.run()
+    assert "hand in a diagnosis first" in app.warning[0].value
+    assert not app.metric
+
+
+# ------------------------------------------------------------------ exhibits
+
+PNG = pattern_png([["#ff0000", "#00ff00"], ["#0000ff", "#ffffff"]])
+EXHIBITS = [
+    Gallery(title=EVIL, tiles=(Tile(png=PNG, label=EVIL, note=EVIL, tone="bad"),), note=EVIL),
+    HeatMap(title=EVIL, png=PNG, values=((1.0, -1.0), (0.0, 0.5)), limit=1.0),
+    Tokens(title=EVIL, tokens=(EVIL, "b"), weights=(1.0, -0.2), limit=1.0),
+    Grid(
+        title=EVIL,
+        rows=("a", "a"),
+        columns=("b", EVIL),
+        values=((1.0, 2.0), (-1.0, 0.0)),
+        words=(("w", EVIL), ("x", "y")),
+    ),
+    Table(title=EVIL, columns=("a", EVIL), rows=((EVIL, 1), (None, 2.5))),
+    Curve(title=EVIL, series={EVIL: ((0.0, 1.0), (1.0, 2.0))}, x_axis="x"),
+    Note(title=EVIL, text=EVIL),
+]
+
+
+@pytest.mark.parametrize("exhibit", EXHIBITS, ids=lambda exhibit: exhibit.kind)
+def test_every_kind_of_exhibit_is_drawn_and_escaped(exhibit: object) -> None:
+    def script(data: str) -> None:
+        from pydantic import TypeAdapter
+
+        from auditgame.types import Exhibit
+        from auditgame.ui.exhibits import draw
+
+        draw(TypeAdapter(Exhibit).validate_json(data), "key")
+
+    data = exhibit.model_dump_json()
+    app = AppTest.from_function(script, kwargs={"data": data}, default_timeout=60).run()
+    assert not app.exception
+    assert app.markdown
+    assert not any("<script>alert" in part.value for part in [*app.html, *app.markdown])
+    assert not any("![x]" in part.value for part in [*app.markdown, *app.caption])
+    for toggle in app.toggle:
+        toggle.set_value(True)
+    assert not app.run().exception
+
+
+def test_every_kind_has_a_drawing() -> None:
+    assert set(DRAWN) == {exhibit.kind for exhibit in EXHIBITS}
+    assert set(TYPES) == {"string", "integer", "number", "boolean"}
+
+
+def test_words_from_elsewhere_are_harmless() -> None:
+    assert "<script>" not in figure(PNG, EVIL, EVIL, "plain", '"><script>')
+    assert "<script>" not in answers([(EVIL, 0.5)], None)
+    assert "![" not in plain(EVIL)
+
+
+# ------------------------------------------------------------------ crafted values
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        None,
+        "box",
+        {},
+        {"x": 0, "y": 0, "w": 0, "h": 3},
+        {"x": -1, "y": 0, "w": 2, "h": 2},
+        {"x": 30, "y": 0, "w": 9, "h": 2},
+        {"x": "a", "y": 0, "w": 2, "h": 2},
+        {"x": 10**9, "y": 0, "w": 1, "h": 1},
+    ],
+)
+def test_a_crafted_box_is_refused(raw: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picker.st, "session_state", {"k": SimpleNamespace(box=raw)})
+    assert picker.dragged("k", (32, 32)) is None
+
+
+def test_a_box_in_the_picture_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    box = {"x": 28, "y": 0, "w": 4, "h": 32}
+    monkeypatch.setattr(picker.st, "session_state", {"k": SimpleNamespace(box=box)})
+    assert picker.dragged("k", (32, 32)) == box
+
+
+def test_a_crop_holds_the_colours_it_covers() -> None:
+    assert crop(pattern_png([["#ff0000", "#00ff00"]]), 0, 0, 2, 1) == [["#ff0000", "#ff0000"]]
+
+
+# ------------------------------------------------------------------ guests
+
+
+def test_only_cookies_signed_here_are_believed(tmp_path: Path) -> None:
+    book = Guestbook(host_secret(tmp_path))
+    cookie = book.issue()
+    assert book.read(cookie)
+    assert book.issue() != cookie
+    assert book.read(cookie[:-2] + "xx") is None
+    assert Guestbook(b"another secret").read(cookie) is None
+    assert book.read(None) is None
+
+
+def test_the_host_secret_is_private_and_stays(tmp_path: Path) -> None:
+    secret = host_secret(tmp_path)
+    assert host_secret(tmp_path) == secret
+    [file] = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def answered(book: Guestbook, cookie: str | None, accept: str = "text/html") -> dict[str, str]:
+    """The head of what the middleware answers to a visit."""
+    heads: dict[str, str] = {}
+
+    async def app(scope: dict, receive: object, send: Callable) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def send(message: dict) -> None:
+        heads.update({key.decode(): value.decode() for key, value in message["headers"]})
+
+    headers = [(b"accept", accept.encode())]
+    if cookie:
+        headers.append((b"cookie", f"{COOKIE}={cookie}".encode()))
+    scope = {"type": "http", "method": "GET", "scheme": "http", "headers": headers}
+    asyncio.run(GuestCookie(app, book)(scope, None, send))
+    return heads
+
+
+def test_a_page_gives_a_cookie_once() -> None:
+    book = Guestbook(b"secret")
+    first = answered(book, None)
+    assert "HttpOnly" in first["set-cookie"]
+    assert "SameSite=Lax" in first["set-cookie"]
+    cookie = first["set-cookie"].split(";")[0].partition("=")[2]
+    assert "set-cookie" not in answered(book, cookie)
+    assert "set-cookie" in answered(book, "forged")
+    assert "set-cookie" not in answered(book, None, accept="image/png")
+    assert answered(book, cookie)["x-content-type-options"] == "nosniff"
+
+
+# ------------------------------------------------------------------ guide, recipes, builds
+
+
+@pytest.mark.parametrize("kind", ["flaw", "tool", "dataset", "model"])
+def test_the_guide_has_words_for_everything(kind: str) -> None:
+    found = {leaf.name: leaf for leaf in leaves(kind)}
+    assert set(found) == set(names(kind))
+    assert all(leaf.title and len(leaf.text) > 40 for leaf in found.values())
+
+
+RECIPE = """\
+name: mine
+title: Mine
+dataset: digits
+model: small_cnn
+families: [patch]
+pool:
+  size: 50
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("size: 50", "size: 5", r"line 7: field 'pool\.size'"),
+        ("dataset: digits", "dataset: digts", "line 3: field 'dataset': .*did you mean 'digits'"),
+        ("[patch]", "[pach]", "line 5: field 'families': .*did you mean 'patch'"),
+        ("title: Mine", "titel: Mine", "line 1: field 'title'"),
+        ("families: [patch]", "families: [patch", "line 6"),
+        (RECIPE, "just words", "line 1"),
+    ],
+)
+def test_a_wrong_recipe_is_told_where(old: str, new: str, where: str) -> None:
+    with pytest.raises(AuditgameError, match=where):
+        read_recipe(RECIPE.replace(old, new))
+
+
+def test_a_recipe_survives_being_written() -> None:
+    recipe = read_recipe(RECIPE)
+    assert read_recipe(write_recipe(recipe)) == recipe
+
+
+def test_a_build_that_cannot_be_made_says_so(copied: object) -> None:
+    job = workshop.start(read_recipe(RECIPE.replace("digits", "reviews")))
+    assert job.state == "running"
+    end = time.monotonic() + 120
+    while job.state == "running" and time.monotonic() < end:
+        time.sleep(0.5)
+        job = workshop.job(job.id)
+    assert job.state == "failed"
+    assert job.words
+    workshop.forget(job.id)
+    assert job.id not in [other.id for other in workshop.jobs()]
+
+
+def test_a_silent_build_counts_as_dead(copied: object) -> None:
+    here = workshop.folder() / "20260101-000000-abcdef"
+    here.mkdir(parents=True)
+    (here / "recipe.json").write_text(read_recipe(RECIPE).model_dump_json())
+    (here / "alive").touch()
+    line = json.dumps({"stage": "train", "share": 0.5, "words": "half way"})
+    (here / "progress.jsonl").write_text(line + "\n" + '{"stage": "tr')
+    assert workshop.job(here.name).state == "running"
+    assert workshop.job(here.name).share == 0.5
+    import os
+
+    os.utime(here / "alive", (0, 0))
+    assert workshop.job(here.name).state == "died"
+    with pytest.raises(AuditgameError, match="not on record"):
+        workshop.job("../../etc")
