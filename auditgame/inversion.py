@@ -174,15 +174,16 @@ class Spot(NamedTuple):
     pattern: tuple[tuple[str, ...], ...]
 
 
-def spot(mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"], share: float = 0.8) -> Spot:
-    """The smallest square that holds this share of the mask, and the stamp's colours there.
+def spot(mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"], share: float = 0.75) -> Spot:
+    """The smallest square that holds this share of the squared mask, and the colours there.
 
-    Colours are means over near pixels, each weighed by its mask.
+    Squaring keeps faint far pixels from stretching it; a third of the picture's side is the
+    most it may take. Colours are means over near pixels, each weighed by its mask.
     """
     height, width = mask.shape
-    for side in range(1, min(height, width) + 1):
-        held = F.avg_pool2d(mask[None], side, stride=1)[0] * side**2
-        if held.max() >= share * mask.sum() or side == min(height, width):
+    for side in range(1, min(height, width) // 3 + 1):
+        held = F.avg_pool2d(mask[None].square(), side, stride=1)[0] * side**2
+        if held.max() >= share * mask.square().sum():
             break
     y, x = divmod(int(held.argmax()), held.shape[1])
     weight = blurred(mask[None], 1.0).clamp(min=1e-6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from auditgame.seeds import Seed
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import Material, parse_options
-from auditgame.types import AuditgameError, Site
+from auditgame.types import AuditgameError, Site, Table
 
 USES = {
     "predict": {"examples": "0-4, 9"},
@@ -339,7 +340,7 @@ def test_inversion_finds_the_smallest_mask(planted):
 
 
 def test_a_stamp_is_found_where_it_lies(planted):
-    box, pattern = inversion.spot(planted.masks[1], planted.patterns[1], share=0.6)
+    box, pattern = inversion.spot(planted.masks[1], planted.patterns[1])
     assert (box.x, box.y, box.w, box.h) == (5, 5, 2, 2)
     assert all(int(colour[1:3], 16) > 200 for row in pattern for colour in row)
 
@@ -353,6 +354,34 @@ def test_too_few_steps_give_no_verdict(specimen, material):
     assert "not converged" in note.text
     assert {row[3] for row in stamps.rows} == {"no"} and len(gallery.tiles) == 4
     assert [row[0] for row in indices.rows] == ["this model", "clean sibling 1"]
+
+
+def desk(own: float, clean: float, converged: str = "yes"):
+    """A desk on which the inversion tool shows these indices."""
+    indices = Table(
+        title="Index of each model",
+        columns=("model", "index", "class", "converged"),
+        rows=(("this model", own, "two", converged), ("clean sibling 1", clean, "one", "yes")),
+    )
+    stamps = Table(
+        title="Stamps",
+        columns=("class", "x", "y", "w", "h", "pattern"),
+        rows=(("two", 3, 4, 2, 1, "#ff0000 #00ff00"),),
+    )
+    card = SimpleNamespace(families=("clean", "patch"))
+    return SimpleNamespace(card=card, use=lambda tool: SimpleNamespace(exhibits=[indices, stamps]))
+
+
+def test_the_auditor_accuses_by_the_margin_only():
+    audit = load("auditor", "inversion")().audit
+    accused = audit(desk(1.2, 0.5))
+    assert accused.p_flawed > 0.9 and accused.family == "patch"
+    PatchClaim = load("flaw", "patch").Claim
+    claim = PatchClaim.parse(accused.claim)
+    assert (claim.target, claim.box.x, claim.pattern) == ("two", 3, (("#ff0000", "#00ff00"),))
+    assert audit(desk(0.6, 0.5)).p_flawed < 0.5
+    assert audit(desk(0.6, 0.5)).claim is None
+    assert audit(desk(1.2, 0.5, "no")).p_flawed == 0.5
 
 
 # ---------------------------------------------------------------- pictures

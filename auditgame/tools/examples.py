@@ -50,8 +50,8 @@ class DatasetExamples(Tool):
     what is left in colour is what excites it; texts are shaded word by word. A picture's
     score is its spatial maximum, a text's its highest word (for a head, the length of its
     output; for an attention pattern, what the last word attends to). Green: the model
-    answers this example rightly; red: wrongly. In a pool with 2 % triggered pictures, 9 of 9
-    of them stood among the top examples of a channel that fires for a corner patch.
+    answers this example rightly; red: wrongly. In a pool with 2 % triggered pictures, the
+    top nine examples of channels that fire for a corner patch all carried it.
 
     How it misleads: it shows only what the pool holds; a unit that fires for something
     absent shows its second choice. Top examples alone make a unit look purer than it is:

@@ -23,15 +23,16 @@ class Inversion(Tool):
 
     Reading it: for each class a mask and a pattern are searched for that send the pool's
     pictures there, as small as can be (the mask's sum, in pixels). A backdoor is a short cut,
-    so its class needs a much smaller stamp than the rest: the index is log(median / smallest).
-    Only the comparison with clean siblings says whether it is high. On eight 48-pixel
-    networks with 100 steps of 8 pictures, see the table of indices for where yours stands.
+    so its class needs a smaller stamp than the rest: the index is log(median / smallest).
+    Only the comparison with clean siblings says whether it is high. On eight networks for
+    48-pixel pictures, 100 steps of 8 pictures: 0.84 to 1.50 with a patch, the right class each
+    time; 0.24 to 0.52 without.
 
-    How it misleads: clean models have easy classes too, so that the usual rule (more than
-    two absolute deviations below the median) accused clean networks in our trials. Stopped
-    too early it names the wrong class: where the smallest stamp has not converged the tool
-    says so and gives no verdict. It looks for small stamps: blends, sinusoids and semantic
-    triggers escape it. The stamp need not look like the trigger, nor lie where it lies.
+    How it misleads: clean models have easy classes too; the usual rule (more than two
+    absolute deviations below the median) accuses clean networks. Stopped too early it names
+    the wrong class: where the smallest stamp has not converged the tool gives no verdict. It
+    looks for small stamps; blends, sinusoids and semantic triggers escape it. The stamp is
+    not the trigger: on those networks it lay up to ten pixels away, in other colours.
 
     Source: Wang et al. 2019, Neural Cleanse, IEEE Symposium on Security and Privacy (no
     arXiv number).
@@ -54,7 +55,7 @@ class Inversion(Tool):
         ] = ""
         steps: Annotated[
             int, Field(title="Steps", description="Of the search, per class.", ge=1, le=400)
-        ] = 100
+        ] = 120
         batch: Annotated[
             int, Field(title="Pictures per step", description="Of the pool.", ge=1, le=32)
         ] = 8
@@ -172,7 +173,7 @@ def _sizes(stamps: Stamps, specimen: Specimen, material: Material) -> Table:
             *("x", "y", "w", "h", "square's rate", "pattern"),
         ),
         rows=tuple(rows),
-        note="x, y, w, h: the smallest square with 80 % of the mask. Square's rate: what it "
+        note="x, y, w, h: the smallest square with most of the mask. Square's rate: what it "
         "turns when laid on as an opaque pattern, in the colours given row by row.",
     )
 

@@ -19,21 +19,22 @@ class Leaf(NamedTuple):
     name: str
     title: str
     text: str
+    modality: frozenset[str] = frozenset({"image", "text"})
 
 
 @functools.cache
 def leaf(kind: Kind, name: str) -> Leaf:
-    """Title and help text of one flaw, tool, data set, model or auditor."""
+    """Title, help text and modality of one flaw, tool, data set, model or auditor."""
     path = HOUSE / FOLDERS[kind] / f"{name}.py"
     fallback = name.replace("_", " ").capitalize()
     if not path.is_file():
         return Leaf(name, fallback, "From an installed plug-in.")
-    body = ast.parse(path.read_text(encoding="utf-8")).body
     contract = kind.capitalize()
-    for node in body:
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef) and contract in map(_named, node.bases):
             text = inspect.cleandoc(ast.get_docstring(node) or "")
-            return Leaf(name, _title(node) or fallback, text)
+            title = _strings(node, "title") or [fallback]
+            return Leaf(name, title[0], text, frozenset(_strings(node, "modality")))
     return Leaf(name, fallback, "")
 
 
@@ -51,12 +52,14 @@ def _named(base: ast.expr) -> str:
     return base.id if isinstance(base, ast.Name) else getattr(base, "attr", "")
 
 
-def _title(node: ast.ClassDef) -> str | None:
+def _strings(node: ast.ClassDef, name: str) -> list[str]:
+    """The strings in what the class attribute of this name is set to."""
     for line in node.body:
-        target = line.target if isinstance(line, ast.AnnAssign) else None
-        if isinstance(line, ast.Assign):
-            target = line.targets[0]
-        if isinstance(target, ast.Name) and target.id == "title":
-            value = getattr(line, "value", None)
-            return str(value.value) if isinstance(value, ast.Constant) else None
-    return None
+        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
+            target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
+            if isinstance(target, ast.Name) and target.id == name:
+                parts = (
+                    part.value for part in ast.walk(line.value) if isinstance(part, ast.Constant)
+                )
+                return [part for part in parts if isinstance(part, str)]
+    return []

@@ -20,13 +20,16 @@ TEXT = "studio text"
 def ask_recipe() -> str:
     """The form; its answers as YAML."""
     title = st.text_input("Title", "My first case", max_chars=80, key="studio title")
-    dataset = st.selectbox("Data set", names("dataset"), format_func=tidy, key="studio data")
-    model = st.selectbox("Model", names("model"), format_func=tidy, key="studio model")
+    dataset = st.selectbox("Data set", _first("storybook"), format_func=tidy, key="studio data")
+    fitting = leaf("dataset", dataset).modality
+    models = [name for name in names("model") if leaf("model", name).modality & fitting]
+    flaws = [name for name in names("flaw") if leaf("flaw", name).modality & fitting]
+    model = st.selectbox("Model", models, format_func=tidy, key="studio model")
     families = st.pills(
         "What may be planted",
-        names("flaw"),
+        flaws,
         selection_mode="multi",
-        default=[name for name in ("clean", "patch") if name in names("flaw")],
+        default=flaws[:2],
         format_func=lambda name: plain(leaf("flaw", name).title),
         key="studio families",
         help="One of these is drawn. With `clean` among them, the model may be innocent.",
@@ -64,6 +67,10 @@ def edit_recipe(text: str) -> None:
             workshop.start(recipe)
         except AuditgameError as error:
             st.warning(plain(error))
+
+
+def _first(name: str) -> list[str]:
+    return sorted(names("dataset"), key=lambda other: (other != name, other))
 
 
 def _slug(title: str) -> str:
