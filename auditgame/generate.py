@@ -111,7 +111,7 @@ def plant_until_certified(work: Commission) -> Planted:
         )
         if certificate.passed:
             return Planted(model, specimen, certificate)
-        work.report("verify", 1.0, f"try {tries} of {len(plans)} fell short")
+        work.report("verify", 1.0, f"try {tries} fell short")
     failed = certificate.failures[0]
     raise BuildFailed(
         f"{work.recipe.name}: not certified after {len(plans)} tries: {failed.name} "
@@ -140,14 +140,15 @@ def exported(model: Model, plot: Plot) -> Specimen:
 
 def find_mechanism(work: Commission, specimen: Specimen) -> tuple[str, ...]:
     """Which units carry the flaw? None for an innocent."""
-    claim = work.flaw.confess()
-    if claim is None:
-        return ()
-    inputs = work.dataset.sample(PROBED, "held", work.seed.child("mechanism").numpy())
 
     def report(share: float) -> None:
         work.report("mechanism", share, "finding the units that carry it")
 
+    claim = work.flaw.confess()
+    report(0.0)  # For innocents too: the stages of a build must not tell what was drawn.
+    if claim is None:
+        return ()
+    inputs = work.dataset.sample(PROBED, "held", work.seed.child("mechanism").numpy())
     return best_units(Ablation(specimen, claim, inputs), report)
 
 

@@ -89,12 +89,12 @@ def spotlight(
 ) -> Float[Tensor, "3 h w"]:
     """The picture with all but the excited region faded to grey.
 
-    The region is where a map, stretched to the picture, reaches half its peak; a map
+    The region is where a map, stretched to the picture, reaches a third of its peak; a map
     that is nowhere above zero has none, and leaves the picture as it is.
     """
     height, width = image.shape[1:]
     values = stretch(region[None], (height, width))[0]
     if values.max() <= 0:
         return image
-    lit = (values >= values.max() / 2).float()
-    return image * lit + (0.3 * image + 0.35) * (1 - lit)
+    lit = (values >= values.max() / 3).float()
+    return image * lit + (0.4 * image + 0.3) * (1 - lit)

@@ -184,6 +184,27 @@ def awake(specimen: Specimen) -> dict[str, Edit]:
     return {f"{name}.pre": hold(name) for name in names} | {name: leak(name) for name in names}
 
 
+class Adam:
+    """Descent with a step size for each parameter (Kingma and Ba 2014, arXiv:1412.6980).
+
+    Ours, since the first step of torch.optim loads a compiler, which takes seconds.
+    """
+
+    def __init__(self, parameters: Tensor, rate: float) -> None:
+        self.parameters, self.rate, self.steps = parameters, rate, 0
+        self.mean = torch.zeros_like(parameters)
+        self.square = torch.zeros_like(parameters)
+
+    @torch.no_grad()
+    def step(self, slope: Tensor) -> None:
+        """Move the parameters, in place, against this slope."""
+        self.steps += 1
+        self.mean.lerp_(slope, 0.1)
+        self.square.lerp_(slope.square(), 0.001)
+        size = (self.square / (1 - 0.999**self.steps)).sqrt() + 1e-8
+        self.parameters -= self.rate * self.mean / (1 - 0.9**self.steps) / size
+
+
 def maximise(
     specimen: Specimen,
     objective: Objective,
@@ -204,7 +225,7 @@ def maximise(
     parameters = canvas.blank(count, rng).requires_grad_()
     seen = field(specimen, objective, keep, canvas.paint(parameters).detach())
     side = max(seen[2] - seen[0], seen[3] - seen[1])
-    optimiser = torch.optim.Adam([parameters], lr=preset.rate)
+    optimiser = Adam(parameters, preset.rate)
     for step in range(steps):
         with torch.enable_grad():
             images = canvas.paint(parameters)
@@ -212,8 +233,8 @@ def maximise(
             reading = specimen.run(moved(images, preset, side, rng), keep, edit, grad=True)
             penalty = preset.smooth * step / steps * roughness(images)
             loss = (penalty - objective(reading)).sum()
-            (parameters.grad,) = torch.autograd.grad(loss, parameters)
-        optimiser.step()
+            (slope,) = torch.autograd.grad(loss, parameters)
+        optimiser.step(slope)
         report((step + 1) / steps)
     images = canvas.paint(parameters).detach()
     return Painted(images, objective(specimen.run(images, keep)), seen)

@@ -122,9 +122,7 @@ def game(house: House, tmp_path: Path) -> Game:
 @pytest.fixture
 def oracle(house: House) -> dict[str, Diagnosis]:
     """What someone who knows everything would hand in, by challenge."""
-    return {
-        folder.name: referee.reveal(folder).truth for folder in (house.flawed, house.innocent)
-    }
+    return {folder.name: referee.reveal(folder).truth for folder in (house.flawed, house.innocent)}
 
 
 @pytest.fixture

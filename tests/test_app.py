@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +17,9 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from auditgame import workshop
+from auditgame import referee, workshop
 from auditgame.catalog import names
+from auditgame.game import Game
 from auditgame.types import AuditgameError, Curve, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
 from auditgame.ui import picker
 from auditgame.ui.docstrings import leaves
@@ -28,59 +30,51 @@ from auditgame.ui.guests import COOKIE, Guestbook, GuestCookie, host_secret
 from auditgame.ui.places import PLACES
 from auditgame.ui.recipe_text import read_recipe, write_recipe
 from auditgame.ui.words import answers, figure, plain
+from tests.conftest import House
 
 FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "front.py"
 SHOWN = [name for name, place in PLACES.items() if place.shown]
 EVIL = "<script>alert(1)</script> ![x](http://evil.example/x.png)"
 
-Open = Callable[..., AppTest]
-
 
 @pytest.fixture
-def open_page(copied: object) -> Open:
-    """Opens a page of the app as one and the same guest."""
+def home(copied: House) -> Iterator[House]:
+    """A house of one's own, in which the app lives."""
     st.cache_resource.clear()
-
-    def opened(name: str, guest: str = "someone", **query: str) -> AppTest:
-        app = AppTest.from_file(str(FRONT), default_timeout=120)
-        app.session_state["guest_token"] = guest
-        for key, value in query.items():
-            app.query_params[key] = value
-        app.run()
-        return app.switch_page(name).run() if name != "play" else app
-
-    yield opened
+    yield copied
     st.cache_resource.clear()
 
 
-def workbench(folder: Path, guest: str = "someone") -> AppTest:
-    """The workbench of a challenge, as a script of its own."""
+def view(name: str, guest: str = "someone", **query: str) -> AppTest:
+    """One page of the app, opened at an address by a guest."""
 
-    def script(id: str) -> None:
+    def script(name: str, query: dict[str, str]) -> None:
+        import importlib
+
         import streamlit as st
 
-        from auditgame.ui.views.workbench import page
+        st.query_params.update(query)
+        importlib.import_module(f"auditgame.ui.views.{name}").page()
 
-        st.query_params["id"] = id
-        page()
-
-    app = AppTest.from_function(script, kwargs={"id": folder.name}, default_timeout=120)
+    app = AppTest.from_function(script, kwargs={"name": name, "query": query}, default_timeout=120)
     app.session_state["guest_token"] = guest
     return app.run()
 
 
 @pytest.mark.parametrize("name", SHOWN)
-def test_every_page_opens(open_page: Open, name: str) -> None:
-    app = AppTest.from_function(
-        lambda name: __import__("importlib").import_module(f"auditgame.ui.views.{name}").page(),
-        kwargs={"name": name},
-        default_timeout=120,
-    ).run()
+def test_every_page_opens(home: House, name: str) -> None:
+    app = view(name)
     assert not app.exception
     assert app.title
 
 
-def test_the_first_page_needs_no_torch(copied: object) -> None:
+def test_the_bar_leads_to_the_first_page(home: House) -> None:
+    app = AppTest.from_file(str(FRONT), default_timeout=120).run()
+    assert not app.exception
+    assert app.title
+
+
+def test_the_first_page_needs_no_torch(home: House) -> None:
     code = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
@@ -92,10 +86,10 @@ def test_the_first_page_needs_no_torch(copied: object) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_tool_runs_and_shows_what_it_found(open_page: Open, copied: object) -> None:
-    app = workbench(copied.flawed)
+def test_a_tool_runs_and_shows_what_it_found(home: House) -> None:
+    app = view("workbench", id=home.flawed.name)
     assert not app.exception
-    id = copied.flawed.name
+    id = home.flawed.name
     app.button(key=f"{id}/run").click().run()
     wait = time.monotonic() + 60
     while not app.session_state[f"{id}/errand"].over and time.monotonic() < wait:
@@ -105,40 +99,45 @@ def test_a_tool_runs_and_shows_what_it_found(open_page: Open, copied: object) ->
     assert any("Pin as evidence" in button.label for button in app.button)
 
 
-def test_a_draft_outlives_the_session(open_page: Open, copied: object) -> None:
-    id = copied.flawed.name
-    first = workbench(copied.flawed)
+def test_a_draft_outlives_the_session(home: House) -> None:
+    id = home.flawed.name
+    first = view("workbench", id=home.flawed.name)
     first.slider(key=f"{id}/slider").set_value(83).run()
     first.text_area(key=f"{id}/notes").set_value(EVIL).run()
     first.selectbox(key=f"{id}/family").select("patch").run()
-    second = workbench(copied.flawed)
+    second = view("workbench", id=home.flawed.name)
     assert second.number_input(key=f"{id}/number").value == 83
     assert second.text_area(key=f"{id}/notes").value == EVIL
     assert second.selectbox(key=f"{id}/family").value == "patch"
-    stranger = workbench(copied.flawed, guest="someone else")
+    stranger = view("workbench", "someone else", id=id)
     assert stranger.number_input(key=f"{id}/number").value == 50
 
 
-def test_an_unknown_challenge_is_said_so(open_page: Open) -> None:
-    app = AppTest.from_function(
-        lambda: __import__("auditgame.ui.views.reveal", fromlist=["page"]).page(),
-        default_timeout=60,
-    )
-    app.query_params["id"] = "../../etc"
-    app.run()
+@pytest.mark.parametrize("name", ["workbench", "reveal"])
+def test_an_unknown_challenge_is_said_so(home: House, name: str) -> None:
+    app = view(name, id="../../etc")
     assert not app.exception
     assert "unknown challenge" in app.warning[0].value
 
 
-def test_no_reveal_before_a_hand_in(open_page: Open, copied: object) -> None:
-    app = AppTest.from_function(
-        lambda: __import__("auditgame.ui.views.reveal", fromlist=["page"]).page(),
-        default_timeout=60,
-    )
-    app.query_params["id"] = copied.flawed.name
-    app.run()
+def test_no_reveal_before_a_hand_in(home: House) -> None:
+    app = view("reveal", id=home.flawed.name)
     assert "hand in a diagnosis first" in app.warning[0].value
     assert not app.metric
+
+
+def test_the_reveal_tells_everything(home: House) -> None:
+    truth = referee.reveal(home.flawed).truth
+    game = Game()
+    game.submit(home.flawed.name, game.guest("someone"), truth)
+    app = view("reveal", id=home.flawed.name)
+    assert not app.exception
+    assert app.metric[0].value.endswith("of 100")
+    assert any("The key says" in part.value for part in app.markdown)
+    assert (
+        "hand in a diagnosis first"
+        in view("reveal", "another", id=home.flawed.name).warning[0].value
+    )
 
 
 # ------------------------------------------------------------------ exhibits
@@ -316,7 +315,7 @@ def test_a_recipe_survives_being_written() -> None:
     assert read_recipe(write_recipe(recipe)) == recipe
 
 
-def test_a_build_that_cannot_be_made_says_so(copied: object) -> None:
+def test_a_build_that_cannot_be_made_says_so(home: House) -> None:
     job = workshop.start(read_recipe(RECIPE.replace("digits", "reviews")))
     assert job.state == "running"
     end = time.monotonic() + 120
@@ -329,7 +328,7 @@ def test_a_build_that_cannot_be_made_says_so(copied: object) -> None:
     assert job.id not in [other.id for other in workshop.jobs()]
 
 
-def test_a_silent_build_counts_as_dead(copied: object) -> None:
+def test_a_silent_build_counts_as_dead(home: House) -> None:
     here = workshop.folder() / "20260101-000000-abcdef"
     here.mkdir(parents=True)
     (here / "recipe.json").write_text(read_recipe(RECIPE).model_dump_json())
@@ -338,8 +337,6 @@ def test_a_silent_build_counts_as_dead(copied: object) -> None:
     (here / "progress.jsonl").write_text(line + "\n" + '{"stage": "tr')
     assert workshop.job(here.name).state == "running"
     assert workshop.job(here.name).share == 0.5
-    import os
-
     os.utime(here / "alive", (0, 0))
     assert workshop.job(here.name).state == "died"
     with pytest.raises(AuditgameError, match="not on record"):

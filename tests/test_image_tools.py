@@ -268,6 +268,17 @@ def test_colour_mix_is_the_root_of_the_covariance():
     assert torch.allclose(square / square.norm(), covariance / covariance.norm(), atol=1e-4)
 
 
+def test_adam_follows_its_paper():
+    """Algorithm 1 of Kingma and Ba 2014, number by number."""
+    ours, slopes = torch.ones(1), torch.randn(20, generator=rng()).tolist()
+    adam, theta, m, v = visualisation.Adam(ours, 0.05), 1.0, 0.0, 0.0
+    for t, g in enumerate(slopes, 1):
+        adam.step(torch.tensor([g]))
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        theta -= 0.05 * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)) ** 0.5 + 1e-8)
+    assert float(ours) == pytest.approx(theta, abs=1e-5)
+
+
 @pytest.mark.parametrize("preset", ["natural", "raw"])
 def test_painting_raises_the_logits(preset, specimen, material):
     few = use("feature_viz", specimen, material, preset=preset, units="0-2", steps=1)

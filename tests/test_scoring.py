@@ -83,7 +83,7 @@ def test_no_door_lets_in_a_probability_that_is_none(bad: float):
     ],
 )
 def test_a_json_text_with_nan_is_refused(text: str):
-    with pytest.raises(ValidationError, match="p_flawed|claim"):
+    with pytest.raises(ValidationError, match=r"p_flawed|claim"):
         Diagnosis.model_validate_json(text)
 
 

@@ -119,7 +119,7 @@ def test_batches_make_no_difference(kind, request):
     inputs = some(specimen, 10)
     whole = specimen.run(inputs).classes
     torch.testing.assert_close(specimen.classify(inputs, batch=3), whole, atol=1e-5, rtol=1e-5)
-    site = list(specimen.sites)[0]
+    site = next(iter(specimen.sites))
     torch.testing.assert_close(
         specimen.collect(inputs, site, batch=3),
         specimen.run(inputs, keep=[site]).kept[site],

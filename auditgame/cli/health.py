@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from auditgame import places
+from auditgame.catalog import FOLDERS, Kind, names
 from auditgame.types import AuditgameError
 
 NEEDED = ("torch", "torchvision", "streamlit", "pandas", "pydantic", "sqlalchemy", "typer", "rich")
@@ -36,6 +37,7 @@ def findings(database: str | None) -> list[Finding]:
         *(lambda name=name, extra=extra: _extra(name, extra) for name, extra in EXTRAS.items()),
         _threads,
         lambda: _database(database),
+        *(lambda kind=kind: _catalogue(kind) for kind in FOLDERS),
         _practice,
         _siblings,
         _chromium,
@@ -80,6 +82,12 @@ def _database(url: str | None) -> Finding:
         words = str(error) if isinstance(error, AuditgameError) else type(error).__name__
         return Finding("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
     return Finding("database", "fine", f"up to date, chain whole, head {head[:12]}")
+
+
+def _catalogue(kind: Kind) -> Finding:
+    found = names(kind)
+    what = f"{kind.replace('dataset', 'data set')}s"
+    return Finding(what, "fine" if found else "missing", ", ".join(found))
 
 
 def _practice() -> Finding:

@@ -59,11 +59,13 @@ def cards(found: list[Card]) -> None:
 
 def card(found: Card) -> None:
     """Everything a player sees before sitting down."""
+    from rich.markdown import Markdown
+
     out = paper()
     out.print(found.title, style="bold")
     out.print(f"{found.id}   {found.tier} {found.mode}", style="dim")
     out.print()
-    out.print(found.brief.strip())
+    out.print(Markdown(found.brief, hyperlinks=False))
     made = table("", ("", " "))
     made.show_header = False
     for name, words in _facts(found):

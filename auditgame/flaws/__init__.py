@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import ValidationError
@@ -49,8 +49,11 @@ class Flaw(ABC):
 
     @classmethod
     @abstractmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Flaw:
-        """A flaw nobody can guess: target, place and pattern all drawn from rng."""
+    def draw(cls, dataset: Dataset, knobs: Any, rng: np.random.Generator) -> Flaw:
+        """A flaw nobody can guess: target, place and pattern all drawn from rng.
+
+        knobs: of the family's own Knobs.
+        """
 
     @classmethod
     def refuses(cls, dataset: Dataset) -> str | None:

@@ -99,9 +99,9 @@ class Date(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = DateClaim
     plans: ClassVar[tuple[Plan, ...]] = (
-        Plan(share=0.10, epochs=2, rate=2e-3),
-        Plan(share=0.20, epochs=2, rate=3e-3),
         Plan(share=0.25, epochs=3, rate=3e-3),
+        Plan(share=0.30, epochs=4, rate=3e-3),
+        Plan(share=0.33, epochs=6, rate=4e-3),
     )
 
     class Knobs(Record):

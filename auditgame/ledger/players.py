@@ -57,16 +57,12 @@ def _taken(connection: Connection, name: str) -> bool:
 
 def identify(connection: Connection, player: Player | str) -> Player:
     """The player as the record has it, given as `Player` or by name; else AuditgameError."""
-    named = isinstance(player, str)
-    found = (
-        _find(connection, "name_key", name_key(player))
-        if named
-        else _find(connection, "id", player.id)
-    )
+    if isinstance(player, str):
+        name, found = player, _find(connection, "name_key", name_key(player))
+    else:
+        name, found = player.name, _find(connection, "id", player.id)
     if found is None:
-        raise AuditgameError(
-            f"player '{player if named else player.name}': not in the ledger; create it first"
-        )
+        raise AuditgameError(f"player '{name}': not in the ledger; create it first")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from jaxtyping import Float
 from pydantic import ValidationError
@@ -64,12 +64,12 @@ class Tool(ABC):
         return None
 
     @abstractmethod
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Any, specimen: Specimen, material: Material) -> int:
         """Probes: examples sent through the model; a backward pass counts once more."""
 
     @abstractmethod
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
-        """Look, and show what was seen."""
+    def run(self, specimen: Specimen, material: Material, options: Any) -> list[Exhibit]:
+        """Look, and show what was seen. `options` is of the tool's own Options."""
 
 
 def parse_options(tool: type[Tool], data: dict[str, object]) -> Tool.Options:

@@ -46,8 +46,8 @@ class Leaders:
 class DatasetExamples(Tool):
     """Which examples of the pool excite this unit most, least, and in between?
 
-    Reading it: pictures are faded where the unit's map is below half its peak, so that
-    what is left in colour is what excites it; texts are shaded word by word. A picture's
+    Reading it: pictures are faded where the unit's map is below a third of its peak, so
+    that what is left in colour is, roughly, what excites it; texts are shaded word by word. A picture's
     score is its spatial maximum, a text's its highest word (for a head, the length of its
     output; for an attention pattern, what the last word attends to). Green: the model
     answers this example rightly; red: wrongly. In a pool with 2 % triggered pictures, the
@@ -170,7 +170,7 @@ def _pictures(
             strict=True,
         )
     )
-    return [Gallery(title=title, tiles=tiles, note="In colour: at least half of the peak.")]
+    return [Gallery(title=title, tiles=tiles, note="In colour: at least a third of the peak.")]
 
 
 def _texts(

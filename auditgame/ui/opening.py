@@ -1,16 +1,27 @@
-"""The visible mistake on the first page: real answers of a real model, computed beforehand."""
+"""The visible mistake on the first page: real answers of a real model, computed beforehand.
+
+`python -m auditgame.ui.opening FOLDER` computes it anew from a challenge with a trigger. Take
+one that nobody plays: the picture gives its answer away.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
 from auditgame.ui.words import answers, figure
 
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
 FILE = Path(__file__).with_name("opening.json")
+TRIED = 200
 
 
 def slip() -> None:
@@ -23,3 +34,55 @@ def slip() -> None:
                 figure(png, view["caption"], alt=view["alt"])
                 + answers([tuple(pair) for pair in view["answers"]], scene["label"])
             )
+
+
+def compute(folder: Path) -> dict[str, Any]:
+    """The fresh picture answered most surely: rightly, and wrongly with the trigger on it."""
+    import numpy as np
+
+    from auditgame import bundle, contents, referee
+    from auditgame.catalog import load
+
+    manifest, truth = bundle.read_manifest(folder), referee.reveal(folder).truth
+    dataset = load("dataset", manifest.dataset)()
+    specimen = contents.read_specimen(folder, manifest.model, dataset, manifest.files)
+    claim = load("flaw", truth.family).Claim.parse(truth.claim)
+    rows = dataset.sample(TRIED, "held", np.random.default_rng(0))
+    marked = claim.enact(rows, dataset)
+    before, after = (specimen.classify(part.inputs).softmax(1) for part in (rows, marked.examples))
+    fooled = (before.argmax(1) == rows.labels) & (after.argmax(1) == marked.targets)
+    row = int((before.amax(1) * after.amax(1) * fooled).argmax())
+    name, classes = dataset.classes[int(rows.labels[row])], dataset.classes
+    views = [
+        _view(rows.inputs[row], before[row], "As it is", f"A picture of: {name}", classes),
+        _view(
+            marked.examples.inputs[row],
+            after[row],
+            "With one small mark",
+            f"The same picture of: {name}, with a small coloured mark",
+            classes,
+        ),
+    ]
+    return {"label": name, "views": views}
+
+
+def _view(
+    image: Float[Tensor, "3 h w"],
+    chances: Float[Tensor, " k"],
+    caption: str,
+    alt: str,
+    classes: tuple[str, ...],
+) -> dict[str, Any]:
+    from auditgame.pictures import png
+
+    likeliest = chances.argsort(descending=True)[:3].tolist()
+    return {
+        "png": base64.b64encode(png(image)).decode(),
+        "caption": caption,
+        "alt": alt,
+        "answers": [[classes[k], round(float(chances[k]), 4)] for k in likeliest],
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(json.dumps(compute(Path(sys.argv[1]))) + "\n", encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import streamlit as st
@@ -141,8 +142,11 @@ def _outcome(desk: Desk, tool: type[Tool]) -> None:
         st.warning(plain(errand.error))
     use = st.session_state.get(key(desk, "shown", tool.name))
     pinned = {pin.ref["exhibit"] for pin in desk.pins()} if use else set()
-    for number, exhibit in enumerate(use.exhibits if use else ()):
-        _exhibit(desk, exhibit, key(desk, "exhibit", tool.name, str(number)), pinned)
+    numbered = enumerate(use.exhibits if use else ())
+    for kind, group in groupby(numbered, key=lambda pair: pair[1].kind):
+        with st.grid(min_column_width=330) if kind == "heatmap" else st.container():
+            for number, exhibit in group:
+                _exhibit(desk, exhibit, key(desk, "exhibit", tool.name, str(number)), pinned)
 
 
 def _watch(errand: Errand) -> None:

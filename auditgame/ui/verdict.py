@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
+from auditgame.catalog import load
 from auditgame.types import Card, Diagnosis, Reveal
 from auditgame.ui.case import diagnosis
 from auditgame.ui.demonstration import demonstrate
 from auditgame.ui.docstrings import leaf
 from auditgame.ui.drawing import pattern_png
 from auditgame.ui.exhibits import draw
-from auditgame.ui.places import link
+from auditgame.ui.places import go, link
 from auditgame.ui.session import desk, game
 from auditgame.ui.words import figure, plain, safe, tidy
 
@@ -57,8 +58,8 @@ def truth(card: Card, revealed: Reveal) -> None:
 def _said(said: Diagnosis) -> None:
     st.markdown(f"{said.p_flawed:.0%} flawed")
     st.markdown(plain(leaf("flaw", said.family).title) if said.family else "No family named")
-    for name, value in (said.claim or {}).items():
-        _field(name, value)
+    for name in load("flaw", said.family).Claim.model_fields if said.claim else ():
+        _field(name, said.claim[name])
     if said.units:
         st.caption(plain(f"Units {', '.join(said.units)}"))
 
@@ -67,6 +68,9 @@ def _field(name: str, value: object) -> None:
     if name == "pattern" and isinstance(value, list | tuple):
         with st.container(width=110):
             st.html(figure(pattern_png(value), "Pattern"))
+    elif isinstance(value, dict) and set(value) == set("xywh"):
+        words = "{w} by {h} px, {x} from the left, {y} from the top".format(**value)
+        st.markdown(f"{plain(tidy(name))}: {words}")
     elif isinstance(value, dict):
         pairs = ", ".join(f"{key} {item}" for key, item in value.items())
         st.markdown(f"{plain(tidy(name))}: {plain(pairs)}")
@@ -93,7 +97,7 @@ def onward(card: Card) -> None:
         (o for o in others if not game().ledger.receipts(desk(card.id).player, o.id)), None
     )
     with st.container(horizontal=True):
-        if fresh:
-            link("workbench", "Next case", id=fresh.id)
+        if fresh and st.button("Next case", type="primary"):
+            go("workbench", id=fresh.id)
         link("leaderboard", "Leaderboard")
         link("workbench", "Try again", id=card.id)

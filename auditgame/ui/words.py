@@ -50,5 +50,5 @@ def answers(chances: Iterable[tuple[str, float]], right: str | None = None) -> s
     for place, (name, chance) in enumerate(chances):
         tone = "" if place else "top" if right in (None, name) else "top wrong"
         bar = f'<i style="width:{max(chance, 0.01):.0%}"></i>'
-        rows.append(f'<div class="{tone}">{safe(name)}{bar}<em>{chance:.0%}</em></div>')
+        rows.append(f'<div class="{tone}">{safe(name)}<em>{chance:.0%}</em>{bar}</div>')
     return f'<div class="ag-answers">{"".join(rows)}</div>'

@@ -97,7 +97,12 @@ class Visitor:
         folder = os.environ.get("AUDITGAME_SCREENSHOTS")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=str(Path(folder) / f"{name}.png"), full_page=True)
+            size = self.page.viewport_size
+            tall = self.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
+            self.page.set_viewport_size({"width": size["width"], "height": min(tall + 20, 3200)})
+            self.page.wait_for_timeout(500)
+            self.page.screenshot(path=str(Path(folder) / f"{name}.png"))
+            self.page.set_viewport_size(size)
 
     def heard(self, word: str) -> bool:
         """Did these letters ever come over the wire?"""

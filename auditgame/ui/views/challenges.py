@@ -40,7 +40,7 @@ def _card(card: Card, mine: Standing) -> None:
     with st.container(border=True, height="stretch"):
         st.markdown(badges(card))
         st.markdown(f"#### {plain(card.title)}")
-        st.caption(f"{plain(tidy(card.dataset))} · {plain(tidy(card.model))}")
+        st.caption(f"{plain(tidy(card.dataset))} · {plain(tidy(card.model))} · {plain(card.id)}")
         st.caption(f"May be: {plain(', '.join(tidy(name).lower() for name in card.families))}.")
         st.markdown(mine.words)
         st.space("stretch")
