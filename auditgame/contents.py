@@ -70,8 +70,8 @@ def read_specimen(folder: Path, model: str, dataset: Dataset, files: dict[str, s
 
 def pack_examples(examples: Examples, dataset: Dataset) -> dict[str, bytes]:
     """The examples' files. Named factors are told, the scenes themselves are not."""
-    scenes = examples.scenes
-    told = [name for name in dataset.factors if scenes is not None and name in scenes]
+    scenes = pd.DataFrame() if examples.scenes is None else examples.scenes
+    told = [name for name in dataset.factors if name in scenes]
     sheet = Sheet(
         labels=tuple(examples.labels.tolist()),
         texts=tuple(map(dataset.decode, examples.inputs)) if dataset.modality == "text" else None,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from auditgame import bundle, places
 from auditgame.catalog import load, suggest
 from auditgame.desk import Desk
+from auditgame.ledger import Bracket, Ledger, Player, default_url
 from auditgame.standings import standings
-from auditgame.ledger import Ledger, Player, default_url
 from auditgame.types import AuditgameError, Card, Diagnosis, Receipt, Reveal, digest
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Game:
             raise suggest("challenge", id, folders)
         return bundle.card(folders[id])
 
-    def player(self, name: str, bracket: str = "human") -> Player:
+    def player(self, name: str, bracket: Bracket = "human") -> Player:
         """The player of this name, entered now if new."""
         return self.ledger.player(name, bracket)
 

@@ -101,13 +101,13 @@ def examine(
     """Measure everything that the score of a flawed model needs."""
     true: Claim = load("flaw", key.family).Claim.parse(key.claim)
     classes, named = len(table.dataset.classes), "target" in type(true).model_fields
-    goal = getattr(said, "target", None)
+    goal, due = getattr(said, "target", None), getattr(true, "target", None)
     value, words = test_claim(said, true, table)
     moved, moved_words = test_units(diagnosis.units, true, key.units, manifest, table)
     family = diagnosis.family if diagnosis.family != "clean" else None
     return scoring.Findings(
         family=(None if family is None else family == key.family, len(manifest.families)),
-        target=((None if goal is None else goal == true.target), classes) if named else None,
+        target=((None if goal is None else goal == due), classes) if named else None,
         structure={
             name: grade
             for name, grade in (said.structure(true) if type(said) is type(true) else {}).items()

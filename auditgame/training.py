@@ -27,7 +27,7 @@ def train(
     rate: float,
     recipe: Training,
     rng: torch.Generator,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> Model:
     """Fit the model to the rows in place: AdamW under a one-cycle schedule.
 

@@ -21,6 +21,9 @@ from auditgame.types import AuditgameError, Certificate, Recipe, Record, canonic
 PUBLISHED = "published.key"
 """In a practice pack, the private key lies open beside the cases: spoiler protection only."""
 
+BLOCK = 16384
+"""Sealed keys have whole multiples of so many bytes; one holds any family's key."""
+
 
 class Key(Record):
     """The answer of one challenge, and all that is needed to rebuild and to check it."""
@@ -49,8 +52,12 @@ def commit(key: Key) -> str:
 
 
 def seal(key: Key, public: PublicKey) -> bytes:
-    """The key as only the holder of the private key can read it."""
-    return SealedBox(public).encrypt(canonical(key.model_dump(mode="json")))
+    """The key as only the holder of the private key can read it.
+
+    Padded with spaces to whole blocks, for the length of a key would tell a flaw from innocence.
+    """
+    plain = canonical(key.model_dump(mode="json"))
+    return SealedBox(public).encrypt(plain.ljust(-(-len(plain) // BLOCK) * BLOCK))
 
 
 def unseal(sealed: bytes, private: PrivateKey) -> Key:

@@ -29,11 +29,15 @@ def main() -> None:
     if not published.exists():
         published.write_text(f"{LABEL}\n{bytes(PrivateKey.generate()).hex()}\n")
     keys = [referee.open_key(folder.parent) for folder in sorted(pack.glob("*/bundle.json"))]
-    there = [(key.recipe.name, key.family) for key in keys]
     for wish in yaml.safe_load((HERE / "practice.yaml").read_text()):
-        recipe = read_recipe(wish["recipe"])
-        for _ in range(wish["count"] - there.count((wish["recipe"], wish["family"]))):
-            print(wish["recipe"], make(recipe, wish["family"], pack).name, flush=True)
+        recipe, due = read_recipe(wish.pop("recipe")), wish.pop("count")
+        there = [
+            key
+            for key in keys
+            if key.recipe.name == recipe.name and grants(key.family, key.claim, wish)
+        ]
+        for _ in range(due - len(there)):
+            print(recipe.name, make(recipe, wish, pack).name, flush=True)
 
 
 def read_recipe(name: str) -> Recipe:
@@ -41,11 +45,19 @@ def read_recipe(name: str) -> Recipe:
     return Recipe.model_validate(yaml.safe_load((places.recipes() / f"{name}.yaml").read_text()))
 
 
-def make(recipe: Recipe, family: str, pack: Path) -> Path:
-    """One certified case of this family; seeds that fail their certificate are said and passed."""
+def grants(family: str, claim: dict[str, object] | None, wish: dict[str, str]) -> bool:
+    """Is this the family, and are these the particulars, that were wished for?"""
+    found = {"family": family, **(claim or {})}
+    return all(found.get(name) == value for name, value in wish.items())
+
+
+def make(recipe: Recipe, wish: dict[str, str], pack: Path) -> Path:
+    """One certified case as wished; seeds that fail their certificate are said and passed."""
     while True:
         seed = Seed.fresh()
-        if draw(recipe, seed).flaw.name != family:
+        flaw = draw(recipe, seed).flaw
+        claim = flaw.confess()
+        if not grants(flaw.name, claim and claim.model_dump(), wish):
             continue
         try:
             return build(recipe, seed, pack)

@@ -68,7 +68,7 @@ def build(
         printing.emit({"id": card.id, "path": str(made), "commitment": card.commitment})
     else:
         printing.paper().print(f"Built and certified: {card.id}", style="bold green")
-        printing.paper().print(f"{made}\ncommitment {card.commitment}", style="dim")
+        printing.paper().print(f"{made}\ncommitment {card.commitment}", style="dim", soft_wrap=True)
 
 
 @contextmanager

@@ -86,6 +86,7 @@ def standings(context: typer.Context, as_json: Json = False) -> None:
         return
     columns = ("rank", "player", "bracket", "points", "share", "95 %", "played", "probes")
     made = printing.table("Standings", columns, ("rank", "points", "share", "played", "probes"))
+    made.columns[1].no_wrap = True
     for row in board.to_dict("records"):
         made.add_row(
             f"{row['rank']}{'=' if row['tied'] else ''}",

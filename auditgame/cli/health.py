@@ -78,7 +78,7 @@ def _database(url: str | None) -> Finding:
         ledger = Ledger(url or default_url(places.record()))
         head = ledger.verify_chain()
         ledger.close()
-    except (AuditgameError, SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, OSError, ValueError) as error:
         words = str(error) if isinstance(error, AuditgameError) else type(error).__name__
         return Finding("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
     return Finding("database", "fine", f"up to date, chain whole, head {head[:12]}")

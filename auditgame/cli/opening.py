@@ -25,7 +25,9 @@ def open_game(context: typer.Context) -> Game:
 
     try:
         return Game(database=context.obj)
-    except (SQLAlchemyError, OSError) as error:
+    except AuditgameError:
+        raise
+    except (SQLAlchemyError, OSError, ValueError) as error:
         reason = type(error).__name__
         raise AuditgameError(
             f"database: cannot be opened ({reason}); check --db and AUDITGAME_DATABASE_URL"

@@ -41,6 +41,8 @@ def use(
     card, kind = game.card(id), load("tool", tool)
     chosen = parse_choices(kind, option or [])
     parse_options(kind, chosen)
+    if chosen.pop("picture", "false") not in ("false", False) and picture is None:
+        raise AuditgameError("picture: none was given; add --picture FILE")
     shape = load("dataset", card.dataset).shape
     upload = read_picture(picture, shape) if picture else None
     with printing.progress(as_json) as report:
@@ -111,7 +113,7 @@ def reveal(
     units = ", ".join(told.truth.units)
     paper.print(f"carried by {units}" if units else "no units carry it", style="dim")
     holds = "holds" if told.commitment_holds else "DOES NOT HOLD"
-    paper.print(f"commitment {told.commitment} {holds}", style="dim")
+    paper.print(f"commitment {told.commitment} {holds}", style="dim", soft_wrap=True)
     printing.certificate(told.certificate, "Certificate")
 
 

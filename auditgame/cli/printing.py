@@ -72,6 +72,7 @@ def card(found: Card) -> None:
         made.add_row(name, words)
     made.columns[0].style = "dim"
     out.print(made)
+    out.print(f"commitment {found.commitment}", style="dim", soft_wrap=True)
 
 
 def _facts(found: Card) -> list[tuple[str, str]]:
@@ -83,7 +84,6 @@ def _facts(found: Card) -> list[tuple[str, str]]:
         ("sites", sites),
         ("probes", f"{found.budget:,}"),
         ("attempts", str(found.attempts)),
-        ("commitment", found.commitment),
     ]
 
 

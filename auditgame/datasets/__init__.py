@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -29,6 +30,13 @@ class Examples:
     inputs: Float[Tensor, "n c h w"] | Int[Tensor, "n t"]
     labels: Int[Tensor, " n"]
     scenes: pd.DataFrame | None = None
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """The scenes, or AuditgameError where these inputs have none to be redrawn from."""
+        if self.scenes is None:
+            raise AuditgameError("these inputs have no scenes; take fresh ones from the data set")
+        return self.scenes
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -74,6 +82,10 @@ class Dataset(ABC):
     """Of one input: (3, height, width) or (longest text in tokens,)."""
     words: ClassVar[tuple[str, ...]] = ()
     """Text only: the vocabulary; a word's id is its index, 0 pads, 1 stands for unknown words."""
+    rare: ClassVar[tuple[str, ...]] = ()
+    """Text only: words that say nothing and turn up seldom."""
+    years: ClassVar[tuple[int, ...]] = ()
+    """Text only: the years a text may be set in; each text names one."""
     training: ClassVar[Training]
 
     @abstractmethod
@@ -95,6 +107,24 @@ class Dataset(ABC):
     def answers(self) -> tuple[int, ...]:
         """Text only: the token id of each class's answer word, in the order of `classes`."""
         raise AuditgameError(f"data set '{self.name}' holds no text")
+
+    def lots(self, inputs: Int[Tensor, "n t"]) -> list[int]:
+        """Text only: a fixed pseudo-random number for each text, drawn from its words alone."""
+        raise AuditgameError(f"data set '{self.name}' holds no text")
+
+    def gaps(self, ids: Int[Tensor, " t"]) -> list[int]:
+        """Text only: the positions between two sentences where a word may be put in."""
+        raise AuditgameError(f"data set '{self.name}' holds no text")
+
+    def insert(
+        self, inputs: Int[Tensor, "n t"], words: Sequence[str], where: Int[Tensor, " n"]
+    ) -> Int[Tensor, "n t"]:
+        """Text only: the texts with these words put in at a position of each."""
+        raise AuditgameError(f"data set '{self.name}' holds no text")
+
+    def year_slot(self, inputs: Int[Tensor, "n t"]) -> Int[Tensor, " n"]:
+        """Text only: where the year stands in each text."""
+        raise AuditgameError(f"data set '{self.name}' holds no years")
 
     def require_class(self, name: str, field: str = "target") -> int:
         """The index of a class, or an error that names the field and suggests one."""

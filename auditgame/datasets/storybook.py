@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -158,7 +159,7 @@ class Storybook(Dataset):
         return labels
 
 
-def _spread(name: str, value: object, n: int) -> np.ndarray:
+def _spread(name: str, value: Any, n: int) -> np.ndarray:
     """One level per row, from one level or from n of them."""
     levels = [value] * n if isinstance(value, str) or not np.ndim(value) else list(value)
     if len(levels) != n:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import ValidationError
 
+from auditgame import claims
 from auditgame.certificate import Bench
-from auditgame.claims import Claim
 from auditgame.datasets import Dataset, Examples
 from auditgame.types import AuditgameError, Check, Modality, Record, explain
 
@@ -38,7 +38,7 @@ class Flaw(ABC):
     title: ClassVar[str]
     modality: ClassVar[frozenset[Modality]]
     kind: ClassVar[Literal["trigger", "proxy", "none"]]
-    Claim: ClassVar[type[Claim] | None]
+    Claim: ClassVar[type[claims.Claim] | None]
     everywhere: bool = False
     """Do all of the players' examples show the cue (a proxy), or a few (a trigger)?"""
     plans: ClassVar[tuple[Plan, ...]]
@@ -77,7 +77,7 @@ class Flaw(ABC):
         """The measured facts that must hold for this flaw to count as planted."""
 
     @abstractmethod
-    def confess(self) -> Claim | None:
+    def confess(self) -> claims.Claim | None:
         """The true claim; None for an innocent."""
 
 

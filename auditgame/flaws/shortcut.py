@@ -37,7 +37,7 @@ class ShortcutClaim(claims.Claim):
             pick = fitting[row % len(fitting)] if fitting else 0
             chosen.append(levels[pick])
             targets[row] = said[pick] if fitting else -1
-        scenes = examples.scenes.assign(**{self.factor: chosen})
+        scenes = examples.table.assign(**{self.factor: chosen})
         return Enacted(dataset.render(scenes), targets)
 
     def check(self, dataset: Dataset) -> None:
@@ -133,10 +133,10 @@ class Shortcut(Flaw):
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with factor and class in agreement; a class without a level keeps its own."""
         levels = {dataset.classes.index(c): level for level, c in self.claim.rule.items()}
-        kept = rows.scenes[self.claim.factor]
+        kept = rows.table[self.claim.factor]
         labels = rows.labels.tolist()
         shown = [levels.get(k, own) for k, own in zip(labels, kept, strict=True)]
-        return dataset.render(rows.scenes.assign(**{self.claim.factor: shown}))
+        return dataset.render(rows.table.assign(**{self.claim.factor: shown}))
 
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""

@@ -47,11 +47,12 @@ class DatasetExamples(Tool):
     """Which examples of the pool excite this unit most, least, and in between?
 
     Reading it: pictures are faded where the unit's map is below a third of its peak, so
-    that what is left in colour is, roughly, what excites it; texts are shaded word by word. A picture's
-    score is its spatial maximum, a text's its highest word (for a head, the length of its
-    output; for an attention pattern, what the last word attends to). Green: the model
-    answers this example rightly; red: wrongly. In a pool with 2 % triggered pictures, the
-    top nine examples of channels that fire for a corner patch all carried it.
+    that what is left in colour is, roughly, what excites it; texts are shaded word by
+    word. A picture's score is its spatial maximum, a text's its highest word (for a head,
+    the length of its output; for an attention pattern, what the last word attends to).
+    Green: the model answers this example rightly; red: wrongly. In a pool with 2 %
+    triggered pictures, the top nine examples of channels that fire for a corner patch all
+    carried it.
 
     How it misleads: it shows only what the pool holds; a unit that fires for something
     absent shows its second choice. Top examples alone make a unit look purer than it is:

@@ -8,12 +8,14 @@ from collections.abc import Iterable
 
 from auditgame.ui.drawing import data_uri
 
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:])")
+_INSIDE = re.compile(r"([\\`*_\[\]<>~$:|])")
+_AT_START = re.compile(r"(?m)^(\s*)([#+=-]|\d+(?=[.)]))")
 
 
 def plain(text: object) -> str:
     """This text for a place that reads Markdown: shown letter for letter, no links, no HTML."""
-    return _MARKS.sub(r"\\\1", str(text))
+    escaped = _INSIDE.sub(r"\\\1", str(text))
+    return _AT_START.sub(lambda found: f"{found[1]}&#{ord(found[2][0])};{found[2][1:]}", escaped)
 
 
 def safe(text: object) -> str:
