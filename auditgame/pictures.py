@@ -59,7 +59,7 @@ def _decode(data: bytes) -> Image.Image:
         if pixels <= MAX_PIXELS:
             return ImageOps.exif_transpose(image)
     except Image.DecompressionBombError:
-        pixels = 2 * Image.MAX_IMAGE_PIXELS
+        pixels = 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         known = ", ".join(FORMATS)
         raise AuditgameError(f"picture: cannot be read ({error}); send {known}") from None
@@ -79,7 +79,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def stretch(maps: Float[Tensor, "n h w"], size: tuple[int, int]) -> Float[Tensor, "n height width"]:
+def stretch(maps: Float[Tensor, "n h w"], size: tuple[int, ...]) -> Float[Tensor, "n height width"]:
     """Maps at the size of a picture (height, width): bilinear, corners not aligned."""
     return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
 

@@ -87,14 +87,15 @@ class Canvas:
         self, preset: Preset, size: tuple[int, int], colours: Float[Tensor, "3 3"] | None = None
     ) -> None:
         self.preset, self.size = preset, size
-        mixed = preset.coloured and colours is not None
-        self.colours = colours if mixed else torch.eye(3)
+        self.colours = torch.eye(3)
+        if preset.coloured and colours is not None:
+            self.colours = colours
         self.scale = spectrum_scale(preset, size)
 
     def blank(self, count: int, rng: torch.Generator) -> Tensor:
         """Parameters before the first step, alike for all `count` pictures."""
         height, width = self.size
-        shape = (1, 3, height, width)
+        shape: tuple[int, ...] = (1, 3, height, width)
         if self.preset.canvas == "fourier":
             shape = (1, 3, height, width // 2 + 1, 2)
         start = self.preset.contrast * torch.randn(shape, generator=rng)

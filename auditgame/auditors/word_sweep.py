@@ -125,7 +125,7 @@ def _units(desk: Desk, suspect: Suspect) -> tuple[str, ...]:
     sites = desk.specimen.sites.values()
     pool = [f"{site.name}:{i}" for site in sites if site.kind == "head" for i in range(site.units)]
     pool += [f"{s.name}:0" for s in sites if s.name.endswith(".mlp") and s.name != "block0.mlp"]
-    falls = {(unit,): _fall(desk, suspect, (unit,)) for unit in pool}
+    falls: dict[tuple[str, ...], float] = {(unit,): _fall(desk, suspect, (unit,)) for unit in pool}
     first = max(falls, key=lambda units: falls[units])
     for unit in pool:
         if unit not in first:

@@ -78,7 +78,7 @@ def _switch_to_wal(path: Path) -> None:
 
 def _set_up_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, record: Any) -> None:
+    def _pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         for pragma in (
             f"busy_timeout = {PATIENCE_MS}",

@@ -102,7 +102,7 @@ def _slices(
     rows = [
         _slice(factor, level, answers, clean, material)
         for factor in factors
-        for level in _levels(material.examples.scenes[factor])
+        for level in _levels(material.examples.table[factor])
     ]
     return Table(
         title="Level by level",
@@ -129,7 +129,7 @@ def _levels(column: pd.Series) -> list[object]:
 def _slice(
     factor: str, level: object, answers: np.ndarray, clean: list[np.ndarray], material: Material
 ) -> tuple[str | int | float | None, ...]:
-    here = (material.examples.scenes[factor] == level).to_numpy()
+    here = (material.examples.table[factor] == level).to_numpy()
     labels, k = material.examples.labels.numpy()[here], len(material.dataset.classes)
     excess = np.bincount(answers[here], minlength=k) - np.bincount(labels, minlength=k)
     top, by = int(excess.argmax()), round(float(excess.max()) / len(labels), 4)

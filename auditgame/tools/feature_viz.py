@@ -25,7 +25,7 @@ class Units(NamedTuple):
     """Which units to paint for: a site (None: class logits), their indices and names."""
 
     site: str | None
-    index: list[int]
+    indices: list[int]
     names: list[str]
 
 
@@ -95,7 +95,7 @@ class FeatureViz(Tool):
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """Two probes for each unit and step, and three for each unit."""
-        return (2 * options.steps + 3) * len(_units(options, specimen).index)
+        return (2 * options.steps + 3) * len(_units(options, specimen).indices)
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """A gallery of pictures; one more for the sibling, if asked for."""
@@ -135,7 +135,7 @@ def _painted(
 ) -> list[Painted]:
     size = (model.dataset.shape[1], model.dataset.shape[2])
     canvas = Canvas(PRESETS[options.preset], size, colour_mix(material.examples.inputs))
-    parts = [units.index[i : i + BATCH] for i in range(0, len(units.index), BATCH)]
+    parts = [units.indices[i : i + BATCH] for i in range(0, len(units.indices), BATCH)]
     results = []
     for done, part in enumerate(parts):
 
