@@ -20,11 +20,10 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from auditgame.ledger import migrations, submissions
-from auditgame.ledger import Ledger, default_url, diagnosis_digest
-from auditgame.standings import standings
+from auditgame.ledger import Ledger, default_url, diagnosis_digest, migrations, submissions
 from auditgame.ledger.storage import open_engine, writing
 from auditgame.ledger.tables import metadata
+from auditgame.standings import standings
 from auditgame.types import (
     AuditgameError,
     Component,

@@ -24,7 +24,7 @@ def demonstrate(desk: Desk, revealed: Reveal) -> list[Exhibit]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _kept(commitment: str, _desk: Desk, _truth: Diagnosis) -> list[Exhibit]:  # noqa: ARG001
+def _kept(commitment: str, _desk: Desk, _truth: Diagnosis) -> list[Exhibit]:
     claim = load("flaw", _truth.family).Claim.parse(_truth.claim)
     rows = _desk.dataset.sample(DRAWN, "held", np.random.default_rng(0))
     enacted = claim.enact(rows, _desk.dataset)
