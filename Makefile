@@ -3,7 +3,7 @@ PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 
-.PHONY: play test check lint setup lock format practice builds board clean
+.PHONY: play test check lint setup lock format practice builds baselines board clean
 
 play: setup
 	$(PY) -m auditgame play
@@ -42,6 +42,9 @@ practice: setup
 
 builds: setup
 	$(PY) benchmarks/builds.py
+
+baselines: setup
+	$(PY) challenges/run_baselines.py
 
 board: setup
 	$(PY) -m docs.make
