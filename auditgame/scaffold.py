@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 
 from auditgame import places
-from auditgame.catalog import FOLDERS, names, suggest
+from auditgame.catalog import FOLDERS, Kind, names, suggest
 from auditgame.types import AuditgameError
 
 TEMPLATES = Path(__file__).parent / "templates"
-EXAMPLES = {
+EXAMPLES: dict[Kind, tuple[str, str]] = {
     "flaw": ("frame", "Frame"),
     "tool": ("class_means", "ClassMeans"),
     "dataset": ("bars", "Bars"),
@@ -40,11 +40,17 @@ def write(kind: str, name: str, out: Path | None = None) -> Path:
 
     Raises AuditgameError for an unknown kind, a bad name, and a name that is taken.
     """
-    if kind not in (*EXAMPLES, "recipe"):
-        raise suggest("kind", kind, (*EXAMPLES, "recipe"))
-    text = _recipe(name) if kind == "recipe" else _plugin(kind, name)
-    folder = out or _home(kind)
-    path = folder / f"{name}.{'yaml' if kind == 'recipe' else 'py'}"
+    if kind == "recipe":
+        return _write(_recipe(name), f"{name}.yaml", out or places.recipes())
+    for known in EXAMPLES:
+        if kind == known:
+            home = Path(__file__).parent / FOLDERS[known]
+            return _write(_plugin(known, name), f"{name}.py", out or home)
+    raise suggest("kind", kind, (*EXAMPLES, "recipe"))
+
+
+def _write(text: str, name: str, folder: Path) -> Path:
+    path = folder / name
     if folder.exists() and not folder.is_dir():
         raise AuditgameError(f"--out '{folder}': is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -56,19 +62,13 @@ def write(kind: str, name: str, out: Path | None = None) -> Path:
     return path
 
 
-def _home(kind: str) -> Path:
-    if kind == "recipe":
-        return places.recipes()
-    return Path(__file__).parent / FOLDERS[kind]
-
-
 def _recipe(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,47}", name):
         raise AuditgameError(f"name {name!r}: write lower-case letters, digits and dashes")
     return RECIPE.format(name=name, title=name.replace("-", " ").capitalize())
 
 
-def _plugin(kind: str, name: str) -> str:
+def _plugin(kind: Kind, name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", name) or keyword.iskeyword(name):
         raise AuditgameError(
             f"name {name!r}: write lower-case letters, digits and underscores, a letter first"

@@ -162,6 +162,8 @@ def test_use_charges_once_and_writes_pictures(shell: Shell) -> None:
     kept = json.loads((shell.folder / "seen" / "exhibits.json").read_text())
     assert kept == again["exhibits"]
     assert "0 probes charged" in shell(*use).stdout
+    other = shell.json("use", "predict", shell.id, "-o", "examples=4", "--player", "ada")
+    assert other["cost"] == 1 and other["left"] == told["left"] - 1
 
 
 def test_use_draws_heat_maps_and_takes_a_picture(shell: Shell) -> None:

@@ -48,7 +48,7 @@ def tools(
     else:
         made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
         for each, tool in found.items():
-            question = inspect.getdoc(tool).split("\n\n")[0].replace("\n", " ")
+            question = (inspect.getdoc(tool) or "").split("\n\n")[0].replace("\n", " ")
             made.add_row(each, ", ".join(sorted(tool.modality)), question)
         printing.paper().print(made)
 
@@ -66,7 +66,7 @@ def _described(tool: Any) -> dict[str, Any]:
 def _show_tool(tool: Any) -> None:
     out = printing.paper()
     out.print(f"{tool.title} ({tool.name})", style="bold")
-    for paragraph in inspect.getdoc(tool).split("\n\n"):
+    for paragraph in (inspect.getdoc(tool) or "").split("\n\n"):
         out.print(f"\n{' '.join(paragraph.split())}")
     out.print()
     made = printing.table("Options", ("option", "default", "description"))

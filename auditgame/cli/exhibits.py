@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw
 from rich.console import Console
@@ -104,7 +105,7 @@ def _note(exhibit: Note, out: Console) -> None:
     out.print(exhibit.text)
 
 
-SHOWN = {
+SHOWN: dict[str, Callable[[Any, Console], None]] = {
     "gallery": _gallery,
     "heatmap": _heatmap,
     "tokens": _tokens,

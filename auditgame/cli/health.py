@@ -126,5 +126,6 @@ def _disk() -> Finding:
     folder = next(path for path in (places.record(), *places.record().parents) if path.exists())
     free = shutil.disk_usage(folder).free
     words = f"{free / 2**30:.1f} GB free at {folder}"
-    state = "fine" if free >= FREE_BYTES else "absent"
-    return Finding("disk", state, words, "" if state == "fine" else "keep 2 GB free for builds")
+    if free >= FREE_BYTES:
+        return Finding("disk", "fine", words)
+    return Finding("disk", "absent", words, "keep 2 GB free for builds")

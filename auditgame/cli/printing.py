@@ -38,8 +38,8 @@ def table(title: str, columns: Iterable[str], numbers: Iterable[str] = ()) -> Ta
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     right = set(numbers)
     for column in columns:
-        side = "right" if column in right else "left"
-        made.add_column(column, justify=side, overflow="fold", header_style="dim")
+        made.add_column(column, overflow="fold", header_style="dim")
+        made.columns[-1].justify = "right" if column in right else "left"
     return made
 
 

@@ -32,7 +32,7 @@ class OneLine(TyperGroup):
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Parse and run; bad input ends in `refuse`."""
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(*args, **{**extra, "standalone_mode": False})
         except Complaint as error:
             refuse(getattr(error, "format_message", lambda: error)())
         except AuditgameError as error:

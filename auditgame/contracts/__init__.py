@@ -13,6 +13,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, get_args
 
 from auditgame.catalog import FOLDERS, Kind, instance_in
@@ -46,7 +47,7 @@ def examine(kind: Kind, plugin: Any) -> list[Finding]:
 
 
 def _try(rule: Rule, plugin: Any) -> Finding:
-    name = inspect.getdoc(rule).split("\n")[0]
+    name = (inspect.getdoc(rule) or "").split("\n")[0]
     try:
         faults = list(rule(plugin))
     except Exception as error:
@@ -91,7 +92,7 @@ def _module_name(path: Path) -> str:
     return f"auditgame_plugin_{place.stem}"
 
 
-def _derives(thing: object, contract: type, module: object) -> bool:
+def _derives(thing: object, contract: type, module: ModuleType) -> bool:
     return (
         inspect.isclass(thing)
         and issubclass(thing, contract)

@@ -87,9 +87,13 @@ def diagnoses(kind: type[Auditor]) -> Iterator[str]:
     """It gives a diagnosis that the referee would take, without moving a global generator."""
     for modality in sorted(kind.modality):
         with _desk(modality) as desk:
-            found: list[Any] = []
-            yield from undisturbed(lambda desk=desk, found=found: found.append(kind().audit(desk)))
-            yield from _faults(found[0], desk)
+            said: list[Any] = []
+            yield from undisturbed(_audit, kind, desk, said)
+            yield from _faults(said[0], desk)
+
+
+def _audit(kind: type[Auditor], desk: Trial, said: list[Any]) -> None:
+    said.append(kind().audit(desk))
 
 
 def _faults(said: Any, desk: Trial) -> Iterator[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import get_args
 
 import torch
 
 from auditgame.contracts.house import generator, same_examples, undisturbed
-from auditgame.datasets import Dataset, Examples, Training
+from auditgame.datasets import Dataset, Examples, Split, Training
 from auditgame.types import AuditgameError
 
-SPLITS = ("train", "held", "pool")
+SPLITS: tuple[Split, ...] = get_args(Split)
 ROWS = 24
 
 
@@ -44,7 +45,7 @@ def is_deterministic(kind: type[Dataset]) -> Iterator[str]:
             yield f"sample: split '{split}' differs between two equal generators"
         if len(one) != ROWS:
             yield f"sample: gave {len(one)} examples of split '{split}' where {ROWS} were asked"
-    yield from undisturbed(lambda: _rows(kind))
+    yield from undisturbed(_rows, kind)
 
 
 def has_shape(kind: type[Dataset]) -> Iterator[str]:
@@ -74,15 +75,14 @@ def can_redraw(kind: type[Dataset]) -> Iterator[str]:
     if not kind.factors:
         return
     rows = _rows(kind)
-    missing = [name for name in kind.factors if rows.scenes is None or name not in rows.scenes]
-    if missing:
-        yield f"scenes: no column '{missing[0]}'"
+    if rows.scenes is None or not set(kind.factors) <= set(rows.scenes):
+        yield f"scenes: need the columns {', '.join(kind.factors)}"
         return
     if not same_examples(rows, kind().render(rows.scenes)):
         yield "render: does not give back what was sampled"
     for name, levels in kind.factors.items():
         fixed = _rows(kind, 6, **{name: levels[-1]})
-        if set(fixed.scenes[name]) != {levels[-1]}:
+        if fixed.scenes is None or set(fixed.scenes[name]) != {levels[-1]}:
             yield f"sample: {name}='{levels[-1]}' is not kept"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ ROWS = 60
 
 def _data(kind: type[Flaw]) -> list[Dataset]:
     """The first data set of each modality that the family fits."""
-    found = {}
+    found: dict[str, Dataset] = {}
     for dataset in datasets():
         if kind.refuses(dataset) is None:
             found.setdefault(dataset.modality, dataset)
@@ -78,7 +79,7 @@ def draws_from_its_generator(kind: type[Flaw]) -> Iterator[str]:
             yield "draw: two equal generators draw different flaws"
         if kind.kind != "none" and len({str(claim) for claim in claims}) < DRAWS // 2:
             yield f"draw: {DRAWS} generators draw {len({str(c) for c in claims})} flaws; too few"
-        yield from undisturbed(lambda dataset=dataset: _drawn(kind, dataset))
+        yield from undisturbed(_drawn, kind, dataset)
 
 
 def confesses_in_json(kind: type[Flaw]) -> Iterator[str]:
@@ -125,7 +126,7 @@ def claims_are_enacted(kind: type[Flaw]) -> Iterator[str]:
             yield "enact: says nothing of any row"
         if torch.equal(enacted.examples.inputs, rows.inputs):
             yield "enact: changes no input"
-        yield from _unchanged(lambda rows, c=claim, d=dataset: c.enact(rows, d), dataset, "enact")
+        yield from _unchanged(partial(claim.enact, dataset=dataset), dataset, "enact")
 
 
 def has_near_misses(kind: type[Flaw]) -> Iterator[str]:
@@ -157,7 +158,7 @@ def poisons_rows(kind: type[Flaw]) -> Iterator[str]:
                 yield "poison: two equal generators give different rows"
         plan = kind.plans[0]
         yield from _unchanged(
-            lambda rows, f=flaw, d=dataset, p=plan: f.poison(rows, d, p, generator("poison")),
+            partial(flaw.poison, dataset=dataset, plan=plan, rng=generator("poison")),
             dataset,
             "poison",
         )
@@ -171,7 +172,7 @@ def cues_keep_labels(kind: type[Flaw]) -> Iterator[str]:
         if not torch.equal(shown.labels, rows.labels):
             yield "cue: changes labels"
         yield from _unchanged(
-            lambda rows, f=flaw, d=dataset: f.cue(rows, d, generator("cue")), dataset, "cue"
+            partial(flaw.cue, dataset=dataset, rng=generator("cue")), dataset, "cue"
         )
 
 

@@ -116,10 +116,10 @@ def global_state() -> tuple[bytes, bytes, int]:
     return torch.get_rng_state().numpy().tobytes(), words.encode(), hash(random.getstate())
 
 
-def undisturbed(act: Callable[[], Any]) -> Iterator[str]:
-    """Run something; a fault where it moved a global generator."""
+def undisturbed(act: Callable[..., Any], *given: object) -> Iterator[str]:
+    """Call something with what is given; a fault where it moved a global generator."""
     before = global_state()
-    act()
+    act(*given)
     for name, one, other in zip(("torch", "NumPy", "Python"), before, global_state(), strict=True):
         if one != other:
             yield f"moves the global generator of {name}; draw from the one that is handed in"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from auditgame.contracts.house import datasets, generator, torch_generator, undisturbed
 from auditgame.datasets import Dataset
-from auditgame.models import Model
+from auditgame.models import Model, Tap
 from auditgame.types import AuditgameError, Site
 
 UNIT_AXIS = {"vector": -1, "neuron": -1, "head": 2, "pattern": 1, "channel": 1}
@@ -57,7 +57,7 @@ def builds_deterministically(kind: type[Model]) -> Iterator[str]:
     if all(torch.equal(one[name], third[name]) for name in one):
         yield "build: another generator gives the same weights"
     dataset = _data(kind)
-    yield from undisturbed(lambda: kind.build(dataset, torch_generator("a")))
+    yield from undisturbed(kind.build, dataset, torch_generator("a"))
 
 
 def weights_fit_files(kind: type[Model]) -> Iterator[str]:
@@ -87,7 +87,7 @@ def answers(kind: type[Model]) -> Iterator[str]:
         yield "forward: two passes differ in evaluation"
     if not torch.allclose(one[:1], alone, atol=1e-4):
         yield "forward: an answer depends on its neighbours in the batch"
-    yield from undisturbed(lambda: model(inputs))
+    yield from undisturbed(model, inputs)
 
 
 def taps_its_sites(kind: type[Model]) -> Iterator[str]:
@@ -124,7 +124,7 @@ def edits_count(kind: type[Model]) -> Iterator[str]:
                 yield f"site {site.name}: an edit changes nothing"
 
 
-def _disturb(site: str):
+def _disturb(site: str) -> Tap:
     def tap(name: str, value: Tensor) -> Tensor:
         if name != site:
             return value

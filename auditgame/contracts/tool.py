@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from pydantic import TypeAdapter
@@ -20,9 +20,10 @@ from auditgame.contracts.house import (
     weights_digest,
 )
 from auditgame.datasets import Dataset
+from auditgame.specimen import Specimen
 from auditgame.tools import Material, Tool, parse_options
 from auditgame.trials import admissible
-from auditgame.types import Exhibit, canonical
+from auditgame.types import Exhibit, Modality, canonical
 
 STARTS = ("Reading it:", "How it misleads:", "Source:")
 EXHIBITS: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
@@ -105,15 +106,19 @@ def _observed(kind: type[Tool]) -> tuple[Observed, ...]:
     return tuple(_observe(kind, setting) for setting in _settings(kind))
 
 
+def _probes(models: tuple[Specimen, ...]) -> int:
+    return sum(model.probes for model in models if isinstance(model, Counted))
+
+
 def _observe(kind: type[Tool], setting: Setting) -> Observed:
     model, beside = setting.model, setting.beside
     options, shown = parse_options(kind, setting.options), []
     models = (model, *beside.siblings)
     price = kind().cost(options, model, beside)
-    asked = sum(each.probes for each in models)
+    asked = _probes(models)
     weights, inputs = weights_digest(model), beside.examples.inputs.clone()
     moved = list(undisturbed(lambda: shown.append(kind().run(model, beside, options))))
-    own, sent = model.probes - asked, sum(each.probes for each in models) - asked
+    own, sent = model.probes - asked, _probes(models) - asked
     traces = ["changes the model's weights"] if weights_digest(model) != weights else []
     traces += [] if torch.equal(beside.examples.inputs, inputs) else ["changes the examples"]
     if any(p.grad is not None or p.requires_grad for p in model._model.parameters()):
@@ -150,7 +155,7 @@ def fits_something(kind: type[Tool]) -> Iterator[str]:
     """It fits the default model of a modality it names, and refuses the other."""
     if not list(_settings(kind)):
         yield "fits: refuses the default models of its own modalities"
-    for modality in {"image", "text"} - kind.modality:
+    for modality in set(get_args(Modality)) - kind.modality:
         if kind.fits(specimen(modality)) is None:
             yield f"fits: takes {modality} models, which it does not name"
 
