@@ -16,6 +16,12 @@ from auditgame.types import AuditgameError, Diagnosis, Score
 WRONG_PLACE = {"x": 13, "y": 13}
 
 
+@pytest.fixture(autouse=True)
+def fewer_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole cases are judged in test_game; a quarter of the inputs will do here."""
+    monkeypatch.setattr(referee, "JUDGED", 240)
+
+
 @pytest.fixture
 def truth(house: House) -> Diagnosis:
     return referee.reveal(house.flawed).truth

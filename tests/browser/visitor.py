@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import TimeoutError
+
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -45,10 +47,20 @@ class Visitor:
         self.settle()
 
     def choose(self, label: str, option: str) -> None:
-        """Pick from a drop-down."""
-        self.page.get_by_role("combobox", name=label, exact=True).click()
-        self.page.get_by_role("option", name=option, exact=True).click()
+        """Pick from a drop-down; once more where a late answer of the server closed it."""
+        box = self.page.get_by_role("combobox", name=label, exact=True)
+        wanted = self.page.get_by_role("option", name=option, exact=True)
+        box.wait_for()
+        for _ in range(6):
+            box.fill(option)
+            try:
+                wanted.click(timeout=5000)
+                break
+            except TimeoutError:
+                box.press("Escape")
+                self.settle()
         self.settle()
+        assert box.input_value() == option
 
     def write(self, label: str, text: str, key: str = "Enter") -> None:
         """Type into a field."""
