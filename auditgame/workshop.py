@@ -79,7 +79,7 @@ def job(id: str) -> Job:
     recipe = Recipe.model_validate_json((here / "recipe.json").read_text(encoding="utf-8"))
     last = _last_line(here / "progress.jsonl")
     outcome = _read(here / "outcome.json")
-    state = outcome.get("state") or ("running" if _alive(here) else "died")
+    state: State = outcome.get("state") or ("running" if _alive(here) else "died")
     proof = outcome.get("certificate")
     return Job(
         id=id,

@@ -29,8 +29,8 @@ def ask_box(desk: Desk, name: str, said: dict[str, int] | None) -> dict[str, int
     _, height, width = desk.dataset.shape
     for side in SIDES:
         st.session_state.setdefault(f"{name}/{side}", (said or {}).get(side))
-    box = {side: st.session_state[f"{name}/{side}"] for side in SIDES}
-    box = None if None in box.values() else box
+    sides = {side: st.session_state[f"{name}/{side}"] for side in SIDES}
+    box = None if None in sides.values() else sides
     _ask_example(desk)
     png, canvas = example_png(desk, _example(desk)), f"{name}/canvas"
 
@@ -51,7 +51,7 @@ def ask_pattern(desk: Desk, name: str, said: list[list[str]] | None) -> list[lis
     """A pattern of colours: cut out of the example, or written row by row."""
     text = f"{name}/text"
     st.session_state.setdefault(text, "\n".join(" ".join(row) for row in said or []))
-    box = st.session_state.get(key(desk, "box"))
+    box: Any = st.session_state.get(key(desk, "box"))
 
     def cut() -> None:
         rows = crop(example_png(desk, _example(desk)), **box)

@@ -82,7 +82,7 @@ def _claim(desk: Desk) -> None:
     )
     update(desk, family=chosen)
     kind = load("flaw", chosen).Claim if chosen else None
-    if kind is None:
+    if chosen is None or kind is None:
         return
     with st.container(border=True):
         said = case(desk)["claims"].get(chosen, {})

@@ -63,11 +63,9 @@ def pattern_png(pattern: Sequence[Sequence[str]]) -> bytes:
 def crop(png: bytes, x: int, y: int, w: int, h: int) -> list[list[str]]:
     """The colours of a rectangle of a picture, row by row."""
     image = opened(png)
+    pixels = np.asarray(image)
     colours = [
-        [
-            "#{:02x}{:02x}{:02x}".format(*image.getpixel((col, row)))
-            for col in range(x, min(x + w, image.width))
-        ]
+        ["#" + pixels[row, col].tobytes().hex() for col in range(x, min(x + w, image.width))]
         for row in range(y, min(y + h, image.height))
     ]
     return [row for row in colours if row]

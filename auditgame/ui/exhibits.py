@@ -26,9 +26,11 @@ def draw(exhibit: Exhibit, key: str, beside: Callable[[], None] | None = None) -
         asked = exhibit.kind in NUMBERED and st.toggle("Numbers", key=f"{key}-numbers")
         if beside:
             beside()
-    (numbers if asked else DRAWN[exhibit.kind])(exhibit)
-    if getattr(exhibit, "note", ""):
-        st.caption(plain(exhibit.note))
+    draw: Callable[[Any], None] = numbers if asked else DRAWN[exhibit.kind]
+    draw(exhibit)
+    note = getattr(exhibit, "note", "")
+    if note:
+        st.caption(plain(note))
 
 
 def numbers(exhibit: HeatMap | Tokens | Grid) -> None:
@@ -130,10 +132,10 @@ def _distinct(names: tuple[str, ...]) -> list[str]:
     return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names)]
 
 
-def _rectangles(exhibit: Grid) -> alt.LayerChart:
+def _rectangles(exhibit: Grid) -> alt.TopLevelMixin:
     rows, columns = _distinct(exhibit.rows), _distinct(exhibit.columns)
     words = exhibit.words or [[""] * len(columns)] * len(rows)
-    cells = [
+    cells: list[dict[str, Any]] = [
         {"row": row, "column": column, "value": value, "word": word}
         for row, values, said in zip(rows, exhibit.values, words, strict=True)
         for column, value, word in zip(columns, values, said, strict=True)
@@ -150,5 +152,5 @@ def _rectangles(exhibit: Grid) -> alt.LayerChart:
     if exhibit.words and len(columns) <= 16:
         strong = f"abs(datum.value) > {0.6 * max(abs(cell['value']) for cell in cells)}"
         ink = alt.condition(strong, alt.value("#FCFBF8"), alt.value("#22292B"))
-        return chart + base.mark_text(fontSize=11).encode(text="word:N", color=ink)
+        return alt.layer(chart, base.mark_text(fontSize=11).encode(text="word:N", color=ink))
     return alt.layer(chart)

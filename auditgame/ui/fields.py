@@ -56,7 +56,7 @@ def _choice(field: Field, options: list[Any]) -> Any:
     field.seed(field.start if field.start in options else options[0])
     if st.session_state[field.key] not in options:
         st.session_state[field.key] = options[0]
-    draw = st.segmented_control if len(options) <= 4 else st.selectbox
+    draw: Any = st.segmented_control if len(options) <= 4 else st.selectbox
     extra = {"required": True} if draw is st.segmented_control else {}
     return draw(field.label, options, key=field.key, help=field.help, **extra)
 
@@ -78,7 +78,7 @@ def _number(field: Field) -> float | int:
     kind = int if whole else float
     low, high = field.schema.get("minimum"), field.schema.get("maximum")
     field.seed(kind(field.start if field.start is not None else low or 0))
-    bounds = {
+    bounds: dict[str, Any] = {
         "min_value": None if low is None else kind(low),
         "max_value": None if high is None else kind(high),
         "step": 1 if whole else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -85,7 +86,7 @@ def drag_box(
 
 def dragged(key: str, size: tuple[int, int]) -> dict[str, int] | None:
     """The box just dragged, checked against the picture's size; the browser is not believed."""
-    raw = getattr(st.session_state.get(key), "box", None)
+    raw: Any = getattr(st.session_state.get(key), "box", None)
     try:
         x, y, w, h = (int(raw[name]) for name in "xywh")
     except (TypeError, KeyError, ValueError):

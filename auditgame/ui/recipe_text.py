@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from auditgame.catalog import names, suggest
+from auditgame.catalog import Kind, names, suggest
 from auditgame.types import AuditgameError, Recipe
 
 
@@ -20,7 +20,7 @@ def read_recipe(text: str) -> Recipe:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         raise AuditgameError(f"recipe: {where}{getattr(error, 'problem', 'no YAML')}") from None
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or node is None:
         raise AuditgameError("recipe: line 1: write `field: value`, one field a line")
     try:
         recipe = Recipe.model_validate(data)
@@ -42,7 +42,7 @@ def write_recipe(recipe: Recipe) -> str:
 
 
 def _require_known(recipe: Recipe, node: yaml.Node) -> None:
-    asked = [("dataset", recipe.dataset), ("model", recipe.model)]
+    asked: list[tuple[Kind, str]] = [("dataset", recipe.dataset), ("model", recipe.model)]
     for kind, name in asked:
         if name not in names(kind):
             raise _at(node, [kind], str(suggest(kind, name, names(kind))))

@@ -137,7 +137,7 @@ def _outcome(desk: Desk, tool: type[Tool]) -> None:
         st.fragment(_watch, run_every=LOOK_IN_SECONDS)(errand)
         return
     if errand is not None and errand.result is not None:
-        st.session_state[key(desk, "shown", whose)] = errand.result
+        st.session_state[key(desk, "shown", str(whose))] = errand.result
     if errand is not None and whose == tool.name and errand.error:
         st.warning(plain(errand.error))
     use = st.session_state.get(key(desk, "shown", tool.name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from auditgame.catalog import load
 from auditgame.types import Card, Diagnosis, Reveal
 from auditgame.ui.case import diagnosis
 from auditgame.ui.demonstration import demonstrate
@@ -58,8 +57,8 @@ def truth(card: Card, revealed: Reveal) -> None:
 def _said(said: Diagnosis) -> None:
     st.markdown(f"{said.p_flawed:.0%} flawed")
     st.markdown(plain(leaf("flaw", said.family).title) if said.family else "No family named")
-    for name in load("flaw", said.family).Claim.model_fields if said.claim else ():
-        _field(name, said.claim[name])
+    for name, value in (said.claim or {}).items():
+        _field(name, value)
     if said.units:
         st.caption(plain(f"Units {', '.join(said.units)}"))
 

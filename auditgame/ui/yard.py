@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -11,7 +12,13 @@ from auditgame.ui.places import link
 from auditgame.ui.proof import checks
 from auditgame.ui.words import plain, tidy
 
-COLOURS = {"running": "blue", "done": "green", "failed": "red", "cancelled": "gray", "died": "red"}
+COLOURS: dict[workshop.State, Any] = {
+    "running": "blue",
+    "done": "green",
+    "failed": "red",
+    "cancelled": "gray",
+    "died": "red",
+}
 
 
 def yard() -> None:

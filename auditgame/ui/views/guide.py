@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import streamlit as st
 
+from auditgame.catalog import Kind
 from auditgame.ui.docstrings import leaves, paragraphs
 from auditgame.ui.guide_text import SCORING, WORDS
 from auditgame.ui.words import plain
 
-CHAPTERS = {
+CHAPTERS: dict[str, Kind | None] = {
     "Kinds of flaw": "flaw",
     "Tools": "tool",
     "Data sets": "dataset",
     "Models": "model",
     "Auditors": "auditor",
-    "Scoring": "",
-    "Words": "",
+    "Scoring": None,
+    "Words": None,
 }
 
 
@@ -37,10 +38,10 @@ def page() -> None:
         for word, meaning in WORDS.items():
             st.markdown(f"**{word}.** {meaning}")
     else:
-        _leaves(CHAPTERS.get(chapter, "flaw"))
+        _leaves(CHAPTERS.get(chapter) or "flaw")
 
 
-def _leaves(kind: str) -> None:
+def _leaves(kind: Kind) -> None:
     found = leaves(kind)
     if not found:
         st.caption("None installed.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from auditgame.ui.session import game, player
@@ -25,7 +27,7 @@ def page() -> None:
         list(BRACKETS),
         key="bracket",
         bind="query-params",
-        format_func=BRACKETS.get,
+        format_func=BRACKETS.__getitem__,
         label_visibility="collapsed",
     )
     table = game().standings()
@@ -41,7 +43,7 @@ def page() -> None:
         bracket=table["bracket"].map(BRACKETS),
         player=table["player"].where(~mine, table["player"] + " (you)"),
     )
-    columns = {
+    columns: dict[Any, Any] = {
         "rank": st.column_config.NumberColumn("Rank", width="small"),
         "player": "Player",
         "bracket": "Bracket",

@@ -26,7 +26,7 @@ def page() -> None:
     with left:
         brief(here.card)
         with st.spinner("Setting the model on the table"):
-            here.specimen
+            here.tools()
         toolbench(here)
     with right:
         casefile(here)
