@@ -87,7 +87,10 @@ def _wait_until_well(url: str, server: subprocess.Popen[bytes]) -> None:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[object]:
     """A running Chromium."""
-    api = pytest.importorskip("playwright.sync_api")
+    try:
+        from playwright import sync_api as api
+    except ImportError:
+        absent("playwright is not installed")
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         absent("chromium is not installed")
