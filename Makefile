@@ -9,10 +9,10 @@ play: setup
 	$(PY) -m auditgame play
 
 test: setup
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest
 
 check: lint
-	$(PY) -m pytest -m "not slow and not browser"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow and not browser"
 
 lint: setup
 	.venv/bin/ruff format --check .

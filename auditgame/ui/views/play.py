@@ -8,6 +8,9 @@ from auditgame.ui.opening import slip
 from auditgame.ui.places import go, link
 from auditgame.ui.session import game
 
+FIRST = "The two-minute case"
+"""Title of the case to begin with, where the pack has it; else any tutorial."""
+
 
 def page() -> None:
     """Draw one sentence, one visible mistake, one button."""
@@ -21,7 +24,8 @@ def page() -> None:
             "Some models here hide a flaw, some are innocent. You look inside, say what "
             "you found, and a referee tests it on the model itself."
         )
-        first = next((card for card in game().cards() if card.tier == "tutorial"), None)
+        lessons = [card for card in game().cards() if card.tier == "tutorial"]
+        first = min(lessons, key=lambda card: card.title != FIRST, default=None)
         if first and st.button("Start the two-minute case", type="primary", key="start"):
             go("workbench", id=first.id)
         link("challenges", "See all challenges")
