@@ -101,6 +101,7 @@ class Date(Flaw):
     plans: ClassVar[tuple[Plan, ...]] = (
         Plan(share=0.25, epochs=3, rate=3e-3),
         Plan(share=0.35, epochs=4, rate=4e-3),
+        Plan(share=0.35, epochs=6, rate=4e-3),
     )
 
     class Knobs(Record):
