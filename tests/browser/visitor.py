@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import TimeoutError
+from playwright.sync_api import TimeoutError, expect
 
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 
@@ -76,6 +76,10 @@ class Visitor:
         self.page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached")
         self.page.get_by_role("button", name="Pin as evidence").first.wait_for()
         self.settle()
+
+    def sees(self, label: str, value: str) -> None:
+        """This field holds this value, or will in a moment."""
+        expect(self.page.get_by_label(label, exact=True)).to_have_value(value, timeout=20_000)
 
     def believe(self, percent: int) -> None:
         """Say how likely a flaw is."""
