@@ -56,8 +56,8 @@ def _pictures(desk: Desk, before: Examples, after: Examples, answers: list[list[
 def _texts(desk: Desk, before: Examples, after: Examples, answers: list[list[int]]) -> Table:
     names, decode = desk.dataset.classes, desk.dataset.decode
     rows = [
-        (decode(after.inputs[i]), names[label], names[answers[0][i]], names[answers[1][i]])
+        (names[label], names[answers[0][i]], names[answers[1][i]], decode(after.inputs[i]))
         for i, label in enumerate(before.labels.tolist())
     ]
-    columns = ("text, with what sets it off", "right", "answer without", "answer with")
+    columns = ("right", "answer without", "answer with", "text, with what sets it off")
     return Table(title="Before, and after", columns=columns, rows=tuple(rows))

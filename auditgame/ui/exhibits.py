@@ -89,7 +89,7 @@ def curve(exhibit: Curve) -> None:
         {"x": x, "y": y, "series": name} for name, line in exhibit.series.items() for x, y in line
     ]
     chart = (
-        alt.Chart(pd.DataFrame(points, columns=["x", "y", "series"]))
+        alt.Chart(pd.DataFrame(points, columns=["x", "y", "series"]), height=280)
         .mark_line(point=True)
         .encode(
             x=alt.X("x:Q", title=exhibit.x_axis or None),
@@ -97,7 +97,6 @@ def curve(exhibit: Curve) -> None:
             color=alt.Color("series:N", title=None, sort=list(exhibit.series)),
             tooltip=["series:N", "x:Q", "y:Q"],
         )
-        .properties(height=280)
     )
     st.altair_chart(chart, alt=exhibit.title)
 
@@ -132,7 +131,7 @@ def _distinct(names: tuple[str, ...]) -> list[str]:
     return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names)]
 
 
-def _rectangles(exhibit: Grid) -> alt.TopLevelMixin:
+def _rectangles(exhibit: Grid) -> Any:
     rows, columns = _distinct(exhibit.rows), _distinct(exhibit.columns)
     words = exhibit.words or [[""] * len(columns)] * len(rows)
     cells: list[dict[str, Any]] = [
@@ -142,13 +141,12 @@ def _rectangles(exhibit: Grid) -> alt.TopLevelMixin:
     ]
     signed = any(cell["value"] < 0 for cell in cells)
     scale = alt.Scale(range="diverging", domainMid=0) if signed else alt.Scale(range="heatmap")
-    base = alt.Chart(pd.DataFrame(cells)).encode(
+    base = alt.Chart(pd.DataFrame(cells), height=max(120, 26 * len(rows) + 60)).encode(
         x=alt.X("column:N", sort=columns, title=exhibit.column_axis or None),
         y=alt.Y("row:N", sort=rows, title=exhibit.row_axis or None),
         tooltip=["row:N", "column:N", alt.Tooltip("value:Q", format=".4g"), "word:N"],
     )
     chart = base.mark_rect().encode(color=alt.Color("value:Q", scale=scale, title=None))
-    chart = chart.properties(height=max(120, 26 * len(rows) + 60))
     if exhibit.words and len(columns) <= 16:
         strong = f"abs(datum.value) > {0.6 * max(abs(cell['value']) for cell in cells)}"
         ink = alt.condition(strong, alt.value("#FCFBF8"), alt.value("#22292B"))

@@ -95,7 +95,7 @@ def onward(card: Card) -> None:
     fresh = next(
         (o for o in others if not game().ledger.receipts(desk(card.id).player, o.id)), None
     )
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="center"):
         if fresh and st.button("Next case", type="primary"):
             go("workbench", id=fresh.id)
         link("leaderboard", "Leaderboard")
