@@ -146,6 +146,8 @@ class Desk:
         refusal = kind.fits(self.specimen)
         if refusal:
             raise AuditgameError(refusal)
+        if picture is not None and "picture" in kind.Options.model_fields:
+            options = {**options, "picture": True}
         material = replace(self.material, picture=picture, progress=progress or no_progress)
         return kind(), parse_options(kind, options), material
 

@@ -314,7 +314,7 @@ class Card(Record):
 
 
 class Receipt(Record):
-    """What came of a hand-in: the attempt it was, the score, what is left."""
+    """What came of a hand-in: what was said, the attempt it was, the score, what is left."""
 
     id: int
     player: str
@@ -322,6 +322,7 @@ class Receipt(Record):
     attempt: int
     attempts_left: int
     counts: bool
+    said: Diagnosis
     score: Score
 
 

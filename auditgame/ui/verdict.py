@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from auditgame.types import Card, Diagnosis, Reveal
-from auditgame.ui.case import diagnosis
 from auditgame.ui.demonstration import demonstrate
 from auditgame.ui.docstrings import leaf
 from auditgame.ui.drawing import pattern_png
@@ -44,7 +43,7 @@ def truth(card: Card, revealed: Reveal) -> None:
     """What was in the model, in plain words; what the player said stands beside it."""
     st.subheader("What was really in it")
     st.markdown(f"**{plain(leaf('flaw', revealed.family).title)}.** {plain(revealed.confession)}")
-    mine = diagnosis(desk(card.id))
+    mine = revealed.receipts[-1].said
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.markdown("**You said**")
