@@ -39,7 +39,7 @@ def _bar(name: str, points: float, possible: float, words: str) -> str:
     )
 
 
-def truth(card: Card, revealed: Reveal) -> None:
+def truth(revealed: Reveal) -> None:
     """What was in the model, in plain words; what the player said stands beside it."""
     st.subheader("What was really in it")
     st.markdown(f"**{plain(leaf('flaw', revealed.family).title)}.** {plain(revealed.confession)}")

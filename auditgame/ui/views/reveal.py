@@ -25,7 +25,7 @@ def page() -> None:
     heading(card)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        truth(card, revealed)
+        truth(revealed)
         live(card, revealed)
     with right:
         score(revealed)
