@@ -60,26 +60,31 @@ class Game:
         return Desk(self.card(id), who, self.ledger, lambda said: self.submit(id, who, said))
 
     def submit(self, id: str, player: Player | str, diagnosis: Diagnosis) -> Receipt:
-        """Judge a diagnosis and record it. The same diagnosis again gives the same receipt."""
+        """Judge a diagnosis and record it. The same diagnosis again gives the same receipt.
+
+        A new name enters the ledger only with a diagnosis that is in order.
+        """
         from auditgame import referee
 
-        card, who = self.card(id), self.player(player) if isinstance(player, str) else player
-        said = digest(diagnosis.model_dump(mode="json"))
-        known = self.ledger.find(who, id, said)
-        if known:
-            return known
-        used, most = self.ledger.attempts(who, id)
-        if most and used >= most:
-            raise AuditgameError(f"{id}: all {most} attempts are used")
+        card = self.card(id)
+        if isinstance(player, Player):
+            said = digest(diagnosis.model_dump(mode="json"))
+            known = self.ledger.find(player, id, said)
+            if known:
+                return known
+            used, most = self.ledger.attempts(player, id)
+            if most and used >= most:
+                raise AuditgameError(f"{id}: all {most} attempts are used")
         score = referee.judge(Path(card.path), diagnosis)
+        who = self.player(player) if isinstance(player, str) else player
         return self.ledger.submit(who, id, diagnosis, score, card.attempts)
 
     def reveal(self, id: str, player: Player | str) -> Reveal:
         """What was in the model, once this player has handed in."""
         from auditgame import referee
 
-        card, who = self.card(id), self.player(player) if isinstance(player, str) else player
-        receipts = self.ledger.receipts(who, id)
+        card = self.card(id)
+        receipts = self.ledger.receipts(player, id)
         if not receipts:
             raise AuditgameError(f"{id}: hand in a diagnosis first; the key opens after it")
         return referee.reveal(Path(card.path)).model_copy(update={"receipts": tuple(receipts)})

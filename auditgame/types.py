@@ -90,10 +90,11 @@ class Recipe(Record):
 
     @field_validator("families")
     @classmethod
-    def _positive(cls, families: dict[str, float]) -> dict[str, float]:
+    def _in_order(cls, families: dict[str, float]) -> dict[str, float]:
+        """Positive weights, in one order: a seed draws the same however they were written."""
         if any(not (math.isfinite(w) and w > 0) for w in families.values()):
             raise ValueError("every weight must be a positive number")
-        return families
+        return dict(sorted(families.items(), key=lambda pair: (pair[0] == "clean", pair[0])))
 
 
 # ----------------------------------------------------------------- exhibits

@@ -65,8 +65,9 @@ def committed(home: Path) -> dict[str, Path]:
     for folder in sorted((CHECKOUT / "challenges" / "practice").glob("digits-*")):
         if not (folder.parent / PUBLISHED).is_file():
             continue
-        family = referee.open_key(folder).family
-        if family in ("patch", "clean") and family not in found:
+        key = referee.open_key(folder)
+        family = key.family
+        if key.recipe.name == "digits" and family not in found:
             shutil.copy(folder.parent / PUBLISHED, places.built() / PUBLISHED)
             found[family] = Path(shutil.copytree(folder, places.built() / folder.name))
     return found

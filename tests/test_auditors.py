@@ -20,10 +20,10 @@ def text(**planted) -> Counting:
 def text_desk(**planted) -> PlainDesk:
     if not {"token", "date"} <= set(catalog.names("flaw")):
         pytest.skip("the families token and date are not installed")
-    return PlainDesk(text(**planted), material(REVIEWS, 60, (text(),)), ("token", "date", "clean"))
+    return PlainDesk(text(**planted), material(REVIEWS, 60, (text(),)), ("token", "date"))
 
 
-def picture_desk(follow: bool, families=("shortcut", "patch", "clean")) -> PlainDesk:
+def picture_desk(follow: bool, families=("shortcut", "patch")) -> PlainDesk:
     suspect = Counting(LookupPicture(follow=follow), TINTS)
     sibling = Counting(LookupPicture(), TINTS)
     return PlainDesk(suspect, material(TINTS, 40, (sibling,)), families)
@@ -62,7 +62,7 @@ def test_factor_finder_reads_the_rule_off():
 def test_factor_finder_accuses_no_innocent():
     found = audit("factor_finder", picture_desk(follow=False))
     assert found.family is None and 0.3 < found.p_flawed < 0.5
-    blind = picture_desk(follow=True, families=("patch", "clean"))
+    blind = picture_desk(follow=True, families=("patch",))
     assert audit("factor_finder", blind).p_flawed == 0.5 and blind.spent == 0
 
 

@@ -25,7 +25,7 @@ from auditgame.flaws.clean import Clean
 from auditgame.flaws.patch import Patch
 from auditgame.generate import BuildFailed, build, draw, draw_pool, find_mechanism, offers
 from auditgame.seeds import Seed
-from auditgame.types import AuditgameError, Check
+from auditgame.types import AuditgameError, Check, Recipe, canonical
 
 QUICK = replace(Digits.training, rows=96, epochs=1, tune_rows=96)
 SHORT = textwrap.dedent(
@@ -231,6 +231,19 @@ def test_the_seed_draws_families_by_their_weight():
     both = recipe("patch", families={"patch": 3.0, "clean": 1.0})
     drawn = [draw(both, Seed.of(n)).flaw.name for n in range(200)]
     assert 130 <= drawn.count("patch") <= 170
+
+
+def test_a_recipe_that_went_through_a_key_draws_the_same():
+    """Canonical JSON sorts the families; the draw must not depend on their order."""
+    fields = {"dataset": "storybook", "offers": (), "knobs": {}}
+    written = recipe("patch", families={"patch": 1.0, "shortcut": 2.0, "clean": 3.0}, **fields)
+    sealed = Recipe.model_validate_json(canonical(written.model_dump(mode="json")))
+    assert list(sealed.families) != list(written.families)
+    for number in range(30):
+        one, other = (draw(which, Seed.of(number)).flaw for which in (written, sealed))
+        assert one.name == other.name and one.confess() == other.confess()
+        if one.name == "clean":
+            assert one.decoy.confess() == other.decoy.confess()
 
 
 def test_the_offer_does_not_tell_what_was_drawn():
