@@ -321,3 +321,15 @@ def test_exported_weights_are_what_was_certified(house: House):
     specimen = contents.read_specimen(house.flawed, "small_cnn", Digits(), manifest.files)
     assert json.loads(key.model_dump_json())["challenge"] == house.flawed.name
     assert set(specimen.sites) == {site.name for site in manifest.sites}
+
+
+def test_a_seed_draws_the_same_in_whatever_order_families_are_written():
+    def drawn(families: dict[str, float], number: int):
+        fields = {**recipe("patch").model_dump(), "families": families, "offers": ["patch"]}
+        asked = Recipe.model_validate(fields)
+        flaw = draw(asked, Seed.of(number)).flaw
+        return flaw.name, flaw.confess()
+
+    for number in range(8):
+        one = drawn({"patch": 1.0, "clean": 2.0}, number)
+        assert one == drawn({"clean": 2.0, "patch": 1.0}, number)
