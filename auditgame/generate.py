@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,10 +64,10 @@ def draw(recipe: Recipe, seed: Seed, report: Report = silent) -> Commission:
     require_playable(recipe)
     dataset: Dataset = load("dataset", recipe.dataset)()
     rng = seed.child("flaw").numpy()
-    families = {name: load("flaw", name) for name in in_order(recipe.families)}
+    families = {name: load("flaw", name) for name in recipe.families}
     for family in families.values():
         require_fit(family, dataset)
-    odds = np.array([recipe.families[name] for name in families])
+    odds = np.array(list(recipe.families.values()))
     name = str(rng.choice(list(families), p=odds / odds.sum()))
     knobs = parse_knobs(families[name], knobs_of(recipe, name), recipe.name)
     return Commission(
@@ -92,20 +91,10 @@ def require_playable(recipe: Recipe) -> None:
         raise AuditgameError(f"{recipe.name}: offers: '{hidden[0]}' may be drawn; offer it too")
 
 
-def in_order(families: Iterable[str]) -> list[str]:
-    """The order in which a seed draws among families, however they were written down.
-
-    Triggers, then proxies, then innocence, each from Z to A: a sealed key keeps no order.
-    """
-    kinds = ("trigger", "proxy", "none")
-    named = sorted(families, reverse=True)
-    return sorted(named, key=lambda name: kinds.index(load("flaw", name).kind))
-
-
 def knobs_of(recipe: Recipe, family: str) -> dict[str, object]:
     """What the recipe says of a family; innocents borrow their decoys from the other families."""
     if family == "clean":
-        others = [other for other in in_order(recipe.families) if other != "clean"]
+        others = [other for other in recipe.families if other != "clean"]
         return {"decoys": others, **recipe.knobs.get("clean", {})}
     return recipe.knobs.get(family, {})
 

@@ -234,11 +234,10 @@ def test_the_seed_draws_families_by_their_weight():
 
 
 def test_a_recipe_that_went_through_a_key_draws_the_same():
-    """Canonical JSON sorts the families; the draw must not depend on their order."""
+    """Canonical JSON sorts the families; the draw must not depend on how they were written."""
     fields = {"dataset": "storybook", "offers": (), "knobs": {}}
-    written = recipe("patch", families={"patch": 1.0, "shortcut": 2.0, "clean": 3.0}, **fields)
+    written = recipe("patch", families={"shortcut": 2.0, "clean": 3.0, "patch": 1.0}, **fields)
     sealed = Recipe.model_validate_json(canonical(written.model_dump(mode="json")))
-    assert list(sealed.families) != list(written.families)
     for number in range(30):
         one, other = (draw(which, Seed.of(number)).flaw for which in (written, sealed))
         assert one.name == other.name and one.confess() == other.confess()
