@@ -63,16 +63,20 @@ def test_the_same_diagnosis_again_is_the_same_receipt(game: Game, house: House, 
     calls = []
     monkeypatch.setattr(referee, "judge", lambda *args: calls.append(args) or SCORE)
     said = Diagnosis(p_flawed=0.3)
-    one, other = (game.submit(house.flawed.name, "ada", said) for _ in range(2))
+    ada = game.player("ada")
+    one, other = (game.submit(house.flawed.name, ada, said) for _ in range(2))
     assert one == other and len(calls) == 1
     assert game.submit(house.flawed.name, "bob", said).id != one.id
 
 
 def test_a_refused_diagnosis_takes_no_attempt(game: Game, house: House):
-    id = house.flawed.name
-    with pytest.raises(AuditgameError, match="unknown family"):
-        game.submit(id, "ada", Diagnosis(family="nope"))
-    assert game.ledger.attempts("ada", id) == (0, 0)
+    id, ada = house.flawed.name, game.player("ada")
+    for player in (ada, "new"):
+        with pytest.raises(AuditgameError, match="unknown family"):
+            game.submit(id, player, Diagnosis(family="nope"))
+    assert game.ledger.attempts(ada, id) == (0, 0)
+    with pytest.raises(AuditgameError, match="not in the ledger"):
+        game.ledger.attempts("new", id)
     assert game.ledger.entries().empty
 
 
