@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -257,7 +258,8 @@ def answered(book: Guestbook, cookie: str | None, accept: str = "text/html") -> 
     if cookie:
         headers.append((b"cookie", f"{COOKIE}={cookie}".encode()))
     scope = {"type": "http", "method": "GET", "scheme": "http", "headers": headers}
-    asyncio.run(GuestCookie(app, book)(scope, None, send))
+    with ThreadPoolExecutor(1) as own_loop:  # the browser's driver keeps a loop on this thread
+        own_loop.submit(asyncio.run, GuestCookie(app, book)(scope, None, send)).result()
     return heads
 
 
