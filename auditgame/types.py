@@ -19,6 +19,7 @@ from pydantic import (
 
 Modality = Literal["image", "text"]
 Tier = Literal["tutorial", "easy", "medium", "hard"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 Mode = Literal["practice", "ranked"]
 
 
@@ -232,16 +233,16 @@ class Component(Record):
     """One part of a score, and why it is what it is."""
 
     name: str
-    points: float
-    possible: float
+    points: Finite
+    possible: Finite
     words: str
 
 
 class Score(Record):
     """How good was a diagnosis? Explains itself part by part."""
 
-    points: float
-    possible: float
+    points: Finite
+    possible: Finite
     components: tuple[Component, ...]
 
 

@@ -21,6 +21,7 @@ from streamlit.testing.v1 import AppTest
 from auditgame import referee, workshop
 from auditgame.catalog import names
 from auditgame.game import Game
+from auditgame.recipe_text import read_recipe, write_recipe
 from auditgame.types import AuditgameError, Curve, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
 from auditgame.ui import picker
 from auditgame.ui.docstrings import leaves
@@ -29,7 +30,6 @@ from auditgame.ui.exhibits import DRAWN
 from auditgame.ui.fields import TYPES
 from auditgame.ui.guests import COOKIE, Guestbook, GuestCookie, host_secret
 from auditgame.ui.places import PLACES
-from auditgame.ui.recipe_text import read_recipe, write_recipe
 from auditgame.ui.words import answers, figure, plain
 from tests.conftest import House
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from auditgame import places
 from auditgame.catalog import load, suggest
 from auditgame.cli.opening import read_text
+from auditgame.recipe_text import read_recipe
 from auditgame.types import AuditgameError, Recipe
-from auditgame.ui.recipe_text import read_recipe
 
 
 def find_recipe(said: str) -> Path:

@@ -45,7 +45,7 @@ def default_url(folder: Path) -> str:
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise AuditgameError(
             "database URL: cannot be read; write sqlite:///FILE or postgresql://HOST/NAME"
         ) from None

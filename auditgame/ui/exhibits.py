@@ -14,6 +14,8 @@ from auditgame.ui.drawing import heat
 from auditgame.ui.words import figure, plain, safe, tiles
 
 WARM, COLD = "200,85,45", "38,105,178"
+SENTENCE = 60
+"""A cell with more letters than this is wrapped."""
 
 
 def draw(exhibit: Exhibit, key: str, beside: Callable[[], None] | None = None) -> None:
@@ -78,9 +80,13 @@ def grid(exhibit: Grid) -> None:
 
 
 def table(exhibit: Table) -> None:
-    """Rows under named columns."""
+    """Rows under named columns; sentences are wrapped, numbers can be sorted."""
     rows = pd.DataFrame(list(exhibit.rows), columns=list(exhibit.columns))
-    st.dataframe(rows, hide_index=True, alt=exhibit.title)
+    if any(isinstance(cell, str) and len(cell) > SENTENCE for row in exhibit.rows for cell in row):
+        cells = rows.map(lambda cell: plain(cell) if isinstance(cell, str) else cell)
+        st.table(cells.set_index(exhibit.columns[0]))
+    else:
+        st.dataframe(rows, hide_index=True, alt=exhibit.title)
 
 
 def curve(exhibit: Curve) -> None:

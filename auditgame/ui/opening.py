@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 FILE = Path(__file__).with_name("opening.json")
 TRIED = 200
+SCENES = 5
 
 
+@st.fragment
 def slip() -> None:
     """The same picture twice, without and with the mark, over what the model answers."""
-    scene = json.loads(FILE.read_text(encoding="utf-8"))
+    scenes = json.loads(FILE.read_text(encoding="utf-8"))
+    turn = st.session_state.setdefault("slip", 0)
+    scene = scenes[turn % len(scenes)]
     for column, view in zip(st.columns(2, gap="medium"), scene["views"], strict=True):
         png = base64.b64decode(view["png"])
         with column.container(border=True):
@@ -34,10 +38,18 @@ def slip() -> None:
                 figure(png, view["caption"], alt=view["alt"])
                 + answers([tuple(pair) for pair in view["answers"]], scene["label"])
             )
+    st.button("Another picture", on_click=_turn, key="another", type="tertiary")
 
 
-def compute(folder: Path) -> dict[str, Any]:
-    """The fresh picture answered most surely: rightly, and wrongly with the trigger on it."""
+def _turn() -> None:
+    st.session_state["slip"] += 1
+
+
+def compute(folder: Path) -> list[dict[str, Any]]:
+    """Fresh pictures answered most surely: rightly, and wrongly with the trigger on them.
+
+    One of each class at most, the surest first.
+    """
     import numpy as np
 
     from auditgame import bundle, contents, referee
@@ -45,25 +57,33 @@ def compute(folder: Path) -> dict[str, Any]:
 
     manifest, truth = bundle.read_manifest(folder), referee.reveal(folder).truth
     dataset = load("dataset", manifest.dataset)()
+    classes = dataset.classes
     specimen = contents.read_specimen(folder, manifest.model, dataset, manifest.files)
     claim = load("flaw", truth.family).Claim.parse(truth.claim)
     rows = dataset.sample(TRIED, "held", np.random.default_rng(0))
     marked = claim.enact(rows, dataset)
     before, after = (specimen.classify(part.inputs).softmax(1) for part in (rows, marked.examples))
     fooled = (before.argmax(1) == rows.labels) & (after.argmax(1) == marked.targets)
-    row = int((before.amax(1) * after.amax(1) * fooled).argmax())
-    name, classes = dataset.classes[int(rows.labels[row])], dataset.classes
-    views = [
-        _view(rows.inputs[row], before[row], "As it is", f"A picture of: {name}", classes),
-        _view(
-            marked.examples.inputs[row],
-            after[row],
-            "With one small mark",
-            f"The same picture of: {name}, with a small coloured mark",
-            classes,
-        ),
+    surest = (before.amax(1) * after.amax(1) * fooled).argsort(descending=True)
+    by_class: dict[int, int] = {}
+    for row in surest[: int(fooled.sum())].tolist():
+        by_class.setdefault(int(rows.labels[row]), row)
+    return [
+        {
+            "label": classes[label],
+            "views": [
+                _view(rows.inputs[row], before[row], "As it is", f"A {classes[label]}", classes),
+                _view(
+                    marked.examples.inputs[row],
+                    after[row],
+                    "With one small mark",
+                    f"The same {classes[label]} with a small coloured mark",
+                    classes,
+                ),
+            ],
+        }
+        for label, row in list(by_class.items())[:SCENES]
     ]
-    return {"label": name, "views": views}
 
 
 def _view(

@@ -8,9 +8,9 @@ import streamlit as st
 
 from auditgame import workshop
 from auditgame.catalog import names
+from auditgame.recipe_text import read_recipe, write_recipe
 from auditgame.types import AuditgameError, Recipe
 from auditgame.ui.docstrings import leaf
-from auditgame.ui.recipe_text import read_recipe, write_recipe
 from auditgame.ui.words import plain, tidy
 
 TIERS = ["tutorial", "easy", "medium", "hard"]

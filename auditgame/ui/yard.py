@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -10,6 +11,7 @@ import streamlit as st
 from auditgame import workshop
 from auditgame.ui.places import link
 from auditgame.ui.proof import checks
+from auditgame.ui.session import game
 from auditgame.ui.words import plain, tidy
 
 COLOURS: dict[workshop.State, Any] = {
@@ -54,6 +56,17 @@ def _job(job: workshop.Job) -> None:
             st.caption(plain(job.words))
         if job.certificate:
             st.html(checks(job.certificate))
+        elif job.challenge and job.recipe.mode == "practice":
+            _proof(job.challenge)
+
+
+def _proof(challenge: str) -> None:
+    """The checks of a case that passed, for an author who would rather see than play."""
+    if st.toggle("Show the certificate, which gives the answer away", key=f"proof {challenge}"):
+        from auditgame import referee
+
+        folder = Path(game().card(challenge).path)
+        st.html(checks(referee.reveal(folder).certificate))
 
 
 def _actions(job: workshop.Job) -> None:

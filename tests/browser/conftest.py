@@ -44,7 +44,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not list(places.practice().glob("*/bundle.json")):
         pytest.skip("no practice pack in challenges/practice; build it with `make practice`")
     house = tmp_path_factory.mktemp("house")
-    (house / "challenges").symlink_to(places.home() / "challenges")
+    (house / "challenges").mkdir()
+    for part in ("practice", "references", "recipes"):
+        (house / "challenges" / part).symlink_to(places.home() / "challenges" / part)
     return house
 
 

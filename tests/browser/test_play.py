@@ -59,6 +59,7 @@ def test_the_tutorial_from_first_page_to_leaderboard(player: Visitor, home: Path
     key = referee.open_key(Path(card.path))
     player.visit()
     player.shot("1-play")
+    player.press("Another picture")
     player.press("Start the two-minute case")
     assert card.id in player.page.url
     player.use("Mistakes")
@@ -129,4 +130,35 @@ def test_an_image_case_by_clicks(player: Visitor, home: Path) -> None:
     player.hand_in()
     player.shot("10-shortcut-reveal")
     assert int(player.page.get_by_test_id("stMetricValue").inner_text().split(" of ")[0]) >= 60
+    only_at_home(player)
+
+
+def test_long_work_can_be_stopped(player: Visitor, home: Path) -> None:
+    card = next(card for card in cards(home) if card.dataset == "storybook")
+    player.visit(f"workbench?id={card.id}")
+    player.press("Trigger inversion")
+    player.page.get_by_role("button", name="Run", exact=True).click()
+    player.page.get_by_role("button", name="Stop", exact=True).click()
+    player.page.get_by_text("Stopped. Nothing is shown").wait_for()
+    player.settle()
+    assert player.page.get_by_role("button", name="Run", exact=True).is_enabled()
+
+
+def test_a_case_planted_in_the_studio_can_be_played(player: Visitor) -> None:
+    player.visit("studio")
+    player.choose("Data set", "Digits")
+    player.write("Title", "Mine")
+    player.shot("11-studio")
+    player.press("Build")
+    player.page.get_by_text("done", exact=True).wait_for(timeout=300_000)
+    player.settle()
+    assert not player.page.locator(".ag-check").count()
+    player.page.get_by_text("Show the certificate").click()
+    player.page.locator(".ag-check .yes").first.wait_for()
+    assert not player.page.locator(".ag-check .no").count()
+    player.shot("12-studio-built")
+    player.press("Play it")
+    player.page.get_by_text("Case file", exact=True).wait_for()
+    player.use("Predictions")
+    assert player.page.get_by_role("heading", name=re.compile("^Mine")).count()
     only_at_home(player)
