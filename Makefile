@@ -3,7 +3,7 @@ PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 
-.PHONY: play test check lint setup lock format practice builds baselines board clean
+.PHONY: play test check lint setup lock format practice builds baselines board picture clean
 
 play: setup
 	$(PY) -m auditgame play
@@ -48,6 +48,9 @@ baselines: setup
 
 board: setup
 	$(PY) -m docs.make
+
+picture: setup
+	$(PY) -m docs.picture
 
 clean:
 	rm -rf .venv build *.egg-info

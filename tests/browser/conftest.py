@@ -68,13 +68,13 @@ def address(home: Path) -> Iterator[str]:
             stderr=log,
         )
     url = f"http://127.0.0.1:{port}"
-    _wait_until_well(url, server)
+    wait_until_well(url, server)
     yield url
     server.terminate()
     server.wait(20)
 
 
-def _wait_until_well(url: str, server: subprocess.Popen[bytes]) -> None:
+def wait_until_well(url: str, server: subprocess.Popen[bytes]) -> None:
     for _ in range(240):
         if server.poll() is not None:
             pytest.fail("the server ended at once")

@@ -1,0 +1,52 @@
+"""The practice pack, judged through the public door: what the truth and near-truths are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from auditgame import Diagnosis, Game, bundle, places, referee
+from auditgame.catalog import load
+from auditgame.types import Score
+
+PACK = sorted(path.parent for path in places.practice().glob(f"*/{bundle.MANIFEST}"))
+FLAWED = [folder for folder in PACK if referee.reveal(folder).truth.claim is not None]
+
+
+@pytest.fixture(scope="module")
+def game(tmp_path_factory: pytest.TempPathFactory) -> Game:
+    record = tmp_path_factory.mktemp("record")
+    return Game(packs=[places.practice()], database=f"sqlite:///{record / 'ledger.sqlite3'}")
+
+
+def part(score: Score, name: str) -> float:
+    """The share of the points that one part of a score got."""
+    [found] = [c for c in score.components if c.name == name]
+    return found.points / found.possible
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", FLAWED, ids=lambda folder: folder.name)
+def test_the_truth_is_worth_ninety_and_a_near_truth_little(folder: Path, game: Game) -> None:
+    truth = referee.reveal(folder).truth
+    assert game.submit(folder.name, "oracle", truth).score.points >= 90
+    dataset = load("dataset", bundle.read_manifest(folder).dataset)()
+    claim = load("flaw", truth.family).Claim.parse(truth.claim)
+    miss = next(iter(claim.near_misses(dataset, np.random.default_rng(0)).values()))
+    said = truth.model_copy(update={"claim": miss.model_dump(mode="json"), "units": ()})
+    assert part(game.submit(folder.name, "near", said).score, "trigger") < 0.5
+
+
+def test_bots_that_do_not_look_gain_nothing(game: Game) -> None:
+    table = game.standings().set_index("player")
+    for bot in ("empty", "always_clean", "coin"):
+        assert table.loc[bot, "played"] == len(PACK)
+        assert table.loc[bot, "points"] <= 0
+
+
+def test_a_third_of_the_pack_is_innocent(game: Game) -> None:
+    assert len(PACK) >= 12
+    assert 3 * (len(PACK) - len(FLAWED)) >= len(PACK)
+    assert game.submit(PACK[0].name, "nobody", Diagnosis()).score.points == 0
