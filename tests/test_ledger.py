@@ -202,7 +202,7 @@ def test_evidence_is_pinned_once_and_can_be_taken_down(ledger: Ledger) -> None:
 def test_nan_enters_nowhere(ledger: Ledger) -> None:
     ada = ledger.player("ada")
     spoiled = HeatMap(title="Map", png=b"", values=((math.nan,),), limit=1.0)
-    component = Component(name="x", points=math.inf, possible=1, words="")
+    component = Component.model_construct(name="x", points=math.inf, possible=1, words="")
     for write in (
         lambda: ledger.save_draft(ada, "a", {"p": math.nan}),
         lambda: ledger.keep_result("d", [spoiled]),

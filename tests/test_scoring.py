@@ -94,8 +94,12 @@ def test_the_ledger_records_no_nan(tmp_path, field: str, where: str):
     player = ledger.player("ada")
     good = {"points": 1.0, "possible": 40.0}
     bad = good | {field: math.nan}
-    part = Component(name="detection", words="", **(bad if where == "component" else good))
-    score = Score(components=(part,), **(bad if where == "total" else good))
+    with pytest.raises(ValidationError, match=field):
+        Component(name="detection", words="", **bad)
+    part = Component.model_construct(
+        name="detection", words="", **(bad if where == "component" else good)
+    )
+    score = Score.model_construct(components=(part,), **(bad if where == "total" else good))
     with pytest.raises(AuditgameError, match="not a finite number"):
         ledger.submit(player, "case-1", Diagnosis(), score, 3)
     sneaked = Diagnosis.model_construct(
