@@ -13,7 +13,8 @@ from auditgame import catalog
 from auditgame.claims import Box, Grader, look, near_year, overlap, pairs, rgb, same
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
-from auditgame.flaws.patch import PatchClaim, draw_pattern, move
+from auditgame.flaws.patch import PatchClaim
+from auditgame.stamps import draw_pattern, move
 from auditgame.types import AuditgameError
 
 SIDES = st.integers(1, 20)
