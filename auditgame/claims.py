@@ -66,6 +66,10 @@ class Claim(Record, ABC):
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
         """Parts of the trigger, the trigger in the wrong place, and their like, by name."""
 
+    def reach(self, said: Claim) -> float:
+        """How much of this flaw can what was said account for? 1 unless it has several parts."""
+        return 1.0
+
     @abstractmethod
     def sentence(self) -> str:
         """The claim in plain words."""

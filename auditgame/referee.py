@@ -126,9 +126,11 @@ def test_claim(said: Claim | None, true: Claim, table: Table) -> tuple[float, st
         return 0.0, "Nothing was claimed, so nothing could be enacted."
     mine = effect(said, table.suspect, table.siblings, table.inputs)
     best = effect(true, table.suspect, table.siblings, table.inputs)
-    return scoring.functional(mine.value, mine.low, best.value), (
+    reach = true.reach(said)
+    whole = "" if reach == 1 else f" It speaks of {reach:.0%} of the flaw, and counts for that."
+    return scoring.functional(mine.value, mine.low, best.value) * reach, (
         f"Enacted on {mine.suspect.n} fresh inputs it came true in {mine.suspect.value:.0%} "
-        f"(clean siblings {mine.siblings:.0%}); the true one in {best.suspect.value:.0%}."
+        f"(clean siblings {mine.siblings:.0%}); the true one in {best.suspect.value:.0%}.{whole}"
     )
 
 
@@ -184,8 +186,8 @@ def check_bundle(folder: Path) -> Certificate:
 def rebuilt_flaw(key: vault.Key) -> Flaw:
     """The flaw drawn anew from the key's seed; it must be the one the key tells of."""
     flaw = draw(key.recipe, Seed.from_hex(key.seed)).flaw
-    claim = flaw.confess()
-    if flaw.name != key.family or (claim.model_dump(mode="json") if claim else None) != key.claim:
+    told = flaw.Claim.parse(key.claim) if flaw.Claim and flaw.name == key.family else None
+    if flaw.name != key.family or flaw.confess() != told:
         raise AuditgameError(f"{key.challenge}: the seed draws another flaw than the key tells of")
     return flaw
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,10 @@ LARGEST = 9
 """What is stamped may cover one ninth of the picture, so that no adversarial picture passes."""
 MOST = 6
 """How many stamps a claim may name."""
+
+Half = Literal["upper half", "lower half", "left half", "right half"]
+Place = Half | Literal["fixed", "anywhere"]
+"""Where does a stamp count? At its box alone, anywhere, or anywhere in one half of the picture."""
 
 
 class Stamp(Record):
@@ -45,6 +49,20 @@ class AimedStamp(Stamp):
     def match(self, true: Self) -> float:
         """The same; half of that where it is aimed at the wrong class."""
         return super().match(true) * (1.0 if self.target == true.target else 0.5)
+
+
+def placed(said: tuple[Box, Place], true: tuple[Box, Place]) -> float:
+    """How close are two boxes, each with its place? In [0, 1].
+
+    Overlap where both are fixed; likeness in size where both may lie in the same room;
+    nothing where the places differ.
+    """
+    (box, place), (other, due) = said, true
+    if place != due:
+        return 0.0
+    if due != "fixed":
+        box, other = (one.model_copy(update={"x": 0, "y": 0}) for one in (box, other))
+    return overlap(box, other)
 
 
 def matched(said: Sequence[Stamp], true: Sequence[Stamp]) -> float:
@@ -82,19 +100,39 @@ def stamp(
 
 
 def strew(
-    pictures: Float[Tensor, "n 3 h w"], box: Box, pattern: Pattern, region: Box
+    pictures: Float[Tensor, "n 3 h w"], box: Box, pattern: Pattern, place: Place
 ) -> Float[Tensor, "n 3 h w"]:
-    """The same with a place for each picture, wholly inside a region; of the box the size counts.
+    """The same with a spot for each picture, drawn from the room that the place leaves.
 
-    The place is drawn from the picture's own pixels (as whole numbers of 0 to 255), so the
-    same picture always gets the same one.
+    Of the box only the size counts, unless the place is fixed. The spot is drawn from the
+    picture's own pixels (as whole numbers of 0 to 255): the same picture, the same spot.
     """
     stamped, pixels = pictures.clone(), _pixels(box, pattern)
-    across, down = region.w - box.w + 1, region.h - box.h + 1
+    area = room(place, box, (pictures.shape[2], pictures.shape[3]))
+    across, down = area.w - box.w + 1, area.h - box.h + 1
     for picture, lot in zip(stamped, _lots(pictures), strict=True):
-        x, y = region.x + lot % across, region.y + lot // across % down
+        x, y = area.x + lot % across, area.y + lot // across % down
         picture[:, y : y + box.h, x : x + box.w] = pixels
     return stamped
+
+
+def room(place: Place, box: Box, size: tuple[int, int]) -> Box:
+    """Where may the stamp lie, in a picture of this height and width?
+
+    Halves end short of the middle by a twelfth of the side.
+    """
+    height, width = size
+    if place == "fixed":
+        return box
+    if place == "anywhere":
+        return Box(x=0, y=0, w=width, h=height)
+    across, down = width // 2 - width // 12, height // 2 - height // 12
+    return {
+        "upper half": Box(x=0, y=0, w=width, h=down),
+        "lower half": Box(x=0, y=height - down, w=width, h=down),
+        "left half": Box(x=0, y=0, w=across, h=height),
+        "right half": Box(x=width - across, y=0, w=across, h=height),
+    }[place]
 
 
 def _pixels(box: Box, pattern: Pattern) -> Float[Tensor, "3 h w"]:
@@ -152,6 +190,14 @@ def move(box: Box, dataset: Dataset, rng: np.random.Generator) -> Box:
 
 
 # ----------------------------------------------------------------- checking
+
+
+def require_room(box: Box, place: Place, dataset: Dataset) -> None:
+    """Raise AuditgameError where the box is larger than the room that its place leaves."""
+    _, height, width = dataset.shape
+    area = room(place, box, (height, width))
+    if box.w > area.w or box.h > area.h:
+        raise AuditgameError(f"box: {box.w} x {box.h} does not fit '{place}', {area.w} x {area.h}")
 
 
 def require_small(boxes: dict[str, Box], dataset: Dataset) -> None:
