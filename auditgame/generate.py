@@ -92,10 +92,14 @@ def require_playable(recipe: Recipe) -> None:
 
 
 def knobs_of(recipe: Recipe, family: str) -> dict[str, object]:
-    """What the recipe says of a family; innocents borrow their decoys from the other families."""
+    """What the recipe says of a family; innocents borrow their decoys from the other families.
+
+    A decoy is drawn under its own family's knobs, or it would look unlike the real thing.
+    """
     if family == "clean":
         others = [other for other in recipe.families if other != "clean"]
-        return {"decoys": others, **recipe.knobs.get("clean", {})}
+        lent = {other: knobs for other, knobs in recipe.knobs.items() if other != "clean"}
+        return {"decoys": others, "lent": lent, **recipe.knobs.get("clean", {})}
     return recipe.knobs.get(family, {})
 
 
