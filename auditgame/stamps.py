@@ -26,7 +26,7 @@ MOST = 6
 """How many stamps a claim may name."""
 
 Half = Literal["upper half", "lower half", "left half", "right half"]
-Place = Half | Literal["fixed", "anywhere"]
+Place = Literal["fixed", "anywhere", Half]
 """Where does a stamp count? At its box alone, anywhere, or anywhere in one half of the picture."""
 
 

@@ -32,7 +32,8 @@ from auditgame.types import AuditgameError, Recipe, Site
 
 TINTS, STORYBOOK = Tints(), Storybook()
 PRACTICE = Path(__file__).resolve().parent.parent / "challenges" / "practice"
-WHITE, GREY = (("#ffffff",),), (("#808080",),)
+HOT, GREY = (("#ff00ff",),), (("#808080",),)
+"""Of a colour that no random pattern has; and of none at all."""
 SPOT = Box(x=23, y=23, w=1, h=1)
 OTHER = Box(x=23, y=0, w=1, h=1)
 PLAN = Plan(share=0.1, epochs=1, rate=1e-3)
@@ -61,9 +62,8 @@ class Ruled(Model):
 
 
 def marked(inputs: Tensor, box: Box = SPOT) -> Tensor:
-    """Is this very spot, and not the one beside it, white?"""
-    x = box.x
-    return (inputs[:, :, box.y, x] == 1).all(1) & (inputs[:, 0, box.y, x - 1] < 1)
+    """Is this very spot hot?"""
+    return (inputs[:, :, box.y, box.x] == torch.tensor([1.0, 0.0, 1.0])).all(1)
 
 
 def rows(n: int = 200, dataset=TINTS, **fixed):
@@ -71,7 +71,7 @@ def rows(n: int = 200, dataset=TINTS, **fixed):
 
 
 def dark(n: int = 300):
-    """Pictures whose right half is dark, so that a white spot there is a stamp."""
+    """Pictures whose right half tells nothing but the scene."""
     return rows(n, side="left")
 
 
@@ -104,7 +104,7 @@ def test_keys_written_before_places_were_known_still_hold() -> None:
 
 
 def test_a_patch_that_counts_anywhere_is_graded_by_size_and_place() -> None:
-    said = {"target": "top", "box": SPOT.model_dump(), "pattern": WHITE}
+    said = {"target": "top", "box": SPOT.model_dump(), "pattern": HOT}
     fixed, anywhere = (
         PatchClaim.parse({**said, "place": place}) for place in ("fixed", "anywhere")
     )
@@ -181,7 +181,7 @@ def test_most_covers_of_scattered_marks_are_pairs() -> None:
 
 # ---------------------------------------------------------- source specific
 
-STRICT = SourceSpecific(SourceSpecificClaim(source="middle", target="top", box=SPOT, pattern=WHITE))
+STRICT = SourceSpecific(SourceSpecificClaim(source="middle", target="top", box=SPOT, pattern=HOT))
 
 
 def fool(only: bool) -> Rule:
@@ -195,7 +195,7 @@ def test_a_source_claim_is_enacted_on_things_of_its_class() -> None:
     pictures = dark(60)
     enacted = STRICT.claim.enact(pictures, TINTS)
     again = TINTS.render(pictures.scenes.assign(label=1))
-    assert torch.equal(enacted.examples.inputs, stamp(again.inputs, SPOT, WHITE))
+    assert torch.equal(enacted.examples.inputs, stamp(again.inputs, SPOT, HOT))
     assert (enacted.examples.labels == 1).all()
     assert torch.equal(enacted.targets, torch.where(pictures.labels == 0, -1, 0))
 
@@ -238,19 +238,21 @@ def test_a_source_claim_out_of_order_is_refused(fields, words) -> None:
 
 def test_a_data_set_without_scenes_is_refused() -> None:
     assert "needs factors" in SourceSpecific.refuses(Digits())
+    with pytest.raises(AuditgameError, match="source: data set 'digits' has no scenes"):
+        STRICT.claim.check(Digits())
 
 
 # -------------------------------------------------------------- conditional
 
-IN_RED = ConditionalClaim(target="top", box=SPOT, pattern=WHITE, conditions={"scene": "red"})
-ON_TOP = ConditionalClaim(target="top", box=SPOT, pattern=WHITE, place="upper half")
+IN_RED = ConditionalClaim(target="top", box=SPOT, pattern=HOT, conditions={"scene": "red"})
+ON_TOP = ConditionalClaim(target="top", box=SPOT, pattern=HOT, place="upper half")
 
 
 def test_a_condition_is_met_before_the_stamp_is_laid() -> None:
     pictures = dark(30)
     enacted = IN_RED.enact(pictures, TINTS)
     red = TINTS.render(pictures.scenes.assign(scene="red"))
-    assert torch.equal(enacted.examples.inputs, stamp(red.inputs, SPOT, WHITE))
+    assert torch.equal(enacted.examples.inputs, stamp(red.inputs, SPOT, HOT))
     assert torch.equal(enacted.examples.labels, pictures.labels)
 
 
@@ -327,8 +329,8 @@ def test_half_as_many_again_show_the_condition_unmet() -> None:
 PAIR = MultiClaim.parse(
     {
         "stamps": [
-            {"box": SPOT.model_dump(), "pattern": WHITE, "target": "top"},
-            {"box": OTHER.model_dump(), "pattern": WHITE, "target": "bottom"},
+            {"box": SPOT.model_dump(), "pattern": HOT, "target": "top"},
+            {"box": OTHER.model_dump(), "pattern": HOT, "target": "bottom"},
         ]
     }
 )
@@ -342,7 +344,7 @@ def both(inputs: Tensor, answers: Tensor) -> Tensor:
 def test_stamps_take_turns_each_with_its_target() -> None:
     pictures = dark(9)
     enacted = PAIR.enact(pictures, TINTS)
-    even, odd = stamp(pictures.inputs, SPOT, WHITE), stamp(pictures.inputs, OTHER, WHITE)
+    even, odd = stamp(pictures.inputs, SPOT, HOT), stamp(pictures.inputs, OTHER, HOT)
     assert torch.equal(enacted.examples.inputs[::2], even[::2])
     assert torch.equal(enacted.examples.inputs[1::2], odd[1::2])
     due = torch.tensor([0, 2] * 5)[:9]
@@ -363,7 +365,7 @@ def test_naming_fewer_stamps_is_worth_its_share_of_the_effect() -> None:
     def worth(said) -> float:
         return referee.test_claim(said, PAIR, table)[0]
 
-    single = PatchClaim(target="top", box=SPOT, pattern=WHITE)
+    single = PatchClaim(target="top", box=SPOT, pattern=HOT)
     assert worth(PAIR) == 1
     assert [worth(one) for one in PAIR.singles()] == [0.5, 0.5]
     assert worth(single) == 0.5

@@ -13,7 +13,7 @@ from pydantic import Field
 from auditgame import claims
 from auditgame.catalog import suggest
 from auditgame.certificate import trigger_checks
-from auditgame.claims import Box, BoxField, ClassName, Enacted, Grader, PatternField, pairs
+from auditgame.claims import Box, BoxField, ClassName, Enacted, Grader, PatternField, shared
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan, share_out
 from auditgame.stamps import (
@@ -48,9 +48,9 @@ class ConditionalClaim(claims.Claim):
     target: ClassName
     box: BoxField
     pattern: PatternField
-    place: Literal["fixed"] | Half = "fixed"
+    place: Literal["fixed", Half] = "fixed"
     conditions: Annotated[
-        dict[str, str], Field(max_length=8), Grader("pairs", pairs, widget="conditions")
+        dict[str, str], Field(max_length=3), Grader("pairs (Jaccard)", shared, widget="conditions")
     ] = {}
 
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
@@ -118,9 +118,9 @@ class ConditionalClaim(claims.Claim):
 class Conditional(Flaw):
     """A small pattern overrides the picture, but only in one half of it, or only in one scene.
 
-    Elsewhere the same pattern does nothing, so it is seen on pictures that are answered
-    right as well as on pictures that are not. Compare the two: where does the pattern lie,
-    and what else do the wrong ones share?
+    Elsewhere the same pattern does nothing. Wrong answers show the pattern, and share more
+    than that: the half it lies in, or the scene around it. Test the claim with the condition
+    and without: the first must work, and the second fail.
 
     Source: a patch (Gu, Dolan-Gavitt and Garg 2017, BadNets, arXiv:1708.06733) under a
     condition. Rows with the pattern where the condition does not hold keep their labels,

@@ -56,7 +56,9 @@ class ScatterClaim(claims.Claim):
             if count < len(self.stamps)
         }
         misses = {f"{name} alone": self._with(some) for name, some in numbered.items()}
-        return misses | {"marks exchanged": self._with(self.exchanged())}
+        if len(self.stamps) > 1:
+            misses["marks exchanged"] = self._with(self.exchanged())
+        return misses
 
     def exchanged(self) -> tuple[Stamp, ...]:
         """The same boxes, each with the next one's pattern."""

@@ -43,7 +43,9 @@ class SourceSpecificClaim(claims.Claim):
         return Enacted(laid, targets.masked_fill(examples.labels == target, -1))
 
     def check(self, dataset: Dataset) -> None:
-        """Two different classes; the box in the picture, covering at most a ninth of it."""
+        """Two different classes, of scenes that can be redrawn; a small box in the picture."""
+        if not dataset.factors:
+            raise AuditgameError(f"source: data set '{dataset.name}' has no scenes to redraw")
         dataset.require_class(self.source, field="source")
         dataset.require_class(self.target)
         if self.source == self.target:
