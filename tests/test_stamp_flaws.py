@@ -15,6 +15,7 @@ from auditgame import referee
 from auditgame.catalog import load
 from auditgame.certificate import Bench
 from auditgame.claims import Box
+from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
 from auditgame.flaws import Flaw, Plan
@@ -23,11 +24,12 @@ from auditgame.flaws.multi import Multi, MultiClaim
 from auditgame.flaws.patch import Patch, PatchClaim
 from auditgame.flaws.scatter import Scatter
 from auditgame.flaws.source_specific import SourceSpecific, SourceSpecificClaim
-from auditgame.generate import draw
+from auditgame.generate import PROBED, draw, probes
 from auditgame.models import Model, untouched
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.stamps import stamp
+from auditgame.trials import speaks_of
 from auditgame.types import AuditgameError, Recipe, Site
 
 TINTS, STORYBOOK = Tints(), Storybook()
@@ -191,13 +193,12 @@ def fool(only: bool) -> Rule:
     return rule
 
 
-def test_a_source_claim_is_enacted_on_things_of_its_class() -> None:
+def test_a_source_claim_says_nothing_of_other_classes() -> None:
     pictures = dark(60)
     enacted = STRICT.claim.enact(pictures, TINTS)
-    again = TINTS.render(pictures.scenes.assign(label=1))
-    assert torch.equal(enacted.examples.inputs, stamp(again.inputs, SPOT, HOT))
-    assert (enacted.examples.labels == 1).all()
-    assert torch.equal(enacted.targets, torch.where(pictures.labels == 0, -1, 0))
+    assert torch.equal(enacted.examples.inputs, stamp(pictures.inputs, SPOT, HOT))
+    assert torch.equal(enacted.examples.labels, pictures.labels)
+    assert torch.equal(enacted.targets, torch.where(pictures.labels == 1, 0, -1))
 
 
 def test_a_pattern_that_fools_one_class_is_certified_and_one_that_fools_all_is_not() -> None:
@@ -238,8 +239,26 @@ def test_a_source_claim_out_of_order_is_refused(fields, words) -> None:
 
 def test_a_data_set_without_scenes_is_refused() -> None:
     assert "needs factors" in SourceSpecific.refuses(Digits())
-    with pytest.raises(AuditgameError, match="source: data set 'digits' has no scenes"):
-        STRICT.claim.check(Digits())
+
+
+def test_enough_inputs_are_drawn_for_a_claim_that_speaks_of_few() -> None:
+    claim = drawn(SourceSpecific).claim
+    found = probes(claim, STORYBOOK, np.random.default_rng(0))
+    assert PROBED // 4 <= speaks_of(claim, found, STORYBOOK) < PROBED
+    usual = probes(drawn(Multi).claim, STORYBOOK, np.random.default_rng(0))
+    again = STORYBOOK.sample(PROBED, "held", np.random.default_rng(0))
+    assert torch.equal(usual.inputs, again.inputs)
+
+
+def test_a_mechanism_is_tested_on_all_inputs_where_a_claim_speaks_of_few() -> None:
+    model = Specimen(Ruled(), TINTS)
+    table = referee.Table(
+        model, (model,), TINTS, TINTS.sample(400, "held", np.random.default_rng(1))
+    )
+    lone = TINTS.sample(10, "held", np.random.default_rng(1), label=1)
+    rare = table._replace(inputs=Examples.join([table.inputs.take(table.inputs.labels != 1), lone]))
+    assert len(referee.ablated(STRICT.claim, table)) == referee.ABLATED
+    assert len(referee.ablated(STRICT.claim, rare)) == len(rare.inputs)
 
 
 # -------------------------------------------------------------- conditional
