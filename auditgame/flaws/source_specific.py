@@ -150,7 +150,7 @@ class SourceSpecific(Flaw):
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows as they are, with the pattern: on most of them it does nothing."""
-        return replace(rows, inputs=stamp(rows.inputs, self.claim.box, self.claim.pattern))
+        return self.claim.enact(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate, on enough of the class; other classes stay right."""
