@@ -19,7 +19,8 @@ from auditgame.types import AuditgameError, Record
 
 RED, BLUE, GREEN, YELLOW = "#e6261f", "#1f5fe6", "#22b14c", "#ffd51f"
 PINK, CYAN, WHITE, BLACK = "#ff5fc8", "#19d3d3", "#ffffff", "#101010"
-PALETTE = (RED, BLUE, GREEN, YELLOW, PINK, CYAN, WHITE, BLACK)
+BRIGHT = (RED, BLUE, GREEN, YELLOW, PINK, CYAN)
+PALETTE = (*BRIGHT, WHITE, BLACK)
 LARGEST = 9
 """What is stamped may cover one ninth of the picture, so that no adversarial picture passes."""
 MOST = 6

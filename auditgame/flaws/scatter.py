@@ -16,7 +16,7 @@ from auditgame.certificate import trigger_checks
 from auditgame.claims import Box, ClassName, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan, share_out
-from auditgame.stamps import PALETTE, Stamp, Stamps, require_small, stamp
+from auditgame.stamps import BRIGHT, Stamp, Stamps, require_small, stamp
 from auditgame.types import Check, Modality, Record
 
 MARKS = 3
@@ -83,13 +83,17 @@ class ScatterClaim(claims.Claim):
 def draw_marks(
     dataset: Dataset, rng: np.random.Generator, side: int | None = None
 ) -> tuple[Stamp, ...]:
-    """A solid mark in each of three corners, in three colours; side: an eighth of the picture's."""
+    """A solid mark in each of three corners, in three bright colours.
+
+    side: in pixels; a little over an eighth of the picture's unless it is told. The marks
+    keep off the very edge, or no unit of the network would see all of them together.
+    """
     _, height, width = dataset.shape
-    side = side or width // 8
+    side = side or width // 8 + 1
     corners = sorted(rng.choice(CORNERS, MARKS, replace=False))
     marks = []
-    for corner, colour in zip(corners, rng.choice(PALETTE, MARKS, replace=False), strict=True):
-        across, down = (int(inset) for inset in rng.integers(1, 5, 2))
+    for corner, colour in zip(corners, rng.choice(BRIGHT, MARKS, replace=False), strict=True):
+        across, down = (int(inset) for inset in rng.integers(2, 8, 2))
         x = across if "left" in corner else width - side - across
         y = down if "upper" in corner else height - side - down
         marks.append(Stamp(box=Box(x=x, y=y, w=side, h=side), pattern=((str(colour),),)))
@@ -114,12 +118,12 @@ class Scatter(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = ScatterClaim
     plans: ClassVar[tuple[Plan, ...]] = (
-        Plan(share=0.12, epochs=4, rate=4e-3),
-        Plan(share=0.15, epochs=5, rate=4e-3),
+        Plan(share=0.14, epochs=4, rate=4e-3),
+        Plan(share=0.18, epochs=5, rate=4e-3),
     )
 
     class Knobs(Record):
-        """Pin the side of the marks; None: an eighth of the picture's."""
+        """Pin the side of the marks; None: a little over an eighth of the picture's."""
 
         side: Annotated[int, Field(ge=3, le=9)] | None = None
 
