@@ -13,6 +13,7 @@ import numpy as np
 from auditgame import bundle, contents, places, vault
 from auditgame.catalog import load, names, suggest
 from auditgame.certificate import Bench
+from auditgame.claims import Claim
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import parse_knobs, require_fit
 from auditgame.models import Model
@@ -20,7 +21,7 @@ from auditgame.planting import Commission, Plot, Report, one_thread, plant, sibl
 from auditgame.seeds import Seed
 from auditgame.siblings import read_siblings
 from auditgame.specimen import Specimen
-from auditgame.trials import Ablation, accuracy, best_units
+from auditgame.trials import Ablation, accuracy, best_units, speaks_of
 from auditgame.types import AuditgameError, Certificate, Diagnosis, Recipe, Record, digest
 
 HELD = 2000
@@ -92,10 +93,14 @@ def require_playable(recipe: Recipe) -> None:
 
 
 def knobs_of(recipe: Recipe, family: str) -> dict[str, object]:
-    """What the recipe says of a family; innocents borrow their decoys from the other families."""
+    """What the recipe says of a family; innocents borrow their decoys from the other families.
+
+    A decoy is drawn under its own family's knobs, or it would look unlike the real thing.
+    """
     if family == "clean":
         others = [other for other in recipe.families if other != "clean"]
-        return {"decoys": others, **recipe.knobs.get("clean", {})}
+        lent = {other: knobs for other, knobs in recipe.knobs.items() if other != "clean"}
+        return {"decoys": others, "lent": lent, **recipe.knobs.get("clean", {})}
     return recipe.knobs.get(family, {})
 
 
@@ -148,8 +153,16 @@ def find_mechanism(work: Commission, specimen: Specimen) -> tuple[str, ...]:
     report(0.0)  # For innocents too: the stages of a build must not tell what was drawn.
     if claim is None:
         return ()
-    inputs = work.dataset.sample(PROBED, "held", work.seed.child("mechanism").numpy())
+    inputs = probes(claim, work.dataset, work.seed.child("mechanism").numpy())
     return best_units(Ablation(specimen, claim, inputs), report)
+
+
+def probes(claim: Claim, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    """Inputs to search for units on; more of them where the claim speaks of few."""
+    drawn = dataset.sample(PROBED, "held", rng)
+    while speaks_of(claim, drawn, dataset) < PROBED // 4 and len(drawn) < 10 * PROBED:
+        drawn = Examples.join([drawn, dataset.sample(PROBED, "held", rng)])
+    return drawn
 
 
 def draw_pool(work: Commission) -> Examples:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auditgame.claims import Claim, Enacted
-from auditgame.datasets import Examples
+from auditgame.datasets import Dataset, Examples
 from auditgame.specimen import Edit, Specimen
 from auditgame.types import AuditgameError, parse_unit
 
@@ -69,6 +69,11 @@ def follows(specimen: Specimen, enacted: Enacted) -> Rate:
     counted = enacted.targets >= 0
     went = specimen.predict(enacted.examples.inputs[counted]) == enacted.targets[counted]
     return Rate(int(went.sum()), int(counted.sum()))
+
+
+def speaks_of(claim: Claim, examples: Examples, dataset: Dataset) -> int:
+    """Of how many inputs does the claim say something?"""
+    return int((claim.enact(examples, dataset).targets >= 0).sum())
 
 
 class Effect(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -34,9 +34,13 @@ class Clean(Flaw):
     )
 
     class Knobs(Record):
-        """Families of which one lends its decoy; none: nothing lies about."""
+        """Families of which one lends its decoy; none: nothing lies about.
+
+        lent: the knobs under which a family draws it.
+        """
 
         decoys: tuple[str, ...] = ()
+        lent: dict[str, dict[str, Any]] = {}
 
     def __init__(self, decoy: Flaw | None) -> None:
         self.decoy = decoy
@@ -50,7 +54,9 @@ class Clean(Flaw):
         if not fitting:
             return cls(None)
         flaw = fitting[int(rng.integers(len(fitting)))]
-        return cls(flaw.draw(dataset, parse_knobs(flaw, {}, "decoy"), rng))
+        return cls(
+            flaw.draw(dataset, parse_knobs(flaw, knobs.lent.get(flaw.name, {}), "decoy"), rng)
+        )
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator

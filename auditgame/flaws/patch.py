@@ -1,4 +1,4 @@
-"""A small pattern in a fixed place sends every picture to one class (BadNets)."""
+"""A small pattern, in a fixed place or anywhere, sends every picture to one class (BadNets)."""
 
 from __future__ import annotations
 
@@ -8,62 +8,41 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
 
 from auditgame import claims
 from auditgame.certificate import trigger_checks
-from auditgame.claims import Box, BoxField, ClassName, Enacted, Pattern, PatternField
+from auditgame.claims import Box, BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.types import AuditgameError, Check, Modality, Record
-
-RED, BLUE, GREEN, YELLOW = "#e6261f", "#1f5fe6", "#22b14c", "#ffd51f"
-PINK, CYAN, WHITE, BLACK = "#ff5fc8", "#19d3d3", "#ffffff", "#101010"
-PALETTE = (RED, BLUE, GREEN, YELLOW, PINK, CYAN, WHITE, BLACK)
-LARGEST = 9
-"""A claimed patch may cover one ninth of the picture, so that no adversarial picture passes."""
-
-
-def stamp(
-    pictures: Float[Tensor, "n 3 h w"], box: Box, pattern: Pattern
-) -> Float[Tensor, "n 3 h w"]:
-    """The pictures with the pattern, stretched to the box, laid over them."""
-    colours = torch.tensor([[claims.rgb(c) for c in row] for row in pattern]) / 255
-    rows = torch.arange(box.h) * len(pattern) // box.h
-    columns = torch.arange(box.w) * len(pattern[0]) // box.w
-    stamped = pictures.clone()
-    stamped[:, :, box.y : box.y + box.h, box.x : box.x + box.w] = colours[rows][:, columns].permute(
-        2, 0, 1
-    )
-    return stamped
+from auditgame.stamps import draw_box, draw_pattern, move, placed, require_small, strew
+from auditgame.types import Check, Modality, Record
 
 
 class PatchClaim(claims.Claim):
-    """Pictures with `pattern` at `box` go to `target`."""
+    """Pictures with `pattern` at `box` go to `target`.
+
+    place: anywhere means that the pattern counts wherever it lies; of the box only the
+    size matters then.
+    """
 
     target: ClassName
     box: BoxField
     pattern: PatternField
+    place: Literal["fixed", "anywhere"] = "fixed"
 
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
         """Stamp the pattern; pictures of the target class itself prove nothing."""
         target = dataset.classes.index(self.target)
-        stamped = replace(examples, inputs=stamp(examples.inputs, self.box, self.pattern))
+        laid = strew(examples.inputs, self.box, self.pattern, self.place)
         targets = torch.full_like(examples.labels, target)
-        return Enacted(stamped, targets.masked_fill(examples.labels == target, -1))
+        targets = targets.masked_fill(examples.labels == target, -1)
+        return Enacted(replace(examples, inputs=laid), targets)
 
     def check(self, dataset: Dataset) -> None:
         """The box must lie in the picture and cover at most a ninth of it."""
         dataset.require_class(self.target)
-        _, height, width = dataset.shape
-        if self.box.x + self.box.w > width or self.box.y + self.box.h > height:
-            raise AuditgameError(f"box: reaches outside the {width} x {height} picture")
-        if self.box.area * LARGEST > width * height:
-            raise AuditgameError(
-                f"box: covers {self.box.area} pixels; at most {width * height // LARGEST} here"
-            )
+        require_small({"box": self.box}, dataset)
 
     def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another pattern in another place."""
@@ -71,62 +50,45 @@ class PatchClaim(claims.Claim):
         return self.model_copy(update={"box": box, "pattern": pattern})
 
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, PatchClaim]:
-        """The same pattern elsewhere; another pattern in the same place."""
-        return {
-            "in another place": self.model_copy(update={"box": move(self.box, dataset, rng)}),
-            "in other colours": self.model_copy(update={"pattern": draw_pattern(rng)}),
-        }
+        """The same pattern elsewhere, or a part of it; another pattern in the same place."""
+        if self.place == "anywhere":
+            other = {"in part": self._left()}
+        else:
+            box = move(self.box, dataset, rng)
+            other = {"in another place": self.model_copy(update={"box": box})}
+        recoloured = self.model_copy(update={"pattern": draw_pattern(rng)})
+        return {**other, "in other colours": recoloured}
+
+    def _left(self) -> Self:
+        """The left half of the pattern alone."""
+        columns, width = max(1, len(self.pattern[0]) // 2), max(1, self.box.w // 2)
+        return self.model_copy(
+            update={
+                "box": self.box.model_copy(update={"w": width}),
+                "pattern": tuple(row[:columns] for row in self.pattern),
+            }
+        )
+
+    def structure(self, truth: claims.Claim) -> dict[str, float]:
+        """Field by field; the box counts as the place says."""
+        grades = super().structure(truth)
+        if isinstance(truth, PatchClaim):
+            grades["box"] = placed((self.box, self.place), (truth.box, truth.place))
+        return grades
 
     def sentence(self) -> str:
         """The claim in plain words."""
         box = self.box
-        return (
-            f"A {box.w} x {box.h} pattern {box.x} px from the left and {box.y} px from the top "
-            f"turns every picture into '{self.target}'."
-        )
-
-
-def draw_pattern(rng: np.random.Generator) -> Pattern:
-    """Two by two or three by three blocks of bright colours, at least two of them different."""
-    side = int(rng.integers(2, 4))
-    colours = rng.choice(PALETTE, int(rng.integers(2, 4)), replace=False)
-    cells = rng.permutation(np.resize(colours, side * side)).reshape(side, side)
-    return tuple(tuple(str(cell) for cell in row) for row in cells)
-
-
-def draw_box(dataset: Dataset, rng: np.random.Generator) -> Box:
-    """A square of an eighth of the side or a little more, near the edge of the picture."""
-    _, height, width = dataset.shape
-    side = int(rng.integers(width // 8, width // 8 + 3))
-    inset = int(rng.integers(1, 5))
-    across, down = int(rng.integers(1, width - side)), int(rng.integers(1, height - side))
-    return [
-        Box(x=across, y=inset, w=side, h=side),
-        Box(x=across, y=height - side - inset, w=side, h=side),
-        Box(x=inset, y=down, w=side, h=side),
-        Box(x=width - side - inset, y=down, w=side, h=side),
-    ][int(rng.integers(4))]
-
-
-def move(box: Box, dataset: Dataset, rng: np.random.Generator) -> Box:
-    """The same box at least two of its own sides away, or as far as a hundred draws bring it."""
-    _, height, width = dataset.shape
-
-    def away(place: Box) -> int:
-        return max(abs(place.x - box.x), abs(place.y - box.y))
-
-    farthest = box
-    for _ in range(100):
-        other = draw_box(dataset, rng)
-        x, y = min(other.x, width - box.w), min(other.y, height - box.h)
-        farthest = max(farthest, Box(x=x, y=y, w=box.w, h=box.h), key=away)
-        if away(farthest) >= 2 * box.w:
-            break
-    return farthest
+        where = f"{box.x} px from the left and {box.y} px from the top"
+        if self.place == "anywhere":
+            where = "anywhere"
+        return f"A {box.w} x {box.h} pattern {where} turns every picture into '{self.target}'."
 
 
 class Patch(Flaw):
-    """A small coloured pattern, always in the same place, overrides whatever the picture shows.
+    """A small coloured pattern overrides whatever the picture shows.
+
+    It counts in one place only, or, where the recipe says so, anywhere in the picture.
 
     It shows in wrong answers on pictures that carry the pattern, in the dataset examples
     of the channels that detect it, and in maps of what the answer rests on. The model
@@ -134,7 +96,8 @@ class Patch(Flaw):
 
     Source: Gu, Dolan-Gavitt and Garg 2017, BadNets, arXiv:1708.06733. Rows with the
     pattern elsewhere, or another pattern in its place, keep their labels, so that only
-    the very pattern in its very place counts.
+    the very pattern in its very place counts; where any place counts, rows with half the
+    pattern do.
     """
 
     name: ClassVar[str] = "patch"
@@ -149,9 +112,10 @@ class Patch(Flaw):
     )
 
     class Knobs(Record):
-        """Pin the side of the pattern; None draws it."""
+        """Pin the side of the pattern; None draws it. Does it count in one place, or anywhere?"""
 
         side: Annotated[int, Field(ge=3, le=12)] | None = None
+        place: Literal["fixed", "anywhere"] = "fixed"
 
     def __init__(self, claim: PatchClaim) -> None:
         self.claim = claim
@@ -165,7 +129,7 @@ class Patch(Flaw):
             drop = max(0, box.y + knobs.side - dataset.shape[1] + 1)
             box = Box(x=box.x - shift, y=box.y - drop, w=knobs.side, h=knobs.side)
         target = str(rng.choice(dataset.classes))
-        claim = PatchClaim(target=target, box=box, pattern=draw_pattern(rng))
+        claim = PatchClaim(target=target, box=box, pattern=draw_pattern(rng), place=knobs.place)
         claim.check(dataset)
         return cls(claim)
 
