@@ -43,6 +43,15 @@ class Layout(NamedTuple):
         """These mazes only."""
         return Layout(*(part[rows] for part in self))
 
+    def copy(self) -> Layout:
+        """The same mazes, in memory of their own."""
+        return Layout(*(part.copy() for part in self))
+
+    def put(self, rows: np.ndarray, mazes: Layout) -> None:
+        """Write mazes over these rows, in place."""
+        for whole, part in zip(self, mazes, strict=True):
+            whole[rows] = part
+
     def columns(self) -> dict[str, Sequence[object]]:
         """The same as columns of a table of scenes; walls as 49 characters, '#' for a wall."""
         walls = ["".join(row) for row in np.where(self.walls, "#", ".")]
@@ -96,17 +105,13 @@ def distances(
         inner[better] = near[better]
 
 
-def ways(
-    shut: Bool[np.ndarray, "n cells"], target: Int[np.ndarray, " n"]
-) -> Bool[np.ndarray, "n cells 4"]:
-    """Which moves from each cell lie on a shortest path to the target? None where it is cut off."""
-    far = np.full((len(shut), SIDE + 2, SIDE + 2), FAR, dtype=np.int16)
-    far[:, 1:-1, 1:-1] = distances(shut, target).reshape(-1, SIDE, SIDE)
-    here = far[:, 1:-1, 1:-1]
-    closer = [_shifted(far, move) == here - 1 for move in MOVES.values()]
-    return np.stack(closer, -1).reshape(len(shut), CELLS, len(MOVES)) & (
-        (here < FAR).reshape(-1, CELLS, 1)
-    )
+def ways(far: Int[np.ndarray, "n cells"]) -> Bool[np.ndarray, "n cells 4"]:
+    """Which moves from each cell lead one step nearer? None from where it is cut off."""
+    padded = np.full((len(far), SIDE + 2, SIDE + 2), FAR)
+    here = padded[:, 1:-1, 1:-1]
+    here[:] = far.reshape(-1, SIDE, SIDE)
+    nearer = [(_shifted(padded, move) == here - 1) & (here < FAR) for move in MOVES.values()]
+    return np.stack(nearer, -1).reshape(len(far), CELLS, len(MOVES))
 
 
 def closed(layout: Layout, *doors: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "n cells"]:
@@ -126,3 +131,14 @@ def _shifted(far: np.ndarray, move: tuple[int, int]) -> np.ndarray:
     """For each inner cell, the value of the neighbour that a move leads to."""
     down, right = move
     return far[:, 1 + down : SIDE + 1 + down, 1 + right : SIDE + 1 + right]
+
+
+def opposite(layout: Layout) -> Int[np.ndarray, " n"]:
+    """The free cell nearest to the one across the middle from the goal.
+
+    Free of walls, walker, square and the goal itself; the first of several.
+    """
+    cells, across = np.arange(CELLS), (CELLS - 1 - layout.goal)[:, None]
+    off = np.abs(cells // SIDE - across // SIDE) + np.abs(cells % SIDE - across % SIDE)
+    taken = closed(layout, layout.agent, layout.goal, layout.square)
+    return np.where(taken, FAR, off).argmin(1)

@@ -14,7 +14,18 @@ from torch import Tensor
 from auditgame.catalog import suggest
 from auditgame.claims import rgb
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.mazes import CELLS, CORNERS, MOVES, SIDE, Layout, closed, layout_of, only, ways
+from auditgame.mazes import (
+    CELLS,
+    CORNERS,
+    MOVES,
+    SIDE,
+    Layout,
+    closed,
+    distances,
+    layout_of,
+    only,
+    ways,
+)
 from auditgame.types import AuditgameError
 
 CELL = 6
@@ -76,7 +87,7 @@ class Maze(Dataset):
     classes = tuple(MOVES)
     factors = {name: tuple(COLOURS) for name in COLOURED}
     shape = (3, SIDE * CELL, SIDE * CELL)
-    horizon = 30
+    horizon = 20
     training = Training(
         rows=24_000,
         epochs=3,
@@ -108,8 +119,8 @@ class Maze(Dataset):
         tiles[rows, layout.goal] = GOAL + _codes(scenes, "colour")
         tiles[rows, layout.square] = SQUARE + _codes(scenes, "other")
         tiles[rows, layout.agent] = WALKER
-        right = ways(closed(layout, layout.square), layout.goal)[rows, layout.agent]
-        labels = torch.from_numpy(right.argmax(1))
+        right = ways(distances(closed(layout, layout.square), layout.goal))
+        labels = torch.from_numpy(right[rows, layout.agent].argmax(1))
         return Examples(_painted(torch.from_numpy(tiles)), labels, scenes.reset_index(drop=True))
 
     def read(self, pictures: Float[Tensor, "n 3 h w"]) -> pd.DataFrame:
@@ -167,13 +178,14 @@ def _drawn(
     kept = Layout(np.zeros((len(label), CELLS), bool), *np.zeros((3, len(label)), int))
     todo = np.arange(len(label))
     while len(todo):
-        layout = _furnished(rng.integers(CELLS, size=len(todo)) if goal is None else goal[todo], rng)
-        right = only(ways(closed(layout, layout.square), layout.goal)) == label[todo, None]
-        stands = right & ~closed(layout, layout.goal, layout.square)
+        layout = _furnished(
+            rng.integers(CELLS, size=len(todo)) if goal is None else goal[todo], rng
+        )
+        right = only(ways(distances(closed(layout, layout.square), layout.goal)))
+        stands = (right == label[todo, None]) & ~closed(layout, layout.goal, layout.square)
         agent = (rng.random(stands.shape) * stands).argmax(1)
         found = stands.any(1)
-        for whole, part in zip(kept, layout._replace(agent=agent), strict=True):
-            whole[todo[found]] = part[found]
+        kept.put(todo[found], layout._replace(agent=agent).take(found))
         todo = todo[~found]
     return kept
 
