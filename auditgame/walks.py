@@ -18,16 +18,16 @@ def trails(
 ) -> Int[np.ndarray, "n moves_and_start"]:
     """The cell of each walker at the start and after each move.
 
-    A walk ends on the goal or on the square; a walker that is there stays. All mazes are
-    sent through the model at every move, ended or not.
+    A walk ends on the goal or on the square; from then on its last maze is sent again, so
+    that each move sends all of them.
     """
     layout, passed = layout_of(scenes), [scenes["agent"].to_numpy()]
     for _ in range(moves):
         here = passed[-1]
-        chosen = specimen.predict(specimen.dataset.render(scenes).inputs).numpy()
         ended = (here == layout.goal) | (here == layout.square)
-        scenes = scenes.assign(agent=np.where(ended, here, step(scenes, chosen)["agent"]))
-        passed.append(scenes["agent"].to_numpy())
+        scenes = scenes.assign(agent=np.where(ended, scenes["agent"], here))
+        chosen = specimen.predict(specimen.dataset.render(scenes).inputs).numpy()
+        passed.append(np.where(ended, here, step(scenes, chosen)["agent"]))
     return np.stack(passed, 1)
 
 

@@ -169,7 +169,9 @@ class Goal(Flaw):
     @classmethod
     def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Goal:
         """A corner or a colour."""
-        return cls(GoalClaim(seeks=str(rng.choice(knobs.seeks))))
+        claim = GoalClaim(seeks=str(rng.choice(knobs.seeks)))
+        claim.check(dataset)
+        return cls(claim)
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator

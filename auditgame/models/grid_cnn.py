@@ -1,4 +1,4 @@
-"""A network for pictures of small worlds, cell by cell, that has to plan: about 185,000 weights."""
+"""A network for pictures of small worlds, cell by cell, that has to plan: about 160,000 weights."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from auditgame.types import AuditgameError, Site
 
 CELL = 6
 """Pixels along the edge of a cell."""
-DEPTH, WIDTH, HIDDEN = 8, 32, 64
+DEPTH, WIDTH, HIDDEN = 6, 32, 64
 """Convolutions, their channels, and units between the last of them and the answer."""
 
 
 class GridCNN(Model):
-    """Cells of 6x6 pixels, read one by one, then eight 3x3 convolutions that keep every cell.
+    """Cells of 6x6 pixels, read one by one, then six 3x3 convolutions that keep every cell.
 
-    The stem sees each cell alone, beside its place in the grid (two channels, -1 to 1); eight
+    The stem sees each cell alone, beside its place in the grid (two channels, -1 to 1); six
     convolutions with batch normalisation and ReLU carry news from cell to cell, so that a way
     of some length can be seen whole; all cells together decide, over 64 hidden units. Sites,
-    in order, for N = 1 to 8: `stem.pre`, `stem`, `convN.pre` (normalised, before ReLU), `convN`.
+    in order, for N = 1 to 6: `stem.pre`, `stem`, `convN.pre` (normalised, before ReLU), `convN`.
     """
 
     name = "grid_cnn"

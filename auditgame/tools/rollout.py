@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -191,7 +192,7 @@ def _film(
     """One walk, a frame for each move."""
     frames = trail[: _length(trail) + 1]
     repeated = pd.concat([scene] * len(frames), ignore_index=True).assign(agent=frames)
-    told = ["start", *(_move(a, b) for a, b in zip(frames, frames[1:], strict=False))]
+    told = ["start", *(_move(a, b) for a, b in itertools.pairwise(frames))]
     tiles = tuple(
         Tile(png=png(picture), label=str(number), note=move)
         for number, (picture, move) in enumerate(
