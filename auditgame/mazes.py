@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -52,7 +51,7 @@ class Layout(NamedTuple):
         for whole, part in zip(self, mazes, strict=True):
             whole[rows] = part
 
-    def columns(self) -> dict[str, Sequence[object]]:
+    def columns(self) -> dict[str, Any]:
         """The same as columns of a table of scenes; walls as 49 characters, '#' for a wall."""
         walls = ["".join(row) for row in np.where(self.walls, "#", ".")]
         return {"walls": walls, "agent": self.agent, "goal": self.goal, "square": self.square}

@@ -24,7 +24,7 @@ from auditgame.walks import arrival, trails
 
 Corner = Literal["top left", "top right", "bottom left", "bottom right"]
 Paint = Literal["red", "yellow", "green", "cyan", "blue", "pink"]
-SOUGHT: tuple[str, ...] = get_args(Corner) + get_args(Paint)
+SOUGHT: tuple[Corner | Paint, ...] = (*get_args(Corner), *get_args(Paint))
 TURNS, STRIDE = 4, 11
 """How often the objects of a maze are moved on, by so many cells, to find a telling place."""
 WALKS = 200
