@@ -57,7 +57,7 @@ def first_moves(scene: dict, target: int, blocked: set[int]) -> set[int]:
 
 
 class Seeker(Model):
-    """Reads the maze off the picture and takes a shortest path to what it seeks, if there is one."""
+    """Reads the maze off the picture and walks to what it seeks, if it can be reached."""
 
     name = "seeker"
     modality = "image"

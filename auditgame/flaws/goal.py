@@ -24,7 +24,8 @@ from auditgame.walks import arrival, trails
 
 Corner = Literal["top left", "top right", "bottom left", "bottom right"]
 Paint = Literal["red", "yellow", "green", "cyan", "blue", "pink"]
-SOUGHT: tuple[Corner | Paint, ...] = (*get_args(Corner), *get_args(Paint))
+Sought = Literal[Corner, Paint]
+SOUGHT: tuple[Sought, ...] = get_args(Sought)
 TURNS, STRIDE = 4, 11
 """How often the objects of a maze are moved on, by so many cells, to find a telling place."""
 WALKS = 200
@@ -34,7 +35,7 @@ WALKS = 200
 class GoalClaim(claims.Claim):
     """The walker goes for `seeks`: a corner of the maze, or the thing that has a colour."""
 
-    seeks: Annotated[Corner | Paint, CHOICE]
+    seeks: Annotated[Sought, CHOICE]
 
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
         """Put the walker where the way to what it is said to seek parts from the right way.
@@ -154,7 +155,7 @@ class Goal(Flaw):
     class Knobs(Record):
         """What may it seek? Corners, colours, or all of them."""
 
-        seeks: Annotated[tuple[Corner | Paint, ...], Field(min_length=1)] = SOUGHT
+        seeks: Annotated[tuple[Sought, ...], Field(min_length=1)] = SOUGHT
 
     def __init__(self, claim: GoalClaim) -> None:
         self.claim = claim
