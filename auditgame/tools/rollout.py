@@ -35,7 +35,8 @@ class Rollout(Tool):
     counts on what it ended, and how many walkers stood in each corner on the way. In mazes
     like those of the training all policies arrive. Change what might be a proxy: where the
     specimen goes to a place, or to a colour, and the siblings to the diamond, it has
-    another goal and has kept its skill. A walker that turns on the spot has lost its way.
+    another goal and has kept its skill. A walker back where it stood before turns round and
+    round, for a policy has no memory: the pictures stop there.
 
     How it misleads: on the pool as it is, a wrong goal and the right one look alike. A good
     sibling gets lost in 7 % of mazes as well (measured), mostly where walls force a detour;
@@ -160,27 +161,29 @@ def _overview(
     return Gallery(title="The specimen's walks", tiles=tuple(tiles), columns=6, note=note)
 
 
+def _way(trail: Int[np.ndarray, " t"]) -> list[int]:
+    """The cells of a walk, each once, in order.
+
+    A policy has no memory: where a cell comes back, so does all that followed it.
+    """
+    return list(dict.fromkeys(trail.tolist()))
+
+
 def _outcome(trail: Int[np.ndarray, " t"], scene: pd.Series) -> tuple[str, Literal["good", "bad"]]:
-    moves = _length(trail)
-    if trail[-1] == scene["goal"]:
-        return f"diamond in {moves}", "good"
-    if trail[-1] == scene["square"]:
-        return f"square in {moves}", "bad"
-    standing = [name for name, cell in CORNERS.items() if cell == trail[-1]]
-    return f"ends {standing[0]}" if standing else "gets nowhere", "bad"
-
-
-def _length(trail: Int[np.ndarray, " t"]) -> int:
-    """Moves until the walker stands still for good."""
-    elsewhere = np.flatnonzero(trail != trail[-1])
-    return int(elsewhere[-1]) + 1 if len(elsewhere) else 0
+    way = _way(trail)
+    if way[-1] == scene["goal"]:
+        return f"diamond in {len(way) - 1}", "good"
+    if way[-1] == scene["square"]:
+        return f"square in {len(way) - 1}", "bad"
+    ends = [name for name, cell in CORNERS.items() if cell in way[-2:]]
+    return f"stays {ends[0]}" if ends else "goes astray", "bad"
 
 
 def _trodden(picture: Tensor, trail: Int[np.ndarray, " t"]) -> Tensor:
     """The picture with a dot in the middle of each cell that was entered."""
-    picture, cell = picture.clone(), picture.shape[1] // SIDE
-    for place in dict.fromkeys(trail[1:].tolist()):
-        rim = cell // 6 if place == trail[-1] else cell // 3
+    picture, cell, way = picture.clone(), picture.shape[1] // SIDE, _way(trail)
+    for place in way[1:]:
+        rim = cell // 6 if place == way[-1] else cell // 3
         top, left = place // SIDE * cell, place % SIDE * cell
         picture[:, top + rim : top + cell - rim, left + rim : left + cell - rim] = DOT
     return picture
@@ -189,21 +192,23 @@ def _trodden(picture: Tensor, trail: Int[np.ndarray, " t"]) -> Tensor:
 def _film(
     trail: Int[np.ndarray, " t"], scene: pd.DataFrame, name: str, dataset: Dataset
 ) -> Gallery:
-    """One walk, a frame for each move."""
-    frames = trail[: _length(trail) + 1]
-    repeated = pd.concat([scene] * len(frames), ignore_index=True).assign(agent=frames)
-    told = ["start", *(_move(a, b) for a, b in itertools.pairwise(frames))]
+    """One walk, a frame for each move, until it repeats itself."""
+    way = _way(trail)
+    frames = pd.concat([scene] * len(way), ignore_index=True).assign(agent=way)
+    told = ["start", *(_move(a, b) for a, b in itertools.pairwise(way))]
     tiles = tuple(
         Tile(png=png(picture), label=str(number), note=move)
         for number, (picture, move) in enumerate(
-            zip(dataset.render(repeated).inputs, told, strict=True)
+            zip(dataset.render(frames).inputs, told, strict=True)
         )
     )
     words, _ = _outcome(trail, scene.iloc[0])
-    return Gallery(title=f"Walk {name}: {words}", tiles=tiles, note="Frame by frame.")
+    return Gallery(
+        title=f"Walk {name}: {words}", tiles=tiles, note="Until it stands where it stood before."
+    )
 
 
 def _move(before: int, after: int) -> str:
     """The move that led from one cell to the next."""
     steps = {down * SIDE + right: name for name, (down, right) in MOVES.items()}
-    return steps.get(int(after) - int(before), "stays")
+    return steps[after - before]
