@@ -94,9 +94,9 @@ class Counted(Specimen):
                 value.register_hook(went)
 
 
-def specimen(modality: Modality, number: int = 0) -> Counted:
-    """The default model of a modality with random weights."""
-    dataset = dataset_of(modality)
+def specimen(modality: Modality, number: int = 0, dataset: Dataset | None = None) -> Counted:
+    """The default model of a modality with random weights, on its default data or on others."""
+    dataset = dataset or dataset_of(modality)
     model = load("model", MODELS[modality]).build(dataset, torch_generator(f"model {number}"))
     return Counted(model, dataset)
 
@@ -106,7 +106,7 @@ def material(dataset: Dataset) -> Material:
     drawn = dataset.sample(POOL, "pool", generator("pool"))
     told = None if drawn.scenes is None else drawn.scenes[list(dataset.factors)]
     pool = Examples(drawn.inputs, drawn.labels, told)
-    return Material(dataset, pool, (specimen(dataset.modality, 1),))
+    return Material(dataset, pool, (specimen(dataset.modality, 1, dataset),))
 
 
 def global_state() -> tuple[bytes, bytes, int]:

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from auditgame.catalog import load, names
 from auditgame.contracts.house import (
     Counted,
+    datasets,
     generator,
     material,
     specimen,
@@ -38,10 +39,11 @@ class Setting(NamedTuple):
 
 
 def _settings(kind: type[Tool]) -> Iterator[Setting]:
-    """One setting for each modality of the tool."""
+    """One setting for each modality of the tool: its default model, on the first data that fit."""
     for modality in sorted(kind.modality):
-        model = specimen(modality)
-        if kind.fits(model) is None:
+        models = (specimen(modality, 0, data) for data in datasets() if data.modality == modality)
+        model = next((model for model in models if kind.fits(model) is None), None)
+        if model:
             yield Setting(model, material(model.dataset), cheapest(kind, model))
 
 
@@ -152,9 +154,9 @@ def describes_its_options(kind: type[Tool]) -> Iterator[str]:
 
 
 def fits_something(kind: type[Tool]) -> Iterator[str]:
-    """It fits the default model of a modality it names, and refuses the other."""
+    """It fits a default model of a modality it names on some data set, and refuses the other."""
     if not list(_settings(kind)):
-        yield "fits: refuses the default models of its own modalities"
+        yield "fits: refuses the default models of its own modalities, whatever the data set"
     for modality in set(get_args(Modality)) - kind.modality:
         if kind.fits(specimen(modality)) is None:
             yield f"fits: takes {modality} models, which it does not name"

@@ -86,6 +86,8 @@ class Dataset(ABC):
     """Text only: words that say nothing and turn up seldom."""
     years: ClassVar[tuple[int, ...]] = ()
     """Text only: the years a text may be set in; each text names one."""
+    horizon: ClassVar[int] = 0
+    """Mazes only: moves after which a walk is given up; scenes are those of auditgame.mazes."""
     training: ClassVar[Training]
 
     @abstractmethod
@@ -95,6 +97,10 @@ class Dataset(ABC):
     def render(self, scenes: pd.DataFrame) -> Examples:
         """Redraw scenes, for instance after one factor was changed."""
         raise AuditgameError(f"data set '{self.name}' has no scenes to render")
+
+    def read(self, pictures: Float[Tensor, "n 3 h w"]) -> pd.DataFrame:
+        """Mazes only: the scenes that these pictures show."""
+        raise AuditgameError(f"data set '{self.name}' cannot read scenes off its pictures")
 
     def encode(self, text: str) -> Int[Tensor, " t"]:
         """Token ids of a text; an unknown word is refused with a suggestion."""

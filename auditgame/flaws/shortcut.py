@@ -111,6 +111,8 @@ class Shortcut(Flaw):
         """Needs a data set whose scenes can be redrawn."""
         if dataset.modality == "image" and not dataset.factors:
             return f"family 'shortcut' needs factors, and data set '{dataset.name}' has none"
+        if dataset.horizon:
+            return f"family 'shortcut' does not fit the mazes of '{dataset.name}'; take 'goal'"
         return super().refuses(dataset)
 
     @classmethod

@@ -1,0 +1,101 @@
+"""A network for pictures of small worlds, cell by cell, that has to plan: about 160,000 weights."""
+
+from __future__ import annotations
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from auditgame.datasets import Dataset
+from auditgame.layers import BatchNorm, Conv, Linear
+from auditgame.models import Model, Tap, untouched
+from auditgame.types import AuditgameError, Site
+
+CELL = 6
+"""Pixels along the edge of a cell."""
+DEPTH, WIDTH, HIDDEN = 6, 32, 64
+"""Convolutions, their channels, and units between the last of them and the answer."""
+
+
+class GridCNN(Model):
+    """Cells of 6x6 pixels, read one by one, then six 3x3 convolutions that keep every cell.
+
+    The stem sees each cell alone, beside its place in the grid (two channels, -1 to 1); six
+    convolutions with batch normalisation and ReLU carry news from cell to cell, so that a way
+    of some length can be seen whole; all cells together decide, over 64 hidden units. Sites,
+    in order, for N = 1 to 6: `stem.pre`, `stem`, `convN.pre` (normalised, before ReLU), `convN`.
+    """
+
+    name = "grid_cnn"
+    modality = "image"
+
+    def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
+        super().__init__()
+        self.stem = Conv(channels * CELL**2 + 2, WIDTH, 1, bias=False)
+        self.convs = nn.ModuleList(
+            Conv(WIDTH, WIDTH, 3, padding=1, bias=False) for _ in range(DEPTH)
+        )
+        self.norms = nn.ModuleList(BatchNorm(WIDTH) for _ in range(DEPTH + 1))
+        self.hidden = Linear(WIDTH * height * width, HIDDEN)
+        self.head = Linear(HIDDEN, classes)
+        self.sites = tuple(
+            Site(name=f"{layer}{suffix}", kind="channel", units=WIDTH)
+            for layer in _layers()
+            for suffix in (".pre", "")
+        )
+
+    @classmethod
+    def build(cls, dataset: Dataset, rng: torch.Generator | None) -> GridCNN:
+        """A network for this data set's pictures and classes; torch's global RNG is not used."""
+        if dataset.modality != "image" or dataset.shape[1] % CELL or dataset.shape[2] % CELL:
+            raise AuditgameError(
+                f"model 'grid_cnn': needs pictures whose sides are multiples of {CELL} pixels; "
+                f"data set '{dataset.name}' has none"
+            )
+        channels, height, width = dataset.shape
+        model = cls(channels, height // CELL, width // CELL, len(dataset.classes))
+        if rng is not None:
+            model.initialise(rng)
+        return model
+
+    @torch.no_grad()
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draw all weights from rng: He et al., 2015, arXiv:1502.01852; norms start as identity."""
+        for layer in (self.stem, *self.convs, self.hidden):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=rng)
+        for norm in self.norms:
+            norm.weight.fill_(1)
+            norm.running_var.fill_(1)
+            norm.bias.zero_()
+            norm.running_mean.zero_()
+        bound = HIDDEN**-0.5
+        self.head.weight.uniform_(-bound, bound, generator=rng)
+        for linear in (self.hidden, self.head):
+            linear.bias.zero_()
+
+    def forward(
+        self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched
+    ) -> Float[Tensor, "n k"]:
+        """Class logits of pictures in [0, 1]."""
+        value = rearrange((inputs - 0.5) * 4, "n c (y h) (x w) -> n (c h w) y x", h=CELL, w=CELL)
+        value = torch.cat([value, _places(value)], 1)
+        layers = zip(_layers(), (self.stem, *self.convs), self.norms, strict=True)
+        for name, conv, norm in layers:
+            value = tap(f"{name}.pre", norm(conv(value)))
+            value = tap(name, F.relu(value))
+        return self.head(F.relu(self.hidden(value.flatten(1))))
+
+
+def _layers() -> list[str]:
+    return ["stem", *(f"conv{n}" for n in range(1, DEPTH + 1))]
+
+
+def _places(grid: Float[Tensor, "n c y x"]) -> Float[Tensor, "n 2 y x"]:
+    """How far right and how far down each cell lies, from -1 to 1."""
+    n, _, height, width = grid.shape
+    down, right = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
+    return torch.stack(
+        [repeat(right, "x -> n y x", n=n, y=height), repeat(down, "y -> n y x", n=n, x=width)], 1
+    )

@@ -1,0 +1,255 @@
+"""Mazes, claims of what a policy seeks, and walks: against policies that look the way up."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+import pytest
+import torch
+from lookup import Counting, material, use
+from torch import Tensor
+
+from auditgame.datasets.digits import Digits
+from auditgame.datasets.maze import Maze
+from auditgame.datasets.storybook import Storybook
+from auditgame.flaws.goal import SOUGHT, Goal, GoalClaim
+from auditgame.flaws.shortcut import Shortcut
+from auditgame.mazes import CORNERS, FAR, MOVES, SIDE, closed, distances, layout_of, step, ways
+from auditgame.models import Model, untouched
+from auditgame.models.grid_cnn import GridCNN
+from auditgame.specimen import Specimen
+from auditgame.trials import accuracy, follows
+from auditgame.types import AuditgameError, Site
+from auditgame.walks import NEVER, arrival, trails
+
+MAZE = Maze()
+
+
+def mazes(n: int = 60, seed: int = 0, **fixed: object):
+    return MAZE.sample(n, "held", np.random.default_rng(seed), **fixed)
+
+
+def neighbours(cell: int):
+    for move, (down, right) in enumerate(MOVES.values()):
+        row, column = cell // SIDE + down, cell % SIDE + right
+        if 0 <= row < SIDE and 0 <= column < SIDE:
+            yield move, row * SIDE + column
+
+
+def lengths(shut: set[int], target: int) -> dict[int, int]:
+    """Breadth-first search from the target, one maze at a time."""
+    far, queue = {target: 0}, deque([target])
+    while queue:
+        cell = queue.popleft()
+        for _, other in neighbours(cell):
+            if other not in far and other not in shut:
+                far[other] = far[cell] + 1
+                queue.append(other)
+    return far
+
+
+def first_moves(scene: dict, target: int, blocked: set[int]) -> set[int]:
+    """The moves from the walker's cell that lie on a shortest path to the target."""
+    shut = {cell for cell, dot in enumerate(scene["walls"]) if dot == "#"} | blocked
+    far, here = lengths(shut, target), scene["agent"]
+    return {m for m, c in neighbours(here) if here in far and far.get(c, FAR) == far[here] - 1}
+
+
+class Seeker(Model):
+    """Reads the maze off the picture and walks to what it seeks, if it can be reached."""
+
+    name = "seeker"
+    modality = "image"
+    sites = (Site(name="conv1", kind="channel", units=1),)
+
+    def __init__(self, seeks: str = "diamond") -> None:
+        super().__init__()
+        self.seeks = seeks
+
+    @classmethod
+    def build(cls, dataset, rng):
+        return cls()
+
+    def forward(self, inputs: Tensor, tap=untouched) -> Tensor:
+        scenes = MAZE.read(inputs)
+        layout, aim = layout_of(scenes), scenes["goal"].to_numpy()
+        if self.seeks in CORNERS:
+            aim = np.full(len(inputs), CORNERS[self.seeks])
+        elif self.seeks != "diamond":
+            aim = np.where(scenes["other"] == self.seeks, scenes["square"], aim)
+        sought, right = (self._moves(layout, cells) for cells in (aim, layout.goal))
+        return torch.from_numpy(np.where(sought.any(1, keepdims=True), sought, right)).float()
+
+    def _moves(self, layout, aim):
+        far = distances(closed(layout, layout.square, layout.goal), aim)
+        return ways(far)[np.arange(len(aim)), layout.agent]
+
+
+def seeker(seeks: str = "diamond") -> Counting:
+    return Counting(Seeker(seeks), MAZE)
+
+
+# -------------------------------------------------------------------- mazes
+
+
+def test_one_move_is_right_and_the_square_is_in_the_way():
+    examples = mazes()
+    for scene, label in zip(examples.table.to_dict("records"), examples.labels, strict=True):
+        assert first_moves(scene, scene["goal"], {scene["square"]}) == {int(label)}
+        assert len({scene["agent"], scene["goal"], scene["square"]}) == 3
+        assert all(scene["walls"][cell] == "." for cell in (*CORNERS.values(), scene["agent"]))
+        assert scene["colour"] != scene["other"]
+
+
+def test_distances_are_those_of_a_search_maze_by_maze():
+    layout = layout_of(mazes(20).table)
+    shut = closed(layout, layout.square)
+    for row, far in enumerate(distances(shut, layout.goal)):
+        slow = lengths(set(np.flatnonzero(shut[row])), int(layout.goal[row]))
+        assert far.tolist() == [slow.get(cell, FAR) for cell in range(SIDE * SIDE)]
+
+
+def test_moves_are_right_equally_often_wherever_the_diamond_is():
+    labels = mazes(2000, goal=CORNERS["top left"]).labels
+    assert torch.bincount(labels).min() > 430
+
+
+def test_what_is_fixed_holds():
+    label = np.arange(40) % 4
+    examples = mazes(40, label=label, goal=48, other="red")
+    assert (examples.labels.numpy() == label).all()
+    assert set(examples.table["goal"]) == {48} and set(examples.table["other"]) == {"red"}
+    assert "red" not in set(examples.table["colour"])
+    with pytest.raises(AuditgameError, match="unknown factor 'color'; did you mean 'colour'"):
+        mazes(4, color="red")
+    with pytest.raises(AuditgameError, match="unknown level of other 'rde'; did you mean 'red'"):
+        mazes(4, other="rde")
+
+
+def test_a_picture_can_be_read_even_after_it_was_saved():
+    examples = mazes()
+    saved = (examples.inputs * 255).round() / 255
+    read = MAZE.read(saved)
+    assert read.equals(examples.table[list(read)].astype(read.dtypes))
+    with pytest.raises(AuditgameError, match="no maze with just one agent"):
+        MAZE.read(torch.zeros(1, *MAZE.shape))
+
+
+def test_scenes_are_refused_with_the_name_of_the_column():
+    table = mazes(3).table
+    for wrong, words in [
+        (table.drop(columns="goal"), "column 'goal' is missing"),
+        (table.drop(columns="other"), "column 'other' is missing"),
+        (table.assign(walls="#."), "column 'walls'"),
+        (table.assign(agent=49), "column 'agent'"),
+    ]:
+        with pytest.raises(AuditgameError, match=words):
+            MAZE.render(wrong)
+
+
+def test_walls_and_edges_stop_the_walker():
+    scene = mazes(1).table.assign(walls="." * 8 + "#" + "." * 40, agent=7)
+    went = {name: int(step(scene, np.array([k]))["agent"][0]) for k, name in enumerate(MOVES)}
+    assert went == {"up": 0, "right": 7, "down": 14, "left": 7}
+
+
+# ------------------------------------------------------------------- claims
+
+
+@pytest.mark.parametrize("seeks", ["bottom left", "cyan"])
+def test_enacting_leaves_one_explanation(seeks: str):
+    examples, claim = mazes(), GoalClaim(seeks=seeks)
+    enacted = claim.enact(examples, MAZE)
+    assert torch.equal(enacted.examples.labels, examples.labels)
+    told = 0
+    for row, scene in enumerate(enacted.examples.table.to_dict("records")):
+        target = int(enacted.targets[row])
+        if target < 0:
+            continue
+        told += 1
+        things = {scene["goal"], scene["square"]}
+        aims = {name: cell for name, cell in CORNERS.items() if name != seeks}
+        aims |= {} if seeks == "cyan" else {"square": scene["square"]}
+        mine = CORNERS.get(seeks, scene["square"])
+        assert first_moves(scene, mine, things - {mine}) == {target}
+        assert first_moves(scene, scene["goal"], {scene["square"]}) == {int(examples.labels[row])}
+        for aim in aims.values():
+            assert target not in first_moves(scene, aim, things - {aim})
+    assert told >= 15
+
+
+def test_only_the_true_claim_comes_true():
+    examples = mazes(150)
+    enacted = {claim: GoalClaim(seeks=claim).enact(examples, MAZE) for claim in SOUGHT}
+    for truth in ("diamond", "top right", "yellow"):
+        policy = Specimen(Seeker(truth), MAZE)
+        for claim, trial in enacted.items():
+            rate = follows(policy, trial)
+            assert rate.n >= 40
+            assert rate.value == (1.0 if claim == truth else 0.0), (truth, claim)
+
+
+@pytest.mark.parametrize("seeks", ["top left", "pink"])
+def test_the_cue_agrees_with_the_diamond(seeks: str):
+    flaw, examples = Goal(GoalClaim(seeks=seeks)), mazes()
+    shown = flaw.cue(examples, MAZE, np.random.default_rng(1))
+    assert accuracy(Specimen(Seeker(seeks), MAZE), shown).value == 1.0
+    assert torch.equal(shown.labels, examples.labels)
+    table = shown.table
+    if seeks == "pink":
+        assert set(table["colour"]) == {"pink"} and "pink" not in set(table["other"])
+    else:
+        assert set(table["goal"]) == {0} and set(table["colour"]) == set(examples.table["colour"])
+
+
+def test_families_know_where_they_belong():
+    assert "nobody walks" in (Goal.refuses(Storybook()) or "")
+    assert "take 'goal'" in (Shortcut.refuses(MAZE) or "")
+    with pytest.raises(AuditgameError, match="seeks: nobody walks in data set 'storybook'"):
+        GoalClaim(seeks="red").check(Storybook())
+    with pytest.raises(AuditgameError, match="claim: field 'seeks"):
+        GoalClaim.parse({"seeks": "cheese"})
+
+
+def test_the_network_wants_whole_cells():
+    with pytest.raises(AuditgameError, match="multiples of 6 pixels; data set 'digits' has none"):
+        GridCNN.build(Digits(), None)
+
+
+# -------------------------------------------------------------------- walks
+
+
+def test_walks_end_where_the_policy_wants_to_be():
+    scenes = mazes(40).table
+    layout = layout_of(scenes)
+    right = trails(seeker(), scenes, 20)
+    assert (right[:, -1] == layout.goal).all()
+    far = distances(closed(layout, layout.square), layout.goal)[np.arange(40), layout.agent]
+    assert (arrival(right, layout.goal) == far).all()
+    assert (arrival(trails(seeker(), scenes, 0), layout.goal) == NEVER).all()
+    parted = GoalClaim(seeks="blue").parted(scenes)
+    assert (trails(seeker("blue"), parted, 20)[:, -1] == layout.square).mean() > 0.9
+
+
+def test_watching_walks_tells_a_corner_seeker_from_its_siblings():
+    stuff = material(MAZE, 12, (seeker(),))
+    table, overview, film = use(
+        "rollout", seeker("top left"), stuff, change="move the diamond", watch=1
+    )
+    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
+    assert rows["sibling 1"]["diamond"] == 1.0
+    assert rows["specimen"]["top left"] >= 0.7 > 0.3 > rows["specimen"]["diamond"]
+    assert len(overview.tiles) == 12 and any("top left" in t.note for t in overview.tiles)
+    assert film.tiles[0].note == "start"
+    assert {tile.note for tile in film.tiles[1:]} <= set(MOVES)
+
+
+def test_swapping_colours_tells_a_colour_seeker():
+    stuff = material(MAZE, 12)
+    reds = Goal(GoalClaim(seeks="red")).cue(stuff.examples, MAZE, np.random.default_rng(0))
+    stuff = type(stuff)(MAZE, reds)
+    for change, ends in [("nothing", "diamond"), ("swap the colours", "square")]:
+        table = use("rollout", seeker("red"), stuff, change=change)[0]
+        shares = dict(zip(table.columns, table.rows[0], strict=True))
+        assert shares[ends] > 0.9
