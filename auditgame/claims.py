@@ -172,10 +172,36 @@ def pairs(said: Mapping[str, str], true: Mapping[str, str]) -> float:
     return right / len(said) * min(1.0, right / wanted) if said else 0.0
 
 
-def near_year(said: int, true: int) -> float:
-    """1 at the right year, falling by a quarter for each year off."""
-    return max(0.0, 1.0 - abs(said - true) / 4)
+def alike(said: str, true: str) -> float:
+    """How alike are two colours? 1 where they are equal, 0 at a mean distance of 1/3."""
+    return look(((said,),), ((true,),))
 
+
+def shared(said: Mapping[str, str], true: Mapping[str, str]) -> float:
+    """Share of the pairs named by either side that both name (Jaccard index)."""
+    either = said.items() | true.items()
+    return len(said.items() & true.items()) / len(either) if either else 1.0
+
+
+def near(scale: float) -> Callable[[float, float], float]:
+    """A grade that is 1 at the right number and falls in a straight line to 0 at `scale` away."""
+
+    def grade(said: float, true: float) -> float:
+        return max(0.0, 1.0 - abs(said - true) / scale)
+
+    return grade
+
+
+def number(scale: float) -> Grader:
+    """The grader of a number that is worth nothing from `scale` away.
+
+    The form takes bounds from `Field(ge=, le=)`, and its step from `multiple_of`.
+    """
+    return Grader(f"distance, up to {scale:g}", near(scale), widget="number")
+
+
+CHOICE = Grader("exact", same, widget="choice")
+"""The grader of a `Literal`: one of a few words."""
 
 ClassName = Annotated[str, Field(max_length=64), Grader("exact", same, widget="class")]
 BoxField = Annotated[Box, Grader("overlap (IoU)", overlap, widget="box")]
@@ -185,4 +211,12 @@ Rule = Annotated[
     dict[str, str], Field(min_length=1, max_length=64), Grader("pairs", pairs, widget="rule")
 ]
 Word = Annotated[str, Field(max_length=64), Grader("exact", same, widget="word")]
-Year = Annotated[int, Field(ge=1000, le=9999), Grader("years off", near_year, widget="year")]
+Year = Annotated[int, Field(ge=1000, le=9999), Grader("years off", near(4), widget="year")]
+ColourField = Annotated[Colour, Grader("colour", alike, widget="colour")]
+"""One colour. `Field(json_schema_extra={"palette": {name: colour}})` says which can be picked."""
+Conditions = Annotated[
+    dict[str, str],
+    Field(min_length=1, max_length=3),
+    Grader("pairs (Jaccard)", shared, widget="conditions"),
+]
+"""Factor -> level: up to three things that must hold together."""

@@ -10,7 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditgame import catalog
-from auditgame.claims import Box, Grader, look, near_year, overlap, pairs, rgb, same
+from auditgame.claims import (
+    Box,
+    Grader,
+    alike,
+    look,
+    near,
+    number,
+    overlap,
+    pairs,
+    rgb,
+    same,
+    shared,
+)
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
 from auditgame.flaws.patch import PatchClaim, draw_pattern, move
@@ -100,10 +112,31 @@ def test_pairs_wants_three_right_ones_and_no_guesses_beside():
     assert pairs({"a": "v", "z": "u"}, true) == 0
 
 
-@given(st.integers(1000, 9999), st.integers(1000, 9999))
-def test_near_year_is_symmetric_and_falls_by_quarters(one: int, other: int):
-    assert near_year(one, other) == near_year(other, one)
-    assert near_year(one, other) == max(0, 4 - abs(one - other)) / 4
+@given(st.integers(-90, 9999), st.integers(-90, 9999), st.integers(1, 20))
+def test_near_is_symmetric_and_falls_in_a_straight_line(one: int, other: int, scale: int):
+    assert near(scale)(one, other) == near(scale)(other, one)
+    assert near(scale)(one, other) == pytest.approx(max(0, scale - abs(one - other)) / scale)
+
+
+def test_the_grader_of_a_number_says_where_it_is_worth_nothing():
+    grader = number(0.5)
+    assert (grader.name, grader.widget) == ("distance, up to 0.5", "number")
+    assert [grader.grade(said, 1.0) for said in (1.0, 1.25, 0.5, 9.0)] == [1, 0.5, 0, 0]
+
+
+def test_shared_punishes_what_is_missing_and_what_is_too_much():
+    true = {"scene": "night", "colour": "red"}
+    assert shared(true, dict(reversed(true.items()))) == 1
+    assert shared({"scene": "night"}, true) == 0.5
+    assert shared({**true, "fill": "plain"}, true) == pytest.approx(2 / 3)
+    assert shared({"scene": "sea", "colour": "red"}, true) == pytest.approx(1 / 3)
+    assert shared({"scene": "sea"}, true) == 0
+
+
+def test_alike_falls_with_the_distance_of_colours():
+    assert alike("#e6261f", "#e6261f") == 1
+    assert alike("#000000", "#111111") == pytest.approx(1 - 3 * 17 / 255)
+    assert alike("#000000", "#ffffff") == 0
 
 
 @given(st.text(), st.text())
