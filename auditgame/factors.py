@@ -70,8 +70,6 @@ def obey(examples: Examples, dataset: Dataset, factor: str, rule: Mapping[str, s
     return Enacted(redraw(examples, dataset, {factor: chosen}), targets)
 
 
-def redraw(
-    examples: Examples, dataset: Dataset, levels: Mapping[str, str | list[str]]
-) -> Examples:
+def redraw(examples: Examples, dataset: Dataset, levels: Mapping[str, str | list[str]]) -> Examples:
     """The same scenes with these factors set: to one level each, or to one per row."""
     return dataset.render(examples.table.assign(**levels))

@@ -64,10 +64,11 @@ class Storybook(Dataset):
     Drawn by this project's own code, so it never runs out: every split is fresh from its
     generator. A row of `scenes` says everything about its picture. Factors, all drawn
     independently of the class: colour, accent (smaller parts), fill and scene; and mark (a
-    sticker in the top right corner) and word (on a tag at the bottom), which are 'none'
-    unless they are fixed. Further columns: label (class index), scale (0.50 to 0.86 of the picture), rotation (radians, up to 0.45),
-    flip, aspect (width to height, 0.85 to 1.18), x and y (offset of the centre in pixels),
-    clutter (0 to 3 pieces of confetti) and seed (of stars, bricks, tufts and confetti).
+    sticker in the top right corner) and word (on a tag at the bottom), both 'none' unless
+    they are fixed. Further columns: label (class index), scale (0.50 to 0.86 of the picture),
+    rotation (radians, up to 0.45), flip, aspect (width to height, 0.85 to 1.18), x and y
+    (offset of the centre in pixels), clutter (0 to 3 pieces of confetti) and seed (of stars,
+    bricks, tufts and confetti).
     """
 
     name = "storybook"
