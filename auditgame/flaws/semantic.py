@@ -134,12 +134,12 @@ class Semantic(Flaw):
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """Both conditions in a share of rows; as many again have one of them and stay right.
+        """Both conditions in a share of rows; as many have the one, or the other, and stay right.
 
         Where both hold by nature the target is the answer too, lest those rows contradict.
         """
         order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
-        flawed, *covers, rest = np.split(order, count * np.array([2, 3, 4]) // 2)
+        flawed, *covers, rest = np.split(order, count * np.arange(1, 4))
         near = [
             redraw(rows.take(part), dataset, {factor: level})
             for part, (factor, level) in zip(covers, self.claim.conditions.items(), strict=True)
