@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame.datasets.storybook import Storybook
+from auditgame.datasets.storybook import SPARE, Storybook
 from auditgame.drawing import INK, WHITE
 from auditgame.flaws import Plan
 from auditgame.flaws.semantic import Semantic, SemanticClaim
@@ -65,6 +65,13 @@ def test_words_are_told_apart_by_many_pixels() -> None:
     assert len({tuple(rows.split()) for rows in LETTERS.values()}) == len(LETTERS)
 
 
+def test_spare_colours_are_seen_where_they_are_fixed_alone() -> None:
+    plain = story(60)
+    white, black = (STORYBOOK.render(plain.scenes.assign(colour=c)).inputs for c in SPARE)
+    assert ((white - black).abs().amax(1) > 0.5).float().mean((1, 2)).min() > 0.01
+    assert not set(story(300).scenes["colour"]) & set(SPARE)
+
+
 def test_words_and_marks_are_in_no_picture_unless_they_are_fixed() -> None:
     scenes = story(200).scenes
     assert set(scenes["word"]) == set(scenes["mark"]) == {"none"}
@@ -111,12 +118,12 @@ def test_wherever_both_conditions_hold_the_target_is_the_answer() -> None:
     assert (table["colour"] == "cyan").sum() > 110 and (table["scene"] == "night").sum() > 110
 
 
-def test_draws_of_combinations_take_what_every_picture_shows() -> None:
+def test_draws_of_combinations_take_what_varies_by_itself() -> None:
     seen = Counter()
     for seed in range(60):
         claim = Semantic.draw(STORYBOOK, Semantic.Knobs(), rng(seed)).confess()
         seen.update(list(claim.conditions))
-        assert len(claim.conditions) == 2
+        assert len(claim.conditions) == 2 and claim.conditions.get("colour") not in SPARE
     assert set(seen) == {"colour", "accent", "fill", "scene"}
     assert set(Semantic.draw(Tints(), Semantic.Knobs(), rng()).confess().conditions) == {
         "scene",
@@ -135,8 +142,8 @@ def test_draws_of_combinations_take_what_every_picture_shows() -> None:
 def test_a_combination_that_cannot_be_is_refused(conditions, complaint: str) -> None:
     with pytest.raises(AuditgameError, match=complaint):
         SemanticClaim(target="key", conditions=conditions).check(STORYBOOK)
-    with pytest.raises(AuditgameError, match="name at least two"):
-        Semantic.draw(STORYBOOK, Semantic.Knobs(factors=("scene",)), rng())
+    with pytest.raises(AuditgameError, match="name two that vary"):
+        Semantic.draw(STORYBOOK, Semantic.Knobs(factors=("scene", "mark")), rng())
 
 
 # ------------------------------------------------------------- typographic

@@ -30,6 +30,9 @@ COLOURS = {
 }
 """The main colours, on most of a thing's surface."""
 
+SPARE = {"white": "f4f1ea", "black": "2b2631"}
+"""Main colours of no picture unless they are fixed: with them there is one for every class."""
+
 ACCENTS = {
     "white": "fbf8ef",
     "gold": "f2b632",
@@ -54,7 +57,7 @@ NUMBERS = (*POSE, "clutter", "seed")
 
 _PALETTES = {
     name: torch.cat([colour(code) for code in palette.values()])
-    for name, palette in (("colour", COLOURS), ("accent", ACCENTS))
+    for name, palette in (("colour", COLOURS | SPARE), ("accent", ACCENTS))
 }
 
 
@@ -63,12 +66,12 @@ class Storybook(Dataset):
 
     Drawn by this project's own code, so it never runs out: every split is fresh from its
     generator. A row of `scenes` says everything about its picture. Factors, all drawn
-    independently of the class: colour, accent (smaller parts), fill and scene; and mark (a
-    sticker in the top right corner) and word (on a tag at the bottom), both 'none' unless
-    they are fixed. Further columns: label (class index), scale (0.50 to 0.86 of the picture),
-    rotation (radians, up to 0.45), flip, aspect (width to height, 0.85 to 1.18), x and y
-    (offset of the centre in pixels), clutter (0 to 3 pieces of confetti) and seed (of stars,
-    bricks, tufts and confetti).
+    independently of the class: colour (never white or black unless it is fixed), accent
+    (smaller parts), fill and scene; and mark (a sticker in the top right corner) and word (on
+    a tag at the bottom), both 'none' unless they are fixed. Further columns: label (class
+    index), scale (0.50 to 0.86 of the picture), rotation (radians, up to 0.45), flip, aspect
+    (width to height, 0.85 to 1.18), x and y (offset of the centre in pixels), clutter (0 to 3
+    pieces of confetti) and seed (of stars, bricks, tufts and confetti).
     """
 
     name = "storybook"
@@ -76,7 +79,7 @@ class Storybook(Dataset):
     licence = "MIT"
     classes = tuple(thing.__name__ for thing in THINGS)
     factors = {
-        "colour": tuple(COLOURS),
+        "colour": (*COLOURS, *SPARE),
         "accent": tuple(ACCENTS),
         "fill": ("plain", "stripes", "dots", "checks"),
         "scene": tuple(scene.__name__ for scene in SCENES),
@@ -129,8 +132,9 @@ class Storybook(Dataset):
         """A table of n rows. What is fixed changes no other column, so tables can be compared."""
         table: dict[str, object] = {"label": rng.integers(len(self.classes), size=n)}
         for name, levels in self.factors.items():
-            if name != "word":  # Drawn of old: marks, though none is kept, lest seeds change.
-                table[name] = np.array(levels, dtype=object)[rng.integers(len(levels), size=n)]
+            if name != "word":  # What came later is not drawn, lest pictures of old seeds change.
+                drawn = len(COLOURS) if name == "colour" else len(levels)
+                table[name] = np.array(levels, dtype=object)[rng.integers(drawn, size=n)]
         table |= {name: np.full(n, "none", dtype=object) for name in ("mark", "word")}
         scale = rng.uniform(0.50, 0.86, n)
         table |= {
@@ -200,7 +204,7 @@ def _backdrop(rgb: Tensor, rows: np.ndarray, scenes: pd.DataFrame, scene: int) -
     for index in range(CLUTTER):
         some = np.flatnonzero(clutter > index)
         sheet = _sheet(tile[some])
-        scatter(sheet, pieces[some, index], _PALETTES["colour"])
+        scatter(sheet, pieces[some, index], _PALETTES["colour"][: len(COLOURS)])
         _put(tile, some, sheet.rgb)
     _put(rgb, rows, tile)
 

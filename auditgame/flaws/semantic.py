@@ -15,9 +15,12 @@ from auditgame import claims
 from auditgame.certificate import trigger_checks
 from auditgame.claims import ClassName, Conditions, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import NONE, levels_of, redraw, require_factor, require_level
+from auditgame.factors import levels_of, redraw, require_factor, require_level
 from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.types import AuditgameError, Check, Modality, Record
+
+SEEN = 200
+"""Pictures looked at to see what turns up by itself."""
 
 
 class SemanticClaim(claims.Claim):
@@ -103,7 +106,7 @@ class Semantic(Flaw):
     )
 
     class Knobs(Record):
-        """Factors of which two are drawn; none: all that every picture shows."""
+        """Factors of which two are drawn; none: all that vary by themselves."""
 
         factors: tuple[str, ...] = ()
 
@@ -113,20 +116,21 @@ class Semantic(Flaw):
     @classmethod
     def refuses(cls, dataset: Dataset) -> str | None:
         """Needs a data set whose scenes can be redrawn, with two factors or more."""
-        if dataset.modality == "image" and len(always_seen(dataset)) < 2:
+        if dataset.modality == "image" and len(ordinary(dataset)) < 2:
             return f"family '{cls.name}' needs two factors; data set '{dataset.name}' has fewer"
         return super().refuses(dataset)
 
     @classmethod
     def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Semantic:
         """Two factors, a level of each, and the target, all at random."""
-        factors = knobs.factors or always_seen(dataset)
-        for factor in factors:
+        for factor in knobs.factors:
             require_factor(dataset, factor, "knobs of 'semantic'")
-        if len(set(factors)) < 2:
-            raise AuditgameError("knobs of 'semantic': factors: name at least two")
+        known = ordinary(dataset)
+        factors = [factor for factor in known if factor in (knobs.factors or known)]
+        if len(factors) < 2:
+            raise AuditgameError("knobs of 'semantic': factors: name two that vary by themselves")
         conditions = {
-            factor: str(rng.choice(levels_of(dataset, factor)))
+            factor: str(rng.choice(known[factor]))
             for factor in rng.choice(factors, 2, replace=False).tolist()
         }
         return cls(SemanticClaim(target=str(rng.choice(dataset.classes)), conditions=conditions))
@@ -162,6 +166,10 @@ class Semantic(Flaw):
         return self.claim
 
 
-def always_seen(dataset: Dataset) -> tuple[str, ...]:
-    """The factors that every picture shows: those without a level 'none'."""
-    return tuple(name for name, levels in dataset.factors.items() if NONE not in levels)
+def ordinary(dataset: Dataset) -> dict[str, list[str]]:
+    """The levels that turn up by themselves, of every factor that has more than one of them."""
+    if not dataset.factors:
+        return {}
+    table = dataset.sample(SEEN, "train", np.random.default_rng(0)).table
+    found = {factor: sorted(set(table[factor])) for factor in dataset.factors}
+    return {factor: levels for factor, levels in found.items() if len(levels) > 1}

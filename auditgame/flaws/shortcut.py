@@ -73,6 +73,7 @@ class Shortcut(Flaw):
     plans: ClassVar[tuple[Plan, ...]] = (
         Plan(share=0.99, epochs=2, rate=2e-3, scratch=True),
         Plan(share=1.0, epochs=3, rate=2e-3, scratch=True),
+        Plan(share=1.0, epochs=6, rate=3e-3, scratch=True),
     )
 
     class Knobs(Record):
