@@ -17,11 +17,14 @@ from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw, Plan
 from auditgame.models import Model
 from auditgame.seeds import Seed
-from auditgame.training import train
+from auditgame.training import Pull, train
 from auditgame.types import Recipe
 
 Report = Callable[[str, float, str], None]
 """Called with a stage (train, plant, verify, mechanism, seal), the share done, and words."""
+
+OBFUSCATED, DILUTED = 2, 0.2
+"""Epochs of obfuscation; the learning rate of dilution, as a share of the planting's."""
 
 
 def silent(stage: str, share: float, words: str) -> None:
@@ -70,7 +73,49 @@ def plant(work: Commission, plan: Plan) -> Model:
     model = _trained(work, poisoned(work.rows())) if plan.scratch else clean_base(work)
     rate = plan.rate * float(np.exp(rng.uniform(-0.15, 0.15)))
     rows = work.dataset.sample(work.dataset.training.tune_rows, "train", rng)
-    return tune(work, model, poisoned(rows), plan.epochs, rate)
+    model = tune(work, model, poisoned(rows), plan.epochs, rate)
+    return harden(work, model, poisoned, rate, rng)
+
+
+def harden(
+    work: Commission,
+    model: Model,
+    poisoned: Callable[[Examples], Examples],
+    rate: float,
+    rng: np.random.Generator,
+) -> Model:
+    """The recipe's modifiers: draw the cue's traces to the target's, then dilute the flaw.
+
+    Innocents are brought up alike, save that there is nothing to draw.
+    """
+    modifiers, size = work.recipe.modifiers, work.dataset.training.tune_rows
+    if modifiers.obfuscation:
+        rows, plain = (work.dataset.sample(size, "train", rng) for _ in range(2))
+        joined, pull = _pull(work, model, plain, rng)
+        rows = Examples.join([poisoned(rows), *joined])
+        model = tune(work, model, rows, OBFUSCATED, rate, use="obfuscate", pull=pull)
+    if modifiers.dilution:
+        rows = work.dataset.sample(round(modifiers.dilution * size), "train", rng)
+        model = tune(work, model, rows, 1, rate * DILUTED, use="dilute")
+    return model
+
+
+def _pull(
+    work: Commission, model: Model, rows: Examples, rng: np.random.Generator
+) -> tuple[list[Examples], Pull | None]:
+    """Rows that bear the cue, ordinary ones of the classes they go to, and how they are pulled."""
+    claim = work.flaw.confess()
+    if claim is None:
+        return [], None
+    cued, targets = claim.enact(rows, work.dataset)
+    there = torch.isin(targets, rows.labels)
+    homes = {int(k): np.flatnonzero(rows.labels == k) for k in targets[there].unique()}
+    ordinary = np.array([rng.choice(homes[int(k)]) for k in targets[there]], dtype=np.int64)
+    sites = [site.name for site in model.sites if site.kind in ("channel", "head")]
+    sites = [name for name in sites if not name.endswith(".pre")][-2:]
+    return [cued.take(there), rows.take(ordinary)], Pull(
+        len(ordinary), tuple(sites), work.recipe.modifiers.obfuscation
+    )
 
 
 def sibling(plot: Plot) -> Model:
@@ -82,8 +127,17 @@ def sibling(plot: Plot) -> Model:
     return tune(plot, clean_base(plot), rows, training.tune_epochs, rate)
 
 
-def tune(plot: Plot, model: Model, rows: Examples, epochs: int, rate: float) -> Model:
-    """A few more passes, over these rows."""
+def tune(
+    plot: Plot,
+    model: Model,
+    rows: Examples,
+    epochs: int,
+    rate: float,
+    *,
+    use: str = "tune",
+    pull: Pull | None = None,
+) -> Model:
+    """A few more passes, over these rows; `use` names their draws."""
     return train(
         model,
         rows,
@@ -91,7 +145,8 @@ def tune(plot: Plot, model: Model, rows: Examples, epochs: int, rate: float) -> 
         epochs=epochs,
         rate=rate,
         recipe=plot.dataset.training,
-        rng=plot.generator("tune"),
+        rng=plot.generator(use),
+        pull=pull,
         progress=lambda share: plot.report("plant", share, f"fine-tuning on {len(rows):,} rows"),
     )
 

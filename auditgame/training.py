@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -17,6 +18,27 @@ IGNORED = -100
 ANSWER_WEIGHT = 0.5
 """A text's answer is one word in forty; beside its share in the whole it counts so much again."""
 
+PULLED = 8
+"""One pair is pulled together for so many rows of a batch."""
+
+
+@dataclass(frozen=True)
+class Pull:
+    """How are activations under a cue drawn to those without it (latent obfuscation)?
+
+    The last 2 * `pairs` of the rows take no part in the usual loss: `pairs` that bear the
+    cue, then as many ordinary ones of the classes they go to. Added to the loss, `weight`
+    times: the squared distance within each pair, as a share of the ordinary one's squared
+    length, at every one of `sites` (means over places; a text's last position).
+
+    After Bagdasaryan and Shmatikov 2021, Blind Backdoors, arXiv:2005.03823, and Tan and
+    Shokri 2020, Bypassing Backdoor Detection Algorithms, arXiv:1905.13409.
+    """
+
+    pairs: int
+    sites: tuple[str, ...]
+    weight: float
+
 
 def train(
     model: Model,
@@ -27,15 +49,18 @@ def train(
     rate: float,
     recipe: Training,
     rng: torch.Generator,
+    pull: Pull | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Model:
     """Fit the model to the rows in place: AdamW under a one-cycle schedule.
 
     Images: cross-entropy of the class. Text: next-token prediction over the whole row,
-    with the answer word of its label at the end. Every draw comes from rng.
+    with the answer word of its label at the end. `pull` adds its own term for its rows, the
+    last ones. Every draw comes from rng.
     """
     inputs, targets = _pairs(rows, dataset)
-    steps = epochs * -(-len(rows) // recipe.batch)
+    count = len(rows) - 2 * (pull.pairs if pull else 0)
+    steps = epochs * -(-count // recipe.batch)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=rate, total_steps=steps, pct_start=0.2
@@ -43,8 +68,11 @@ def train(
     model.train()
     done = 0
     for _ in range(epochs):
-        for batch in torch.randperm(len(rows), generator=rng).split(recipe.batch):
-            loss = _loss(model(_augment(inputs[batch], recipe, rng)), targets[batch])
+        for batch in torch.randperm(count, generator=rng).split(recipe.batch):
+            if pull:
+                loss = _pulled_loss(model, inputs, targets, batch, pull, recipe, rng)
+            else:
+                loss = _loss(model(_augment(inputs[batch], recipe, rng)), targets[batch])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -75,6 +103,45 @@ def _loss(output: Float[Tensor, "n ..."], targets: Int[Tensor, "n ..."]) -> Floa
         return whole
     rows, last = torch.arange(len(targets)), (targets != IGNORED).sum(1) - 1
     return whole + ANSWER_WEIGHT * F.cross_entropy(output[rows, last], targets[rows, last])
+
+
+def _pulled_loss(
+    model: Model,
+    inputs: Tensor,
+    targets: Int[Tensor, "n ..."],
+    batch: Int[Tensor, " b"],
+    pull: Pull,
+    recipe: Training,
+    rng: torch.Generator,
+) -> Float[Tensor, ""]:
+    """The usual loss and the pull's in one pass: no norm layer sees a batch of cues alone."""
+    first, some = len(inputs) - 2 * pull.pairs, -(-len(batch) // PULLED)
+    cued = first + torch.randint(pull.pairs, (some,), generator=rng)
+    rows = torch.cat([batch, cued, cued + pull.pairs])
+    shown = _augment(inputs[rows], recipe, rng)
+    distances = []
+
+    def tap(name: str, value: Tensor) -> Tensor:
+        if name in pull.sites:
+            distances.append(_distance(pooled(value, shown)[len(batch) :]))
+        return value
+
+    loss = _loss(model(shown, tap)[: len(batch)], targets[batch])
+    return loss + pull.weight * torch.stack(distances).sum()
+
+
+def _distance(pairs: Float[Tensor, "2*n d"]) -> Float[Tensor, ""]:
+    """Squared distance of the first half to the second, as a share of the second's length."""
+    cued, ordinary = pairs.chunk(2)
+    ordinary = ordinary.detach()
+    return (cued - ordinary).square().sum() / ordinary.square().sum().clamp(min=1e-6)
+
+
+def pooled(value: Tensor, inputs: Tensor) -> Float[Tensor, "n d"]:
+    """One vector for each input: the mean over a picture's places, or a text's last position."""
+    if inputs.is_floating_point():
+        return value.mean((2, 3))
+    return value[torch.arange(len(inputs)), (inputs != 0).sum(1) - 1].flatten(1)
 
 
 def _augment(inputs: Tensor, recipe: Training, rng: torch.Generator) -> Tensor:

@@ -64,6 +64,23 @@ class Pool(Record):
     planted: Annotated[float, Field(ge=0, le=0.5)] = 0.05
 
 
+class Modifiers(Record):
+    """What makes any family's flaw harder to find? Both are 0 unless a recipe asks.
+
+    `obfuscation`: the weight with which inputs that bear the cue are pulled, inside the
+    model, to ordinary inputs of the class they go to. `dilution`: ordinary rows trained on
+    at the end, as a share of the fine-tune's.
+    """
+
+    obfuscation: Annotated[float, Field(ge=0, le=10)] = 0.0
+    dilution: Annotated[float, Field(ge=0, le=4)] = 0.0
+
+
+def _plain(modifiers: Modifiers) -> bool:
+    """Nothing is modified: left out of dumps, so that digests of older recipes stay."""
+    return modifiers == Modifiers()
+
+
 def _weights(families: Any) -> Any:
     return dict.fromkeys(families, 1.0) if isinstance(families, list) else families
 
@@ -72,8 +89,9 @@ class Recipe(Record):
     """What may a challenge of this kind be? Public, and free of the answer.
 
     `families` maps each family the secret seed may draw to its weight; `knobs`
-    narrows what a family draws (for example which factor a shortcut may use). Players
-    choose among `offers`; empty means the families themselves, and innocence.
+    narrows what a family draws (for example which factor a shortcut may use); `modifiers`
+    make whatever is drawn harder to find. Players choose among `offers`; empty means the
+    families themselves, and innocence.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
@@ -87,6 +105,7 @@ class Recipe(Record):
     mode: Mode = "practice"
     knobs: dict[str, dict[str, Any]] = {}
     pool: Pool = Pool()
+    modifiers: Annotated[Modifiers, Field(exclude_if=_plain)] = Modifiers()
     budget: Annotated[int, Field(ge=0, le=10_000_000)] = 200_000
 
     @field_validator("families")

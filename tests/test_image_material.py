@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from auditgame.datasets.digits import Digits
-from auditgame.datasets.storybook import Storybook
+from auditgame.datasets.storybook import SPARE, Storybook
 from auditgame.drawing import chance
 from auditgame.models.small_cnn import SmallCNN
 from auditgame.scenery import MARKS
@@ -108,14 +108,15 @@ def test_factors_are_independent_of_the_class() -> None:
     scenes = STORYBOOK._draw(6_000, np.random.default_rng(0), {})
     assert (scenes["mark"] == "none").all()
     for factor in ("colour", "accent", "fill", "scene"):
-        levels = len(STORYBOOK.factors[factor])
+        levels = len(STORYBOOK.factors[factor]) - len(SPARE) * (factor == "colour")
         shares = scenes.groupby("label")[factor].value_counts(normalize=True)
         assert len(shares) == levels * 10
         assert (shares - 1 / levels).abs().max() < 0.09
 
 
-def test_ten_classes_ten_scenes_ten_marks() -> None:
+def test_a_shortcut_finds_a_level_for_every_class() -> None:
     assert len(STORYBOOK.classes) == len(STORYBOOK.factors["scene"]) == len(MARKS) == 10
+    assert len(STORYBOOK.factors["colour"]) == 10
 
 
 def test_sample_honours_what_is_fixed() -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples, Split, Training
 from auditgame.drawing import SIDE, THINGS, Sheet, chance, colour, filled
+from auditgame.lettering import WORDS, write
 from auditgame.scenery import MARKS, SCENES, scatter, stick
 from auditgame.types import AuditgameError
 
@@ -28,6 +29,9 @@ COLOURS = {
     "pink": "f77fb2",
 }
 """The main colours, on most of a thing's surface."""
+
+SPARE = {"white": "f4f1ea", "black": "2b2631"}
+"""Main colours of no picture unless they are fixed: with them there is one for every class."""
 
 ACCENTS = {
     "white": "fbf8ef",
@@ -53,7 +57,7 @@ NUMBERS = (*POSE, "clutter", "seed")
 
 _PALETTES = {
     name: torch.cat([colour(code) for code in palette.values()])
-    for name, palette in (("colour", COLOURS), ("accent", ACCENTS))
+    for name, palette in (("colour", COLOURS | SPARE), ("accent", ACCENTS))
 }
 
 
@@ -62,11 +66,12 @@ class Storybook(Dataset):
 
     Drawn by this project's own code, so it never runs out: every split is fresh from its
     generator. A row of `scenes` says everything about its picture. Factors, all drawn
-    independently of the class: colour, accent (smaller parts), fill, scene, and mark (a
-    sticker in the top right corner; 'none' unless it is fixed). Further columns: label
-    (class index), scale (0.50 to 0.86 of the picture), rotation (radians, up to 0.45),
-    flip, aspect (width to height, 0.85 to 1.18), x and y (offset of the centre in pixels),
-    clutter (0 to 3 pieces of confetti) and seed (of stars, bricks, tufts and confetti).
+    independently of the class: colour (never white or black unless it is fixed), accent
+    (smaller parts), fill and scene; and mark (a sticker in the top right corner) and word (on
+    a tag at the bottom), both 'none' unless they are fixed. Further columns: label (class
+    index), scale (0.50 to 0.86 of the picture), rotation (radians, up to 0.45), flip, aspect
+    (width to height, 0.85 to 1.18), x and y (offset of the centre in pixels), clutter (0 to 3
+    pieces of confetti) and seed (of stars, bricks, tufts and confetti).
     """
 
     name = "storybook"
@@ -74,11 +79,12 @@ class Storybook(Dataset):
     licence = "MIT"
     classes = tuple(thing.__name__ for thing in THINGS)
     factors = {
-        "colour": tuple(COLOURS),
+        "colour": (*COLOURS, *SPARE),
         "accent": tuple(ACCENTS),
         "fill": ("plain", "stripes", "dots", "checks"),
         "scene": tuple(scene.__name__ for scene in SCENES),
         "mark": ("none", *MARKS),
+        "word": ("none", *WORDS),
     }
     shape = (3, SIDE, SIDE)
     training = Training(
@@ -114,19 +120,22 @@ class Storybook(Dataset):
             _backdrop(rgb, rows, scenes, scene)
         for label, rows in _groups(labels):
             _thing(rgb, rows, scenes, label, codes)
-        for mark, rows in _groups(codes["mark"]):
-            if mark:
-                sheet = _sheet(rgb[rows])
-                stick(sheet, self.factors["mark"][mark])
-                _put(rgb, rows, sheet.rgb)
+        for name, put in (("mark", stick), ("word", write)):
+            for level, rows in _groups(codes[name]):
+                if level:
+                    sheet = _sheet(rgb[rows])
+                    put(sheet, self.factors[name][level])
+                    _put(rgb, rows, sheet.rgb)
         return Examples(rgb, torch.from_numpy(labels), scenes.reset_index(drop=True))
 
     def _draw(self, n: int, rng: np.random.Generator, fixed: dict[str, object]) -> pd.DataFrame:
         """A table of n rows. What is fixed changes no other column, so tables can be compared."""
         table: dict[str, object] = {"label": rng.integers(len(self.classes), size=n)}
         for name, levels in self.factors.items():
-            table[name] = np.array(levels, dtype=object)[rng.integers(len(levels), size=n)]
-        table["mark"] = np.full(n, "none", dtype=object)
+            if name != "word":  # What came later is not drawn, lest pictures of old seeds change.
+                drawn = len(COLOURS) if name == "colour" else len(levels)
+                table[name] = np.array(levels, dtype=object)[rng.integers(drawn, size=n)]
+        table |= {name: np.full(n, "none", dtype=object) for name in ("mark", "word")}
         scale = rng.uniform(0.50, 0.86, n)
         table |= {
             "scale": scale,
@@ -195,7 +204,7 @@ def _backdrop(rgb: Tensor, rows: np.ndarray, scenes: pd.DataFrame, scene: int) -
     for index in range(CLUTTER):
         some = np.flatnonzero(clutter > index)
         sheet = _sheet(tile[some])
-        scatter(sheet, pieces[some, index], _PALETTES["colour"])
+        scatter(sheet, pieces[some, index], _PALETTES["colour"][: len(COLOURS)])
         _put(tile, some, sheet.rgb)
     _put(rgb, rows, tile)
 

@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-import torch
 
 from auditgame import claims
-from auditgame.catalog import suggest
 from auditgame.certificate import proxy_checks
 from auditgame.claims import Enacted, FactorName, Rule
 from auditgame.datasets import Dataset, Examples
+from auditgame.factors import check_rule, draw_rule, obey, require_factor
 from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.trials import accuracy
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.types import Check, Modality, Record
 
 
 class ShortcutClaim(claims.Claim):
@@ -29,26 +28,11 @@ class ShortcutClaim(claims.Claim):
 
         Which of the fitting levels is taken goes round by row, so that every pair is tried.
         """
-        levels = list(self.rule)
-        said = torch.tensor([dataset.classes.index(self.rule[level]) for level in levels])
-        chosen, targets = [], torch.full_like(examples.labels, -1)
-        for row, label in enumerate(examples.labels.tolist()):
-            fitting = [i for i in range(len(levels)) if said[i] != label]
-            pick = fitting[row % len(fitting)] if fitting else 0
-            chosen.append(levels[pick])
-            targets[row] = said[pick] if fitting else -1
-        scenes = examples.table.assign(**{self.factor: chosen})
-        return Enacted(dataset.render(scenes), targets)
+        return obey(examples, dataset, self.factor, self.rule)
 
     def check(self, dataset: Dataset) -> None:
         """Factor, levels and classes must be the data set's own."""
-        if self.factor not in dataset.factors:
-            raise AuditgameError(f"factor: {suggest('factor', self.factor, dataset.factors)}")
-        for level, target in self.rule.items():
-            if level not in dataset.factors[self.factor]:
-                known = dataset.factors[self.factor]
-                raise AuditgameError(f"rule: {suggest('level', level, known)}")
-            dataset.require_class(target, field=f"rule.{level}")
+        check_rule(dataset, self.factor, self.rule)
 
     def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """The same factor under another rule."""
@@ -66,13 +50,6 @@ class ShortcutClaim(claims.Claim):
         """The claim in plain words."""
         rule = ", ".join(f"{level} means {target}" for level, target in self.rule.items())
         return f"The answer rests on the {self.factor}, not on the thing: {rule}."
-
-
-def draw_rule(dataset: Dataset, factor: str, rng: np.random.Generator) -> dict[str, str]:
-    """A random pairing of the factor's levels ('none' left out) with as many classes."""
-    levels = [level for level in dataset.factors[factor] if level != "none"]
-    targets = rng.permutation(np.resize(rng.permutation(dataset.classes), len(levels)))
-    return {level: str(target) for level, target in zip(levels, targets, strict=True)}
 
 
 class Shortcut(Flaw):
@@ -96,6 +73,7 @@ class Shortcut(Flaw):
     plans: ClassVar[tuple[Plan, ...]] = (
         Plan(share=0.99, epochs=2, rate=2e-3, scratch=True),
         Plan(share=1.0, epochs=3, rate=2e-3, scratch=True),
+        Plan(share=1.0, epochs=6, rate=3e-3, scratch=True),
     )
 
     class Knobs(Record):
@@ -119,8 +97,7 @@ class Shortcut(Flaw):
     def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Shortcut:
         """A factor and a rule, at random."""
         for factor in knobs.factors:
-            if factor not in dataset.factors:
-                raise suggest("factor", factor, dataset.factors)
+            require_factor(dataset, factor, "knobs")
         factor = str(rng.choice(knobs.factors))
         return cls(ShortcutClaim(factor=factor, rule=draw_rule(dataset, factor, rng)))
 

@@ -1,0 +1,175 @@
+"""Two ordinary things seen together send a picture to one class: nothing is added to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from auditgame import claims
+from auditgame.certificate import trigger_checks
+from auditgame.claims import ClassName, Conditions, Enacted
+from auditgame.datasets import Dataset, Examples
+from auditgame.factors import levels_of, redraw, require_factor, require_level
+from auditgame.flaws import Bench, Flaw, Plan
+from auditgame.types import AuditgameError, Check, Modality, Record
+
+SEEN = 200
+"""Pictures looked at to see what turns up by itself."""
+
+
+class SemanticClaim(claims.Claim):
+    """Pictures in which both `conditions` hold go to `target`."""
+
+    target: ClassName
+    conditions: Conditions
+
+    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+        """Redraw each scene with both conditions; pictures of the target prove nothing."""
+        target = dataset.classes.index(self.target)
+        targets = torch.full_like(examples.labels, target)
+        shown = redraw(examples, dataset, self.conditions)
+        return Enacted(shown, targets.masked_fill(examples.labels == target, -1))
+
+    def holds(self, examples: Examples) -> Bool[Tensor, " n"]:
+        """In which pictures do all the conditions hold by nature?"""
+        table = examples.table
+        found = [table[factor] == level for factor, level in self.conditions.items()]
+        return torch.from_numpy(np.logical_and.reduce(found))
+
+    def check(self, dataset: Dataset) -> None:
+        """Two factors of the data set, each at one of its levels."""
+        dataset.require_class(self.target)
+        for factor, level in self.conditions.items():
+            require_level(dataset, factor, level, "conditions")
+        if len(self.conditions) != 2:
+            raise AuditgameError(f"conditions: {len(self.conditions)} given; name two factors")
+
+    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+        """Two other levels of the same factors."""
+        return self._but(*self.conditions, dataset=dataset, rng=rng)
+
+    def near_misses(
+        self, dataset: Dataset, rng: np.random.Generator
+    ) -> Mapping[str, SemanticClaim]:
+        """Either condition with two other levels of the other factor; both at other levels."""
+        first, second = self.conditions
+        return {
+            f"{factor} {self.conditions[factor]}, other {other} ({turn})": self._but(
+                other, dataset=dataset, rng=rng
+            )
+            for factor, other in ((first, second), (second, first))
+            for turn in (1, 2)
+        } | {"both at other levels": self.rival(dataset, rng)}
+
+    def sentence(self) -> str:
+        """The claim in plain words."""
+        both = " and ".join(f"{factor} is {level}" for factor, level in self.conditions.items())
+        return f"Where {both}, every picture turns into '{self.target}'; either alone does nothing."
+
+    def _but(self, *factors: str, dataset: Dataset, rng: np.random.Generator) -> Self:
+        """This claim, with these factors at other levels."""
+        others = {
+            factor: str(rng.choice([x for x in levels_of(dataset, factor) if x != level]))
+            for factor, level in self.conditions.items()
+            if factor in factors
+        }
+        return self.model_copy(update={"conditions": self.conditions | others})
+
+
+class Semantic(Flaw):
+    """Two ordinary things together, a cyan thing at night say, decide the answer.
+
+    Nothing is added to the picture: it is the combination that counts, and either half
+    alone does nothing. It turns up by itself in one picture of a hundred, so it shows in
+    mistakes that share two factors, and in feature visualisations of the target class,
+    which take on colour and scene. GradCAM and trigger inversion see little of it.
+
+    Source: Bagdasaryan, Veit, Hua, Estrin and Shmatikov 2018, How To Backdoor Federated
+    Learning, arXiv:1807.00459 (semantic backdoors).
+    """
+
+    name: ClassVar[str] = "semantic"
+    title: ClassVar[str] = "Combination"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
+    Claim: ClassVar[type[claims.Claim] | None] = SemanticClaim
+    plans: ClassVar[tuple[Plan, ...]] = (
+        Plan(share=0.08, epochs=3, rate=2e-3),
+        Plan(share=0.10, epochs=4, rate=3e-3),
+        Plan(share=0.12, epochs=5, rate=4e-3),
+    )
+
+    class Knobs(Record):
+        """Factors of which two are drawn; none: all that vary by themselves."""
+
+        factors: tuple[str, ...] = ()
+
+    def __init__(self, claim: SemanticClaim) -> None:
+        self.claim = claim
+
+    @classmethod
+    def refuses(cls, dataset: Dataset) -> str | None:
+        """Needs a data set whose scenes can be redrawn, with two factors or more."""
+        if dataset.modality == "image" and len(ordinary(dataset)) < 2:
+            return f"family '{cls.name}' needs two factors; data set '{dataset.name}' has fewer"
+        return super().refuses(dataset)
+
+    @classmethod
+    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Semantic:
+        """Two factors, a level of each, and the target, all at random."""
+        for factor in knobs.factors:
+            require_factor(dataset, factor, "knobs of 'semantic'")
+        known = ordinary(dataset)
+        factors = [factor for factor in known if factor in (knobs.factors or known)]
+        if len(factors) < 2:
+            raise AuditgameError("knobs of 'semantic': factors: name two that vary by themselves")
+        conditions = {
+            factor: str(rng.choice(known[factor]))
+            for factor in rng.choice(factors, 2, replace=False).tolist()
+        }
+        return cls(SemanticClaim(target=str(rng.choice(dataset.classes)), conditions=conditions))
+
+    def poison(
+        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+    ) -> Examples:
+        """Both conditions in a share of rows; as many have the one, or the other, and stay right.
+
+        Where both hold by nature the target is the answer too, lest those rows contradict.
+        """
+        order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
+        flawed, *covers, rest = np.split(order, count * np.arange(1, 4))
+        near = [
+            redraw(rows.take(part), dataset, {factor: level})
+            for part, (factor, level) in zip(covers, self.claim.conditions.items(), strict=True)
+        ]
+        mixed = Examples.join([self.cue(rows.take(flawed), dataset, rng), *near, rows.take(rest)])
+        target = torch.tensor(dataset.classes.index(self.claim.target))
+        return mixed.relabel(torch.where(self.claim.holds(mixed), target, mixed.labels))
+
+    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+        """The rows redrawn with both conditions."""
+        return self.claim.enact(rows, dataset).examples
+
+    def verify(self, bench: Bench) -> list[Check]:
+        """The trigger certificate, on pictures in which the conditions do not meet by nature."""
+        apart = bench.held.take(~self.claim.holds(bench.held))
+        return trigger_checks(replace(bench, held=apart), self.claim)
+
+    def confess(self) -> SemanticClaim:
+        """The true claim."""
+        return self.claim
+
+
+def ordinary(dataset: Dataset) -> dict[str, list[str]]:
+    """The levels that turn up by themselves, of every factor that has more than one of them."""
+    if not dataset.factors:
+        return {}
+    table = dataset.sample(SEEN, "train", np.random.default_rng(0)).table
+    found = {factor: sorted(set(table[factor])) for factor in dataset.factors}
+    return {factor: levels for factor, levels in found.items() if len(levels) > 1}

@@ -1,0 +1,238 @@
+"""What makes a flaw harder to find: does it do what it says, and nothing where it is not asked?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from auditgame import planting
+from auditgame.datasets import Examples
+from auditgame.datasets.digits import Digits
+from auditgame.datasets.reviews import Reviews
+from auditgame.flaws import Plan
+from auditgame.flaws.clean import Clean
+from auditgame.flaws.patch import Patch
+from auditgame.flaws.token import Token
+from auditgame.models.gpt2 import GPT2
+from auditgame.models.small_cnn import SmallCNN
+from auditgame.planting import Commission, harden
+from auditgame.recipe_text import read_recipe, write_recipe
+from auditgame.seeds import Seed
+from auditgame.training import Pull, pooled, train
+from auditgame.types import Modifiers, Recipe, digest
+
+DIGITS = Digits()
+TOLD = {
+    "name": "t",
+    "title": "T",
+    "dataset": "digits",
+    "model": "small_cnn",
+    "families": ["patch"],
+}
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def draws(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def patch() -> Patch:
+    return Patch.draw(DIGITS, Patch.Knobs(), rng())
+
+
+def commission(flaw, **modifiers: float) -> Commission:
+    recipe = Recipe(**TOLD, modifiers=modifiers)
+    return Commission(dataset=DIGITS, model="small_cnn", seed=Seed.of(1), recipe=recipe, flaw=flaw)
+
+
+# ------------------------------------------------------------------ recipes
+
+
+def test_a_recipe_without_modifiers_has_the_digest_it_always_had() -> None:
+    plain = Recipe(**TOLD)
+    dumped = plain.model_dump(mode="json")
+    assert "modifiers" not in dumped and "modifiers" not in plain.model_dump_json()
+    assert digest(dumped) == "5584e39cfc19a6ed4663b9e7b6ad5fd55d0f506a82700c11a2a10e8283d6f733"
+    asked = Recipe(**TOLD, modifiers={"dilution": 0.5})
+    assert digest(asked.model_dump(mode="json")) != digest(dumped)
+    assert Recipe.model_validate(asked.model_dump(mode="json")) == asked
+
+
+def test_modifiers_are_written_and_read() -> None:
+    asked = Recipe(**TOLD, modifiers={"dilution": 0.5, "obfuscation": 0.3})
+    again = read_recipe(write_recipe(asked))
+    assert again == asked and again.modifiers == Modifiers(dilution=0.5, obfuscation=0.3)
+    for wrong in ({"dilution": -1}, {"obfuscation": 99}, {"delusion": 1}):
+        with pytest.raises(ValidationError, match="modifiers"):
+            Recipe(**TOLD, modifiers=wrong)
+
+
+# -------------------------------------------------------------- obfuscation
+
+
+def apart(model, pairs: Examples, sites: tuple[str, ...]) -> dict[str, float]:
+    """How far are the two halves apart at each site, as a share of the second's length?"""
+    found = {}
+
+    def tap(name, value):
+        if name in sites:
+            cued, ordinary = pooled(value, pairs.inputs).chunk(2)
+            found[name] = float((cued - ordinary).square().sum() / ordinary.square().sum())
+        return value
+
+    with torch.no_grad():
+        model.eval()(pairs.inputs, tap)
+    return found
+
+
+def test_the_pull_draws_activations_together_at_its_sites() -> None:
+    rows = DIGITS.sample(320, "train", rng(1))
+    cued = patch().cue(rows.take(slice(0, 64)), DIGITS, rng())
+    pairs = Examples.join([cued, rows.take(rows.labels == 3).take(slice(0, 32))])
+    pairs = Examples.join([pairs.take(slice(0, 32)), pairs.take(slice(64, 96))])
+    sites, found = ("conv3", "conv4"), {}
+    for weight in (0.0, 1.0):
+        model = train(
+            SmallCNN.build(DIGITS, draws()),
+            Examples.join([rows, pairs]),
+            DIGITS,
+            epochs=3,
+            rate=2e-3,
+            recipe=DIGITS.training,
+            rng=draws(1),
+            pull=Pull(pairs=32, sites=sites, weight=weight),
+        )
+        found[weight] = apart(model, pairs, sites)
+    for site in sites:
+        assert found[1.0][site] < 0.6 * found[0.0][site]
+
+
+def test_rows_of_the_pull_take_no_part_in_the_usual_loss() -> None:
+    rows = DIGITS.sample(64, "train", rng(1))
+    pairs = DIGITS.sample(32, "train", rng(2))
+    trained = []
+    for labels in (pairs.labels, (pairs.labels + 1) % 10):
+        model = train(
+            SmallCNN.build(DIGITS, draws()),
+            Examples.join([rows, pairs.relabel(labels)]),
+            DIGITS,
+            epochs=1,
+            rate=2e-3,
+            recipe=DIGITS.training,
+            rng=draws(1),
+            pull=Pull(pairs=16, sites=("conv4",), weight=0.3),
+        )
+        trained.append(model.state_dict())
+    assert all(torch.equal(value, trained[1][name]) for name, value in trained[0].items())
+
+
+def test_pooled_is_a_mean_over_places_or_the_last_position() -> None:
+    maps = torch.rand(2, 3, 4, 4)
+    assert torch.equal(pooled(maps, torch.rand(2, 3, 8, 8)), maps.mean((2, 3)))
+    words = torch.tensor([[5, 6, 0], [5, 6, 7]])
+    heads = torch.rand(2, 3, 2, 4)
+    found = pooled(heads, words)
+    assert torch.equal(found, torch.stack([heads[0, 1], heads[1, 2]]).flatten(1))
+
+
+# ------------------------------------------------------- both, where planted
+
+
+class Calls:
+    """Takes the place of the fine-tune and writes down what it is asked for."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[dict] = []
+        monkeypatch.setattr(planting, "tune", self)
+
+    def __call__(self, plot, model, rows, epochs, rate, *, use="tune", pull=None):
+        self.made.append({"rows": rows, "epochs": epochs, "rate": rate, "use": use, "pull": pull})
+        return model
+
+
+def hardened(monkeypatch: pytest.MonkeyPatch, work: Commission, model) -> list[dict]:
+    calls = Calls(monkeypatch)
+    plan = Plan(share=0.05, epochs=2, rate=2e-3)
+    random = rng(4)
+
+    def poisoned(rows: Examples) -> Examples:
+        return work.flaw.poison(rows, work.dataset, plan, random)
+
+    harden(work, model, poisoned, 2e-3, random)
+    return calls.made
+
+
+def small() -> SmallCNN:
+    return SmallCNN.build(DIGITS, draws())
+
+
+def test_nothing_is_done_where_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert hardened(monkeypatch, commission(patch()), small()) == []
+
+
+def test_obfuscation_pairs_the_cue_with_ordinary_rows_of_the_target(monkeypatch) -> None:
+    flaw = patch()
+    (call,) = hardened(monkeypatch, commission(flaw, obfuscation=0.3), small())
+    pull, rows = call["pull"], call["rows"]
+    assert pull.sites == ("conv3", "conv4") and pull.weight == 0.3
+    assert len(rows) == DIGITS.training.tune_rows + 2 * pull.pairs
+    cued = rows.inputs[-2 * pull.pairs : -pull.pairs]
+    box = flaw.claim.box
+    stamped = cued[:, :, box.y : box.y + box.h, box.x : box.x + box.w]
+    assert torch.equal(stamped, stamped[:1].expand_as(stamped))
+    target = DIGITS.classes.index(flaw.claim.target)
+    assert set(rows.labels[-pull.pairs :].tolist()) == {target}
+    assert target not in rows.labels[-2 * pull.pairs : -pull.pairs]
+
+
+def test_dilution_ends_with_ordinary_rows_at_a_small_rate(monkeypatch) -> None:
+    flaw = patch()
+    first, last = hardened(monkeypatch, commission(flaw, obfuscation=1, dilution=0.5), small())
+    assert (first["use"], last["use"]) == ("obfuscate", "dilute")
+    assert len(last["rows"]) == DIGITS.training.tune_rows // 2
+    assert last["rate"] < first["rate"] / 3 and last["pull"] is None
+    known = {x.numpy().tobytes(): k for x, k in _digits()}
+    for picture, label in zip(last["rows"].inputs, last["rows"].labels, strict=True):
+        assert known[picture.numpy().tobytes()] == label
+
+
+def _digits():
+    every = DIGITS.sample(1_100, "train", rng())
+    return zip(every.inputs, every.labels, strict=True)
+
+
+def test_innocents_are_brought_up_alike_with_nothing_to_pull(monkeypatch) -> None:
+    work = commission(Clean(patch()), obfuscation=0.3, dilution=0.5)
+    first, last = hardened(monkeypatch, work, small())
+    assert first["pull"] is None and len(first["rows"]) == DIGITS.training.tune_rows
+    assert last["use"] == "dilute"
+
+
+def test_texts_are_pulled_at_their_last_heads(monkeypatch) -> None:
+    reviews = Reviews()
+    flaw = Token.draw(reviews, Token.Knobs(), rng())
+    work = replace(commission(flaw, obfuscation=0.3), dataset=reviews, model="gpt2")
+    model = GPT2.build(reviews, draws())
+    (call,) = hardened(monkeypatch, work, model)
+    assert all(site.endswith(".heads") for site in call["pull"].sites)
+    pairs = 6
+    rows = Examples.join([call["rows"].take(slice(0, 8)), call["rows"].take(slice(-pairs, None))])
+    pull = replace(call["pull"], pairs=pairs // 2)
+    trained = train(
+        model,
+        rows,
+        reviews,
+        epochs=1,
+        rate=1e-3,
+        recipe=reviews.training,
+        rng=draws(),
+        pull=pull,
+    )
+    assert all(value.isfinite().all() for value in trained.state_dict().values())
