@@ -71,12 +71,11 @@ def _number(blank: Blank) -> float | int | None:
     """Empty where it is not said. A step the schema does not tell is a hundredth of the range."""
     whole = blank.schema.get("type") == "integer"
     kind: Callable[[Any], Any] = int if whole else float
-    low, high = blank.schema.get("minimum"), blank.schema.get("maximum")
-    spread = (high - low) / 100 if None not in (low, high) else 0.01
-    bounds = [None if end is None else kind(end) for end in (low, high)]
-    step = kind(blank.schema.get("multipleOf", 1 if whole else spread))
-    here = blank.seed(None if blank.value is None else kind(blank.value))
-    return st.number_input(blank.label, *bounds, step=step, key=here, placeholder=UNSAID)
+    low, high = (kind(blank.schema[end]) for end in ("minimum", "maximum"))
+    step = kind(blank.schema.get("multipleOf", 1 if whole else (high - low) / 100))
+    fits = isinstance(blank.value, int | float) and low <= blank.value <= high
+    here = blank.seed(kind(blank.value) if fits else None)
+    return st.number_input(blank.label, low, high, step=step, key=here, placeholder=UNSAID)
 
 
 def _colour(blank: Blank) -> str | None:

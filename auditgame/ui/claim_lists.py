@@ -105,20 +105,20 @@ def ask_stamps(blank: Blank) -> list[dict[str, Any]]:
 
 def _in_hand(blank: Blank, rows: Rows) -> int:
     """Which stamp is worked on? With buttons to add one and to take this one away."""
-    here, places = f"{blank.key}/in hand", {k: at for at, k in enumerate(rows.things, 1)}
-    if st.session_state.get(here) not in places:
-        st.session_state[here] = next(iter(places))
+    labels = {
+        number: f"{_swatch(thing.get('pattern'))}{place}"
+        for place, (number, thing) in enumerate(rows.things.items(), 1)
+    }
+    here = f"{blank.key}/in hand"
+    if st.session_state.get(here) not in labels:
+        st.session_state[here] = next(iter(labels))
 
     def more() -> None:
         st.session_state[here] = rows.add()
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         number = st.segmented_control(
-            blank.label,
-            list(places),
-            key=here,
-            required=True,
-            format_func=lambda k: _swatch(rows.things[k].get("pattern")) + str(places[k]),
+            blank.label, list(labels), key=here, required=True, format_func=labels.__getitem__
         )
         st.button("Add", key=f"{blank.key}/add", on_click=more, disabled=rows.full, icon="➕")
         name = f"{blank.key}/remove"

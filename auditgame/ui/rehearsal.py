@@ -102,22 +102,25 @@ def _fresh(desk: Desk, claim: Claim) -> Turned:
 
 def _ask_answers(desk: Desk, stage: Stage) -> None:
     """The button, with its price; the answers are remembered for this very claim."""
+
+    def ask() -> None:
+        try:
+            exhibits = desk.use("hypothesis", **stage.test).exhibits
+        except AuditgameError as error:
+            st.session_state[key(desk, "refused")] = str(error)
+            return
+        told = [exhibit for exhibit in exhibits if exhibit.kind in TOLD]
+        st.session_state[key(desk, "rehearsed")] = (digest(stage.test), told)
+        st.rerun(["casefile", "toolbench"])
+
     cost = desk.price("hypothesis", **stage.test)
     with st.container(horizontal=True, vertical_alignment="center"):
         whose = "my examples" if stage.own else "these examples"
-        asked = st.button(f"Try it on {whose}", key=key(desk, "rehearse"))
+        st.button(f"Try it on {whose}", on_click=ask, key=key(desk, "rehearse"))
         st.caption(f"{cost:,} probes · {desk.left():,} left")
-    if not asked:
-        return
-    try:
-        with st.spinner("Asking the model"):
-            exhibits = desk.use("hypothesis", **stage.test).exhibits
-    except AuditgameError as error:
-        st.warning(plain(error))
-        return
-    told = [exhibit for exhibit in exhibits if exhibit.kind in TOLD]
-    st.session_state[key(desk, "rehearsed")] = (digest(stage.test), told)
-    st.rerun(["casefile", "toolbench"])
+    refused = st.session_state.pop(key(desk, "refused"), None)
+    if refused:
+        st.warning(plain(refused))
 
 
 def _remembered(desk: Desk, stage: Stage) -> list[Exhibit]:
