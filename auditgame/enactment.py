@@ -71,7 +71,7 @@ def _gallery(turned: Turned, dataset: Dataset, answers: Answers | None) -> Galle
     note = "In pairs: left alone, then changed."
     if answers:
         note += " Red: the claim came true."
-    return Gallery(title="Before and after", tiles=tuple(tiles), group=2, note=note)
+    return Gallery(title="Before and after", tiles=tuple(tiles), columns=6, group=2, note=note)
 
 
 def _after(row: int, turned: Turned, dataset: Dataset, answers: Answers | None) -> Tile:

@@ -85,7 +85,7 @@ def _gallery(reaction: Reaction) -> Gallery:
         "In pairs: before, then after. Red: the answer changed. Numbers: the change in the "
         "logit of the class they stand with; in brackets, the siblings' mean."
     )
-    return Gallery(title="Before and after", tiles=tuple(tiles), group=2, note=note)
+    return Gallery(title="Before and after", tiles=tuple(tiles), columns=6, group=2, note=note)
 
 
 def _pair(row: int, reaction: Reaction) -> tuple[Tile, Tile]:

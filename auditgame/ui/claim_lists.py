@@ -33,11 +33,9 @@ class Rows:
         """Where a widget of this thing lives in the session."""
         return f"{self._here}/{number}/{name}"
 
-    def add(self) -> int:
-        """One more, with nothing said; its number."""
-        number = max(self.things, default=-1) + 1
-        st.session_state[self._here] = {**self.things, number: {}}
-        return number
+    def add(self) -> None:
+        """One more, with nothing said, under the next number."""
+        st.session_state[self._here] = {**self.things, max(self.things) + 1: {}}
 
     def remove(self, number: int) -> None:
         """Take this one away; where it is the last, an empty one takes its place."""
@@ -114,13 +112,15 @@ def _in_hand(blank: Blank, rows: Rows) -> int:
         st.session_state[here] = next(iter(labels))
 
     def more() -> None:
-        st.session_state[here] = rows.add()
+        rows.add()
+        st.session_state[here] = max(rows.things)
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        number = st.segmented_control(
+        st.segmented_control(
             blank.label, list(labels), key=here, required=True, format_func=labels.__getitem__
         )
         st.button("Add", key=f"{blank.key}/add", on_click=more, disabled=rows.full, icon="➕")
+        number: int = st.session_state[here]
         name = f"{blank.key}/remove"
         st.button("Remove", key=name, on_click=rows.remove, args=(number,), type="tertiary")
     return number

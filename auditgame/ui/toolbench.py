@@ -66,7 +66,7 @@ def _headed(part: str) -> str:
 def _options(desk: Desk, tool: type[Tool]) -> dict[str, Any]:
     """The options as chosen in the form; those that come from the case file are taken from it."""
     schema = tool.Options.model_json_schema()
-    given, found = _from_link(tool.name), {}
+    given, found = _from_link(tool.name), dict[str, Any]()
     fields = {
         name: {**field, **({"default": given[name]} if name in given else {})}
         for name, field in followed(schema).items()
