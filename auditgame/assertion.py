@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from auditgame import catalog
-from auditgame.claims import Claim
+from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.seeds import Seed
 from auditgame.types import AuditgameError
@@ -26,6 +26,19 @@ def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
     parsed = flaw.Claim.parse(claim)
     parsed.check(dataset)
     return parsed
+
+
+def enact_on_pool(claim: Claim, examples: Examples, dataset: Dataset) -> Enacted:
+    """The claim, applied to players' own examples.
+
+    Raises AuditgameError where it redraws scenes, which players are not given.
+    """
+    try:
+        return claim.enact(examples, dataset)
+    except AuditgameError as error:
+        raise AuditgameError(
+            f"examples: the claim cannot be applied to your own ({error}); try fresh inputs"
+        ) from None
 
 
 def fresh_inputs(dataset: Dataset, n: int, seed: int) -> Examples:

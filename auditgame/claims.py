@@ -143,6 +143,18 @@ Pattern = Annotated[
     AfterValidator(_rectangular),
 ]
 
+PALETTE = {
+    "red": "#e6261f",
+    "blue": "#1f5fe6",
+    "green": "#22b14c",
+    "yellow": "#ffd51f",
+    "pink": "#ff5fc8",
+    "cyan": "#19d3d3",
+    "white": "#ffffff",
+    "black": "#101010",
+}
+"""Bright colours that have a name."""
+
 
 def rgb(colour: str) -> tuple[int, int, int]:
     """Red, green and blue, 0 to 255, of `#rrggbb`."""
@@ -216,8 +228,12 @@ Rule = Annotated[
 ]
 Word = Annotated[str, Field(max_length=64), Grader("exact", same, widget="word")]
 Year = Annotated[int, Field(ge=1000, le=9999), Grader("years off", near(4), widget="year")]
-ColourField = Annotated[Colour, Grader("colour", alike, widget="colour")]
-"""One colour. `Field(json_schema_extra={"palette": {name: colour}})` says which can be picked."""
+ColourField = Annotated[
+    Colour,
+    Field(json_schema_extra={"palette": dict(PALETTE)}),
+    Grader("colour", alike, widget="colour"),
+]
+"""One colour of the palette; a family with a palette of its own says so in the same way."""
 Conditions = Annotated[
     dict[str, str],
     Field(min_length=1, max_length=3),

@@ -130,12 +130,16 @@ class Tile(Record):
 
 
 class Gallery(Record):
-    """Pictures side by side; `columns` is how many stand in a row."""
+    """Pictures side by side; `columns` is how many stand in a row.
+
+    So many that follow each other as `group` says belong together, as before and after do.
+    """
 
     kind: Literal["gallery"] = "gallery"
     title: str
     tiles: tuple[Tile, ...]
     columns: int = 8
+    group: int = 1
     note: str = ""
 
 

@@ -114,6 +114,44 @@ def test_a_draft_outlives_the_session(home: House) -> None:
     assert stranger.number_input(key=f"{id}/number").value == 50
 
 
+def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: House) -> None:
+    id, truth = home.flawed.name, referee.reveal(home.flawed).truth
+    desk = Game().sit(id, Game().guest("someone"))
+    desk.save_draft({"family": "patch", "claims": {"patch": truth.claim}})
+    app = view("workbench", id=id)
+    assert any("What your claim would do" in part.value for part in app.markdown)
+    shown = "".join(part.value for part in app.html)
+    assert f"claimed: {truth.claim['target']}" in shown
+    assert "said" not in shown
+    before = desk.left()
+    price = next(
+        part.value for part in app.caption if "probes" in part.value and "30" in part.value
+    )
+    app.button(key=f"{id}/rehearse").click().run()
+    assert not app.exception
+    assert f"said {truth.claim['target']}" in "".join(part.value for part in app.html)
+    assert before - desk.left() == int(price.split()[0])
+    assert any("On 6 of your examples this comes true" in part.value for part in app.markdown)
+    assert not [button for button in app.button if button.key == f"{id}/rehearse"]
+
+
+def test_options_are_asked_for_where_they_matter(home: House) -> None:
+    app = view("workbench", id=home.flawed.name, tool="paint")
+    assert not app.exception
+
+    def labels() -> set[str]:
+        return {field.label for field in [*app.number_input, *app.selectbox, *app.toggle]}
+
+    here = f"{home.flawed.name}/option/paint"
+    assert {"Mark on example", "Shift right", "Left", "Cut from my picture"} <= labels()
+    assert "Turn the hue by" not in labels()
+    app.selectbox(key=f"{here}/action").select("recolour").run()
+    assert {"Turn the hue by", "Left"} <= labels()
+    assert not {"Shift right", "Cut from my picture"} & labels()
+    app.selectbox(key=f"{here}/action").select("factor").run()
+    assert not {"Mark on example", "Left"} & labels()
+
+
 @pytest.mark.parametrize("name", ["workbench", "reveal"])
 def test_an_unknown_challenge_is_said_so(home: House, name: str) -> None:
     app = view(name, id="../../etc")

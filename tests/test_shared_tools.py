@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +128,28 @@ def test_a_family_without_claim_is_refused(tints):
         use("hypothesis", picture(), tints, family="shortcut", claim=claim)
     with pytest.raises(AuditgameError, match="did you mean 'shortcut'"):
         use("hypothesis", picture(), tints, family="shortcuts", claim=RULE)
+
+
+def test_a_claim_can_be_tried_on_ones_own_examples(tints):
+    options = {"family": "patch", "claim": WHITE, "near_misses": False}
+    tints.examples.inputs[:, :, 23, 22] = 0.0
+    exhibits = use("hypothesis", picture(spot=True), tints, examples="0-19", **options)
+    counted = int((tints.examples.labels[:20] != 0).sum())
+    assert f"On {counted} of your examples this comes true in 100%" in exhibits[0].text
+    gallery = next(e for e in exhibits if isinstance(e, Gallery))
+    first = int((tints.examples.labels != 0).nonzero()[0])
+    right = TINTS.classes[int(tints.examples.labels[first])]
+    assert gallery.tiles[0].label == f"#{first} {right}"
+    assert gallery.tiles[1].note == "said top"
+    tops = ", ".join(str(i) for i in (tints.examples.labels == 0).nonzero()[:3, 0].tolist())
+    with pytest.raises(AuditgameError, match="says nothing of these"):
+        use("hypothesis", picture(), tints, examples=tops, **options)
+
+
+def test_ones_own_examples_have_no_scenes_to_draw_again(tints):
+    bare = replace(tints, examples=replace(tints.examples, scenes=None))
+    with pytest.raises(AuditgameError, match=r"examples: .* try fresh inputs"):
+        use("hypothesis", picture(), bare, family="shortcut", claim=RULE, examples="0-3")
 
 
 def test_without_siblings_the_effect_is_the_rate():

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.assertion import fresh_inputs, parse_claim
+from auditgame.assertion import enact_on_pool, fresh_inputs, parse_claim
 from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.pictures import png
+from auditgame.enactment import Answers, Turned, shown, turn
 from auditgame.readout import Readout, distance, read_out
 from auditgame.seeds import Seed
+from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import Material, Tool
 from auditgame.trials import Effect, Rate, admissible, follows
-from auditgame.types import Exhibit, Gallery, Note, Record, Table, Tile, Tokens
+from auditgame.types import AuditgameError, Exhibit, Note, Record, Table
 
 
 class Hypothesis(Tool):
@@ -67,6 +68,13 @@ class Hypothesis(Tool):
         n: int = Field(
             200, ge=20, le=1000, title="Inputs", description="Fresh inputs to try it on."
         )
+        examples: str = Field(
+            "",
+            max_length=400,
+            title="My examples",
+            description="Numbers and ranges of your own, such as 0-11; empty for fresh inputs.",
+            json_schema_extra={"widget": "example"},
+        )
         near_misses: bool = Field(
             True, title="Near-misses", description="Try its parts and its wrong places as well."
         )
@@ -77,78 +85,90 @@ class Hypothesis(Tool):
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """Each counted input: changed on every model, and left alone on the specimen;
         each near-miss once more on the specimen."""
-        trial = _trial(options, material.dataset)
+        trial = _trial(options, material)
         near = sum(int((e.targets >= 0).sum()) for e in trial.near.values())
-        return len(trial.targets) * (2 + len(material.siblings)) + near
+        return len(trial.turned.targets) * (2 + len(material.siblings)) + near
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """The finding in words, the rates, where the answers go, near-misses, some inputs."""
-        trial = _trial(options, material.dataset)
+        trial = _trial(options, material)
+        turned = trial.turned
         report, steps = material.progress, 2 + len(material.siblings) + len(trial.near)
         report(0.0, "enacting the claim")
-        plain = read_out(specimen, trial.plain.inputs, admissible(specimen))
-        changed = read_out(specimen, trial.changed, admissible(specimen))
+        plain = read_out(specimen, turned.plain.inputs, admissible(specimen))
+        changed = read_out(specimen, turned.changed, admissible(specimen))
         before, after = plain.answers, changed.answers
         clean = []
         for done, sibling in enumerate(material.siblings):
             report((2 + done) / steps, f"sibling {done + 1}")
-            clean.append(sibling.predict(trial.changed))
+            clean.append(sibling.predict(turned.changed))
         report(1 - len(trial.near) / steps, "near-misses")
         near = {name: follows(specimen, enacted) for name, enacted in trial.near.items()}
-        rates = [_rate(answers, trial.targets) for answers in clean]
+        rates = [_rate(answers, turned.targets) for answers in clean]
         mean = float(np.mean([rate.value for rate in rates])) if rates else 0.0
-        effect = Effect(_rate(after, trial.targets), mean)
+        effect = Effect(_rate(after, turned.targets), mean)
         return [
-            _finding(trial.claim, effect, len(rates)),
-            _rates(effect, _rate(before, trial.targets), rates),
+            _finding(trial, effect, len(rates)),
+            _rates(effect, _rate(before, turned.targets), rates),
             _effect(effect),
             *_near(near),
-            _destinations(after, clean, before, trial, material.dataset),
+            _destinations(after, clean, before, turned, material.dataset),
             _moved(plain, changed),
-            *_shown(trial, before, after, material.dataset),
+            *shown(turned, material.dataset, Answers(before, after)),
         ]
 
 
 class Trial(NamedTuple):
-    """A claim, enacted: inputs before and after, where each is claimed to go, near-misses.
+    """A claim, enacted on inputs of which it says something, and its near-misses on all of them.
 
-    Holds only the inputs of which the claim says something.
+    source: what the inputs are, in words.
     """
 
     claim: Claim
-    plain: Examples
-    changed: Tensor
-    targets: Int[Tensor, " n"]
+    turned: Turned
     near: Mapping[str, Enacted]
+    source: str
 
 
-def _trial(options: Hypothesis.Options, dataset: Dataset) -> Trial:
+def _trial(options: Hypothesis.Options, material: Material) -> Trial:
+    dataset = material.dataset
     claim = parse_claim(options.family, options.claim, dataset)
-    examples = fresh_inputs(dataset, options.n, options.seed)
-    enacted = claim.enact(examples, dataset)
-    near = {}
-    if options.near_misses:
-        rng = Seed.of(options.seed).child("near-misses").numpy()
-        near = {
-            name: miss.enact(examples, dataset)
-            for name, miss in claim.near_misses(dataset, rng).items()
-        }
-    counted = enacted.targets >= 0
-    changed = enacted.examples.inputs[counted]
-    return Trial(claim, examples.take(counted), changed, enacted.targets[counted], near)
+    if options.examples:
+        rows = choose(options.examples, len(material.examples), "examples")
+        examples = material.examples.take(torch.tensor(rows))
+        source, names = "of your examples", [f"#{row}" for row in rows]
+        enacted = enact_on_pool(claim, examples, dataset)
+    else:
+        source, names = "fresh inputs", []
+        examples = fresh_inputs(dataset, options.n, options.seed)
+        enacted = claim.enact(examples, dataset)
+    turned = turn(examples, enacted, names)
+    if not len(turned.targets):
+        raise AuditgameError("examples: the claim says nothing of these; choose others")
+    return Trial(claim, turned, _near_misses(options, claim, examples, dataset), source)
+
+
+def _near_misses(
+    options: Hypothesis.Options, claim: Claim, examples: Examples, dataset: Dataset
+) -> dict[str, Enacted]:
+    if not options.near_misses:
+        return {}
+    rng = Seed.of(options.seed).child("near-misses").numpy()
+    misses = claim.near_misses(dataset, rng)
+    return {name: miss.enact(examples, dataset) for name, miss in misses.items()}
 
 
 def _rate(answers: Int[Tensor, " n"], targets: Int[Tensor, " n"]) -> Rate:
     return Rate(int((answers == targets).sum()), len(targets))
 
 
-def _finding(claim: Claim, effect: Effect, siblings: int) -> Note:
+def _finding(trial: Trial, effect: Effect, siblings: int) -> Note:
     rate = effect.suspect
     against = f"on the {siblings} siblings it does in {effect.siblings:.0%} (mean). "
     return Note(
         title="What was found",
-        text=f"{claim.sentence()} On {rate.n} fresh inputs this comes true in {rate.value:.0%} "
-        f"(95 % interval {rate.low:.0%} to {rate.high:.0%}); "
+        text=f"{trial.claim.sentence()} On {rate.n} {trial.source} this comes true in "
+        f"{rate.value:.0%} (95 % interval {rate.low:.0%} to {rate.high:.0%}); "
         + (against if siblings else "there are no siblings to compare with. ")
         + f"The effect is {effect.value:.2f}, and at least {effect.low:.2f}.",
     )
@@ -191,14 +211,14 @@ def _near(near: Mapping[str, Rate]) -> list[Table]:
 
 
 def _destinations(
-    after: Tensor, clean: list[Tensor], before: Tensor, trial: Trial, dataset: Dataset
+    after: Tensor, clean: list[Tensor], before: Tensor, turned: Turned, dataset: Dataset
 ) -> Table:
     """Share of the counted inputs that go to each class, whatever was claimed."""
     rows = []
     for k, name in enumerate(dataset.classes):
         mine, alone = _share(after, k), _share(before, k)
         theirs = round(float(np.mean([_share(a, k) for a in clean])), 4) if clean else None
-        rows.append((name, mine, theirs, alone, _share(trial.plain.labels, k)))
+        rows.append((name, mine, theirs, alone, _share(turned.plain.labels, k)))
     return Table(
         title="Where the inputs go",
         columns=("class", "specimen", "siblings", "specimen, left alone", "right answer"),
@@ -226,58 +246,3 @@ def _moved(plain: Readout, changed: Readout) -> Table:
         note="Up to 8 of each site; in standard deviations over the inputs left alone. A unit "
         "that moves need not matter: try it with the ablation tool.",
     )
-
-
-# ---------------------------------------------------------------- some inputs
-
-
-def _shown(trial: Trial, before: Tensor, after: Tensor, dataset: Dataset) -> list[Exhibit]:
-    show = _pictures if dataset.modality == "image" else _texts
-    return show(trial, before.tolist(), after.tolist(), dataset)
-
-
-def _pictures(trial: Trial, before: list[int], after: list[int], dataset: Dataset) -> list[Exhibit]:
-    tiles = []
-    for row in range(min(8, len(before))):
-        right = dataset.classes[int(trial.plain.labels[row])]
-        came_true = after[row] == int(trial.targets[row])
-        said = dataset.classes[before[row]], dataset.classes[after[row]]
-        tiles.append(Tile(png=png(trial.plain.inputs[row]), label=right, note=f"said {said[0]}"))
-        tiles.append(
-            Tile(
-                png=png(trial.changed[row]),
-                label="changed",
-                note=f"said {said[1]}",
-                tone="bad" if came_true else "plain",
-            )
-        )
-    note = "In pairs: left alone, then changed. Red: the claim came true."
-    return [Gallery(title="Before and after", tiles=tuple(tiles), columns=8, note=note)]
-
-
-def _texts(trial: Trial, before: list[int], after: list[int], dataset: Dataset) -> list[Exhibit]:
-    shown: list[Exhibit] = []
-    for row in range(min(6, len(before))):
-        plain = dataset.decode(trial.plain.inputs[row]).split()
-        words = dataset.decode(trial.changed[row]).split()
-        said = f"{dataset.classes[before[row]]} became {dataset.classes[after[row]]}"
-        if before[row] == after[row]:
-            said = f"stayed {dataset.classes[after[row]]}"
-        shown.append(
-            Tokens(
-                title=f"Text {row + 1}: {said}",
-                tokens=tuple(words),
-                weights=_new(plain, words),
-                limit=1.0,
-                note="Marked: what the claim changed.",
-            )
-        )
-    return shown
-
-
-def _new(plain: list[str], words: list[str]) -> tuple[float, ...]:
-    """1 for each word that the plain text does not have at that point, else 0."""
-    weights = [1.0] * len(words)
-    for block in SequenceMatcher(None, plain, words, autojunk=False).get_matching_blocks():
-        weights[block.b : block.b + block.size] = [0.0] * block.size
-    return tuple(weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -18,43 +18,62 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def example_png(desk: Desk, number: int) -> bytes:
-    """The picture of this number in the player's pool."""
+    """The picture of this number in the player's pool, or the last where there are fewer."""
     from auditgame.pictures import png
 
-    return png(desk.material.examples.inputs[number])
+    inputs = desk.material.examples.inputs
+    return png(inputs[min(max(number, 0), len(inputs) - 1)])
 
 
-def ask_box(desk: Desk, name: str, said: dict[str, int] | None) -> dict[str, int] | None:
-    """A box in pixels: drag it on an example, or type it. None until all four are there."""
+def marked_example(desk: Desk) -> bytes:
+    """Ask which example to mark, and give back its picture."""
+    number = key(desk, "example")
+    st.session_state.setdefault(number, 0)
+    top = len(desk.material.examples) - 1
+    st.number_input("Example to mark", 0, top, step=1, key=number)
+    st.caption("Drag on the picture to mark the place.")
+    return example_png(desk, int(st.session_state[number] or 0))
+
+
+def ask_box(
+    desk: Desk,
+    name: str,
+    said: dict[str, int] | None,
+    png: bytes,
+    others: Sequence[dict[str, int]] = (),
+) -> dict[str, int] | None:
+    """A box in pixels: drag it on this picture, or type it. None until all four are there.
+
+    others: boxes that stand there already.
+    """
     _, height, width = desk.dataset.shape
     for side in SIDES:
         st.session_state.setdefault(f"{name}/{side}", (said or {}).get(side))
     sides = {side: st.session_state[f"{name}/{side}"] for side in SIDES}
     box = None if None in sides.values() else sides
-    _ask_example(desk)
-    png, canvas = example_png(desk, _example(desk)), f"{name}/canvas"
+    canvas = f"{name}/canvas"
 
     def take() -> None:
         for side, value in (dragged(canvas, (width, height)) or {}).items():
             st.session_state[f"{name}/{side}"] = value
 
     with st.container(width=340):
-        drag_box(png, (width, height), box, canvas, take)
+        drag_box(png, (width, height), box, canvas, take, others)
     for column, (side, label) in zip(st.columns(4), SIDES.items(), strict=True):
         least, most = int(side in "wh"), (width if side in "xw" else height) - (side in "xy")
         column.number_input(label, least, most, step=1, key=f"{name}/{side}", placeholder="px")
-    st.session_state[key(desk, "box")] = box
     return box
 
 
-def ask_pattern(desk: Desk, name: str, said: list[list[str]] | None) -> list[list[str]] | None:
-    """A pattern of colours: cut out of the example, or written row by row."""
+def ask_pattern(
+    name: str, said: list[list[str]] | None, box: dict[str, int] | None, png: bytes
+) -> list[list[str]] | None:
+    """A pattern of colours: what this picture shows in the box, or written row by row."""
     text = f"{name}/text"
     st.session_state.setdefault(text, "\n".join(" ".join(row) for row in said or []))
-    box: Any = st.session_state.get(key(desk, "box"))
 
     def cut() -> None:
-        rows = crop(example_png(desk, _example(desk)), **box)
+        rows = crop(png, **(box or {}))
         st.session_state[text] = "\n".join(" ".join(row) for row in rows)
 
     st.button("Take this crop as pattern", on_click=cut, disabled=box is None, key=f"{name}/cut")
@@ -74,16 +93,3 @@ def read_pattern(text: str) -> list[list[str]] | None:
     if not rows or not rows[0] or len({len(row) for row in rows}) > 1:
         return None
     return rows
-
-
-def _example(desk: Desk) -> int:
-    top = len(desk.material.examples) - 1
-    raw: Any = st.session_state.get(key(desk, "example"), 0)
-    return min(max(int(raw or 0), 0), top)
-
-
-def _ask_example(desk: Desk) -> None:
-    st.session_state.setdefault(key(desk, "example"), 0)
-    top = len(desk.material.examples) - 1
-    st.number_input("Example to mark", 0, top, step=1, key=key(desk, "example"))
-    st.caption("Drag on the picture to mark the place.")

@@ -50,7 +50,7 @@ def claim_of(desk: Desk) -> dict[str, Any] | None:
     family = data["family"]
     if family not in desk.card.families or load("flaw", family).Claim is None:
         return None
-    return {k: v for k, v in data["claims"].get(family, {}).items() if v not in (None, "", {})}
+    return {k: v for k, v in data["claims"].get(family, {}).items() if v not in (None, "", {}, [])}
 
 
 def problem(desk: Desk) -> str | None:

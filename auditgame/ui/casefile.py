@@ -12,6 +12,7 @@ from auditgame.ui.case import case, diagnosis, key, problem, update
 from auditgame.ui.claim_form import ask_claim
 from auditgame.ui.docstrings import leaf
 from auditgame.ui.lock import confirm
+from auditgame.ui.rehearsal import rehearse
 from auditgame.ui.words import plain
 
 MOST_UNITS = {"image": 8, "text": 2}
@@ -89,9 +90,10 @@ def _claim(desk: Desk) -> None:
         found = ask_claim(desk, chosen, kind, said)
         update(desk, claims={**case(desk)["claims"], chosen: found})
         trouble = problem(desk)
-        st.caption(
-            f":orange[{plain(trouble)}]" if trouble else ":green[Complete.] Test it on the left."
-        )
+        if trouble:
+            st.caption(f":orange[{plain(trouble)}]")
+        else:
+            rehearse(desk)
 
 
 def _units(desk: Desk) -> None:

@@ -3,49 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import streamlit as st
 
-from auditgame.claims import Claim
+from auditgame.claims import PALETTE, Claim
 from auditgame.desk import Desk
-from auditgame.ui.boxes import ask_box, ask_pattern
+from auditgame.ui.blanks import UNSAID, Blank, pick
+from auditgame.ui.boxes import ask_box, ask_pattern, example_png, marked_example
 from auditgame.ui.case import key
-from auditgame.ui.fields import Field, ask
-from auditgame.ui.words import plain, tidy
-
-UNSAID = "not said"
-
-
-class Blank(NamedTuple):
-    """One field of a claim to fill in."""
-
-    desk: Desk
-    family: str
-    name: str
-    schema: dict[str, Any]
-    said: dict[str, Any]
-
-    @property
-    def key(self) -> str:
-        """Where its value lives in the session."""
-        return key(self.desk, "claim", self.family, self.name)
-
-    @property
-    def label(self) -> str:
-        """What stands over it."""
-        return tidy(self.name)
-
-    def seed(self, value: Any, name: str = "") -> str:
-        """Start from this value unless the session has one; the key it lives under."""
-        here = f"{self.key}/{name}" if name else self.key
-        st.session_state.setdefault(here, value)
-        return here
+from auditgame.ui.claim_lists import ask_conditions, ask_stamps
+from auditgame.ui.drawing import data_uri, pattern_png
+from auditgame.ui.fields import Field, ask, followed
+from auditgame.ui.words import plain
 
 
 def ask_claim(desk: Desk, family: str, kind: type[Claim], said: dict[str, Any]) -> dict[str, Any]:
     """Draw every field of the claim type, and give back what they hold."""
-    graders, schemas = kind.graders(), kind.model_json_schema()["properties"]
+    graders, schemas = kind.graders(), followed(kind.model_json_schema())
     found = dict(said)
     for name in kind.model_fields:
         blank = Blank(desk, family, name, schemas[name], found)
@@ -54,22 +29,12 @@ def ask_claim(desk: Desk, family: str, kind: type[Claim], said: dict[str, Any]) 
     return found
 
 
-def _pick(blank: Blank, options: list[str], name: str = "", label: str = "") -> str | None:
-    before = blank.said.get(blank.name)
-    before = before.get(name) if isinstance(before, dict) else before
-    here = blank.seed(before if before in options else None, name)
-    if st.session_state[here] not in options:
-        st.session_state[here] = None
-    shown = plain(label) or blank.label
-    return st.selectbox(shown, options, index=None, key=here, placeholder=UNSAID)
-
-
 def _class(blank: Blank) -> str | None:
-    return _pick(blank, list(blank.desk.card.classes))
+    return pick(blank.key, blank.label, list(blank.desk.card.classes), blank.value)
 
 
 def _factor(blank: Blank) -> str | None:
-    return _pick(blank, list(blank.desk.dataset.factors))
+    return pick(blank.key, blank.label, list(blank.desk.dataset.factors), blank.value)
 
 
 def _rule(blank: Blank) -> dict[str, str]:
@@ -79,10 +44,10 @@ def _rule(blank: Blank) -> dict[str, str]:
         st.caption("Choose a factor first; then say which level leads to which answer.")
         return {}
     st.caption(f"Which {plain(factor)} leads to which answer? Three right pairs are enough.")
-    classes, rule = list(blank.desk.card.classes), {}
+    classes, before, rule = list(blank.desk.card.classes), blank.value or {}, {}
     for slot, level in zip(_slots(len(levels)), levels, strict=True):
         with slot:
-            answer = _pick(blank, classes, level, level)
+            answer = pick(f"{blank.key}/{level}", level, classes, before.get(level))
         if answer:
             rule[level] = answer
     return rule
@@ -94,28 +59,53 @@ def _slots(count: int) -> list[Any]:
 
 
 def _word(blank: Blank) -> str | None:
-    return _pick(blank, sorted(blank.desk.dataset.words[2:]))
+    return pick(blank.key, blank.label, sorted(blank.desk.dataset.words[2:]), blank.value)
 
 
-def _year(blank: Blank) -> int | None:
-    here = blank.seed(blank.said.get(blank.name))
-    return st.number_input(blank.label, 1000, 9999, step=1, key=here, placeholder=UNSAID)
+def _choice(blank: Blank) -> Any:
+    options = blank.schema.get("enum") or [blank.schema["const"]]
+    return pick(blank.key, blank.label, options, blank.value)
+
+
+def _number(blank: Blank) -> float | int | None:
+    """Empty where it is not said. A step the schema does not tell is a hundredth of the range."""
+    whole = blank.schema.get("type") == "integer"
+    kind: Callable[[Any], Any] = int if whole else float
+    low, high = (kind(blank.schema[end]) for end in ("minimum", "maximum"))
+    step = kind(blank.schema.get("multipleOf", 1 if whole else (high - low) / 100))
+    fits = isinstance(blank.value, int | float) and low <= blank.value <= high
+    here = blank.seed(kind(blank.value) if fits else None)
+    return st.number_input(blank.label, low, high, step=step, key=here, placeholder=UNSAID)
+
+
+def _colour(blank: Blank) -> str | None:
+    """A swatch and a name for each colour of the palette; none of them where it is not said."""
+    names = {code: name for name, code in blank.schema.get("palette", PALETTE).items()}
+    here = blank.seed(blank.value if blank.value in names else None)
+    return st.pills(
+        blank.label,
+        list(names),
+        key=here,
+        format_func=lambda code: f"![]({data_uri(pattern_png([[code]]))}) {plain(names[code])}",
+    )
 
 
 def _box(blank: Blank) -> dict[str, int] | None:
-    return ask_box(blank.desk, blank.key, blank.said.get(blank.name))
+    return ask_box(blank.desk, blank.key, blank.value, marked_example(blank.desk))
 
 
 def _pattern(blank: Blank) -> list[list[str]] | None:
-    return ask_pattern(blank.desk, blank.key, blank.said.get(blank.name))
+    number = int(st.session_state.get(key(blank.desk, "example"), 0) or 0)
+    png = example_png(blank.desk, number)
+    return ask_pattern(blank.key, blank.value, blank.said.get("box"), png)
 
 
 def _other(blank: Blank) -> Any:
-    blank.seed(blank.said.get(blank.name, blank.schema.get("default")))
-    schema = {"title": blank.label, **blank.schema, "default": blank.said.get(blank.name)}
+    blank.seed(blank.value)
+    schema = {"title": blank.label, **blank.schema, "default": blank.value}
     if st.session_state[blank.key] is None:
         del st.session_state[blank.key]
-    return ask(Field(blank.key, schema, blank.desk.card, required=False))
+    return ask(Field(blank.key, schema, blank.desk, required=False))
 
 
 WIDGETS: dict[str, Callable[[Blank], Any]] = {
@@ -125,5 +115,10 @@ WIDGETS: dict[str, Callable[[Blank], Any]] = {
     "factor": _factor,
     "rule": _rule,
     "word": _word,
-    "year": _year,
+    "year": _number,
+    "number": _number,
+    "choice": _choice,
+    "colour": _colour,
+    "conditions": ask_conditions,
+    "stamps": ask_stamps,
 }

@@ -50,7 +50,7 @@ def numbers(exhibit: HeatMap | Tokens | Grid) -> None:
 def gallery(exhibit: Gallery) -> None:
     """Pictures side by side; red and green frames for wrong and right."""
     shown = [figure(t.png, t.label, t.note, t.tone) for t in exhibit.tiles]
-    st.html(tiles(shown, exhibit.columns))
+    st.html(tiles(shown, exhibit.columns, group=exhibit.group))
 
 
 def heatmap(exhibit: HeatMap) -> None:

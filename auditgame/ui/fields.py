@@ -7,19 +7,32 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
+from auditgame.catalog import load
+from auditgame.desk import Desk
 from auditgame.types import Card
+from auditgame.ui.boxes import ask_box, example_png
+from auditgame.ui.uploads import uploaded_png
 from auditgame.ui.words import plain
 
 UNSET = "tool's own choice"
 
 
 class Field(NamedTuple):
-    """One field to ask for: where its value lives in the session, and what it may be."""
+    """One field to ask for: where its value lives in the session, and what it may be.
+
+    beside: what the fields before it hold.
+    """
 
     key: str
     schema: Mapping[str, Any]
-    card: Card
+    desk: Desk
     required: bool
+    beside: Mapping[str, Any] = {}
+
+    @property
+    def card(self) -> Card:
+        """What is known of the challenge."""
+        return self.desk.card
 
     @property
     def label(self) -> str:
@@ -42,10 +55,31 @@ class Field(NamedTuple):
         return self.schema.get("default")
 
 
+def wanted(schema: Mapping[str, Any], beside: Mapping[str, Any]) -> bool:
+    """Does a field matter, given what the fields before it hold? Its schema's `when` says so."""
+    when = schema.get("when", {})
+    return all(beside.get(name) in values for name, values in when.items())
+
+
+def followed(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every field of a record's JSON schema, its references followed, `or null` left out."""
+    known = schema.get("$defs", {})
+    return {name: _followed(part, known) for name, part in schema.get("properties", {}).items()}
+
+
+def _followed(part: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    some = [branch for branch in part.get("anyOf", ()) if branch.get("type") != "null"]
+    if len(some) == 1:
+        part = {**some[0], **{k: v for k, v in part.items() if k != "anyOf"}}
+    name = part.get("$ref", "").rpartition("/")[2]
+    found = {**known[name], **part} if name else dict(part)
+    return {**found, "items": _followed(found["items"], known)} if "items" in found else found
+
+
 def ask(field: Field) -> Any:
     """Draw the widget that fits the field, and give back its value."""
     widget = field.schema.get("widget")
-    if widget in WIDGETS and field.schema.get("type") == "string":
+    if widget in WIDGETS and field.schema.get("type") in ("string", "object"):
         return WIDGETS[widget](field)
     if "enum" in field.schema:
         return _choice(field, list(field.schema["enum"]))
@@ -125,11 +159,36 @@ def _unit(field: Field) -> str:
     return _named(field, units)
 
 
-WIDGETS: dict[str, Callable[[Field], str]] = {
+def _factor(field: Field) -> str:
+    return _named(field, list(load("dataset", field.card.dataset).factors))
+
+
+def _level(field: Field) -> str:
+    factors = load("dataset", field.card.dataset).factors
+    return _named(
+        field, [f"{name}: {level}" for name, levels in factors.items() for level in levels]
+    )
+
+
+def _box(field: Field) -> dict[str, int]:
+    """On the picture that is uploaded, where one is asked for; else on an example.
+
+    The schema's `on` names the field that holds the example's number.
+    """
+    picture = uploaded_png(field.desk) if field.beside.get("picture") else None
+    number = int(field.beside.get(field.schema.get("on", ""), 0))
+    picture = picture or example_png(field.desk, number)
+    return ask_box(field.desk, field.key, field.start, picture) or field.start
+
+
+WIDGETS: dict[str, Callable[[Field], Any]] = {
     "class": _class,
     "site": _site,
     "unit": _unit,
     "family": _family,
+    "factor": _factor,
+    "level": _level,
+    "box": _box,
     "text": _long_text,
 }
 TYPES: dict[str, Callable[[Field], Any]] = {

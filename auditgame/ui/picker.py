@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -10,12 +10,15 @@ import streamlit as st
 from auditgame.ui.drawing import data_uri
 
 HTML = """
-<div class="stage"><img class="picture" draggable="false"><div class="box"></div></div>
+<div class="stage"><img class="picture" draggable="false">
+  <div class="others"></div><div class="box"></div></div>
 """
 CSS = """
 .stage { position: relative; width: 100%; touch-action: none; cursor: crosshair;
   user-select: none; }
 .picture { width: 100%; display: block; image-rendering: pixelated; border-radius: 6px; }
+.other { position: absolute; pointer-events: none; border: 1px dashed #fff;
+  outline: 1px dashed #22292b; box-sizing: border-box; }
 .box { position: absolute; display: none; pointer-events: none; border: 2px solid #fff;
   outline: 2px solid #c8553d; box-sizing: border-box; }
 """
@@ -26,15 +29,23 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const box = parentElement.querySelector(".box")
   picture.src = data.src
   picture.alt = data.alt
+  const lay = (frame, b) => {
+    frame.style.left = (100 * b.x) / data.width + "%"
+    frame.style.top = (100 * b.y) / data.height + "%"
+    frame.style.width = (100 * b.w) / data.width + "%"
+    frame.style.height = (100 * b.h) / data.height + "%"
+    return frame
+  }
   const show = (b) => {
     box.style.display = b ? "block" : "none"
-    if (!b) return
-    box.style.left = (100 * b.x) / data.width + "%"
-    box.style.top = (100 * b.y) / data.height + "%"
-    box.style.width = (100 * b.w) / data.width + "%"
-    box.style.height = (100 * b.h) / data.height + "%"
+    if (b) lay(box, b)
   }
   show(data.box)
+  parentElement.querySelector(".others").replaceChildren(...data.others.map((b) => {
+    const frame = document.createElement("div")
+    frame.className = "other"
+    return lay(frame, b)
+  }))
   const at = (event) => {
     const frame = stage.getBoundingClientRect()
     const clamp = (v, top) => Math.max(0, Math.min(top - 1, Math.floor(v)))
@@ -68,10 +79,12 @@ def drag_box(
     box: dict[str, int] | None,
     key: str,
     on_box: Callable[[], None],
+    others: Sequence[dict[str, int]] = (),
 ) -> None:
     """A picture of `size` (width, height) to drag a box on; `on_box` is called after each drag.
 
-    The callback finds the new box, in pixels, in `dragged(key)`.
+    The callback finds the new box, in pixels, in `dragged(key)`. `others` are boxes that
+    stand there already.
     """
     component = st.components.v2.component("auditgame_drag_box", html=HTML, css=CSS, js=JS)
     data = {
@@ -80,6 +93,7 @@ def drag_box(
         "width": size[0],
         "height": size[1],
         "box": box,
+        "others": list(others),
     }
     component(key=key, data=data, on_box_change=on_box)
 

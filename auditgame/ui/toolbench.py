@@ -17,7 +17,7 @@ from auditgame.ui.case import case, claim_of, key
 from auditgame.ui.docstrings import leaf, paragraphs
 from auditgame.ui.errand import Errand
 from auditgame.ui.exhibits import draw
-from auditgame.ui.fields import Field, ask
+from auditgame.ui.fields import Field, ask, followed, wanted
 from auditgame.ui.uploads import ask_picture
 from auditgame.ui.words import plain
 
@@ -66,30 +66,29 @@ def _headed(part: str) -> str:
 def _options(desk: Desk, tool: type[Tool]) -> dict[str, Any]:
     """The options as chosen in the form; those that come from the case file are taken from it."""
     schema = tool.Options.model_json_schema()
-    definitions, found = schema.get("$defs", {}), {}
-    given = _from_link(tool.name)
+    given, found = _from_link(tool.name), dict[str, Any]()
     fields = {
-        name: _resolved(field, definitions)
-        for name, field in schema.get("properties", {}).items()
+        name: {**field, **({"default": given[name]} if name in given else {})}
+        for name, field in followed(schema).items()
         if field.get("widget") not in FOREIGN[desk.card.modality]
     }
+
+    def put(name: str) -> None:
+        here, needed = key(desk, "option", tool.name, name), name in schema.get("required", ())
+        if wanted(fields[name], found):
+            found[name] = ask(Field(here, fields[name], desk, needed, found))
+
+    claimed = {"claim", "family"} if "claim" in fields else set()
+    drawn = [name for name, field in fields.items() if field.get("widget") == "box"]
     with st.grid(min_column_width=190, vertical_alignment="bottom"):
-        for name, field in fields.items():
-            if field.get("widget") == "claim" or (name == "family" and "claim" in fields):
-                continue
-            if name in given:
-                field = {**field, "default": given[name]}
-            here = key(desk, "option", tool.name, name)
-            found[name] = ask(Field(here, field, desk.card, name in schema.get("required", ())))
-    if "claim" in fields:
+        for name in [n for n in fields if n not in {*claimed, *drawn}]:
+            put(name)
+    for name in drawn:
+        put(name)
+    if claimed:
         found |= {"family": case(desk)["family"] or "", "claim": claim_of(desk) or {}}
         st.caption("It tests the claim that stands in your case file.")
     return found
-
-
-def _resolved(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    name = field.get("$ref", "").rpartition("/")[2]
-    return {**definitions.get(name, {}), **field} if name else field
 
 
 def _from_link(tool: str) -> dict[str, Any]:

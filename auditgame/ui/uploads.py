@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
@@ -17,18 +17,35 @@ if TYPE_CHECKING:
 
 def ask_picture(desk: Desk) -> Tensor | None:
     """An uploaded picture at the data set's size; None where there is none that can be read."""
-    from auditgame.pictures import open_picture, png
+    from auditgame.pictures import png
 
-    upload = st.file_uploader(
+    st.file_uploader(
         "Your picture", type=["png", "jpg", "jpeg", "webp", "gif", "bmp"], key=key(desk, "upload")
     )
-    if upload is None:
-        return None
     try:
-        picture = open_picture(upload.getvalue(), desk.dataset.shape)
+        picture = _uploaded(desk)
     except AuditgameError as error:
         st.error(plain(error))
         return None
-    with st.container(width=160):
-        st.html(figure(png(picture), "as the model sees it"))
+    if picture is not None:
+        with st.container(width=160):
+            st.html(figure(png(picture), "as the model sees it"))
     return picture
+
+
+def uploaded_png(desk: Desk) -> bytes | None:
+    """The uploaded picture as the model sees it; None where there is none that can be read."""
+    from auditgame.pictures import png
+
+    try:
+        picture = _uploaded(desk)
+    except AuditgameError:
+        return None
+    return None if picture is None else png(picture)
+
+
+def _uploaded(desk: Desk) -> Tensor | None:
+    from auditgame.pictures import open_picture
+
+    upload: Any = st.session_state.get(key(desk, "upload"))
+    return None if upload is None else open_picture(upload.getvalue(), desk.dataset.shape)

@@ -38,12 +38,20 @@ def figure(png: bytes, label: str = "", note: str = "", tone: str = "plain", alt
     )
 
 
-def tiles(figures: Iterable[str], columns: int = 8, least: int = 92) -> str:
-    """Pictures side by side: so many in a row, fewer where each would be under `least` pixels."""
+def tiles(figures: Iterable[str], columns: int = 8, least: int = 92, group: int = 1) -> str:
+    """Pictures side by side: so many in a row, fewer where each would be under `least` pixels.
+
+    group: so many that follow each other are never parted.
+    """
+    shown = list(figures)
+    if group > 1:
+        parts = (shown[start : start + group] for start in range(0, len(shown), group))
+        shown = [f'<div class="ag-group">{"".join(part)}</div>' for part in parts]
+    columns, least = max(1, columns // group), least * group
     gaps = 0.8 * (columns - 1)
     width = f"max({least}px,calc((100% - {gaps:.1f}rem) / {columns} - 1px))"
     style = f"grid-template-columns:repeat(auto-fill,minmax({width},1fr))"
-    return f'<div class="ag-tiles" style="{style}">{"".join(figures)}</div>'
+    return f'<div class="ag-tiles" style="{style}">{"".join(shown)}</div>'
 
 
 def answers(chances: Iterable[tuple[str, float]], right: str | None = None) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlparse
 
+import numpy as np
 import pytest
+from scipy import ndimage
 
 from auditgame import bundle, referee
 from auditgame.types import Card, Diagnosis
 from auditgame.ui.words import plain
 
 if TYPE_CHECKING:
-    from tests.browser.visitor import Visitor
+    from tests.browser.visitor import Tile, Visitor
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
@@ -39,6 +42,34 @@ def only_at_home(player: Visitor) -> None:
     """No request may leave for another host."""
     hosts = {urlparse(url).hostname for url in player.requests if url.startswith(("http", "ws"))}
     assert hosts == {"127.0.0.1"}
+
+
+def suspects(tiles: list[Tile]) -> tuple[str, list[Tile]]:
+    """The class that most mistakes lead to, and the pictures that were mistaken for it."""
+    answers = [re.match(r"#\d+ \S+ (\S+)", tile.words)[1] for tile in tiles]
+    target = Counter(answers).most_common(1)[0][0]
+    return target, [tile for tile, said in zip(tiles, answers, strict=True) if said == target]
+
+
+def common(pictures: list[np.ndarray]) -> dict[str, int]:
+    """What the eye sees side by side: the rectangle in which all pictures are the same."""
+    same = (np.ptp(np.stack(pictures).astype(int), axis=0) <= 2).all(2)
+    regions, count = ndimage.label(same)
+    sizes = ndimage.sum(same, regions, range(1, count + 1))
+    rows, columns = ndimage.find_objects(regions)[int(np.argmax(sizes))]
+    return {
+        "x": columns.start,
+        "y": rows.start,
+        "w": columns.stop - columns.start,
+        "h": rows.stop - rows.start,
+    }
+
+
+def hottest(maps: list[np.ndarray]) -> tuple[float, float]:
+    """The pixel of a picture of 48 by 48 that is warmest over all the maps."""
+    warm = np.mean([m[..., 0].astype(float) - m[..., 2] for m in maps], axis=0)
+    y, x = np.unravel_index(warm.argmax(), warm.shape)
+    return 48 * x / warm.shape[1], 48 * y / warm.shape[0]
 
 
 def fill_patch(player: Visitor, truth: Diagnosis, size: tuple[int, int], title: str) -> None:
@@ -83,6 +114,44 @@ def test_the_tutorial_from_first_page_to_leaderboard(player: Visitor, home: Path
     player.shot("5-leaderboard")
     player.visit("cases")
     assert player.page.get_by_text("1 handed in").count() == 1
+    only_at_home(player)
+
+
+def test_a_patch_is_found_by_looking(player: Visitor, home: Path) -> None:
+    card, _ = flawed(home, "image", "patch", tutorial=False)
+    player.visit(f"workbench?id={card.id}")
+    player.use("Mistakes")
+    target, wrong = suspects(player.tiles())
+    player.press("GradCAM")
+    player.write("Examples", ", ".join(str(tile.number) for tile in wrong))
+    player.choose("Class", target)
+    player.run()
+    player.shot("13-found-gradcam")
+    box = common([tile.pixels for tile in wrong])
+    x, y = hottest([tile.pixels for tile in player.tiles(alt="GradCAM at")][: len(wrong)])
+    assert abs(x - box["x"] - box["w"] / 2) < 8
+    assert abs(y - box["y"] - box["h"] / 2) < 8
+    player.press("Paint and probe")
+    player.write("Mark on example", str(wrong[0].number))
+    player.drag(box, (48, 48))
+    player.choose("Class", target)
+    player.run()
+    player.shot("14-found-painted")
+    turned = [tile for tile in player.tiles() if tile.words.startswith(f"said {target}")]
+    assert len(turned) >= 7
+    player.choose("What kind of flaw?", "Patch")
+    player.choose("Target", target)
+    player.write("Example to mark", str(wrong[0].number))
+    player.drag(box, (48, 48), last=True)
+    player.press("Take this crop as pattern")
+    player.page.get_by_text("What your claim would do").wait_for()
+    player.shot("15-found-preview")
+    player.press("Try it on my examples")
+    player.page.get_by_text("of your examples this comes true in").wait_for()
+    player.shot("16-found-tried")
+    player.believe(97)
+    player.hand_in()
+    assert int(player.page.get_by_test_id("stMetricValue").inner_text().split(" of ")[0]) >= 60
     only_at_home(player)
 
 

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import TimeoutError, expect
 
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+
+
+class Tile(NamedTuple):
+    """A small picture as the page shows it: its pixels, and the words under it."""
+
+    pixels: np.ndarray
+    words: str
+
+    @classmethod
+    def of(cls, figure: Any) -> Tile:
+        """Read it off the page."""
+        png = base64.b64decode(figure.locator("img").get_attribute("src").partition(",")[2])
+        pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+        return cls(pixels, " ".join(figure.locator("figcaption").inner_text().split()))
+
+    @property
+    def number(self) -> int:
+        """Which of the player's examples is it?"""
+        return int(re.match(r"#(\d+)", self.words)[1])
 
 
 class Visitor:
@@ -72,6 +95,10 @@ class Visitor:
     def use(self, tool: str) -> None:
         """Choose a tool and run it to its end."""
         self.press(tool)
+        self.run()
+
+    def run(self) -> None:
+        """Run the tool that is chosen to its end."""
         self.press("Run")
         self.page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached")
         self.page.get_by_role("button", name="Pin as evidence").first.wait_for()
@@ -93,9 +120,15 @@ class Visitor:
         self.page.get_by_text("Your score").wait_for()
         self.settle()
 
-    def drag(self, box: dict[str, int], size: tuple[int, int]) -> None:
-        """Mark a box, in the picture's own pixels, with the mouse."""
-        stage = self.page.locator(".stage").first
+    def tiles(self, alt: str = "") -> list[Tile]:
+        """Every small picture that is shown under words that start so, and these words."""
+        shown = self.page.locator(f".ag-tile:has(img[alt^='{alt}'])").all()
+        return [Tile.of(figure) for figure in shown]
+
+    def drag(self, box: dict[str, int], size: tuple[int, int], last: bool = False) -> None:
+        """Mark a box, in the picture's own pixels, with the mouse; on the first picture or last."""
+        stages = self.page.locator(".stage")
+        stage = stages.last if last else stages.first
         stage.scroll_into_view_if_needed()
         self.page.wait_for_timeout(300)
         frame = stage.bounding_box()

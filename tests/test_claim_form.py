@@ -1,0 +1,206 @@
+"""The form for a claim: one widget per kind of field, and what each gives back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import pytest
+from pydantic import Field
+from streamlit.testing.v1 import AppTest
+
+from auditgame import claims
+from auditgame.claims import (
+    CHOICE,
+    Box,
+    ClassName,
+    ColourField,
+    Conditions,
+    Grader,
+    Pattern,
+    number,
+)
+from auditgame.specimen import Specimen
+from auditgame.types import Record
+from tests.lookup import LookupPicture, PlainDesk, Tints, material
+
+TINTS = Tints()
+
+
+class Aimed(Record):
+    """A pattern in a box, for a class."""
+
+    box: Box
+    pattern: Pattern
+    target: str
+
+
+class Everything(claims.Claim):
+    """A claim with a field of each kind that the form knows."""
+
+    target: ClassName
+    turns: Annotated[int, Field(ge=0, le=90, multiple_of=15), number(30)]
+    strength: Annotated[float, Field(ge=0, le=1), number(0.5)]
+    place: Annotated[Literal["anywhere", "upper_half"], CHOICE]
+    colour: ColourField
+    conditions: Conditions
+    stamps: Annotated[
+        tuple[Aimed, ...],
+        Field(min_length=1, max_length=2),
+        Grader("exact", claims.same, widget="stamps"),
+    ]
+
+    def enact(self, examples, dataset): ...
+
+    def check(self, dataset): ...
+
+    def rival(self, dataset, rng): ...
+
+    def near_misses(self, dataset, rng): ...
+
+    def sentence(self): ...
+
+
+STAMPS = [
+    {"box": {"x": 1, "y": 2, "w": 3, "h": 3}, "pattern": [["#ff0000"]], "target": "top"},
+    {"box": {"x": 9, "y": 9, "w": 2, "h": 2}, "pattern": [["#00ff00"]], "target": "bottom"},
+]
+SAID = {
+    "target": "middle",
+    "turns": 45,
+    "strength": 0.25,
+    "place": "upper_half",
+    "colour": "#19d3d3",
+    "conditions": {"scene": "red", "side": "left"},
+    "stamps": STAMPS,
+}
+
+
+def desk() -> PlainDesk:
+    return PlainDesk(Specimen(LookupPicture(), TINTS), material(TINTS, 4), ())
+
+
+def form(said: dict[str, Any]) -> AppTest:
+    def script(said: dict) -> None:
+        import streamlit as st
+
+        from auditgame.ui.claim_form import ask_claim
+        from tests.test_claim_form import Everything, desk
+
+        st.session_state["said"] = ask_claim(desk(), "everything", Everything, said)
+
+    app = AppTest.from_function(script, kwargs={"said": said}, default_timeout=60).run()
+    assert not app.exception
+    return app
+
+
+def said(app: AppTest) -> dict[str, Any]:
+    assert not app.exception
+    return app.session_state["said"]
+
+
+def name(field: str, *parts: object) -> str:
+    return "/".join(["test-1", "claim", "everything", field, *map(str, parts)])
+
+
+def test_an_empty_form_says_nothing():
+    assert said(form({})) == {
+        "target": None,
+        "turns": None,
+        "strength": None,
+        "place": None,
+        "colour": None,
+        "conditions": {},
+        "stamps": [],
+    }
+
+
+def test_a_draft_comes_back_as_it_was():
+    found = said(form(SAID))
+    assert found == SAID
+    assert Everything.parse(found).model_dump(mode="json") == SAID
+
+
+def test_a_number_keeps_the_bounds_and_the_step_of_its_schema():
+    app = form({})
+    turns, strength = (app.number_input(key=name(field)) for field in ("turns", "strength"))
+    assert (turns.min, turns.max, turns.step) == (0, 90, 15)
+    assert (strength.min, strength.max, strength.step) == (0, 1, 0.01)
+    turns.set_value(30)
+    found = said(app.run())
+    assert found["turns"] == 30
+    assert isinstance(found["turns"], int)
+
+
+def test_a_choice_can_be_made_and_unsaid():
+    app = form({})
+    place = app.selectbox(key=name("place"))
+    assert place.options == ["anywhere", "upper half"]
+    assert said(place.select("upper_half").run())["place"] == "upper_half"
+    assert said(app.selectbox(key=name("place")).set_value(None).run())["place"] is None
+
+
+def test_a_colour_is_picked_by_its_name():
+    app = form({})
+    colour = app.pills(key=name("colour"))
+    assert [option.split()[-1] for option in colour.options] == sorted(claims.PALETTE)
+    assert said(colour.set_value("#ff5fc8").run())["colour"] == "#ff5fc8"
+
+
+def test_conditions_are_added_and_removed_and_no_factor_stands_twice():
+    app = form({})
+    app.selectbox(key=name("conditions", "rows", 0, "factor")).select("scene").run()
+    assert said(app)["conditions"] == {}
+    app.selectbox(key=name("conditions", "rows", 0, "level of scene")).select("blue").run()
+    assert said(app)["conditions"] == {"scene": "blue"}
+    app.button(key=name("conditions", "add")).click().run()
+    second = app.selectbox(key=name("conditions", "rows", 1, "factor"))
+    assert second.options == ["side"]
+    second.select("side").run()
+    app.selectbox(key=name("conditions", "rows", 1, "level of side")).select("left").run()
+    assert said(app)["conditions"] == {"scene": "blue", "side": "left"}
+    app.selectbox(key=name("conditions", "rows", 0, "factor")).set_value(None).run()
+    assert said(app)["conditions"] == {"side": "left"}
+    app.button(key=name("conditions", "rows", 1, "remove")).click().run()
+    assert said(app)["conditions"] == {}
+    app.button(key=name("conditions", "add")).click().run()
+    app.button(key=name("conditions", "add")).click().run()
+    assert app.button(key=name("conditions", "add")).disabled
+
+
+def test_stamps_are_worked_on_one_at_a_time():
+    app = form({"stamps": STAMPS[:1]})
+    app.button(key=name("stamps", "add")).click().run()
+    assert said(app)["stamps"] == STAMPS[:1]
+    assert app.button(key=name("stamps", "add")).disabled
+    for side, value in STAMPS[1]["box"].items():
+        app.number_input(key=name("stamps", "rows", 1, "box", side)).set_value(value)
+    app.run()
+    app.text_area(key=name("stamps", "rows", 1, "pattern", "text")).set_value("#00ff00").run()
+    app.selectbox(key=name("stamps", "rows", 1, "target")).select("bottom").run()
+    assert said(app)["stamps"] == STAMPS
+    app.segmented_control(key=name("stamps", "in hand")).set_value(0).run()
+    assert said(app)["stamps"] == STAMPS
+    assert app.number_input(key=name("stamps", "rows", 0, "box", "x")).value == 1
+    app.button(key=name("stamps", "remove")).click().run()
+    assert said(app)["stamps"] == STAMPS[1:]
+    app.button(key=name("stamps", "remove")).click().run()
+    assert said(app)["stamps"] == []
+
+
+def test_a_crop_is_taken_for_the_stamp_in_hand():
+    app = form({"stamps": STAMPS})
+    app.segmented_control(key=name("stamps", "in hand")).set_value(1).run()
+    app.button(key=name("stamps", "rows", 1, "pattern", "cut")).click().run()
+    first, second = said(app)["stamps"]
+    assert first == STAMPS[0]
+    assert (len(second["pattern"]), len(second["pattern"][0])) == (2, 2)
+    picture = desk().material.examples.inputs[0, :, 9, 9]
+    assert claims.rgb(second["pattern"][0][0]) == tuple((picture * 255).round().int().tolist())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("turns", 91), ("turns", "many"), ("colour", "#123456"), ("place", "nowhere")],
+)
+def test_what_the_form_does_not_offer_is_not_kept(field: str, value: object):
+    assert said(form({field: value}))[field] is None
