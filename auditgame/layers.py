@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditgame.claims import Box
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError
+from auditgame.types import AuditgameError, Record
 
 LayerField = Annotated[
     str,
@@ -40,6 +40,43 @@ def layer(specimen: Specimen, name: str) -> str:
     if name and specimen.site(name).kind != "channel":
         raise AuditgameError(f"site: '{name}' holds no maps; choose {default}")
     return name or default
+
+
+class Subject(NamedTuple):
+    """One picture, its name, and its row in the pool (None: it was uploaded)."""
+
+    image: Float[Tensor, "c h w"]
+    name: str
+    row: int | None
+
+
+class OnePicture(Record):
+    """Which picture is looked at?"""
+
+    example: Annotated[int, Field(title="Example", description="Its number in the pool.", ge=0)] = 0
+    picture: Annotated[
+        bool,
+        Field(
+            title="Use my picture",
+            description="Look at the uploaded picture instead of the pool's.",
+            json_schema_extra={"widget": "picture"},
+        ),
+    ] = False
+
+
+def subject(
+    options: OnePicture,
+    pool: Float[Tensor, "n c h w"],
+    picture: Float[Tensor, "c h w"] | None,
+) -> Subject:
+    """The picture that is meant; AuditgameError where it is not there."""
+    if options.picture:
+        if picture is None:
+            raise AuditgameError("picture: none is uploaded; add one, or choose from the pool")
+        return Subject(picture, "your picture", None)
+    if options.example >= len(pool):
+        raise AuditgameError(f"example: {options.example} is outside 0 to {len(pool) - 1}")
+    return Subject(pool[options.example], f"#{options.example}", options.example)
 
 
 def under(box: Box, size: tuple[int, int], picture: tuple[int, int]) -> Bool[Tensor, "a b"]:

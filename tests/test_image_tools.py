@@ -32,6 +32,11 @@ USES = {
     "gradcam": {"examples": "0, 1", "label": "three"},
     "integrated_gradients": {"examples": "0, 1", "steps": 5, "together": True},
     "smoothgrad": {"examples": "0-5", "copies": 3},
+    "factors": {"examples": "0, 1", "factors": 3, "top": 2},
+    "atlas": {"fresh": 4, "grid": 3},
+    "clustering": {"label": "three"},
+    "spatial": {"example": 2, "site": "conv2.pre"},
+    "search": {"example": 3, "x": 4, "w": 9},
     "feature_viz": {"site": "conv1", "units": "0-2", "steps": 2},
     "inversion": {"classes": "0-3", "steps": 3, "batch": 2, "siblings": 1},
 }
@@ -122,6 +127,11 @@ def test_slow_tools_report_progress_to_the_end(name, specimen, material):
         ("examples", {"unit": "conv2:999"}, "units 0 to 47"),
         ("feature_viz", {"units": "elephant"}, "unknown name"),
         ("inversion", {"classes": "0, 1"}, "at least 3"),
+        ("spatial", {"example": 24}, "outside 0 to 23"),
+        ("search", {"x": 30, "w": 3}, "beyond the picture of 32 by 32"),
+        ("factors", {"examples": "0-17"}, "at most 16"),
+        ("clustering", {"label": "thre"}, "did you mean 'three'"),
+        ("atlas", {"site": "conv9"}, "unknown site"),
     ],
 )
 def test_bad_options_are_explained(name, options, words, specimen, material):
