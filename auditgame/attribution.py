@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.stats import rankdata
@@ -11,6 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from auditgame.specimen import Specimen
+
+PIXELS = 128 * 48 * 48
+"""So many pixels of a path, or of a cloud of noise, are differentiated at once."""
 
 Report = Callable[[float], None]
 
@@ -41,9 +46,9 @@ def occlusion(
     height, width = image.shape[1:]
     tops, lefts = starts(height, window, stride), starts(width, window, stride)
     whole = specimen.classify(image[None])[0, label]
-    total, times = torch.zeros(height, width), torch.zeros(height, width)
+    total, times = image.new_zeros(height, width), image.new_zeros(height, width)
     for done, top in enumerate(tops):
-        masks = torch.zeros(len(lefts), 1, height, width)
+        masks = image.new_zeros(len(lefts), 1, height, width)
         for row, left in enumerate(lefts):
             masks[row, 0, top : top + window, left : left + window] = 1
         falls = whole - specimen.classify(image * (1 - masks) + fill * masks)[:, label]
@@ -59,6 +64,26 @@ def occlusion_probes(size: tuple[int, ...], window: int, stride: int) -> int:
     return len(starts(height, window, stride)) * len(starts(width, window, stride)) + 1
 
 
+class Slopes(NamedTuple):
+    """The value at a site, and the gradient of each picture's class logit there."""
+
+    value: Float[Tensor, "n u a b"]
+    slope: Float[Tensor, "n u a b"]
+
+
+def slopes(
+    specimen: Specimen, images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"], site: str = ""
+) -> Slopes:
+    """How does each picture's class logit change with the value at a site, or with its pixels?
+
+    Only the class asked for is differentiated. Probes: two for each picture.
+    """
+    reading = specimen.run(images, grad=site or True)
+    logits = reading.classes.gather(1, labels[:, None]).sum()
+    (slope,) = torch.autograd.grad(logits, reading.inputs)
+    return Slopes(reading.inputs.detach(), slope)
+
+
 def gradcam(
     specimen: Specimen, images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"], site: str
 ) -> Float[Tensor, "n a b"]:
@@ -67,11 +92,75 @@ def gradcam(
     Each channel counts by the mean gradient of the class logit; maps have the layer's
     size. Probes: two for each picture. (Selvaraju et al. 2016, arXiv:1610.02391)
     """
-    reading = specimen.run(images, keep=[site], grad=True)
-    value = reading.kept[site]
-    logits = reading.classes.gather(1, labels[:, None]).sum()
-    (slope,) = torch.autograd.grad(logits, value)
-    return (slope.mean((2, 3), keepdim=True) * value).sum(1).detach()
+    value, slope = slopes(specimen, images, labels, site)
+    return (slope.mean((2, 3), keepdim=True) * value).sum(1)
+
+
+def integrated_gradients(
+    specimen: Specimen,
+    images: Float[Tensor, "n c h w"],
+    labels: Int[Tensor, " n"],
+    baselines: Float[Tensor, "n c h w"],
+    steps: int,
+) -> Float[Tensor, "n c h w"]:
+    """What does each value of a picture add to the class logit, on the way from a baseline?
+
+    The integral of the gradient along the straight path, by Gauss-Legendre quadrature,
+    times the way gone. Each picture's map sums to its logit less the baseline's, but for
+    the error of the quadrature. Probes: two for each picture and step.
+    (Sundararajan, Taly and Yan 2017, arXiv:1703.01365)
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    along = torch.from_numpy((1 + nodes) / 2).to(images)[:, None, None, None]
+    shares, size = torch.from_numpy(weights / 2).to(images), max(1, _rows(images) // steps)
+    maps = []
+    for part, start, label in zip(
+        images.split(size), baselines.split(size), labels.split(size), strict=True
+    ):
+        way = part - start
+        path = start[:, None] + along * way[:, None]
+        maps.append(_mean_slope(specimen, path, label, shares) * way)
+    return torch.cat(maps)
+
+
+def smoothgrad(
+    specimen: Specimen,
+    images: Float[Tensor, "n c h w"],
+    labels: Int[Tensor, " n"],
+    noise: Float[Tensor, "n s c h w"],
+) -> Float[Tensor, "n c h w"]:
+    """How does the class logit change with each value, on average over s noisy copies?
+
+    Probes: two for each picture and copy. (Smilkov et al. 2017, arXiv:1706.03825)
+    """
+    copies = noise.shape[1]
+    shares, size = images.new_full((copies,), 1 / copies), max(1, _rows(images) // copies)
+    return torch.cat(
+        [
+            _mean_slope(specimen, part[:, None] + grain, label, shares)
+            for part, grain, label in zip(
+                images.split(size), noise.split(size), labels.split(size), strict=True
+            )
+        ]
+    )
+
+
+def _mean_slope(
+    specimen: Specimen,
+    copies: Float[Tensor, "n s c h w"],
+    labels: Int[Tensor, " n"],
+    shares: Float[Tensor, " s"],
+) -> Float[Tensor, "n c h w"]:
+    """The weighted sum of the pixel gradients at s copies of each picture."""
+    images, classes = copies.flatten(0, 1), labels.repeat_interleave(len(shares))
+    rows = _rows(images)
+    parts = zip(images.split(rows), classes.split(rows), strict=True)
+    found = torch.cat([slopes(specimen, part, label).slope for part, label in parts])
+    return torch.einsum("nschw,s->nchw", found.unflatten(0, copies.shape[:2]), shares)
+
+
+def _rows(images: Float[Tensor, "n c h w"]) -> int:
+    return max(1, PIXELS // (images.shape[2] * images.shape[3]))
 
 
 def agreement(one: Float[Tensor, "h w"], other: Float[Tensor, "h w"]) -> float | None:

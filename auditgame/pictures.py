@@ -12,12 +12,15 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
+from auditgame.claims import Box
 from auditgame.types import AuditgameError
 
 MAX_BYTES = 10 * 2**20
 """Largest upload that is looked at, in bytes."""
 MAX_PIXELS = 50_000_000
 """Largest upload that is decoded, in pixels."""
+WARM, COLD = (200 / 255, 85 / 255, 45 / 255), (38 / 255, 105 / 255, 178 / 255)
+"""Colours of values above and below zero."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Formats that are decoded; the rest run code or programs we do not need."""
 
@@ -98,3 +101,24 @@ def spotlight(
         return image
     lit = (values >= values.max() / 3).float()
     return image * lit + (0.4 * image + 0.3) * (1 - lit)
+
+
+def heated(
+    image: Float[Tensor, "3 h w"], values: Float[Tensor, "h w"], limit: float
+) -> Float[Tensor, "3 h w"]:
+    """The picture in grey with signed values over it, warm above zero and cold below.
+
+    The stronger a value, the less of the picture shines through; `limit` is full strength.
+    """
+    share = (values / (limit or 1.0)).clamp(-1, 1)
+    ends = torch.tensor([WARM, COLD])[:, :, None, None]
+    colour = torch.where(share >= 0, ends[0], ends[1])
+    cover = 0.85 * share.abs()
+    return (1 - cover) * (0.24 + 0.7 * image.mean(0)).clamp(max=1) + cover * colour
+
+
+def framed(image: Float[Tensor, "3 h w"], box: Box) -> Float[Tensor, "3 h w"]:
+    """The picture with all but a box faded to grey."""
+    inside = torch.zeros(image.shape[1:])
+    inside[box.y : box.y + box.h, box.x : box.x + box.w] = 1
+    return spotlight(image, inside)

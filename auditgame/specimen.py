@@ -24,7 +24,7 @@ class Reading:
 
     classes: class logits `n k`. output: the model's raw output. kept: the value at each
     site asked for. inputs: what to differentiate with respect to, if `grad` was asked
-    for (the pictures themselves, or the token embeddings of a text).
+    for (the pictures themselves, the token embeddings of a text, or a site's value).
     """
 
     classes: Float[Tensor, "n k"]
@@ -48,22 +48,24 @@ class Specimen:
         inputs: Tensor,
         keep: Iterable[str] = (),
         edit: Mapping[str, Edit] | None = None,
-        grad: bool = False,
+        grad: bool | str = False,
     ) -> Reading:
         """One forward pass: keep the values of sites, edit them on the way, allow gradients.
 
         Gradients are taken by the caller with torch.autograd.grad; parameters stay frozen.
+        `grad` may name the site they reach back to: nothing is remembered before it.
         """
         wanted, edits, kept = set(keep), dict(edit or {}), {}
-        for name in wanted | edits.keys():
+        start = grad if isinstance(grad, str) else "embed"
+        for name in wanted | edits.keys() | ({start} if isinstance(grad, str) else set()):
             self.site(name)
-        source = inputs
-        if grad and inputs.is_floating_point() and not inputs.requires_grad:
+        source, pixels = inputs, grad is True and inputs.is_floating_point()
+        if pixels and not inputs.requires_grad:
             source = inputs.detach().requires_grad_()
         leaf = [source]
 
         def tap(name: str, value: Tensor) -> Tensor:
-            if grad and name == "embed" and not source.is_floating_point():
+            if grad and name == start and not pixels:
                 value = value if value.requires_grad else value.detach().requires_grad_()
                 leaf[0] = value
             if name in edits:

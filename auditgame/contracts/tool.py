@@ -123,10 +123,21 @@ def _observe(kind: type[Tool], setting: Setting) -> Observed:
     own, sent = model.probes - asked, _probes(models) - asked
     traces = ["changes the model's weights"] if weights_digest(model) != weights else []
     traces += [] if torch.equal(beside.examples.inputs, inputs) else ["changes the examples"]
-    if any(p.grad is not None or p.requires_grad for p in model._model.parameters()):
-        traces.append("leaves gradients on the model")
+    traces += _marks(model._model)
     again = kind().run(model, beside, options)
     return Observed(setting, price, asked, own, sent, shown[0], again, moved, traces)
+
+
+def _marks(module: torch.nn.Module) -> Iterator[str]:
+    """What did a tool leave on a model?"""
+    parts = list(module.modules())
+    if any(p.grad is not None or p.requires_grad for p in module.parameters()):
+        yield "leaves gradients on the model"
+    if any(part.training for part in parts):
+        yield "leaves the model in training"
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    if any(getattr(part, kind) for part in parts for kind in hooks):
+        yield "leaves hooks on the model"
 
 
 def explains_itself(kind: type[Tool]) -> Iterator[str]:
@@ -197,7 +208,7 @@ def is_deterministic(kind: type[Tool]) -> Iterator[str]:
 
 
 def leaves_no_trace(kind: type[Tool]) -> Iterator[str]:
-    """Weights, examples and gradients of the model are as they were."""
+    """Weights, examples, gradients, hooks and mode of the model are as they were."""
     for seen in _observed(kind):
         yield from (f"run: {trace}" for trace in seen.traces)
 

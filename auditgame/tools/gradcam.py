@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from jaxtyping import Float, Int
-from pydantic import Field
 from torch import Tensor
 
 from auditgame.attribution import gradcam
+from auditgame.maps import LayerField, layer
 from auditgame.pictures import stretch
 from auditgame.saliency import SaliencyOptions, probes, shown
 from auditgame.specimen import Specimen
 from auditgame.tools import Material, Tool
-from auditgame.types import AuditgameError, Exhibit, Modality
+from auditgame.types import Exhibit, Modality
 
 
 class GradCAM(Tool):
@@ -41,15 +41,7 @@ class GradCAM(Tool):
     class Options(SaliencyOptions):
         """Pictures, class, and the layer to look at."""
 
-        site: Annotated[
-            str,
-            Field(
-                title="Layer",
-                description="A convolution; empty for the third (the last, if fewer).",
-                max_length=64,
-                json_schema_extra={"widget": "site"},
-            ),
-        ] = ""
+        site: LayerField = ""
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """Three probes for each picture (its answer, forward, backward); seven with checks."""
@@ -57,25 +49,11 @@ class GradCAM(Tool):
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """Heat maps, their check, and a table of correlations."""
-        site = options.site or _default(specimen)
-        if specimen.site(site).kind != "channel":
-            raise AuditgameError(f"site: '{site}' holds no maps; choose {_default(specimen)}")
+        site = layer(specimen, options.site)
 
         def explain(
             model: Specimen, images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"]
         ) -> Float[Tensor, "n h w"]:
             return stretch(gradcam(model, images, labels, site), tuple(images.shape[2:]))
 
-        return shown(f"GradCAM at {site}", explain, specimen, material, options)
-
-
-def _default(specimen: Specimen) -> str:
-    """The third layer after its ReLU, or the last where there are fewer."""
-    layers = [
-        site.name
-        for site in specimen.sites.values()
-        if site.kind == "channel" and not site.name.endswith(".pre")
-    ]
-    if not layers:
-        raise AuditgameError(f"site: model '{specimen.model_name}' has no layer of maps")
-    return layers[min(2, len(layers) - 1)]
+        return shown({f"GradCAM at {site}": explain}, specimen, material, options)

@@ -77,7 +77,6 @@ class Occlusion(Tool):
         """Heat maps, their check, and a table of correlations."""
         mean = material.examples.inputs.mean((0, 2, 3))[:, None, None]
         window, stride = _square(options, specimen.dataset.shape[1:])
-        done = [0]
 
         def explain(
             model: Specimen, images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"]
@@ -88,12 +87,9 @@ class Occlusion(Tool):
                 if options.fill == "blur":
                     fill = blurred(image, window / 2)
                 maps.append(occlusion(model, image, label, fill, window, stride))
-                done[0] += 1
-                total = len(images) * (3 if options.check else 1)
-                material.progress(done[0] / total, f"map {done[0]} of {total}")
             return torch.stack(maps)
 
-        return shown("Occlusion", explain, specimen, material, options)
+        return shown({"Occlusion": explain}, specimen, material, options)
 
 
 def _square(options: Occlusion.Options, size: tuple[int, ...]) -> tuple[int, int]:

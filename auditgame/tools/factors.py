@@ -1,0 +1,226 @@
+"""Factor groups of a layer, by non-negative matrix factorisation."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Annotated, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.maps import LayerField, layer
+from auditgame.pictures import heated, png, spotlight, stretch
+from auditgame.selection import choose
+from auditgame.specimen import Edit, Specimen
+from auditgame.tools import Material, Tool
+from auditgame.types import AuditgameError, Exhibit, Gallery, Grid, Modality, Record, Table, Tile
+
+BATCH = 64
+FITTED = 6000
+"""The factors are fitted to so many places at most, evenly spaced."""
+UNITS = 5
+
+
+class Factors(NamedTuple):
+    """A few directions that add up to most of a layer's activations.
+
+    maps: how strong each of k factors is at each place of n pictures. units: what each
+    is made of, summing to 1. explained: share of the activations' squares they rebuild.
+    """
+
+    maps: Float[Tensor, "n k a b"]
+    units: Float[Tensor, "k u"]
+    explained: float
+
+
+class FactorGroups(Tool):
+    """Into which few groups do the units of a layer fall, and what does each group do?
+
+    A layer has too many units to look at one by one. Its activations on the pool, all places
+    of all pictures, are split into a few factors that only add (never cancel), so that each
+    can be read as a thing the layer sees.
+
+    Reading it: one row of pictures for each factor shows where it is strongest in the pool;
+    the example pictures show each factor's place in warm colours, on the factor's own
+    scale. The grid tells what its removal from its top pictures does to each logit:
+    negative means that the factor speaks for that class. A factor whose top pictures share
+    nothing but a mark, and which drives one class, is suspect.
+
+    How it misleads: the number of factors is yours: with few, a rare cue is lumped with
+    something common; try more. The split is one of many that fit about equally well. A
+    cue in 2 % of the pool explains little of the activations, so it may get no factor.
+
+    Source: Olah et al. 2018, The Building Blocks of Interpretability, Distill; Lee and
+    Seung 1999, Nature 401 (the factorisation).
+    """
+
+    name = "factors"
+    title = "Factor groups"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+
+    class Options(Record):
+        """Which layer, how many factors, which pictures."""
+
+        site: LayerField = ""
+        factors: Annotated[
+            int, Field(title="Factors", description="How many groups.", ge=2, le=16)
+        ] = 6
+        examples: Annotated[
+            str,
+            Field(
+                title="Examples",
+                description="Pictures to map the factors on, such as 0-3, 40. At most 16.",
+                max_length=400,
+                json_schema_extra={"widget": "example"},
+            ),
+        ] = "0-3"
+        top: Annotated[
+            int, Field(title="Top", description="Top pictures of each factor.", ge=1, le=16)
+        ] = 8
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """One probe for each example of the pool, and for each factor's top pictures."""
+        pool = len(material.examples)
+        return pool + options.factors * min(options.top, pool)
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """Top pictures, maps on examples, effects, and what each factor is made of."""
+        site = layer(specimen, options.site)
+        rows = choose(options.examples, len(material.examples), "examples")
+        if len(rows) > 16:
+            raise AuditgameError(f"examples: {len(rows)} chosen; choose at most 16")
+        logits, values = _collected(specimen, material, site)
+        material.progress(0.3, "factors")
+        found = factorise(values, options.factors)
+        peaks = found.maps.amax((2, 3))
+        tops = peaks.argsort(dim=0, descending=True, stable=True)[: options.top].T
+        falls = []
+        for factor, top in enumerate(tops):
+            share = found.maps[top, factor][:, None] * found.units[factor][:, None, None]
+            edit: dict[str, Edit] = {site: _without(share)}
+            changed = specimen.run(material.examples.inputs[top], edit=edit).classes
+            falls.append((changed - logits[top]).mean(0))
+            material.progress(0.5 + 0.5 * (factor + 1) / len(tops), "effects")
+        return [
+            _tops(found, tops, peaks, material, site),
+            _examples(found, rows, peaks, material),
+            _effects(torch.stack(falls), specimen.dataset.classes),
+            _made_of(found, site),
+        ]
+
+
+def _collected(specimen: Specimen, material: Material, site: str) -> tuple[Tensor, Tensor]:
+    """The pool's logits, and its activations at the site, negative ones as zero."""
+    logits, values = [], []
+    for part in material.examples.inputs.split(BATCH):
+        reading = specimen.run(part, keep=[site])
+        logits.append(reading.classes)
+        values.append(reading.kept[site].clamp(min=0))
+    return torch.cat(logits), torch.cat(values)
+
+
+def _without(share: Float[Tensor, "n u a b"]) -> Edit:
+    """Takes this share of what fires away; what does not fire stays."""
+
+    def edit(value: Tensor) -> Tensor:
+        return torch.where(value > 0, (value - share).clamp(min=0), value)
+
+    return edit
+
+
+def factorise(values: Float[Tensor, "n u a b"], count: int) -> Factors:
+    """Split activations into `count` factors that only add; AuditgameError where none can be."""
+    from sklearn.decomposition import NMF
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    n, units, height, width = values.shape
+    if count > min(units, n * height * width):
+        raise AuditgameError(f"factors: {count} of {units} units; choose fewer")
+    points = values.permute(0, 2, 3, 1).reshape(-1, units).double().numpy()
+    if not points.any():
+        raise AuditgameError("site: nothing fires there on the pool; choose another layer")
+    fitted = points[:: -(-len(points) // FITTED)]
+    model = NMF(count, init="nndsvda", max_iter=300, random_state=0)
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(fitted)
+        strength = model.transform(points)
+    total = model.components_.sum(1).clip(min=1e-12)
+    rest = points - strength @ model.components_
+    maps = torch.from_numpy(strength * total).float().reshape(n, height, width, count)
+    parts = torch.from_numpy(model.components_ / total[:, None]).float()
+    explained = 1 - float(np.square(rest).sum() / np.square(points).sum())
+    return Factors(maps.permute(0, 3, 1, 2), parts, explained)
+
+
+# ------------------------------------------------------------------- exhibits
+
+
+def _tops(found: Factors, tops: Tensor, peaks: Tensor, material: Material, site: str) -> Gallery:
+    pool, classes = material.examples, material.dataset.classes
+    tiles = tuple(
+        Tile(
+            png=png(spotlight(pool.inputs[row], found.maps[row, factor])),
+            label=f"factor {factor}: #{row} {classes[int(pool.labels[row])]}",
+            note=f"{float(peaks[row, factor]):.2f}",
+        )
+        for factor, top in enumerate(tops.tolist())
+        for row in top
+    )
+    return Gallery(
+        title=f"Top pictures of each factor of {site}, one row for each",
+        tiles=tiles,
+        columns=tops.shape[1],
+        note="In colour: at least a third of the factor's peak in the picture.",
+    )
+
+
+def _examples(found: Factors, rows: list[int], peaks: Tensor, material: Material) -> Gallery:
+    pool, limits, tiles = material.examples, peaks.amax(0).tolist(), []
+    for row in rows:
+        image = pool.inputs[row]
+        word = material.dataset.classes[int(pool.labels[row])]
+        tiles.append(Tile(png=png(image), label=f"#{row} {word}"))
+        maps = stretch(found.maps[row], tuple(image.shape[1:]))
+        for factor, field in enumerate(maps):
+            over = png(heated(image, field, limits[factor]))
+            note = f"{float(peaks[row, factor]):.2f}"
+            tiles.append(Tile(png=over, label=f"factor {factor}", note=note))
+    return Gallery(
+        title="Where each factor is in the examples",
+        tiles=tuple(tiles),
+        columns=1 + found.maps.shape[1],
+        note="Full colour: the factor's highest value in the pool. Below: its peak here.",
+    )
+
+
+def _effects(falls: Float[Tensor, "k c"], classes: tuple[str, ...]) -> Grid:
+    return Grid(
+        title="What taking a factor out of its top pictures does to the logits",
+        rows=tuple(f"factor {k}" for k in range(len(falls))),
+        columns=classes,
+        values=tuple(tuple(round(v, 4) for v in row) for row in falls.tolist()),
+        words=tuple(tuple(f"{v:+.1f}" for v in row) for row in falls.tolist()),
+        row_axis="taken out",
+        column_axis="logit",
+        note="Mean change over the top pictures. Negative: the factor speaks for the class.",
+    )
+
+
+def _made_of(found: Factors, site: str) -> Table:
+    whole, rows = found.maps.sum(), []
+    for k, parts in enumerate(found.units):
+        best = parts.topk(min(UNITS, len(parts)))
+        units = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        named = ", ".join(f"{site}:{unit} ({share:.0%})" for unit, share in units)
+        rows.append((f"factor {k}", round(float(found.maps[:, k].sum() / whole), 4), named))
+    return Table(
+        title="What each factor is made of",
+        columns=("factor", "share of activation", "strongest units"),
+        rows=tuple(rows),
+        note=f"Together they rebuild {found.explained:.0%} of the activations (of their squares).",
+    )

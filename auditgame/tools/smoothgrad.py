@@ -1,0 +1,82 @@
+"""SmoothGrad."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.attribution import smoothgrad
+from auditgame.saliency import SaliencyOptions, probes, shown
+from auditgame.seeds import Seed
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, Tool
+from auditgame.types import Exhibit, Modality
+
+
+class SmoothGrad(Tool):
+    """To which pixels is the class logit sensitive, whatever a little noise does?
+
+    Reading it: the gradient of the class logit, averaged over noisy copies of the picture,
+    so that what is left is steady. Strength shows each pixel's strongest colour, without a
+    sign; signed shows the sum over colours: positive where brightening the pixel would
+    raise the logit. All maps of one call share a scale. The map should differ from the
+    sibling's, from the one with redrawn weights and from the edges.
+
+    How it misleads: it tells what would change the answer, not what made it: a pixel can be
+    decisive and flat. The gradient looks a hair's breadth around the picture, the noise a
+    little further; a cue that saturates the logit shows weakly. With much noise the copies
+    are like nothing the model has seen.
+
+    Source: Smilkov et al. 2017, arXiv:1706.03825. Check: Adebayo et al. 2018,
+    arXiv:1810.03292.
+    """
+
+    name = "smoothgrad"
+    title = "SmoothGrad"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+
+    class Options(SaliencyOptions):
+        """Pictures, class, and the noise."""
+
+        noise: Annotated[
+            float,
+            Field(
+                title="Noise",
+                description="Standard deviation, as a share of the picture's range.",
+                ge=0.01,
+                le=0.5,
+            ),
+        ] = 0.15
+        copies: Annotated[
+            int, Field(title="Copies", description="Of each picture.", ge=2, le=256)
+        ] = 50
+        colours: Annotated[
+            Literal["strength", "signed"],
+            Field(
+                title="Colours",
+                description="strength: the strongest of the three. signed: their sum.",
+            ),
+        ] = "strength"
+        seed: Annotated[int, Field(title="Seed", description="Of the noise.", ge=0, le=2**31)] = 0
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """Two probes for each picture and copy, thrice with checks; and one."""
+        return probes(options, material, 2 * options.copies)
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """Heat maps, their check, and a table of correlations."""
+        rng = torch.Generator().manual_seed(Seed.of(options.seed).child("noise").integer())
+        grain = options.noise * torch.randn(options.copies, *specimen.dataset.shape, generator=rng)
+
+        def explain(
+            model: Specimen, images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"]
+        ) -> Float[Tensor, "n h w"]:
+            span = images.amax((1, 2, 3)) - images.amin((1, 2, 3))
+            found = smoothgrad(model, images, labels, span[:, None, None, None, None] * grain)
+            return found.sum(1) if options.colours == "signed" else found.abs().amax(1)
+
+        return shown({"SmoothGrad": explain}, specimen, material, options)

@@ -1,0 +1,140 @@
+"""The spatial activation grid."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, NamedTuple
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.attribution import slopes
+from auditgame.maps import LayerField, OnePicture, Subject, layer, subject
+from auditgame.pictures import png
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, Tool
+from auditgame.types import Exhibit, Grid, HeatMap, Modality, Table
+
+WORDS = 3
+"""So many units are named at each place."""
+
+
+class Places(NamedTuple):
+    """At each place of a layer: every unit's activation, and its part of the class logit."""
+
+    value: Float[Tensor, "u a b"]
+    part: Float[Tensor, "u a b"]
+
+
+class SpatialGrid(Tool):
+    """What does a layer hold at each place of this picture, and what does that add to the answer?
+
+    Reading it: the heat map shows each place's contribution to the class logit: the sum over
+    units of activation times gradient, signed. The grid names the unit that is most active
+    at each place; the table lists the places that count most with their strongest units and
+    with the units that contribute most. Look a unit up in the microscope or with dataset
+    examples. Places far from the object that contribute much deserve a look.
+
+    How it misleads: activation times gradient is a straight line laid at a curve: for the
+    last layer before an average it is exact (the parts add up to the logit less the bias),
+    for earlier ones only nearly right. A unit that is always active leads everywhere and
+    says nothing; `search` compares with the pool. A place sees more of the picture than
+    the square it stands on.
+
+    Source: Olah et al. 2018, The Building Blocks of Interpretability, Distill.
+    """
+
+    name = "spatial"
+    title = "Spatial activation grid"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+
+    class Options(OnePicture):
+        """Which picture, layer and class."""
+
+        site: LayerField = ""
+        label: Annotated[
+            str,
+            Field(
+                title="Class",
+                description="Contributions to this class; empty for the one the model answers.",
+                max_length=64,
+                json_schema_extra={"widget": "class"},
+            ),
+        ] = ""
+        count: Annotated[
+            int, Field(title="Places", description="How many the table lists.", ge=1, le=100)
+        ] = 12
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """Three probes: the answer, forward, backward."""
+        return 3
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """A heat map of contributions, a grid of units, a table of places."""
+        site = layer(specimen, options.site)
+        seen = subject(options, material.examples.inputs, material.picture)
+        label = specimen.predict(seen.image[None])
+        if options.label:
+            label[:] = specimen.dataset.require_class(options.label, "label")
+        value, slope = (part[0] for part in slopes(specimen, seen.image[None], label, site))
+        places = Places(value, value * slope)
+        return [
+            _heat(places, seen, site, specimen.dataset.classes[int(label)]),
+            _grid(places, seen, site),
+            _table(places, site, options.count),
+        ]
+
+
+def _heat(places: Places, seen: Subject, site: str, word: str) -> HeatMap:
+    whole = places.part.sum(0)
+    return HeatMap(
+        title=f"What each place of {site} adds to {word}, {seen.name}",
+        png=png(seen.image),
+        values=tuple(tuple(round(v, 6) for v in row) for row in whole.tolist()),
+        limit=float(whole.abs().max()) or 1.0,
+        note=f"Activation times gradient, summed over units; {float(whole.sum()):.3g} in all.",
+    )
+
+
+def _grid(places: Places, seen: Subject, site: str) -> Grid:
+    strongest = places.value.max(0)
+    height, width = strongest.values.shape
+    return Grid(
+        title=f"The most active unit at each place of {site}, {seen.name}",
+        rows=tuple(map(str, range(height))),
+        columns=tuple(map(str, range(width))),
+        values=tuple(tuple(round(v, 4) for v in row) for row in strongest.values.tolist()),
+        words=tuple(tuple(str(v) for v in row) for row in strongest.indices.tolist()),
+        row_axis="down",
+        column_axis="across",
+        note=f"The number of the unit, as in {site}:{int(strongest.indices[0, 0])}; "
+        "the shade is its activation.",
+    )
+
+
+def _table(places: Places, site: str, count: int) -> Table:
+    whole = places.part.sum(0)
+    order = whole.abs().flatten().argsort(descending=True, stable=True)[:count]
+    rows = []
+    for place in order.tolist():
+        y, x = divmod(place, whole.shape[1])
+        rows.append(
+            (
+                f"{y} down, {x} across",
+                round(float(whole[y, x]), 4),
+                _named(places.value[:, y, x], site),
+                _named(places.part[:, y, x], site),
+            )
+        )
+    return Table(
+        title="The places that count most",
+        columns=("place", "contribution", "most active units", "units that contribute most"),
+        rows=tuple(rows),
+        note="Counted from the top left, from 0. In brackets: activation, contribution.",
+    )
+
+
+def _named(values: Float[Tensor, " u"], site: str) -> str:
+    best = values.topk(min(WORDS, len(values)))
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return ", ".join(f"{site}:{unit} ({value:.2g})" for unit, value in pairs)
