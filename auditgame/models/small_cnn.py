@@ -8,50 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auditgame.datasets import Dataset
+from auditgame.layers import BatchNorm, Conv, Linear
 from auditgame.models import Model, Tap, untouched
 from auditgame.types import AuditgameError, Site
 
 WIDTHS = (24, 48, 64, 96)
 """Channels of the four convolutions."""
-
-
-class Conv(nn.Conv2d):
-    """A convolution whose weights stay empty until drawn: torch's own draw is global."""
-
-    def reset_parameters(self) -> None:
-        """Draws nothing."""
-
-
-class Linear(nn.Linear):
-    """A linear layer whose weights stay empty until drawn: torch's own draw is global."""
-
-    def reset_parameters(self) -> None:
-        """Draws nothing."""
-
-
-class BatchNorm(nn.Module):
-    """Which scale does a channel have? Batch normalisation over `n c h w`, without a step counter.
-
-    A counter of training steps would sit in the saved weights and tell how long a model
-    was trained; so the running statistics move by a fixed share (0.1) and nothing is
-    counted. Otherwise as Ioffe and Szegedy, 2015, arXiv:1502.03167.
-    """
-
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(channels))
-        self.bias = nn.Parameter(torch.empty(channels))
-        self.register_buffer("running_mean", torch.empty(channels))
-        self.register_buffer("running_var", torch.empty(channels))
-
-    def forward(self, value: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """The normalised value: by this batch in training, by the running statistics after."""
-        return F.batch_norm(
-            value, self.running_mean, self.running_var, self.weight, self.bias, self.training
-        )
 
 
 class SmallCNN(Model):
@@ -100,10 +62,7 @@ class SmallCNN(Model):
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=rng)
         for norm in self.norms:
-            norm.weight.fill_(1)
-            norm.running_var.fill_(1)
-            norm.bias.zero_()
-            norm.running_mean.zero_()
+            norm.initialise()
         bound = WIDTHS[-1] ** -0.5
         self.head.weight.uniform_(-bound, bound, generator=rng)
         self.head.bias.zero_()

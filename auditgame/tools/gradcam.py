@@ -45,7 +45,7 @@ class GradCAM(Tool):
             str,
             Field(
                 title="Layer",
-                description="A convolution; empty for the third (the last, if fewer).",
+                description="A convolution; empty for the model's own choice.",
                 max_length=64,
                 json_schema_extra={"widget": "site"},
             ),
@@ -70,7 +70,9 @@ class GradCAM(Tool):
 
 
 def _default(specimen: Specimen) -> str:
-    """The third layer after its ReLU, or the last where there are fewer."""
+    """What the model itself names; else the third layer after its ReLU, or the last if fewer."""
+    if specimen.map_site:
+        return specimen.map_site
     layers = [
         site.name
         for site in specimen.sites.values()
