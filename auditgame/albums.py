@@ -45,9 +45,7 @@ def draw(
     wanted = fixed.get("label")
     strangers = sorted(fixed.keys() - {"label"})
     if strangers:
-        raise AuditgameError(
-            f"data set '{name}' has no factor '{strangers[0]}' to fix; only label"
-        )
+        raise AuditgameError(f"data set '{name}' has no factor '{strangers[0]}' to fix; only label")
     n = n if split == "train" else min(n, len(album.labels))
     labels = album.labels.numpy()
     if wanted is None:

@@ -124,7 +124,9 @@ def _wrapped(found: Architecture, shape: tuple[int, ...], model: str) -> Foreign
     except Exception as error:
         size = "x".join(map(str, shape))
         words = str(error) if isinstance(error, AuditgameError) else f"{error!r}"[:160]
-        raise AuditgameError(f"model '{model}': a picture of {size} does not fit: {words}") from None
+        raise AuditgameError(
+            f"model '{model}': a picture of {size} does not fit: {words}"
+        ) from None
 
 
 def _name_classes(

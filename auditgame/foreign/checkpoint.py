@@ -111,7 +111,9 @@ def class_count(tensors: Mapping[str, Tensor], network: nn.Module, classes: int)
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Fill the network; AuditgameError names the first tensors that do not fit."""
     tensors, own = unwrapped(tensors, network), network.state_dict()
-    faults = [f"'{name}' is missing" for name in own if name not in tensors and not IDLE.search(name)]
+    faults = [
+        f"'{name}' is missing" for name in own if name not in tensors and not IDLE.search(name)
+    ]
     faults += [
         f"'{name}' is {_shape(value)} where {_shape(own[name])} is wanted"
         for name, value in tensors.items()

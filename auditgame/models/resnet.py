@@ -59,7 +59,8 @@ class ResNet(Model):
         self.stem = Conv(channels, WIDTHS[0], 3, padding=1, bias=False)
         self.norm = BatchNorm(WIDTHS[0])
         self.blocks = nn.ModuleList(
-            Block(inward, width) for inward, width in zip([WIDTHS[0], *widths], widths, strict=False)
+            Block(inward, width)
+            for inward, width in zip([WIDTHS[0], *widths], widths, strict=False)
         )
         self.head = Linear(WIDTHS[-1], classes)
         self.sites = tuple(
