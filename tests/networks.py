@@ -3,6 +3,7 @@ of factories: `tests/networks.py:ibau`."""
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 
 from torch import nn
@@ -67,7 +68,7 @@ class ResNet20(nn.Module):
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
         widths = [16] * 4 + [32] * 3 + [64] * 3
-        blocks = [Block(*pair) for pair in zip(widths, widths[1:], strict=False)]
+        blocks = [Block(*pair) for pair in itertools.pairwise(widths)]
         self.layer1, self.layer2, self.layer3 = (
             nn.Sequential(*blocks[n : n + 3]) for n in (0, 3, 6)
         )

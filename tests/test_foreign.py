@@ -237,7 +237,7 @@ def test_tools_run_on_the_strangers_backdoor(photos: Path) -> None:
     assert laid.specimen.map_site == "features.21"
     found, _ = foreign.use(laid, "gradcam", examples="0-1")
     assert np.isfinite(found[0].values).all()
-    found, _ = foreign.use(laid, "examples", unit="features.21:3", k=4)
+    found, _ = foreign.use(laid, "examples", unit="features.21:3", count=4)
     assert found[0].tiles
     found, _ = foreign.use(laid, "inversion", classes="2, 4-5", steps=40)
     assert "class 2" in found[0].text
@@ -285,7 +285,6 @@ def test_weights_are_found_in_checkpoints_and_under_prefixes(tmp_path: Path) -> 
         torch.save(data, tmp_path / name)
     safetensors.torch.save_file(dict(state), tmp_path / "safe.safetensors")
     for path in tmp_path.iterdir():
-        other = nn.Module()
         other = type(network)()
         load_weights(other, read_weights(path), "here")
         assert all(torch.equal(v, state[k]) for k, v in other.state_dict().items())

@@ -1,4 +1,4 @@
-"""Data sets that are read from files: found where they lie, refused in one line where they do not."""
+"""Data sets that are read from files: found where they lie, refused where they do not."""
 
 from __future__ import annotations
 

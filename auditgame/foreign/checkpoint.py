@@ -102,9 +102,10 @@ def class_count(tensors: Mapping[str, Tensor], network: nn.Module, classes: int)
     """How many classes has the network in the file, if it is this one but for its last layer?"""
     for name, value in unwrapped(tensors, network).items():
         own = network.state_dict().get(name)
-        if own is not None and own.shape != value.shape and own.dim() == value.dim() > 0:
-            if own.shape[0] == classes and own.shape[1:] == value.shape[1:]:
-                return value.shape[0]
+        if own is None or not own.dim() == value.dim() > 0 or own.shape[0] != classes:
+            continue
+        if own.shape != value.shape and own.shape[1:] == value.shape[1:]:
+            return value.shape[0]
     return classes
 
 

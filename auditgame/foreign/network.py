@@ -13,7 +13,6 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules import activation
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
@@ -21,10 +20,20 @@ from auditgame.datasets import Dataset
 from auditgame.models import Model, Tap, untouched
 from auditgame.types import AuditgameError, Site
 
-ACTIVATIONS = tuple(
-    getattr(activation, name)
-    for name in ("ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "SELU", "CELU", "GELU", "SiLU")
-    + ("Mish", "Hardswish", "Softplus", "Tanh")
+ACTIVATIONS = (
+    nn.ReLU,
+    nn.ReLU6,
+    nn.LeakyReLU,
+    nn.PReLU,
+    nn.ELU,
+    nn.SELU,
+    nn.CELU,
+    nn.GELU,
+    nn.SiLU,
+    nn.Mish,
+    nn.Hardswish,
+    nn.Softplus,
+    nn.Tanh,
 )
 NORMS = (_BatchNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.LayerNorm)
 SMALLEST = 4
@@ -79,7 +88,7 @@ def _open_up(network: nn.Module) -> None:
     for path, module in network.named_modules():
         if path and not isinstance(module, torch.jit.ScriptModule):
             module.path = path
-            module.__class__ = _listening(type(module))
+            module.__class__ = _listening(module.__class__)
         if getattr(module, "inplace", None) is True:
             module.inplace = False
 
@@ -259,6 +268,8 @@ class Foreign(Model):
 
     name = "foreign"
     modality = "image"
+    mean: Tensor
+    spread: Tensor
 
     def __init__(
         self, network: nn.Module, shape: tuple[int, ...], normalisation: Normalisation
@@ -281,9 +292,11 @@ class Foreign(Model):
         self.map_site = next(reversed(large or [p.name for p in found]), "")
 
     @classmethod
-    def build(cls, dataset: Dataset, rng: torch.Generator | None) -> Foreign:
+    def build(cls, dataset: Dataset, rng: torch.Generator | None) -> Foreign:  # noqa: ARG003
         """Refused: a foreign network comes as it is."""
-        raise AuditgameError("model 'foreign': comes as it is and is not trained here")
+        raise AuditgameError(
+            f"model 'foreign': comes as it is and is not trained on '{dataset.name}'"
+        )
 
     def forward(
         self, inputs: Float[Tensor, "n 3 h w"], tap: Tap = untouched
