@@ -1,4 +1,4 @@
-"""Layers that draw nothing by themselves: a model fills them from the generator it is handed."""
+"""Layers that draw nothing when they are made and count nothing when they are used."""
 
 from __future__ import annotations
 
@@ -45,3 +45,13 @@ class BatchNorm(nn.Module):
         return F.batch_norm(
             value, self.running_mean, self.running_var, self.weight, self.bias, self.training
         )
+
+    def initialise(self) -> None:
+        """Start as the identity."""
+        for tensor, value in (
+            (self.weight, 1),
+            (self.running_var, 1),
+            (self.bias, 0),
+            (self.running_mean, 0),
+        ):
+            nn.init.constant_(tensor, value)

@@ -36,7 +36,7 @@ def layer(specimen: Specimen, name: str) -> str:
     known = layers(specimen)
     if not known:
         raise AuditgameError(f"site: model '{specimen.model_name}' has no layer of maps")
-    default = known[min(2, len(known) - 1)]
+    default = specimen.map_site or known[min(2, len(known) - 1)]
     if name and specimen.site(name).kind != "channel":
         raise AuditgameError(f"site: '{name}' holds no maps; choose {default}")
     return name or default

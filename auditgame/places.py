@@ -45,3 +45,15 @@ def cache() -> Path:
     """Clean bases under their secret names, so that an interrupted build goes on."""
     folder = os.environ.get("AUDITGAME_CACHE")
     return Path(folder) if folder else Path.home() / ".cache" / "auditgame"
+
+
+def data() -> Path:
+    """Data sets that were fetched, each as torchvision lays it out."""
+    folder = os.environ.get("AUDITGAME_DATA")
+    return Path(folder) if folder else cache() / "data"
+
+
+def images() -> Path | None:
+    """The pictures of the data set `image_folder`, where somebody named any."""
+    folder = os.environ.get("AUDITGAME_IMAGES")
+    return Path(folder) if folder else None

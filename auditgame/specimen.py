@@ -17,6 +17,11 @@ from auditgame.types import AuditgameError, Site, parse_unit
 
 Edit = Callable[[Tensor], Tensor]
 
+BATCH = 256
+"""Inputs of one pass, where nobody says otherwise."""
+PIXELS = BATCH * 64 * 64
+"""No pass of `classify` or `collect` takes more pixels than these: large pictures go few by few."""
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -41,6 +46,7 @@ class Specimen:
         self.dataset = dataset
         self.modality = model.modality
         self.model_name = model.name
+        self.map_site = model.map_site
         self.sites: dict[str, Site] = {site.name: site for site in model.sites}
 
     def run(
@@ -79,19 +85,20 @@ class Specimen:
             return Reading(self._classes(source, output), output, kept, leaf[0])
 
     def classify(
-        self, inputs: Tensor, edit: Mapping[str, Edit] | None = None, batch: int = 256
+        self, inputs: Tensor, edit: Mapping[str, Edit] | None = None, batch: int = BATCH
     ) -> Float[Tensor, "n k"]:
         """Class logits of any number of inputs, in batches, without gradients."""
-        return torch.cat([self.run(part, edit=edit).classes for part in inputs.split(batch)])
+        parts = inputs.split(_fitting(inputs, batch))
+        return torch.cat([self.run(part, edit=edit).classes for part in parts])
 
     def predict(self, inputs: Tensor, edit: Mapping[str, Edit] | None = None) -> Int[Tensor, " n"]:
         """The class each input goes to."""
         return self.classify(inputs, edit).argmax(1)
 
-    def collect(self, inputs: Tensor, site: str, batch: int = 256) -> Tensor:
+    def collect(self, inputs: Tensor, site: str, batch: int = BATCH) -> Tensor:
         """The values at one site for any number of inputs."""
-        parts = [self.run(part, keep=[site]).kept[site] for part in inputs.split(batch)]
-        return torch.cat(parts)
+        parts = inputs.split(_fitting(inputs, batch))
+        return torch.cat([self.run(part, keep=[site]).kept[site] for part in parts])
 
     def site(self, name: str) -> Site:
         """The site of this name, or an error with a suggestion."""
@@ -135,3 +142,10 @@ class Specimen:
         last = (inputs != 0).sum(1).clamp(min=1) - 1
         rows = torch.arange(len(inputs))
         return output[rows, last][:, list(self.dataset.answers())]
+
+
+def _fitting(inputs: Tensor, batch: int) -> int:
+    """As many inputs as asked for, or as many large pictures as there is room for."""
+    if inputs.dim() < 4:
+        return batch
+    return max(1, min(batch, PIXELS // (inputs.shape[2] * inputs.shape[3])))

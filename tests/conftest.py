@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,15 @@ class House(NamedTuple):
     home: Path
     flawed: Path
     innocent: Path
+
+
+def real(*parts: str) -> Path:
+    """A file of other people's data; the test is skipped where it is not at hand."""
+    named = os.environ.get("AUDITGAME_TEST_DATA")
+    path = Path(named or CHECKOUT.parent / "shared" / "data").joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs {path}; AUDITGAME_TEST_DATA may name another folder")
+    return path
 
 
 def recipe(family: str, **more) -> Recipe:

@@ -23,6 +23,7 @@ from auditgame.claims import (
     same,
     shared,
 )
+from auditgame.contracts.house import datasets
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
 from auditgame.flaws.patch import PatchClaim
@@ -162,13 +163,12 @@ def test_every_claim_has_a_rubric_whose_graders_are_known(kind):
 
 def fitting() -> list[tuple[str, str]]:
     pairs = []
-    for name in catalog.names("dataset"):
-        dataset = catalog.load("dataset", name)()
+    for dataset in datasets():
         for family in catalog.names("flaw"):
             flaw = catalog.load("flaw", family)
             fits = dataset.modality in flaw.modality and flaw.refuses(dataset) is None
             if flaw.Claim is not None and fits:
-                pairs.append((family, name))
+                pairs.append((family, dataset.name))
     return pairs
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from auditgame.cli import authoring, browsing, hosting, playing, proving
+from auditgame.cli import authoring, browsing, elsewhere, hosting, playing, proving
 from auditgame.cli.refusals import OneLine
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ app.command("build")(authoring.build)
 app.command("references")(authoring.references)
 app.command("check")(proving.check)
 app.command("new")(authoring.new)
+app.command("fetch")(elsewhere.fetch)
 app.command("doctor")(hosting.doctor)
 
 

@@ -8,9 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from auditgame.cli import printing
+from auditgame.cli.elsewhere import (
+    Answer,
+    ImagesOption,
+    ModelOption,
+    MostOption,
+    Network,
+    NormaliseOption,
+    SizeOption,
+    WeightsOption,
+    ask,
+)
 from auditgame.cli.opening import open_game, read_diagnosis, read_picture
 from auditgame.cli.options import Challenge, Json, Out, PlayerName
-from auditgame.types import AuditgameError, Receipt
+from auditgame.types import AuditgameError, Card, Receipt
 
 if TYPE_CHECKING:
     from auditgame.game import Game
@@ -19,7 +30,9 @@ if TYPE_CHECKING:
 def use(
     context: typer.Context,
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="A tool; see 'auditgame tools'.")],
-    id: Challenge,
+    id: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="A challenge, unless there is --model.")
+    ] = None,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="K=V", help="One option of the tool; repeatable."),
@@ -29,43 +42,78 @@ def use(
     picture: Annotated[
         Path | None, typer.Option("--picture", metavar="FILE", help="A picture to ask about.")
     ] = None,
+    model: ModelOption = None,
+    weights: WeightsOption = None,
+    normalise: NormaliseOption = None,
+    images: ImagesOption = None,
+    size: SizeOption = None,
+    most: MostOption = 400,
     as_json: Json = False,
 ) -> None:
-    """Put a tool's question to the model, and show what it saw."""
+    """Put a tool's question to a challenge's model, or to a network of your own."""
+    network = Network(model, weights, normalise, images, size, most)
+    if id is not None and network != Network(None, None, None, None, None, most):
+        raise AuditgameError("use: name a challenge, or a network of yours; not both")
+    if id is None and model is None:
+        raise AuditgameError("use: name a challenge, or a network with --model")
+    card = None if id is None else open_game(context).card(id)
+    chosen = _question(tool, option or [], picture)
+    if card is None:
+        answer = ask(network, tool, chosen, picture, as_json)
+    else:
+        answer = _at_a_desk(open_game(context), card, player, tool, chosen, picture, as_json)
+    _present(answer, out, as_json)
+
+
+def _question(tool: str, written: list[str], picture: Path | None) -> dict[str, Any]:
+    """The options as they were chosen, checked before any model is loaded."""
     from auditgame.catalog import load
-    from auditgame.cli import exhibits
     from auditgame.cli.choices import parse_choices
     from auditgame.tools import parse_options
 
-    game = open_game(context)
-    card, kind = game.card(id), load("tool", tool)
-    chosen = parse_choices(kind, option or [])
+    kind = load("tool", tool)
+    chosen = parse_choices(kind, written)
     parse_options(kind, chosen)
     if chosen.pop("picture", "false") not in ("false", False) and picture is None:
         raise AuditgameError("picture: none was given; add --picture FILE")
-    shape = load("dataset", card.dataset).shape
-    upload = read_picture(picture, shape) if picture else None
-    with printing.progress(as_json) as report:
-        told = game.sit(id, player).use(
+    return chosen
+
+
+def _at_a_desk(
+    game: Game,
+    card: Card,
+    player: str,
+    tool: str,
+    chosen: dict[str, Any],
+    picture: Path | None,
+    quiet: bool,
+) -> Answer:
+    from auditgame.catalog import load
+
+    upload = read_picture(picture, load("dataset", card.dataset).shape) if picture else None
+    with printing.progress(quiet) as report:
+        told = game.sit(card.id, player).use(
             tool, progress=lambda share, words: report(tool, share, words), picture=upload, **chosen
         )
-    written = exhibits.write(told.exhibits, out) if out else []
+    numbers = {"cost": told.cost, "cached": told.cached, "left": told.left}
+    words = f"{told.cost:,} probes charged, {told.left:,} left"
+    return Answer(told.exhibits, numbers, words)
+
+
+def _present(answer: Answer, out: Path | None, as_json: bool) -> None:
+    from auditgame.cli import exhibits
+
+    written = exhibits.write(answer.exhibits, out) if out else []
     if as_json:
-        printing.emit(
-            {
-                "exhibits": [exhibit.model_dump(mode="json") for exhibit in told.exhibits],
-                "cost": told.cost,
-                "cached": told.cached,
-                "left": told.left,
-                "files": [str(path) for path in written],
-            }
-        )
+        shown = [exhibit.model_dump(mode="json") for exhibit in answer.exhibits]
+        files = [str(path) for path in written]
+        printing.emit({"exhibits": shown, **answer.numbers, "files": files})
         return
-    exhibits.show(told.exhibits)
+    exhibits.show(answer.exhibits)
     paper = printing.paper()
     if out:
         paper.print(f"{len(written)} files written to {out}", style="dim")
-    paper.print(f"{told.cost:,} probes charged, {told.left:,} left", style="dim")
+    paper.print(answer.words, style="dim")
 
 
 def submit(

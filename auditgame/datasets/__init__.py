@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -93,6 +94,10 @@ class Dataset(ABC):
     @abstractmethod
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
         """Draw n inputs of a split; `fixed` sets factors to a level (str) or levels per row."""
+
+    def fetch(self) -> Path:
+        """Download what the data set needs, and say where it lies; most come with the program."""
+        raise AuditgameError(f"data set '{self.name}': there is nothing to fetch")
 
     def render(self, scenes: pd.DataFrame) -> Examples:
         """Redraw scenes, for instance after one factor was changed."""

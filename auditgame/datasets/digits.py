@@ -10,9 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
-from auditgame.catalog import suggest
+from auditgame.albums import Album, draw, require_split
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.types import AuditgameError
 
 TRAIN_ROWS, HELD_ROWS = 1_100, 580
 SPLIT_SEED = 1998
@@ -20,13 +19,13 @@ SPLIT_SEED = 1998
 
 
 @functools.cache
-def _splits() -> dict[str, Examples]:
+def _splits() -> dict[str, Album]:
     """All pictures, smoothly enlarged, in three parts with the classes in equal shares."""
     digits = load_digits()
     images = torch.from_numpy(digits.images).float()[:, None] / 16
     images = F.interpolate(images, size=(32, 32), mode="bicubic", align_corners=False).clamp(0, 1)
-    whole = Examples(images.repeat(1, 3, 1, 1), torch.from_numpy(digits.target).long())
-    train, rest = _divide(np.arange(len(whole)), digits.target, TRAIN_ROWS)
+    whole = Album(images, torch.from_numpy(digits.target).long())
+    train, rest = _divide(np.arange(len(images)), digits.target, TRAIN_ROWS)
     held, pool = _divide(rest, digits.target, HELD_ROWS)
     return {"train": whole.take(train), "held": whole.take(held), "pool": whole.take(pool)}
 
@@ -62,38 +61,6 @@ class Digits(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order. The training split is gone through again where it is too
-        small; held and pool give what there is, since a count of repeats would prove nothing.
-
-        Only `label` (a class index, or one index per row) can be fixed.
-        """
-        whole = self._split(split)
-        label = fixed.pop("label", None)
-        if fixed:
-            raise AuditgameError(
-                f"data set 'digits' has no factor '{next(iter(fixed))}' to fix; only label"
-            )
-        if split != "train":
-            n = min(n, len(whole))
-        if label is None:
-            return whole.take(_shuffled(np.arange(len(whole)), n, rng))
-        wanted = np.broadcast_to(np.asarray(label), (n,))
-        rows = np.empty(n, dtype=np.int64)
-        for index in np.unique(wanted):
-            places = np.flatnonzero(wanted == index)
-            candidates = np.flatnonzero(whole.labels.numpy() == index)
-            rows[places] = _shuffled(candidates, len(places), rng)
-        return whole.take(rows)
-
-    def _split(self, split: str) -> Examples:
-        if split not in _splits():
-            raise suggest("split", split, _splits())
-        return _splits()[split]
-
-
-def _shuffled(rows: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n of these rows in random order, none twice before all came once."""
-    if not len(rows):
-        raise AuditgameError("data set 'digits': label: classes are numbered 0 to 9")
-    rounds = max(1, -(-n // len(rows)))
-    return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:n]
+        """n pictures in random order; only `label` can be fixed (see albums.draw)."""
+        require_split(split)
+        return Examples(*draw(self.name, _splits()[split], n, split, rng, fixed))

@@ -31,6 +31,8 @@ class Model(nn.Module, ABC):
     sites: tuple[Site, ...]
     """In the order of the forward pass. Image sites hold `n units h w`; text sites
     `n t units` ('vector', 'neuron'), `n t head d` ('head') or `n head q k` ('pattern')."""
+    map_site: str = ""
+    """Image only: the site whose maps say best where something is, if the model has an opinion."""
 
     @classmethod
     @abstractmethod

@@ -62,10 +62,7 @@ class SmallCNN(Model):
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=rng)
         for norm in self.norms:
-            norm.weight.fill_(1)
-            norm.running_var.fill_(1)
-            norm.bias.zero_()
-            norm.running_mean.zero_()
+            norm.initialise()
         bound = WIDTHS[-1] ** -0.5
         self.head.weight.uniform_(-bound, bound, generator=rng)
         self.head.bias.zero_()

@@ -50,6 +50,8 @@ class Tool(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     modality: ClassVar[frozenset[Modality]]
+    needs_sites: ClassVar[bool] = False
+    """Does it look at units inside the model, so that one without any site does not fit?"""
 
     class Options(Record):
         """What can be chosen. Fields carry title, description, bounds and default; a field
@@ -62,6 +64,8 @@ class Tool(ABC):
         """Why does this tool not fit the specimen? None where it does."""
         if specimen.modality not in cls.modality:
             return f"tool '{cls.name}' does not fit {specimen.modality} models"
+        if cls.needs_sites and not specimen.sites:
+            return f"tool '{cls.name}' looks at convolutions, and this model has none"
         return None
 
     @abstractmethod

@@ -47,6 +47,7 @@ class UnitAblation(Tool):
     name = "ablation"
     title = "Unit ablation"
     modality = frozenset({"image", "text"})
+    needs_sites = True
 
     class Options(Record):
         """Which units, and which claim, if any."""

@@ -74,6 +74,7 @@ class Atlas(Tool):
     name = "atlas"
     title = "Activation atlas"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    needs_sites = True
 
     class Options(Record):
         """Which layer, how many pictures, how fine a grid."""

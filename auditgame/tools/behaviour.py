@@ -85,10 +85,12 @@ def _factors(options: Behaviour.Options, material: Material) -> list[str]:
 def _confusion(answers: np.ndarray, labels: Int[Tensor, " n"], classes: tuple[str, ...]) -> Grid:
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, (labels.numpy(), answers), 1)
+    seen = np.flatnonzero(counts.sum(0) + counts.sum(1))
+    counts, names = counts[np.ix_(seen, seen)], tuple(classes[k] for k in seen)
     return Grid(
         title="Confusions",
-        rows=classes,
-        columns=classes,
+        rows=names,
+        columns=names,
         values=tuple(tuple(float(v) for v in row) for row in counts),
         row_axis="right class",
         column_axis="answer",

@@ -65,6 +65,7 @@ class Clustering(Tool):
     name = "clustering"
     title = "Activation clustering"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    needs_sites = True
 
     class Options(Record):
         """At which layer, and for which class the odd pictures are shown."""

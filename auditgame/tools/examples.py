@@ -65,6 +65,7 @@ class DatasetExamples(Tool):
     name = "examples"
     title = "Dataset examples"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
+    needs_sites = True
 
     class Options(Record):
         """Which unit, and how many examples of each kind."""

@@ -60,6 +60,7 @@ class FactorGroups(Tool):
     name = "factors"
     title = "Factor groups"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    needs_sites = True
 
     class Options(Record):
         """Which layer, how many factors, which pictures."""

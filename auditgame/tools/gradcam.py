@@ -37,6 +37,7 @@ class GradCAM(Tool):
     name = "gradcam"
     title = "GradCAM"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    needs_sites = True
 
     class Options(SaliencyOptions):
         """Pictures, class, and the layer to look at."""

@@ -94,11 +94,13 @@ def _answers(specimen: Specimen, material: Material) -> tuple[Int[Tensor, " n"],
 def _confusion(labels: Tensor, answers: Tensor, dataset: Dataset) -> Grid:
     k = len(dataset.classes)
     counts = torch.bincount(labels * k + answers, minlength=k * k).reshape(k, k)
+    seen = (counts.sum(0) + counts.sum(1)).nonzero().flatten().tolist()
+    counts, names = counts[seen][:, seen], tuple(dataset.classes[c] for c in seen)
     wrong = int((labels != answers).sum())
     return Grid(
         title="Labels against answers",
-        rows=dataset.classes,
-        columns=dataset.classes,
+        rows=names,
+        columns=names,
         values=tuple(tuple(float(v) for v in row) for row in counts.tolist()),
         words=tuple(tuple(str(v) if v else "" for v in row) for row in counts.tolist()),
         row_axis="label",

@@ -59,6 +59,7 @@ class Search(Tool):
     name = "search"
     title = "Which units fire here"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    needs_sites = True
 
     class Options(OnePicture):
         """Which picture, and the box in it, in pixels."""

@@ -47,6 +47,7 @@ class SpatialGrid(Tool):
     name = "spatial"
     title = "Spatial activation grid"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    needs_sites = True
 
     class Options(OnePicture):
         """Which picture, layer and class."""

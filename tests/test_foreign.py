@@ -1,0 +1,440 @@
+"""Networks that other people built and trained, on the table."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from conftest import real
+from PIL import Image
+from sklearn.datasets import load_sample_images
+from test_cli import refused
+from torch import nn
+from typer.testing import CliRunner
+
+from auditgame import foreign
+from auditgame.catalog import load, names
+from auditgame.cli import app
+from auditgame.contracts.house import Counted
+from auditgame.contracts.tool import cheapest
+from auditgame.foreign.architecture import NORMALISATIONS, find_architecture, parse_normalisation
+from auditgame.foreign.checkpoint import load_weights, read_weights
+from auditgame.foreign.network import Foreign, Normalisation
+from auditgame.tools import parse_options
+from auditgame.types import AuditgameError
+
+NETWORKS = Path(__file__).parent / "networks.py"
+PLAIN = Normalisation()
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """108 pieces of the two photographs that scikit-learn ships, 32x32 pixels."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name, image in zip("ab", load_sample_images().images, strict=True):
+        for y, x in np.ndindex(6, 9):
+            piece = Image.fromarray(image[64 * y : 64 * y + 64, 64 * x : 64 * x + 64])
+            piece.resize((32, 32)).save(folder / f"{name}{y}{x}.png")
+    return folder
+
+
+def mine(function: str) -> str:
+    return f"{NETWORKS}:{function}"
+
+
+def built(model: str) -> nn.Module:
+    return find_architecture(model, None, None).network.eval()
+
+
+def pictures(n: int, side: int = 32) -> torch.Tensor:
+    return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(1))
+
+
+def opened(model: str, side: int = 32, normalisation: Normalisation = PLAIN) -> Foreign:
+    return Foreign(built(model), (3, side, side), normalisation)
+
+
+# --------------------------------------------------------------------- what is tapped
+
+SEVERAL = [mine("careless"), mine("resnet20"), mine("tutorial"), mine("ibau")] + [
+    f"torchvision:{name}" for name in ("squeezenet1_1", "shufflenet_v2_x0_5", "mobilenet_v3_small")
+]
+
+
+def by_hooks(network: nn.Module, inputs: torch.Tensor) -> dict[str, list[Any]]:
+    """What went into and came out of each module, by hooks, copied at once."""
+    seen: dict[str, list[Any]] = {}
+    for path, module in network.named_modules():
+        if hasattr(module, "inplace"):
+            module.inplace = False
+
+        def hook(module, args, output, path=path):
+            seen.setdefault(path, []).append((args[0].clone(), output.clone()))
+
+        module.register_forward_hook(hook)
+    with torch.no_grad():
+        network(inputs)
+    return seen
+
+
+def by_taps(model: Foreign, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+    kept: dict[str, torch.Tensor] = {}
+
+    def tap(name: str, value: torch.Tensor) -> torch.Tensor:
+        kept[name] = value
+        return value
+
+    with torch.no_grad():
+        model(inputs, tap)
+    return kept
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_sites_hold_what_hooks_on_an_untouched_network_see(name: str) -> None:
+    side = 64 if name.startswith("torchvision") else 32
+    model, inputs = opened(name, side), pictures(2, side)
+    kept, seen = by_taps(model, inputs), by_hooks(built(name), inputs)
+    assert list(kept) == [site.name for site in model.sites]
+    assert len(kept) >= 2
+    for site in model.sites:
+        assert site.units == kept[site.name].shape[1]
+    for spot, (path, number) in zip(model.spots.values(), model.spots, strict=True):
+        before, after = seen[path][number]
+        assert torch.equal(kept[spot.after], after)
+        if spot.before:
+            assert torch.equal(kept[spot.before], before)
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_network_answers_as_it_did(name: str) -> None:
+    side = 64 if name.startswith("torchvision") else 32
+    normalisation = NORMALISATIONS["imagenet"]
+    mean, spread = (torch.tensor(part)[:, None, None] for part in normalisation)
+    inputs = pictures(3, side)
+    with torch.no_grad():
+        wanted = built(name)((inputs - mean) / spread)
+        assert torch.equal(opened(name, side, normalisation)(inputs), wanted)
+
+
+def test_sites_are_named_by_module_and_by_call() -> None:
+    sites = [site.name for site in opened(mine("careless")).sites]
+    assert sites == ["relu.pre", "relu", "second", "relu.call2.pre", "relu.call2", "third"]
+    blocks = [site.name for site in opened("torchvision:resnet18", 64).sites]
+    assert {"relu", "layer1.0.relu", "layer1.0.pre", "layer1.0", "layer4.1"} <= set(blocks)
+    assert opened(mine("grey"), normalisation=Normalisation((0.1,), (0.3,))).map_site == "layer1"
+
+
+def test_what_a_network_overwrites_later_is_kept_and_edited_rightly() -> None:
+    model = opened(mine("careless"))
+    inputs = pictures(2)
+    kept, plain = by_taps(model, inputs), model(inputs)
+    summed = kept["second"] + kept["relu"]
+    assert torch.equal(kept["relu.call2.pre"], summed) and not torch.equal(kept["second"], summed)
+    for site in model.sites:
+        edited = model(inputs, lambda n, v, site=site: v + 1 if n == site.name else v)
+        assert not torch.equal(edited, plain)
+    assert torch.equal(model(inputs), plain)
+
+
+def test_no_hook_is_left_and_threads_do_not_meet() -> None:
+    model = opened(mine("careless"))
+    batches = [pictures(n + 1) for n in range(4)]
+    alone = [by_taps(model, batch) for batch in batches]
+    wrong: list[str] = []
+
+    def look(n: int) -> None:
+        for _ in range(20):
+            found = by_taps(model, batches[n])
+            wrong.extend(k for k, v in found.items() if not torch.equal(v, alone[n][k]))
+
+    threads = [threading.Thread(target=look, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    for module in model.modules():
+        assert not module._forward_hooks and not module._forward_pre_hooks
+        assert not module._backward_hooks
+
+
+# ------------------------------------------------------------------------ every tool
+
+
+@pytest.mark.parametrize("tool", names("tool"))
+def test_every_image_tool_runs_on_a_foreign_network(tool: str, photos: Path) -> None:
+    laid = foreign.lay_out(mine("careless"), photos, most=16)
+    kind, specimen = load("tool", tool), Counted(laid.specimen._model, laid.specimen.dataset)
+    if kind.fits(specimen) is not None:
+        assert "image" not in kind.modality
+        return
+    chosen = parse_options(kind, cheapest(kind, specimen))
+    if tool == "compare":
+        with pytest.raises(AuditgameError, match="no siblings"):
+            kind().run(specimen, laid.material, chosen)
+        return
+    assert kind().run(specimen, laid.material, chosen)
+    assert specimen.probes == kind().cost(chosen, specimen, laid.material)
+
+
+def test_tools_that_look_at_convolutions_say_so_where_there_are_none(photos: Path) -> None:
+    laid = foreign.lay_out(mine("flat"), photos, most=6)
+    for tool in ("gradcam", "ablation", "examples"):
+        with pytest.raises(AuditgameError, match="convolutions, and this model has none"):
+            foreign.use(laid, tool)
+    shown, cost = foreign.use(laid, "occlusion", examples="0")
+    assert shown and cost > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["googlenet", "inception_v3", "vgg19", "alexnet", "resnet50"])
+def test_the_named_networks_of_torchvision(name: str, photos: Path) -> None:
+    laid = foreign.lay_out(f"torchvision:{name}", photos, side=80, most=4)
+    assert len(laid.specimen.dataset.classes) == 1_000
+    assert laid.specimen.dataset.classes[1] == "goldfish"
+    shown, _ = foreign.use(laid, "gradcam", examples="0", check=False)
+    assert laid.specimen.map_site in shown[0].title
+    assert foreign.use(laid, "predict", examples="0-3")[1] == 4
+
+
+# --------------------------------------------------- other people's trained networks
+
+
+def trigger() -> torch.Tensor:
+    image = Image.open(real("models", "ibau", "trojan_sq.png")).convert("RGB")
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def stranger(photos: Path) -> foreign.Laid:
+    weights = real("models", "ibau", "trojan_sq_2_02_ckpt.pth")
+    return foreign.lay_out(mine("ibau"), photos, str(weights))
+
+
+def rate(laid: foreign.Laid) -> float:
+    """How often does the strangers' trigger send pictures of other classes to class 2?"""
+    inputs = laid.material.examples.inputs
+    others = inputs[laid.specimen.predict(inputs) != 2]
+    went = laid.specimen.predict((others + trigger()).clamp(0, 1)) == 2
+    assert len(went) >= 80
+    return float(went.float().mean())
+
+
+def test_the_strangers_backdoor_is_there_and_their_clean_networks_have_none(photos: Path) -> None:
+    assert rate(stranger(photos)) >= 0.98
+    captum = str(real("models", "captum", "cifar_torchvision.pt"))
+    assert rate(foreign.lay_out(mine("tutorial"), photos, captum, "half")) <= 0.1
+    akamaster = str(real("models", "akamaster", "resnet20-12fca82f.th"))
+    assert rate(foreign.lay_out(mine("resnet20"), photos, akamaster, "imagenet")) <= 0.1
+
+
+def test_tools_run_on_the_strangers_backdoor(photos: Path) -> None:
+    laid = stranger(photos)
+    assert laid.specimen.map_site == "features.21"
+    found, _ = foreign.use(laid, "gradcam", examples="0-1")
+    assert np.isfinite(found[0].values).all()
+    found, _ = foreign.use(laid, "examples", unit="features.21:3", count=4)
+    assert found[0].tiles
+    found, _ = foreign.use(laid, "inversion", classes="2, 4-5", steps=40)
+    assert "class 2" in found[0].text
+
+
+# ----------------------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize(
+    "name", ["fullmodule_pickle_trojai_pdf.pt", "gymnasium_pickle_trojai_rl.pt"]
+)
+def test_pickles_that_would_run_code_are_refused(name: str, photos: Path) -> None:
+    weights = real("refuse", name)
+    refused(shell(mine("ibau"), photos, "--weights", weights), name, "could run code")
+
+
+def shell(model: str, images: Path, *more: object, tool: str = "predict") -> Any:
+    words = ["use", tool, "--model", model, "--images", images, *more]
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path.touch, (Path("exploded"),))
+
+
+def test_a_refused_pickle_has_not_run(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": Bomb()}, "bomb.pt")
+    with pytest.raises(AuditgameError, match="could run code"):
+        read_weights(Path("bomb.pt"))
+    assert not Path("exploded").exists()
+
+
+def test_weights_are_found_in_checkpoints_and_under_prefixes(tmp_path: Path) -> None:
+    network = built(mine("careless"))
+    state = network.state_dict()
+    parallel = {f"module.{name}": value for name, value in state.items()}
+    files = {
+        "plain.pt": state,
+        "nested.pth": {"epoch": 3, "net": state, "optimiser": {"rate": 0.1}},
+        "parallel.th": {"state_dict": parallel},
+    }
+    for name, data in files.items():
+        torch.save(data, tmp_path / name)
+    safetensors.torch.save_file(dict(state), tmp_path / "safe.safetensors")
+    for path in tmp_path.iterdir():
+        other = type(network)()
+        load_weights(other, read_weights(path), "here")
+        assert all(torch.equal(v, state[k]) for k, v in other.state_dict().items())
+
+
+def test_torchvisions_networks_take_their_classes_from_the_weights(
+    tmp_path: Path, photos: Path
+) -> None:
+    from torchvision import models
+
+    network = models.get_model("squeezenet1_1", weights=None, num_classes=7)
+    path = tmp_path / "seven.safetensors"
+    safetensors.torch.save_file(network.state_dict(), path)
+    laid = foreign.lay_out("torchvision:squeezenet1_1", photos, str(path), side=64, most=3)
+    assert laid.specimen.dataset.classes == tuple(f"class {k}" for k in range(7))
+    with torch.no_grad():
+        mean, spread = (torch.tensor(p)[:, None, None] for p in NORMALISATIONS["imagenet"])
+        wanted = network.eval()((laid.material.examples.inputs - mean) / spread)
+    assert torch.allclose(laid.specimen.classify(laid.material.examples.inputs), wanted)
+
+
+def test_wrong_weights_name_the_first_tensors_that_do_not_fit(tmp_path: Path) -> None:
+    network = built(mine("careless"))
+    state = dict(network.state_dict())
+    state["first.weight"] = torch.zeros(8, 1, 3, 3)
+    state["stranger"] = state.pop("head.bias")
+    with pytest.raises(AuditgameError) as error:
+        load_weights(network, state, "weights 'x'")
+    assert str(error.value) == (
+        "weights 'x': do not fit: 'head.bias' is missing; 'first.weight' is 8x1x3x3 where 8x3x3x3 "
+        "is wanted; 'stranger' is not known"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("none.pt", None, "no such file"),
+        ("text.pt", b"hello", "could run code|cannot be read"),
+        ("cut.safetensors", b"\x08", "is damaged"),
+        ("net.onnx", b"", "name a .safetensors"),
+        ("two.pt", {"a": {"x": torch.zeros(1)}, "b": {"x": torch.zeros(1)}}, "found a, b"),
+        ("list.pt", [1, 2], "found none"),
+        ("nan.pt", {"x": torch.tensor([float("nan")])}, "'x' is not finite"),
+    ],
+)
+def test_bad_weights_are_refused(name: str, data: Any, words: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if isinstance(data, bytes):
+        path.write_bytes(data)
+    elif data is not None:
+        torch.save(data, path)
+    with pytest.raises(AuditgameError, match=words):
+        read_weights(path)
+
+
+# ---------------------------------------------------------------- names and bad input
+
+
+def test_normalisation_is_named_or_written() -> None:
+    assert parse_normalisation("0.5,0.5,0.5/0.5,0.5,0.5") == NORMALISATIONS["half"]
+    assert parse_normalisation("0.1307/0.3081") == Normalisation((0.1307,), (0.3081,))
+    for text in ("imagnet", "1,2/3,4", "0,0,0/1,1,0", "0,0,0", "nan/1,1"):
+        with pytest.raises(AuditgameError, match="normalise"):
+            parse_normalisation(text)
+
+
+def put(folder: Path, *places: str) -> Path:
+    for place in places:
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), "red").save(folder / place / "one.png")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes", "labels"),
+    [
+        (("ant", "bee", "cat", "dog"), ("ant", "bee", "cat", "dog"), [0, 1, 2, 3]),
+        (("1", "3"), ("class 0", "class 1", "class 2", "class 3"), [1, 3]),
+        (("class 0", "class 2"), ("class 0", "class 1", "class 2", "class 3"), [0, 2]),
+    ],
+)
+def test_folders_name_the_classes(folders, classes, labels, tmp_path: Path) -> None:
+    laid = foreign.lay_out(mine("flat"), put(tmp_path, *folders))
+    assert laid.specimen.dataset.classes == classes
+    assert sorted(laid.material.examples.labels.tolist()) == labels
+
+
+def test_pictures_without_folders_have_the_networks_answers_for_labels(photos: Path) -> None:
+    laid = foreign.lay_out(mine("flat"), photos, most=20)
+    examples = laid.material.examples
+    assert len(examples) == 20 and any("answers" in note for note in laid.notes)
+    assert torch.equal(laid.specimen.predict(examples.inputs), examples.labels)
+
+
+def differing(folder: Path) -> Path:
+    put(folder, ".")
+    Image.new("L", (20, 10)).save(folder / "two.png")
+    return folder
+
+
+BAD: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "unknown network": (lambda t: ("torchvision:resnet19", put(t, ".")), ("did you mean",)),
+    "unknown file": (lambda t: ("no.py:make", put(t, ".")), ("no.py", "no such file")),
+    "no function": (lambda t: (mine("mkae"), put(t, ".")), ("AttributeError", "mkae")),
+    "neither": (lambda t: ("resnet18", put(t, ".")), ("torchvision:NAME", "FILE.py")),
+    "a factory that fails": (lambda t: (mine("fails"), put(t, ".")), ("no such luck",)),
+    "a factory of numbers": (lambda t: (mine("nothing"), put(t, ".")), ("gave a int",)),
+    "no logits": (lambda t: (mine("maps"), put(t, ".")), ("needs logits",)),
+    "a size that does not fit": (
+        lambda t: (mine("flat"), put(t, "."), "--size", 20),
+        ("3x20x20", "does not fit"),
+    ),
+    "no folder": (lambda t: (mine("flat"), t / "no"), ("no such folder",)),
+    "no pictures": (lambda t: (mine("flat"), t), ("holds no pictures",)),
+    "one class": (lambda t: (mine("flat"), put(t, "cats")), ("one class only, 'cats'",)),
+    "both": (lambda t: (mine("flat"), put(t, ".", "cats")), ("both in it and in 'cats'",)),
+    "three of four": (lambda t: (mine("flat"), put(t, "a", "b", "c")), ("3 folders", "0 to 3")),
+    "sizes that differ": (lambda t: (mine("flat"), differing(t)), ("differ in size", "say")),
+    "pretrained of one's own": (
+        lambda t: (mine("flat"), put(t, "."), "--weights", "pretrained"),
+        ("only torchvision's",),
+    ),
+    "tool that does not fit": (
+        lambda t: (mine("flat"), put(t, "."), "--option", "site=x"),
+        ("unknown option",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_exit_2(name: str, tmp_path: Path) -> None:
+    make, needles = BAD[name]
+    refused(shell(*make(tmp_path)), *needles)
+
+
+def test_a_challenge_and_a_network_are_not_asked_at_once(photos: Path) -> None:
+    for words in (["an-id", "--model", mine("flat")], [], ["--images", str(photos)]):
+        refused(CliRunner().invoke(app, ["use", "predict", *words]), "use: ")
+
+
+def test_weights_that_were_never_fetched_name_the_command(
+    photos: Path, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    told = shell("torchvision:alexnet", photos, "--weights", "pretrained")
+    refused(told, str(tmp_path), "auditgame fetch torchvision:alexnet")
+
+
+def test_the_command_line_shows_and_writes(photos: Path, tmp_path: Path) -> None:
+    told = shell(mine("ibau"), photos, "--out", tmp_path / "seen", "-o", "examples=0-1")
+    assert told.exit_code == 0 and "untrained" in told.stdout
+    assert (tmp_path / "seen" / "exhibits.json").is_file()
