@@ -13,7 +13,7 @@ from auditgame.ui.blanks import UNSAID, Blank, pick
 from auditgame.ui.boxes import ask_box, ask_pattern, example_png, marked_example
 from auditgame.ui.case import key
 from auditgame.ui.claim_lists import ask_conditions, ask_stamps
-from auditgame.ui.drawing import data_uri, pattern_png
+from auditgame.ui.drawing import data_uri, swatch_png
 from auditgame.ui.fields import Field, ask, followed
 from auditgame.ui.words import plain
 
@@ -86,7 +86,7 @@ def _colour(blank: Blank) -> str | None:
         blank.label,
         list(names),
         key=here,
-        format_func=lambda code: f"![]({data_uri(pattern_png([[code]]))}) {plain(names[code])}",
+        format_func=lambda code: f"![]({data_uri(swatch_png([[code]]))}) {plain(names[code])}",
     )
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from auditgame.ui.blanks import Blank, pick
 from auditgame.ui.boxes import ask_box, ask_pattern, marked_example
-from auditgame.ui.drawing import data_uri, pattern_png
+from auditgame.ui.drawing import data_uri, swatch_png
 from auditgame.ui.words import plain
 
 
@@ -50,12 +50,10 @@ def ask_conditions(blank: Blank) -> dict[str, str]:
     """Which levels of which factors must hold together? Factor -> level."""
     before = [{"factor": k, "level": v} for k, v in (blank.value or {}).items()]
     rows = Rows(blank, before, int(blank.schema.get("maxProperties", 3)))
-    st.markdown(f"**{plain(blank.label)}** · all must hold")
+    st.markdown(f":small[{plain(blank.label)}, all of which must hold]")
     for number in list(rows.things):
         _condition(blank, rows, number)
-    st.button(
-        "Add a condition", key=f"{blank.key}/add", on_click=rows.add, disabled=rows.full, icon="➕"
-    )
+    st.button("Add a condition", key=f"{blank.key}/add", on_click=rows.add, disabled=rows.full)
     complete = [thing for thing in rows.things.values() if len(thing) == 2]
     return {thing["factor"]: thing["level"] for thing in complete}
 
@@ -63,15 +61,15 @@ def ask_conditions(blank: Blank) -> dict[str, str]:
 def _condition(blank: Blank, rows: Rows, number: int) -> None:
     factors, thing = blank.desk.dataset.factors, rows.things[number]
     taken = {other.get("factor") for k, other in rows.things.items() if k != number}
-    left, middle, right = st.columns([5, 5, 2], vertical_alignment="bottom")
+    left, middle, right = st.columns([6, 6, 2], vertical_alignment="bottom")
     with left:
         free = [name for name in factors if name not in taken]
         factor = pick(rows.key(number, "factor"), "Factor", free, thing.get("factor"))
     with middle:
         levels = factors.get(factor, ())
         level = pick(rows.key(number, f"level of {factor}"), "Level", levels, thing.get("level"))
-    name = rows.key(number, "remove")
-    right.button("Remove", key=name, on_click=rows.remove, args=(number,), type="tertiary")
+    name, help = rows.key(number, "remove"), "Remove this condition"
+    right.button("×", key=name, on_click=rows.remove, args=(number,), type="tertiary", help=help)
     rows.things[number] = _spoken(factor=factor, level=level)
 
 
@@ -119,7 +117,7 @@ def _in_hand(blank: Blank, rows: Rows) -> int:
         st.segmented_control(
             blank.label, list(labels), key=here, required=True, format_func=labels.__getitem__
         )
-        st.button("Add", key=f"{blank.key}/add", on_click=more, disabled=rows.full, icon="➕")
+        st.button("Add a stamp", key=f"{blank.key}/add", on_click=more, disabled=rows.full)
         number: int = st.session_state[here]
         name = f"{blank.key}/remove"
         st.button("Remove", key=name, on_click=rows.remove, args=(number,), type="tertiary")
@@ -128,4 +126,4 @@ def _in_hand(blank: Blank, rows: Rows) -> int:
 
 def _swatch(pattern: list[list[str]] | None) -> str:
     """A pattern as a small picture in a label; empty where there is none yet."""
-    return f"![]({data_uri(pattern_png(pattern))}) " if pattern else ""
+    return f"![]({data_uri(swatch_png(pattern))}) " if pattern else ""

@@ -7,8 +7,9 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
+GREY = (128, 134, 137)
 WARM, COLD = (200, 85, 45), (38, 105, 178)
 
 
@@ -58,6 +59,12 @@ def pattern_png(pattern: Sequence[Sequence[str]]) -> bytes:
         for x, code in enumerate(row):
             image.putpixel((x, y), tuple(bytes.fromhex(code[1:7])))
     return as_png(enlarge(image, 160))
+
+
+def swatch_png(pattern: Sequence[Sequence[str]]) -> bytes:
+    """The same, small enough for a line of text, in a grey frame that shows on any ground."""
+    image = opened(pattern_png(pattern)).resize((28, 28), Image.Resampling.NEAREST)
+    return as_png(ImageOps.expand(image, 2, GREY))
 
 
 def crop(png: bytes, x: int, y: int, w: int, h: int) -> list[list[str]]:
