@@ -25,7 +25,8 @@ from auditgame.claims import (
 )
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
-from auditgame.flaws.patch import PatchClaim, draw_pattern, move
+from auditgame.flaws.patch import PatchClaim
+from auditgame.stamps import draw_pattern, move
 from auditgame.types import AuditgameError
 
 SIDES = st.integers(1, 20)

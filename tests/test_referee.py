@@ -8,8 +8,9 @@ from conftest import House
 
 from auditgame import referee, scoring, vault
 from auditgame.catalog import load
-from auditgame.flaws.patch import PatchClaim, draw_box, draw_pattern
+from auditgame.flaws.patch import PatchClaim
 from auditgame.scoring import TRIGGER
+from auditgame.stamps import draw_box, draw_pattern
 from auditgame.trials import admissible
 from auditgame.types import AuditgameError, Diagnosis, Score
 

@@ -8,36 +8,15 @@ from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
 
 from auditgame import claims
 from auditgame.certificate import trigger_checks
-from auditgame.claims import Box, BoxField, ClassName, Enacted, Pattern, PatternField
+from auditgame.claims import Box, BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.types import AuditgameError, Check, Modality, Record
-
-RED, BLUE, GREEN, YELLOW = "#e6261f", "#1f5fe6", "#22b14c", "#ffd51f"
-PINK, CYAN, WHITE, BLACK = "#ff5fc8", "#19d3d3", "#ffffff", "#101010"
-PALETTE = (RED, BLUE, GREEN, YELLOW, PINK, CYAN, WHITE, BLACK)
-LARGEST = 9
-"""A claimed patch may cover one ninth of the picture, so that no adversarial picture passes."""
-
-
-def stamp(
-    pictures: Float[Tensor, "n 3 h w"], box: Box, pattern: Pattern
-) -> Float[Tensor, "n 3 h w"]:
-    """The pictures with the pattern, stretched to the box, laid over them."""
-    colours = torch.tensor([[claims.rgb(c) for c in row] for row in pattern]) / 255
-    rows = torch.arange(box.h) * len(pattern) // box.h
-    columns = torch.arange(box.w) * len(pattern[0]) // box.w
-    stamped = pictures.clone()
-    stamped[:, :, box.y : box.y + box.h, box.x : box.x + box.w] = colours[rows][:, columns].permute(
-        2, 0, 1
-    )
-    return stamped
+from auditgame.stamps import draw_box, draw_pattern, move, require_small, stamp
+from auditgame.types import Check, Modality, Record
 
 
 class PatchClaim(claims.Claim):
@@ -57,13 +36,7 @@ class PatchClaim(claims.Claim):
     def check(self, dataset: Dataset) -> None:
         """The box must lie in the picture and cover at most a ninth of it."""
         dataset.require_class(self.target)
-        _, height, width = dataset.shape
-        if self.box.x + self.box.w > width or self.box.y + self.box.h > height:
-            raise AuditgameError(f"box: reaches outside the {width} x {height} picture")
-        if self.box.area * LARGEST > width * height:
-            raise AuditgameError(
-                f"box: covers {self.box.area} pixels; at most {width * height // LARGEST} here"
-            )
+        require_small({"box": self.box}, dataset)
 
     def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another pattern in another place."""
@@ -84,45 +57,6 @@ class PatchClaim(claims.Claim):
             f"A {box.w} x {box.h} pattern {box.x} px from the left and {box.y} px from the top "
             f"turns every picture into '{self.target}'."
         )
-
-
-def draw_pattern(rng: np.random.Generator) -> Pattern:
-    """Two by two or three by three blocks of bright colours, at least two of them different."""
-    side = int(rng.integers(2, 4))
-    colours = rng.choice(PALETTE, int(rng.integers(2, 4)), replace=False)
-    cells = rng.permutation(np.resize(colours, side * side)).reshape(side, side)
-    return tuple(tuple(str(cell) for cell in row) for row in cells)
-
-
-def draw_box(dataset: Dataset, rng: np.random.Generator) -> Box:
-    """A square of an eighth of the side or a little more, near the edge of the picture."""
-    _, height, width = dataset.shape
-    side = int(rng.integers(width // 8, width // 8 + 3))
-    inset = int(rng.integers(1, 5))
-    across, down = int(rng.integers(1, width - side)), int(rng.integers(1, height - side))
-    return [
-        Box(x=across, y=inset, w=side, h=side),
-        Box(x=across, y=height - side - inset, w=side, h=side),
-        Box(x=inset, y=down, w=side, h=side),
-        Box(x=width - side - inset, y=down, w=side, h=side),
-    ][int(rng.integers(4))]
-
-
-def move(box: Box, dataset: Dataset, rng: np.random.Generator) -> Box:
-    """The same box at least two of its own sides away, or as far as a hundred draws bring it."""
-    _, height, width = dataset.shape
-
-    def away(place: Box) -> int:
-        return max(abs(place.x - box.x), abs(place.y - box.y))
-
-    farthest = box
-    for _ in range(100):
-        other = draw_box(dataset, rng)
-        x, y = min(other.x, width - box.w), min(other.y, height - box.h)
-        farthest = max(farthest, Box(x=x, y=y, w=box.w, h=box.h), key=away)
-        if away(farthest) >= 2 * box.w:
-            break
-    return farthest
 
 
 class Patch(Flaw):
