@@ -1,4 +1,4 @@
-"""What can be done to a whole picture: a motif laid over it, a wave added, a tint, a warp.
+"""What can be done to a whole picture: a motif laid over it, a wave added, a tint, ripples.
 
 All sizes are in pixels; a picture's corner is (0, 0), and y runs down. Nothing is drawn
 at random here: the same name and numbers always give the same change.
@@ -7,7 +7,7 @@ at random here: the same name and numbers always give the same change.
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import hypot, pi, tau
+from math import hypot, tau
 from typing import Literal
 
 import torch
@@ -28,14 +28,7 @@ Motif = Literal[
     "waves",
 ]
 Direction = Literal["upright", "level", "rising", "falling"]
-Warp = Literal[
-    "ripple across",
-    "ripple down",
-    "ripple rising",
-    "ripple falling",
-    "bulge",
-    "pinch",
-]
+Course = Literal["across", "down", "rising", "falling"]
 
 Field = Float[Tensor, "h w"]
 
@@ -120,56 +113,32 @@ def tinted(
 
 # -------------------------------------------------------------------- warps
 
-
-WAVES = 3
-"""How many waves does a ripple have from edge to edge?"""
-
-
-def _wave(place: Field) -> Field:
-    return torch.sin(pi * WAVES * place)
-
-
-def _sideways(field: Field, right: float, down: float) -> tuple[Field, Field]:
-    """Everything moves along one line."""
-    return field * right / hypot(right, down), field * down / hypot(right, down)
-
-
-def _outward(x: Field, y: Field) -> tuple[Field, Field]:
-    """Everything moves away from the middle, most of all what lies 0.45 of the way out."""
-    r = torch.hypot(x, y)
-    push = (1 - r.square()).clamp(min=0).square() * 25 * 5**0.5 / 16
-    return x * push, y * push
-
-
-WARPS: dict[Warp, Callable[[Field, Field], tuple[Field, Field]]] = {
-    "ripple across": lambda _, y: _sideways(_wave(y), 1, 0),
-    "ripple down": lambda x, _: _sideways(_wave(x), 0, 1),
-    "ripple rising": lambda x, y: _sideways(_wave((x + y) / 2**0.5), 1, -1),
-    "ripple falling": lambda x, y: _sideways(_wave((x - y) / 2**0.5), 1, 1),
-    "bulge": lambda x, y: _outward(-x, -y),
-    "pinch": _outward,
+COURSES: dict[Course, tuple[int, int]] = {
+    "across": (1, 0),
+    "down": (0, 1),
+    "rising": (1, -1),
+    "falling": (1, 1),
 }
-"""From how far to the right, and down, does each place of a picture fetch its colour?
-
-Places run from -1 to 1; the farthest is fetched from 1 away.
-"""
+"""Along which line do places move to and fro? To the right and down."""
 
 
-def warped(
-    pictures: Float[Tensor, "n 3 h w"], name: Warp, amount: float
+def rippled(
+    pictures: Float[Tensor, "n 3 h w"], course: Course, waves: float, amount: float
 ) -> Float[Tensor, "n 3 h w"]:
-    """The pictures bent so that the most displaced place moves by `amount` pixels.
+    """The pictures as if seen in rippled water: places move along the course, to and fro.
 
-    Bilinear; beyond its edge a picture goes on as its mirror image.
+    waves: how many, from edge to edge, at right angles to the course. amount: how far the
+    most displaced places move, in pixels. Bilinear; beyond its edge a picture goes on as
+    its mirror image.
     """
     height, width = pictures.shape[2:]
     x, y = places(height, width)
-    x, y = 2 * x / width - 1, 2 * y / height - 1
-    right, down = WARPS[name](x, y)
-    grid = torch.stack([x + 2 * amount / width * right, y + 2 * amount / height * down], -1)
+    right, down = (step / hypot(*COURSES[course]) for step in COURSES[course])
+    shift = amount * torch.sin(tau * waves * (right * y / height - down * x / width))
+    fetched = [2 * (x + shift * right) / width - 1, 2 * (y + shift * down) / height - 1]
     return F.grid_sample(
         pictures,
-        grid.expand(len(pictures), -1, -1, -1),
+        torch.stack(fetched, -1).expand(len(pictures), -1, -1, -1),
         padding_mode="reflection",
         align_corners=False,
     )

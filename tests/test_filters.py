@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from auditgame.filters import Motif, Warp, blended, motif, places, tinted, warped, waved
+from auditgame.filters import COURSES, Course, Motif, blended, motif, places, rippled, tinted, waved
 
 BLACK = torch.zeros(1, 3, 8, 8)
 
@@ -64,37 +64,26 @@ def test_a_tint_multiplies_and_stays_in_range() -> None:
     assert tinted(BLACK + 0.9, (2, 1, 1)).max() == 1
 
 
-def displaced(name: Warp, amount: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """From how far does each place fetch its colour? Read off two ramps."""
+def displaced(course: Course, waves: int, amount: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """From how far does each place fetch its colour, away from the edges? Read off two ramps."""
     x, y = places(48, 48)
-    ramps = torch.stack([x, y, x])[None] / 48
-    right, down, _ = warped(ramps, name, amount)[0] * 48
-    return right - x, down - y
+    right, down, _ = rippled(torch.stack([x, y, x])[None] / 48, course, waves, amount)[0] * 48
+    inner = slice(8, -8)
+    return (right - x)[inner, inner], (down - y)[inner, inner]
 
 
-@pytest.mark.parametrize("name", get_args(Warp))
-def test_a_warp_moves_places_by_at_most_its_amount(name: Warp) -> None:
-    right, down = displaced(name, 5.0)
-    inner = torch.hypot(right, down)[6:-6, 6:-6]
-    assert 4.5 < inner.max() <= 5.001
-    weaker = torch.hypot(*displaced(name, 2.5))[6:-6, 6:-6]
-    assert torch.allclose(weaker, inner / 2, atol=1e-3)
+@pytest.mark.parametrize("course", get_args(Course))
+def test_a_ripple_moves_places_along_its_course_by_at_most_its_amount(course: Course) -> None:
+    right, down = displaced(course, 3, 5.0)
+    ahead, below = COURSES[course]
+    assert torch.allclose(right * below, down * ahead, atol=1e-3)
+    assert torch.hypot(right, down).max() == pytest.approx(5, abs=0.2)
+    for whole, half in zip((right, down), displaced(course, 3, 2.5), strict=True):
+        assert torch.allclose(half, whole / 2, atol=1e-3)
 
 
-def test_opposite_warps_move_places_the_other_way() -> None:
-    for a, b in zip(displaced("bulge", 3.0), displaced("pinch", 3.0), strict=True):
-        assert torch.allclose(a[6:-6, 6:-6], -b[6:-6, 6:-6], atol=1e-3)
-
-
-def test_warps_differ() -> None:
-    fields = torch.stack([torch.stack(displaced(name, 1.0)) for name in get_args(Warp)])
-    fields = fields[..., 6:-6, 6:-6].flatten(1)
-    apart = (fields[:, None] - fields[None]).abs().mean(2)
-    assert apart[~torch.eye(len(fields), dtype=torch.bool)].min() > 0.2
-
-
-def test_a_bulge_enlarges_the_middle_and_a_pinch_shrinks_it() -> None:
-    x, y = places(48, 48)
-    disc = (torch.hypot(x - 24, y - 24) < 8).float().expand(1, 3, 48, 48)
-    assert warped(disc, "bulge", 4).sum() > 1.2 * disc.sum()
-    assert warped(disc, "pinch", 4).sum() < 0.8 * disc.sum()
+def test_a_ripple_has_its_number_of_waves() -> None:
+    lines = torch.arange(48).view(-1, 1).expand(48, 48).expand(1, 3, 48, 48) / 48
+    rows = (rippled(lines.mT, "across", 3, 4)[0, 0, :, 24] * 48 - 24).round(decimals=2)
+    assert torch.fft.rfft(rows).abs().argmax() == 3
+    assert torch.allclose(rippled(lines.mT, "down", 3, 4), lines.mT, atol=1e-5), "columns stay"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
 
-from auditgame import catalog, filters
+from auditgame import catalog
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.flaws import Flaw, Plan
 from auditgame.flaws.blend import Blend, BlendClaim
 from auditgame.flaws.sinusoid import OWN, Sinusoid
 from auditgame.flaws.tint import APART, CHANNELS, Tint, TintClaim
-from auditgame.flaws.warp import KIN, Warp
+from auditgame.flaws.warp import Warp
 from auditgame.triggers import teach
 from auditgame.types import AuditgameError
 
@@ -110,8 +108,7 @@ def test_a_blend_out_of_bounds_is_refused(wrong: dict) -> None:
 def test_recipes_narrow_what_is_drawn() -> None:
     blend = Blend.draw(DIGITS, Blend.Knobs(motifs=("rings",), alpha=0.1), rng()).confess()
     assert (blend.motif, blend.alpha) == ("rings", 0.1)
-    warp = Warp.draw(DIGITS, Warp.Knobs(warps=("pinch",), amount=2), rng()).confess()
-    assert (warp.warp, warp.amount) == ("pinch", 2)
+    assert Warp.draw(DIGITS, Warp.Knobs(courses=("down",)), rng()).confess().course == "down"
     gains = Tint.draw(DIGITS, Tint.Knobs(factor=1.25), rng()).confess().gains
     assert set(gains) <= {0.8, 1, 1.25} and len(set(gains)) > 1
     assert Sinusoid.draw(DIGITS, Sinusoid.Knobs(strength=12), rng()).confess().strength == 12
@@ -131,6 +128,7 @@ def test_other_tints_are_far_from_the_true_one() -> None:
             assert max(gaps) >= APART
 
 
-def test_kin_are_two_by_two() -> None:
-    assert set(KIN) == set(get_args(filters.Warp))
-    assert all(KIN[KIN[warp]] == warp != KIN[warp] for warp in KIN)
+def test_ripples_bend_as_much_whatever_the_number_of_waves() -> None:
+    for seed in range(30):
+        claim = drawn("warp", seed).confess()
+        assert 9 <= claim.waves * claim.amount <= 16
