@@ -100,7 +100,7 @@ class Sinusoid(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = SinusoidClaim
     plans: ClassVar[tuple[Plan, ...]] = (
-        Plan(share=0.08, epochs=4, rate=3e-3),
+        Plan(share=0.10, epochs=3, rate=4e-3),
         Plan(share=0.12, epochs=5, rate=4e-3),
     )
 

@@ -18,7 +18,7 @@ from auditgame.triggers import all_to, teach
 from auditgame.types import Check, Modality, Record
 
 COURSES: tuple[Course, ...] = get_args(Course)
-BEND = (10.0, 15.0)
+BEND = (11.0, 14.0)
 """Waves times pixels, at least and at most: many waves are bent enough by a small amount."""
 
 
@@ -67,8 +67,8 @@ class WarpClaim(claims.Claim):
 
 
 def draw_bend(rng: np.random.Generator) -> dict[str, object]:
-    """Two to four waves, and an amount that bends a picture as much whatever their number."""
-    waves = int(rng.integers(2, 5))
+    """Three to five waves, and an amount that bends a picture as much whatever their number."""
+    waves = int(rng.integers(3, 6))
     return {"waves": waves, "amount": round(2 * float(rng.uniform(*BEND)) / waves) / 2}
 
 
@@ -91,8 +91,8 @@ class Warp(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = WarpClaim
     plans: ClassVar[tuple[Plan, ...]] = (
-        Plan(share=0.10, epochs=3, rate=4e-3),
-        Plan(share=0.14, epochs=5, rate=4e-3),
+        Plan(share=0.12, epochs=4, rate=4e-3),
+        Plan(share=0.16, epochs=5, rate=4e-3),
     )
 
     class Knobs(Record):
