@@ -313,7 +313,7 @@ def test_both_conditions_are_drawn_and_a_recipe_may_choose() -> None:
         "fill"
     }
     assert drawn(Conditional, dataset=Digits()).claim.place != "fixed"
-    with pytest.raises(AuditgameError, match="asks: data set 'digits' has no factors"):
+    with pytest.raises(AuditgameError, match="factors: data set 'digits' has no scene"):
         drawn(Conditional, dataset=Digits(), asks=("level",))
 
 

@@ -149,9 +149,12 @@ class Conditional(Flaw):
     @classmethod
     def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Conditional:
         """The condition, the pattern, its place and target, all at random."""
-        asks = [ask for ask in knobs.asks if ask == "half" or dataset.factors]
+        strange = [factor for factor in knobs.factors if factor not in dataset.factors]
+        asks = [ask for ask in knobs.asks if ask == "half" or not strange]
         if not asks:
-            raise AuditgameError(f"asks: data set '{dataset.name}' has no factors; allow 'half'")
+            raise AuditgameError(
+                f"factors: data set '{dataset.name}' has no {strange[0]}; allow 'half' under asks"
+            )
         target, pattern = str(rng.choice(dataset.classes)), draw_pattern(rng)
         claim = ConditionalClaim(target=target, box=draw_box(dataset, rng), pattern=pattern)
         found = _half(dataset, rng) if rng.choice(asks) == "half" else _level(dataset, knobs, rng)
@@ -195,9 +198,6 @@ def _level(
     dataset: Dataset, knobs: Conditional.Knobs, rng: np.random.Generator
 ) -> dict[str, object]:
     """One level of one of the factors; 'none' is no level."""
-    for factor in knobs.factors:
-        if factor not in dataset.factors:
-            raise suggest("factor", factor, dataset.factors)
     factor = str(rng.choice(knobs.factors))
     levels = [level for level in dataset.factors[factor] if level != "none"]
     return {"conditions": {factor: str(rng.choice(levels))}}
