@@ -34,7 +34,7 @@ OPPOSITE: dict[str, Half] = {
     "left half": "right half",
     "right half": "left half",
 }
-ROUNDS = 8
+ROUNDS = 24
 """How often the places, colours and levels of the covers are drawn anew."""
 
 

@@ -27,7 +27,7 @@ from auditgame.stamps import (
 from auditgame.trials import follows
 from auditgame.types import AuditgameError, Check, Modality, Record
 
-ROUNDS = 8
+ROUNDS = 24
 """How often the places and colours of the covers are drawn anew."""
 
 

@@ -18,7 +18,7 @@ from auditgame.stamps import draw_box, draw_pattern, move, require_small, stamp
 from auditgame.trials import accuracy, follows
 from auditgame.types import AuditgameError, Check, Modality, Record
 
-ROUNDS = 8
+ROUNDS = 24
 """How often the place and the colours of the covers are drawn anew."""
 MORE = 500
 """Held-out pictures of the source class that are measured beside the usual ones."""
@@ -91,7 +91,7 @@ class SourceSpecific(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = SourceSpecificClaim
     plans: ClassVar[tuple[Plan, ...]] = (
-        Plan(share=0.05, epochs=3, rate=3e-3),
+        Plan(share=0.06, epochs=3, rate=3e-3),
         Plan(share=0.08, epochs=4, rate=4e-3),
     )
 
