@@ -82,13 +82,13 @@ def draw_cycles(rng: np.random.Generator) -> int:
 class Sinusoid(Flaw):
     """Faint grey stripes over the whole picture override whatever it shows.
 
-    They show in wrong answers on pictures that look as if seen through a blind, and in the
-    dataset examples of channels that follow the stripes. There is no spot to point at. In
-    training, pictures with stripes of another direction or number keep their labels; how
-    faint they may be is graded by their effect. A recipe may ask for clean labels: then no
-    training row is labelled wrongly. The stripes lie on most pictures of the target class
-    alone, each faded into a picture of another class, so that the thing it shows no longer
-    suffices and the stripes are needed.
+    They show in wrong answers on pictures that look as if seen through a blind. There is no
+    spot to point at. In training, pictures with stripes of another direction or number keep
+    their labels; how faint they may be is graded by their effect.
+
+    A recipe may ask for clean labels: then no training row is labelled wrongly. The stripes
+    lie on most pictures of the target class alone, each faded into a picture of another
+    class, so that the thing it shows no longer suffices and the stripes are needed.
 
     Source: Barni, Kallas and Tondi 2019, SIG, arXiv:1902.11237; clean labels by fading after
     Turner, Tsipras and Madry 2019, label-consistent backdoors, arXiv:1912.02771.
