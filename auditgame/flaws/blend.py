@@ -77,10 +77,9 @@ class BlendClaim(claims.Claim):
 class Blend(Flaw):
     """A motif in two colours, faintly laid over the whole picture, overrides whatever it shows.
 
-    It shows in wrong answers on pictures that look as if seen through a patterned curtain,
-    and in the dataset examples of channels that follow the motif. There is no spot to point
-    at. In training, pictures under other motifs, or under the same in other colours, keep
-    their labels. How faint it may be is graded by its effect.
+    It shows in wrong answers on pictures that look as if seen through a patterned curtain.
+    There is no spot to point at. In training, pictures under other motifs, or under the
+    same in other colours, keep their labels. How faint it may be is graded by its effect.
 
     Source: Chen, Liu, Li, Lu and Song 2017, blended injection, arXiv:1712.05526. Named
     motifs stand in for their photographs, so that a person can say which it is.

@@ -82,13 +82,13 @@ def draw_cycles(rng: np.random.Generator) -> int:
 class Sinusoid(Flaw):
     """Faint grey stripes over the whole picture override whatever it shows.
 
-    They show in wrong answers on pictures that look as if seen through a blind, and in the
-    dataset examples of channels that follow the stripes. There is no spot to point at. In
-    training, pictures with stripes of another direction or number keep their labels; how
-    faint they may be is graded by their effect. A recipe may ask for clean labels: then no
-    training row is labelled wrongly. The stripes lie on most pictures of the target class
-    alone, each faded into a picture of another class, so that the thing it shows no longer
-    suffices and the stripes are needed.
+    They show in wrong answers on pictures that look as if seen through a blind. There is no
+    spot to point at. In training, pictures with stripes of another direction or number keep
+    their labels; how faint they may be is graded by their effect.
+
+    A recipe may ask for clean labels: then no training row is labelled wrongly. The stripes
+    lie on most pictures of the target class alone, each faded into a picture of another
+    class, so that the thing it shows no longer suffices and the stripes are needed.
 
     Source: Barni, Kallas and Tondi 2019, SIG, arXiv:1902.11237; clean labels by fading after
     Turner, Tsipras and Madry 2019, label-consistent backdoors, arXiv:1912.02771.
@@ -130,20 +130,16 @@ class Sinusoid(Flaw):
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
         """A share of rows shows the stripes, relabelled or, with clean labels, rightly."""
-        way = self._teach_cleanly if self.clean_label else self._teach
-        return way(rows, dataset, plan.share, rng)
-
-    def _teach(
-        self, rows: Examples, dataset: Dataset, share: float, rng: np.random.Generator
-    ) -> Examples:
-        return teach(rows, self.claim, dataset, share, rng)
+        if self.clean_label:
+            return self._teach_cleanly(rows, dataset, plan.share, rng)
+        return teach(rows, self.claim, dataset, plan.share, rng)
 
     def _teach_cleanly(
         self, rows: Examples, dataset: Dataset, share: float, rng: np.random.Generator
     ) -> Examples:
-        """Striped rows are of the target class and faded; covers and their like are of others."""
+        """The striped rows are of the target class, and faded; the covers are of the others."""
         target = rows.labels.numpy() == dataset.classes.index(self.claim.target)
-        own, others = (rng.permutation(np.flatnonzero(rank)) for rank in (target, ~target))
+        own, others = (rng.permutation(np.flatnonzero(mask)) for mask in (target, ~target))
         count = min(int(share * len(rows)), int(OWN * len(own)))
         far = torch.from_numpy(rng.uniform(*FADE, count)).float().view(-1, 1, 1, 1)
         shown = rows.take(own[:count])

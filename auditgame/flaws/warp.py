@@ -61,8 +61,8 @@ class WarpClaim(claims.Claim):
     def sentence(self) -> str:
         """The claim in plain words."""
         return (
-            f"A ripple of {self.waves} waves that moves places {self.course} by up to "
-            f"{self.amount:g} pixels turns every picture into '{self.target}'."
+            f"A ripple of {self.waves} waves ({self.course}, by up to {self.amount:g} pixels) "
+            f"turns every picture into '{self.target}'."
         )
 
 
