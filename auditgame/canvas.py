@@ -50,11 +50,11 @@ def _moved(preset: Preset) -> Preset:
 PRESETS: Mapping[str, Preset] = {
     "natural": replace(_moved(_WAVES), smooth=30.0),
     "raw": _RAW,
-    "frequency": replace(_RAW, sharp=300.0),
-    "smooth": replace(_RAW, smooth=30.0),
+    "frequency": replace(_RAW, sharp=20000.0),
+    "smooth": replace(_RAW, smooth=150.0),
     "moved": _moved(_RAW),
     "fourier": _WAVES,
-    "learned": replace(_moved(_WAVES), known=60.0),
+    "learned": replace(_moved(_WAVES), known=500.0),
 }
 """natural: all that was seen to help. raw: nothing. Then one prior at a time, and natural with
 a learned prior in the place of total variation."""

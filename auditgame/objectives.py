@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -278,29 +277,3 @@ def before_relu(specimen: Specimen, site: str) -> str:
 def blend(start: Objective, end: Objective, share: float) -> Objective:
     """The way from one objective to another: `share` 0 is the start, 1 the end."""
     return (1 - share) * start + share * end
-
-
-def together(
-    objectives: Sequence[Objective], each: int = 1
-) -> Callable[[Reading], Float[Tensor, " n"]]:
-    """One score for a batch in which each objective has `each` pictures, one after another."""
-
-    def score(reading: Reading) -> Float[Tensor, " n"]:
-        classes, outputs, inputs = (
-            value.split(each) for value in (reading.classes, reading.output, reading.inputs)
-        )
-        kept = {name: value.split(each) for name, value in reading.kept.items()}
-        parts = [
-            objective.score(
-                Reading(
-                    classes[i],
-                    outputs[i],
-                    {name: rows[i] for name, rows in kept.items()},
-                    inputs[i],
-                )
-            )
-            for i, objective in enumerate(objectives)
-        ]
-        return torch.cat(parts)
-
-    return score

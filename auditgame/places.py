@@ -45,3 +45,8 @@ def cache() -> Path:
     """Clean bases under their secret names, so that an interrupted build goes on."""
     folder = os.environ.get("AUDITGAME_CACHE")
     return Path(folder) if folder else Path.home() / ".cache" / "auditgame"
+
+
+def microscopes() -> Path:
+    """Pictures of units, under the digest of the model they were painted for."""
+    return cache() / "microscope"

@@ -21,7 +21,7 @@ from auditgame.training import train
 from auditgame.types import Recipe
 
 Report = Callable[[str, float, str], None]
-"""Called with a stage (train, plant, verify, mechanism, seal), the share done, and words."""
+"""Called with a stage (train, plant, verify, mechanism, microscope, seal), share done, words."""
 
 
 def silent(stage: str, share: float, words: str) -> None:

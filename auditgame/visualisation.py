@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditgame.attribution import Report, silent
 from auditgame.canvas import Canvas
-from auditgame.objectives import Objective, together
+from auditgame.objectives import Objective
 from auditgame.priors import Penalty, moved
 from auditgame.specimen import Edit, Reading, Specimen
 
@@ -88,6 +88,30 @@ class Adam:
         self.square.lerp_(slope.square(), 0.001)
         size = (self.square / (1 - 0.999**self.steps)).sqrt() + 1e-8
         self.parameters -= self.rate * self.mean / (1 - 0.9**self.steps) / size
+
+
+def together(objectives: Sequence[Objective], each: int = 1) -> Score:
+    """One score for a batch in which each objective has `each` pictures, one after another."""
+
+    def score(reading: Reading) -> Float[Tensor, " n"]:
+        classes, outputs, inputs = (
+            value.split(each) for value in (reading.classes, reading.output, reading.inputs)
+        )
+        kept = {name: value.split(each) for name, value in reading.kept.items()}
+        parts = [
+            objective.score(
+                Reading(
+                    classes[i],
+                    outputs[i],
+                    {name: rows[i] for name, rows in kept.items()},
+                    inputs[i],
+                )
+            )
+            for i, objective in enumerate(objectives)
+        ]
+        return torch.cat(parts)
+
+    return score
 
 
 def maximise(
