@@ -35,10 +35,10 @@ from auditgame.visualisation import Painted, maximise
 from auditgame.wiring import layers
 
 INDEX = "microscope.json"
-STEPS, BATCH = 64, 64
+STEPS, BATCH = 48, 64
 COLUMNS, BLOCK, LEAST = 16, 8, 40
 """Tiles in a row; JPEG's blocks, which no two tiles share; small tiles are enlarged to this."""
-QUALITY = 82
+QUALITY = 50
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 

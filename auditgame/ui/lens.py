@@ -61,7 +61,7 @@ def overview(desk: Desk, site: str) -> None:
         )
         for unit, value in ranked
     ]
-    choose_tile(choices, key(desk, "units"), partial(open_unit, desk))
+    choose_tile(choices, key(desk, "grid"), partial(open_unit, desk))
 
 
 def _ranked(desk: Desk, site: str, order: Order) -> list[Ranked]:

@@ -11,7 +11,8 @@ from auditgame.desk import Desk
 from auditgame.microscope import Link, Microscope
 from auditgame.pictures import png
 from auditgame.types import AuditgameError, Exhibit, digest
-from auditgame.ui.case import key
+from auditgame.ui.case import case, key, update
+from auditgame.ui.casefile import MOST_UNITS
 from auditgame.ui.drawing import kernel_png, weights_png
 from auditgame.ui.exhibits import draw
 from auditgame.ui.tiles import Choice, choose_tile
@@ -30,11 +31,16 @@ def open_unit(desk: Desk, name: str) -> None:
     st.query_params.from_dict({"id": desk.card.id, "site": site, "unit": unit})
 
 
+def open_layer(desk: Desk, site: str) -> None:
+    """Go back to all units of a layer."""
+    st.query_params.from_dict({"id": desk.card.id, "site": site})
+
+
 def slide(desk: Desk, site: str, unit: int) -> None:
     """Everything about one unit."""
     scope = desk.microscope
     st.subheader(f"{site}:{unit}")
-    _leaf_through(desk, site, unit)
+    _actions(desk, site, unit)
     pictures, examples = st.columns([2, 3], gap="large")
     with pictures:
         _exhibit(desk, scope.pictures(site, unit))
@@ -52,12 +58,24 @@ def slide(desk: Desk, site: str, unit: int) -> None:
     _ablation(desk, f"{site}:{unit}")
 
 
-def _leaf_through(desk: Desk, site: str, unit: int) -> None:
-    units = desk.microscope.specimen.site(site).units
+def _actions(desk: Desk, site: str, unit: int) -> None:
+    """Leaf through the layer, go back to it, or name the unit as one that carries the flaw."""
+    units, named = desk.microscope.specimen.site(site).units, list(case(desk)["units"])
+    name = f"{site}:{unit}"
     with st.container(horizontal=True):
+        st.button(f"All of {site}", on_click=partial(open_layer, desk, site))
         for words, other in (("Previous unit", unit - 1), ("Next unit", unit + 1)):
-            name = f"{site}:{other % units}"
-            st.button(words, on_click=partial(open_unit, desk, name), key=f"leaf {words}")
+            leaf = partial(open_unit, desk, f"{site}:{other % units}")
+            st.button(words, on_click=leaf)
+
+        def note() -> None:
+            update(desk, units=[*named, name])
+            st.session_state.pop(key(desk, "units"), None)
+
+        done = name in named
+        words = "In your case file" if done else "It carries the flaw"
+        full = len(named) >= MOST_UNITS["image"]
+        st.button(words, on_click=note, disabled=done or full, help="Adds it to your case file.")
 
 
 def _exhibit(desk: Desk, exhibit: Exhibit) -> None:
@@ -117,15 +135,14 @@ def _twins(scope: Microscope, site: str, unit: int) -> None:
     st.markdown("#### Twins in the clean siblings")
     st.caption(
         "The unit of each sibling whose values over the pool correlate best with this one's. "
-        "A unit without a twin is a habit of this model alone."
+        "Where all are low, it does something that clean models do not, or the pool cannot tell."
     )
-    for twin in scope.twins(site, unit):
-        said = (
-            f"**Sibling {twin.sibling + 1}**, unit {twin.unit}: correlation {twin.correlation:.2f}"
-        )
-        st.markdown(said)
+    found = scope.twins(site, unit)
+    for column, twin in zip(st.columns(max(1, len(found)), gap="large"), found, strict=False):
+        words = f"unit {twin.unit}, correlation {twin.correlation:.2f}"
+        column.markdown(f"**Sibling {twin.sibling + 1}**, {words}")
         shown = scope.twin_examples(site, twin)
-        st.html(tiles([figure(tile.png, tile.label) for tile in shown], 10))
+        column.html(tiles([figure(tile.png, tile.label) for tile in shown], 4, least=70))
 
 
 def _ablation(desk: Desk, unit: str) -> None:
