@@ -17,6 +17,7 @@ from auditgame.types import AuditgameError, Card, Diagnosis, Exhibit, Receipt, d
 
 if TYPE_CHECKING:
     from auditgame.datasets import Dataset
+    from auditgame.microscope import Microscope
     from auditgame.specimen import Specimen
     from auditgame.tools import Material, Tool
 
@@ -65,6 +66,11 @@ class Desk:
     def look(self) -> str:
         """The brief."""
         return self.card.brief
+
+    @property
+    def microscope(self) -> Microscope:
+        """Every unit of the model under the lens. Looking costs no probes."""
+        return _magnified(self.card.path, self.card.commitment)
 
     def tools(self) -> list[str]:
         """Which tools fit this model?"""
@@ -178,3 +184,14 @@ def _laid_out(path: str, _commitment: str) -> tuple[Specimen, Material]:
     examples = contents.read_examples(folder, dataset, manifest.files)
     siblings = read_siblings(manifest.dataset, manifest.model, dataset)
     return specimen, Material(dataset, examples, siblings)
+
+
+@functools.lru_cache(maxsize=32)
+def _magnified(path: str, commitment: str) -> Microscope:
+    """The microscope over a specimen, set up once per process and shared between sessions."""
+    from auditgame.microscope import Microscope
+
+    specimen, material = _laid_out(path, commitment)
+    folder = Path(path)
+    files = bundle.read_manifest(folder).files
+    return Microscope(specimen, material.examples, material.siblings, folder, files)

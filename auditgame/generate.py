@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from auditgame import bundle, contents, places, vault
+from auditgame import bundle, contents, places, sheets, vault
 from auditgame.catalog import load, names, suggest
 from auditgame.certificate import Bench
 from auditgame.claims import Claim
@@ -57,7 +57,8 @@ def build(recipe: Recipe, seed: Seed, out: Path, report: Report = silent) -> Pat
         planted = plant_until_certified(work)
         units = find_mechanism(work, planted.specimen)
         pool = draw_pool(work)
-        return seal(work, planted, units, pool, out)
+        pictures = picture_units(work, planted.specimen, pool)
+        return seal(work, planted, units, pool, pictures, out)
 
 
 def draw(recipe: Recipe, seed: Seed, report: Report = silent) -> Commission:
@@ -176,8 +177,24 @@ def draw_pool(work: Commission) -> Examples:
     return Examples.join(parts).take(rng.permutation(len(rows)))
 
 
+def picture_units(work: Commission, specimen: Specimen, pool: Examples) -> dict[str, bytes]:
+    """The microscope's files: a picture of every unit; none where a model reads texts."""
+    if work.dataset.modality != "image":
+        return {}
+    words = "painting a picture of every unit"
+    painted = sheets.paint(
+        specimen, pool.inputs, lambda share: work.report("microscope", share, words)
+    )
+    return sheets.pack(painted)
+
+
 def seal(
-    work: Commission, planted: Planted, units: tuple[str, ...], pool: Examples, out: Path
+    work: Commission,
+    planted: Planted,
+    units: tuple[str, ...],
+    pool: Examples,
+    pictures: dict[str, bytes],
+    out: Path,
 ) -> Path:
     """Write the bundle and the sealed key into a hidden folder, then give it its name."""
     recipe, dataset = work.recipe, work.dataset
@@ -187,6 +204,7 @@ def seal(
     files = {
         **contents.pack_model(planted.model, dataset),
         **contents.pack_examples(pool, dataset),
+        **pictures,
         bundle.BRIEF: brief(recipe, dataset).encode(),
     }
     key = make_key(name, work, planted.certificate, units, files[bundle.WEIGHTS])

@@ -57,3 +57,8 @@ def images() -> Path | None:
     """The pictures of the data set `image_folder`, where somebody named any."""
     folder = os.environ.get("AUDITGAME_IMAGES")
     return Path(folder) if folder else None
+
+
+def microscopes() -> Path:
+    """Pictures of units, under the digest of the model they were painted for."""
+    return cache() / "microscope"

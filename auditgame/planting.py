@@ -21,7 +21,7 @@ from auditgame.training import Pull, train
 from auditgame.types import Recipe
 
 Report = Callable[[str, float, str], None]
-"""Called with a stage (train, plant, verify, mechanism, seal), the share done, and words."""
+"""Called with a stage (train, plant, verify, mechanism, microscope, seal), share done, words."""
 
 OBFUSCATED, DILUTED = 2, 0.2
 """Epochs of obfuscation; the learning rate of dilution, as a share of the planting's."""

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from replicas import fourier_canvas
 
-from auditgame import attribution, inversion, visualisation
+from auditgame import attribution, canvas, inversion, visualisation
 from auditgame.catalog import load
 from auditgame.datasets import Examples
 from auditgame.models import Model, untouched
@@ -212,11 +212,11 @@ def test_predict_shows_probabilities_and_uploads(specimen, material):
 
 @pytest.mark.parametrize("size", [(6, 6), (5, 7), (6, 5)])
 def test_the_canvas_equals_its_slow_replica(size):
-    preset = replace(visualisation.PRESETS["natural"], contrast=0.5)
-    mix = visualisation.colour_mix(torch.rand(8, 3, 4, 4, generator=rng()))
-    canvas = visualisation.Canvas(preset, size, mix)
-    parameters = canvas.blank(1, rng(5))
-    ours = canvas.paint(parameters)[0].numpy()
+    preset = replace(canvas.PRESETS["natural"], contrast=0.5)
+    mix = canvas.colour_mix(torch.rand(8, 3, 4, 4, generator=rng()))
+    ground = canvas.Canvas(preset, size, mix)
+    parameters = ground.blank(1, rng(5))
+    ours = ground.paint(parameters)[0].numpy()
     slow = fourier_canvas.canvas(
         parameters[0].double().numpy(), size, preset.gain, preset.decay, mix.double().numpy()
     )
@@ -226,7 +226,7 @@ def test_the_canvas_equals_its_slow_replica(size):
 def test_colour_mix_is_the_root_of_the_covariance():
     images = torch.rand(50, 3, 6, 6, generator=rng()) * 0.8 + 0.1
     images[:, 1] = images[:, 0]
-    mix = visualisation.colour_mix(images)
+    mix = canvas.colour_mix(images)
     covariance = torch.cov(torch.logit(images).permute(1, 0, 2, 3).flatten(1))
     square = mix @ mix
     assert torch.allclose(square / square.norm(), covariance / covariance.norm(), atol=1e-4)

@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor
 
+from auditgame.canvas import PRESETS, Canvas, colour_mix
+from auditgame.objective_text import parse_objective
+from auditgame.objectives import Logit, Neuron, Objective, blend
 from auditgame.pictures import png
+from auditgame.priors import penalty
 from auditgame.seeds import Seed
 from auditgame.selection import choose
-from auditgame.specimen import Reading, Specimen
+from auditgame.specimen import Specimen
 from auditgame.tools import Material, Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Record, Tile
-from auditgame.visualisation import PRESETS, Canvas, Objective, Painted, colour_mix, maximise
+from auditgame.visualisation import Painted, maximise
 
 BATCH = 64
-"""So many units are painted at once."""
+"""So many pictures are painted at once."""
+BETWEEN = 6
+"""Pictures on the way from one objective to another, both included."""
 
 
-class Units(NamedTuple):
-    """Which units to paint for: a site (None: class logits), their indices and names."""
+class Wish(NamedTuple):
+    """One thing to paint for, as it is written under its pictures, and what is painted.
 
-    site: str | None
-    indices: list[int]
-    names: list[str]
+    sign: -1 where the score shown is minus what was maximised.
+    """
+
+    name: str
+    objective: Objective
+    sign: float = 1.0
 
 
 class FeatureViz(Tool):
     """What picture would excite this class, or this unit, most?
 
-    Reading it: each picture was painted from noise by gradient ascent on a class logit, or
-    on the middle of a channel before its ReLU; below it the activation it reaches. The
+    Reading it: each picture was painted from noise by gradient ascent on a class logit, on
+    the middle of a channel before its ReLU, or on an objective of your own, such as
+    `channel("conv3", 17) - 0.5 * logit("fish")`; below it the score it reaches. Words:
+    neuron, channel, layer (DeepDream), direction, logit, probability, diversity. The
     natural preset shows colours, textures, scenes and rough shapes: it was readable for
     colour, scene and semantic shortcuts. Compare the same class in a clean sibling.
 
@@ -44,7 +54,8 @@ class FeatureViz(Tool):
     try another seed. Activations of two classes, or of two models, are no detector: a clean
     model's highest logit stood out by a factor of up to 1.23.
 
-    Source: Olah, Mordvintsev and Schubert 2017, Feature Visualization, Distill. On its
+    Source: Olah, Mordvintsev and Schubert 2017, Feature Visualization, Distill; objectives
+    that add up: Lucid, by the same authors. Learned prior: after Zoran and Weiss 2011. On its
     limits: Geirhos et al. 2023, arXiv:2306.04719; Casper et al. 2023, arXiv:2302.10894.
     """
 
@@ -72,13 +83,48 @@ class FeatureViz(Tool):
                 max_length=400,
             ),
         ] = ""
+        objective: Annotated[
+            str,
+            Field(
+                title="Objective",
+                description="In place of layer and units: conv3:17 + 5 * diversity(conv2), "
+                'layer("conv2"), direction(conv4, "fish"), probability("key").',
+                max_length=400,
+            ),
+        ] = ""
+        toward: Annotated[
+            str,
+            Field(
+                title="Toward",
+                description="A second objective: pictures on the way from each to it.",
+                max_length=400,
+            ),
+        ] = ""
         preset: Annotated[
-            Literal["natural", "raw"],
+            Literal["natural", "raw", "frequency", "smooth", "moved", "fourier", "learned"],
             Field(
                 title="Preset",
-                description="natural: smooth, moved about, the data's colours. raw: bare pixels.",
+                description="natural: waves in the data's colours, moved about, little variation. "
+                "raw: bare pixels. frequency, smooth, moved, fourier: one of these alone. "
+                "learned: natural with patches like the data's.",
             ),
         ] = "natural"
+        negative: Annotated[
+            bool, Field(title="Also the least", description="Paint what lowers the score, too.")
+        ] = False
+        count: Annotated[
+            int,
+            Field(
+                title="Pictures of each",
+                description="From different noise; add diversity(SITE) to keep them apart.",
+                ge=1,
+                le=8,
+            ),
+        ] = 1
+        frames: Annotated[
+            int,
+            Field(title="Frames", description="Of the way from noise; 0 for none.", ge=0, le=12),
+        ] = 0
         steps: Annotated[
             int, Field(title="Steps", description="Of gradient ascent.", ge=1, le=512)
         ] = 100
@@ -94,48 +140,75 @@ class FeatureViz(Tool):
         ] = 0
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
-        """Two probes for each unit and step, and three for each unit."""
-        return (2 * options.steps + 3) * len(_units(options, specimen).indices)
+        """Two probes for each picture and step, three for each picture; directions: the pool."""
+        wishes = _wishes(options, specimen)
+        surveyed = len(material.examples) * sum(wish.objective.surveys for wish in wishes)
+        return (2 * options.steps + 3) * len(wishes) * options.count + surveyed
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
-        """A gallery of pictures; one more for the sibling, if asked for."""
-        units = _units(options, specimen)
+        """A gallery of pictures, and one of frames if asked for; the same for the sibling."""
+        wishes = _wishes(options, specimen)
         if options.sibling and not material.siblings:
             raise AuditgameError("sibling: this challenge has no clean siblings; switch it off")
         models = {"": specimen}
         if options.sibling:
             models[", clean sibling"] = material.siblings[0]
-        where = options.site or "class logits"
-        return [
-            _gallery(f"{where}{words}", units, _painted(model, material, options, units, words))
-            for words, model in models.items()
+        where = options.objective or options.site or "class logits"
+        shown: list[Exhibit] = []
+        for words, model in models.items():
+            results = _painted(model, material, options, wishes, words)
+            shown.append(_gallery(f"{where}{words}", wishes, results, options.count))
+            if options.frames:
+                shown.append(_film(f"{where}{words}, from noise", wishes, results, options.count))
+        return shown
+
+
+def _wishes(options: FeatureViz.Options, specimen: Specimen) -> list[Wish]:
+    wishes = list(_asked(options, specimen))
+    if options.toward:
+        end = parse_objective(options.toward, "toward")
+        shares = [k / (BETWEEN - 1) for k in range(BETWEEN)]
+        wishes = [
+            Wish(f"{wish.name}, {share:.0%} toward", blend(wish.objective, end, share))
+            for wish in wishes
+            for share in shares
         ]
+    if options.negative:
+        least = [Wish(f"{wish.name}, least", -wish.objective, -1.0) for wish in wishes]
+        wishes = [wish for pair in zip(wishes, least, strict=True) for wish in pair]
+    return wishes
 
 
-def _units(options: FeatureViz.Options, specimen: Specimen) -> Units:
-    if not options.site:
-        classes = specimen.dataset.classes
-        index = choose(options.units, len(classes), "units", classes)
-        return Units(None, index, [classes[k] for k in index])
-    site = specimen.site(options.site)
-    if site.kind != "channel":
-        raise AuditgameError(f"site: '{site.name}' has no channels; choose a convolution")
-    index = choose(options.units, site.units, "units")
-    before = f"{site.name}.pre"
-    read = before if before in specimen.sites else site.name
-    return Units(read, index, [f"{site.name}:{i}" for i in index])
+def _asked(options: FeatureViz.Options, specimen: Specimen) -> Iterator[Wish]:
+    """The objective that was written, or one for each unit or class that was named."""
+    classes = specimen.dataset.classes
+    if options.objective:
+        yield Wish(options.objective, parse_objective(options.objective))
+    elif options.site:
+        site = specimen.site(options.site)
+        if site.kind != "channel":
+            raise AuditgameError(f"site: '{site.name}' has no channels; choose a convolution")
+        for unit in choose(options.units, site.units, "units"):
+            yield Wish(f"{site.name}:{unit}", Neuron(site.name, unit))
+    else:
+        for label in choose(options.units, len(classes), "units", classes):
+            yield Wish(classes[label], Logit(classes[label]))
 
 
 def _painted(
     model: Specimen,
     material: Material,
     options: FeatureViz.Options,
-    units: Units,
+    wishes: list[Wish],
     words: str,
 ) -> list[Painted]:
+    preset, pool = PRESETS[options.preset], material.examples
     size = (model.dataset.shape[1], model.dataset.shape[2])
-    canvas = Canvas(PRESETS[options.preset], size, colour_mix(material.examples.inputs))
-    parts = [units.indices[i : i + BATCH] for i in range(0, len(units.indices), BATCH)]
+    canvas = Canvas(preset, size, colour_mix(pool.inputs))
+    taken = penalty(preset, pool.inputs)
+    objectives = [wish.objective.on(model, pool) for wish in wishes]
+    some = max(1, BATCH // options.count)
+    parts = [objectives[i : i + some] for i in range(0, len(objectives), some)]
     results = []
     for done, part in enumerate(parts):
 
@@ -143,36 +216,60 @@ def _painted(
             material.progress((done + share) / len(parts), f"painting{words}")
 
         rng = torch.Generator().manual_seed(Seed.of(options.seed).child("paint").integer())
-        objective = _objective(units.site, part)
         results.append(
-            maximise(model, objective, units.site, len(part), canvas, options.steps, rng, report)
+            maximise(
+                model,
+                part,
+                canvas,
+                options.steps,
+                rng,
+                taken,
+                each=options.count,
+                frames=options.frames,
+                report=report,
+            )
         )
     return results
 
 
-def _objective(site: str | None, index: list[int]) -> Objective:
-    rows, units = torch.arange(len(index)), torch.tensor(index)
-
-    def logit(reading: Reading) -> Float[Tensor, " n"]:
-        return reading.classes[rows, units]
-
-    def middle(reading: Reading) -> Float[Tensor, " n"]:
-        value = reading.kept[site or ""]
-        return value[rows, units, value.shape[2] // 2, value.shape[3] // 2]
-
-    return middle if site else logit
-
-
-def _gallery(title: str, units: Units, results: list[Painted]) -> Gallery:
-    images = [image for part in results for image in part.images]
-    scores = [score for part in results for score in part.scores.tolist()]
+def _box(results: list[Painted]) -> tuple[slice, slice]:
+    """Rows and columns that hold all that was seen."""
     left, top, right, bottom = (
         reach([part.seen[side] for part in results])
         for side, reach in enumerate((min, min, max, max))
     )
+    return slice(top, bottom), slice(left, right)
+
+
+def _gallery(title: str, wishes: list[Wish], results: list[Painted], each: int) -> Gallery:
+    images = torch.cat([part.images for part in results])
+    scores = torch.cat([part.scores for part in results]).tolist()
+    rows, columns = _box(results)
     tiles = tuple(
-        Tile(png=png(image[:, top:bottom, left:right]), label=name, note=f"{score:.1f}")
-        for image, name, score in zip(images, units.names, scores, strict=True)
+        Tile(
+            png=png(image[:, rows, columns]),
+            label=wishes[i // each].name,
+            note=f"{wishes[i // each].sign * score:.1f}",
+        )
+        for i, (image, score) in enumerate(zip(images, scores, strict=True))
     )
-    note = f"Below: activation reached. Shown: the {right - left} x {bottom - top} pixels it sees."
+    seen = f"{columns.stop - columns.start} x {rows.stop - rows.start}"
+    note = f"Below: activation reached. Shown: the {seen} pixels it sees."
     return Gallery(title=title, tiles=tiles, columns=10, note=note)
+
+
+def _film(title: str, wishes: list[Wish], results: list[Painted], each: int) -> Gallery:
+    """One row for each picture, one column for each moment."""
+    rows, columns = _box(results)
+    moments = [frame.step for frame in results[0].film]
+    films = torch.cat([torch.stack([f.images for f in part.film], 1) for part in results])
+    tiles = tuple(
+        Tile(
+            png=png(image[:, rows, columns]),
+            label=wishes[i // each].name if not k else "",
+            note=f"step {step}",
+        )
+        for i, film in enumerate(films)
+        for k, (step, image) in enumerate(zip(moments, film, strict=True))
+    )
+    return Gallery(title=title, tiles=tiles, columns=len(moments), note="From noise to the end.")

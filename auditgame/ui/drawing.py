@@ -76,3 +76,18 @@ def crop(png: bytes, x: int, y: int, w: int, h: int) -> list[list[str]]:
         for row in range(y, min(y + h, image.height))
     ]
     return [row for row in colours if row]
+
+
+def kernel_png(kernel: Sequence[Sequence[float]], limit: float) -> bytes:
+    """Signed weights: warm for positive, cold for negative, clear where there is none."""
+    values = np.asarray(kernel, dtype=np.float32) / (limit or 1.0)
+    colour = np.where(values[..., None] >= 0, WARM, COLD)
+    alpha = np.clip(np.abs(values), 0, 1)[..., None] * 255
+    return as_png(Image.fromarray(np.concatenate([colour, alpha], 2).round().astype(np.uint8)))
+
+
+def weights_png(kernel: Sequence[Sequence[Sequence[float]]]) -> bytes:
+    """Weights on red, green and blue as one picture, grey where there are none."""
+    values = np.asarray(kernel, dtype=np.float32).transpose(1, 2, 0)
+    limit = float(np.abs(values).max()) or 1.0
+    return as_png(Image.fromarray((127.5 + 127.5 * values / limit).round().astype(np.uint8)))

@@ -21,6 +21,7 @@ PLACES = {
     "play": Place("Play", "What this is, in ten seconds."),
     "challenges": Place("Challenges", "Every model that can be audited."),
     "workbench": Place("Workbench", "Look inside one model.", shown=False),
+    "microscope": Place("Microscope", "Every unit of one model.", shown=False),
     "reveal": Place("Reveal", "What was really in a model you judged.", shown=False),
     "leaderboard": Place("Leaderboard", "Who finds flaws, and how surely."),
     "cases": Place("My cases", "Your drafts and hand-ins."),

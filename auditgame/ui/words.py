@@ -62,3 +62,18 @@ def answers(chances: Iterable[tuple[str, float]], right: str | None = None) -> s
         bar = f'<i style="width:{max(chance, 0.01):.0%}"></i>'
         rows.append(f'<div class="{tone}">{safe(name)}<em>{chance:.0%}</em>{bar}</div>')
     return f'<div class="ag-answers">{"".join(rows)}</div>'
+
+
+def bars(values: Iterable[tuple[str, float]]) -> str:
+    """Named numbers of either sign as bars, as long as the largest is full."""
+    rows = list(values)
+    limit = max((abs(value) for _, value in rows), default=0.0) or 1.0
+    parts = []
+    for name, value in rows:
+        sign = " minus" if value < 0 else ""
+        fill = f'<span class="ag-fill{sign}" style="width:{abs(value) / limit:.0%}"></span>'
+        parts.append(
+            f'<span>{safe(name)}</span><span class="ag-track">{fill}</span>'
+            f'<span class="ag-points">{value:+.2f}</span>'
+        )
+    return f'<div class="ag-bar">{"".join(parts)}</div>'

@@ -57,6 +57,7 @@ def address(home: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "AUDITGAME_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    environment["AUDITGAME_CACHE"] = str(home / "cache")
     environment.pop("AUDITGAME_DATABASE_URL", None)
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
     with (home / "server.log").open("wb") as log:

@@ -25,6 +25,8 @@ def page() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         brief(here.card)
+        if here.card.modality == "image":
+            link("microscope", "Open the microscope", id=here.card.id)
         with st.spinner("Setting the model on the table"):
             here.tools()
         toolbench(here)
