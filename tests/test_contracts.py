@@ -84,6 +84,21 @@ def test_a_tool_that_draws_from_the_global_generator_is_caught(tmp_path: Path) -
     assert "moves the global generator of torch" in said
 
 
+@pytest.mark.parametrize(
+    ("act", "trace"),
+    [
+        ("specimen._model.train()", "leaves the model in training"),
+        ("specimen._model.register_forward_hook(print)", "leaves hooks on the model"),
+        ("specimen._model.requires_grad_()", "leaves gradients on the model"),
+    ],
+)
+def test_a_tool_that_leaves_a_trace_is_caught(act: str, trace: str, tmp_path: Path) -> None:
+    said = broken(
+        "tool", tmp_path, "        spread = means", f"        {act}\n        spread = means"
+    )
+    assert trace in said
+
+
 def test_a_tool_without_its_paragraphs_is_caught(tmp_path: Path) -> None:
     assert "How it misleads:" in broken("tool", tmp_path, "How it misleads:", "It is right:")
 

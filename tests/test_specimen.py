@@ -108,6 +108,23 @@ def test_gradients_reach_a_kept_site(pictures):
     assert gradient.abs().sum() > 0
 
 
+@pytest.mark.parametrize(("kind", "site"), [("pictures", "conv3.pre"), ("texts", "block1.mlp")])
+def test_gradients_start_where_they_are_asked_for(kind, site, request):
+    specimen: Specimen = request.getfixturevalue(kind)
+    inputs = some(specimen)
+    whole = specimen.run(inputs, keep=[site], grad=True)
+    part = specimen.run(inputs, keep=["embed" if kind == "texts" else "conv1"], grad=site)
+    (expected,) = torch.autograd.grad(whole.classes[:, 1].sum(), whole.kept[site])
+    (found,) = torch.autograd.grad(part.classes[:, 1].sum(), part.inputs)
+    assert torch.equal(found, expected) and (found != 0).any()
+    assert not any(value.requires_grad for value in part.kept.values())
+
+
+def test_gradients_from_nowhere_are_refused(pictures):
+    with pytest.raises(AuditgameError, match="did you mean 'conv3'"):
+        pictures.run(some(pictures), grad="conv33")
+
+
 def test_without_grad_nothing_is_recorded(pictures):
     reading = pictures.run(some(pictures), keep=["conv1"])
     assert not reading.classes.requires_grad and not reading.kept["conv1"].requires_grad

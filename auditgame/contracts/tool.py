@@ -114,18 +114,19 @@ def _probes(models: tuple[Specimen, ...]) -> int:
 
 def _observe(kind: type[Tool], setting: Setting) -> Observed:
     model, beside = setting.model, setting.beside
-    options, shown = parse_options(kind, setting.options), []
+    options, again = parse_options(kind, setting.options), []
     models = (model, *beside.siblings)
     price = kind().cost(options, model, beside)
     asked = _probes(models)
     weights, inputs = weights_digest(model), beside.examples.inputs.clone()
-    moved = list(undisturbed(lambda: shown.append(kind().run(model, beside, options))))
+    shown = kind().run(model, beside, options)
     own, sent = model.probes - asked, _probes(models) - asked
     traces = ["changes the model's weights"] if weights_digest(model) != weights else []
     traces += [] if torch.equal(beside.examples.inputs, inputs) else ["changes the examples"]
     traces += _marks(model._model)
-    again = kind().run(model, beside, options)
-    return Observed(setting, price, asked, own, sent, shown[0], again, moved, traces)
+    # Watched at the second use: a library imported at the first may draw a number itself.
+    moved = list(undisturbed(lambda: again.append(kind().run(model, beside, options))))
+    return Observed(setting, price, asked, own, sent, shown, again[0], moved, traces)
 
 
 def _marks(module: torch.nn.Module) -> Iterator[str]:

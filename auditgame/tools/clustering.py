@@ -93,8 +93,8 @@ class Clustering(Tool):
         ] = 8
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
-        """The pool once through every model."""
-        return len(material.examples) * (1 + len(material.siblings))
+        """One probe for each example of the pool; siblings cost none."""
+        return len(material.examples)
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """A table of all classes, then the odd pictures of some."""
