@@ -146,11 +146,14 @@ def _inner(length: int, n: int, rng: torch.Generator) -> Int[Tensor, " n"]:
 
 
 def _joined(parts: list[Points]) -> Points:
-    value, place, _, part, said = (
-        torch.cat(column) if isinstance(column[0], Tensor) else column
-        for column in zip(*parts, strict=True)
+    part = torch.cat([some.part for some in parts])
+    return Points(
+        torch.cat([some.value for some in parts]),
+        torch.cat([some.place for some in parts]),
+        parts[0].size,
+        part - part.mean(0),
+        torch.cat([some.said for some in parts]),
     )
-    return Points(value, place, parts[0].size, part - part.mean(0), said)
 
 
 def layout(values: Float[Tensor, "n u"], seed: int) -> Float[Tensor, "n 2"]:

@@ -104,7 +104,8 @@ def _search(
         raise AuditgameError(f"search: model '{specimen.model_name}' has no layer of maps")
     here = specimen.run(seen.image[None], keep=sites).kept
     inside = {
-        s: under(box, tuple(v.shape[2:]), tuple(seen.image.shape[1:])) for s, v in here.items()
+        s: under(box, (v.shape[2], v.shape[3]), (seen.image.shape[1], seen.image.shape[2]))
+        for s, v in here.items()
     }
     peaks: dict[str, list[Tensor]] = {site: [] for site in sites}
     for done, part in enumerate(pool.split(BATCH), 1):
@@ -131,7 +132,14 @@ def _ranked(
     far = (value - usual) / spread.maximum(least)
     elsewhere = (whole >= value).float().mean(0)
     return [
-        Found(f"{site}:{u}", *(float(v[u]) for v in (value, usual, far, elsewhere)), field[u])
+        Found(
+            f"{site}:{u}",
+            value=float(value[u]),
+            usual=float(usual[u]),
+            stands_out=float(far[u]),
+            elsewhere=float(elsewhere[u]),
+            field=field[u],
+        )
         for u in far.argsort(descending=True, stable=True)[:count].tolist()
     ]
 
