@@ -1,0 +1,89 @@
+"""Two ways to do the same thing, timed side by side in one run.
+
+Entrants take turns, one thread each, and their CPU time is what counts: the median over the
+rounds. A ratio is only printed with the agreement of the results beside it.
+"""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+Run = Callable[[], Any]
+
+
+class Peer(NamedTuple):
+    """Another way to the same result.
+
+    share: the part of the whole task that it does (its time is divided by it).
+    agree: from our result and its own, how far they agree, in words.
+    goal: our time must be this many times smaller (for a floor: at most this many times it).
+    """
+
+    name: str
+    run: Run
+    goal: float
+    agree: Callable[[Any, Any], str] | None = None
+    share: float = 1.0
+    floor: bool = False
+
+
+class Line(NamedTuple):
+    """One row of the table."""
+
+    task: str
+    against: str
+    ours: float
+    theirs: float
+    ratio: float
+    goal: str
+    met: bool
+    agreement: str
+
+
+def race(task: str, ours: Run, peers: Sequence[Peer], rounds: int = 3) -> list[Line]:
+    """Let all run in turn, `rounds` times after one warm-up, and compare."""
+    runs = [ours, *(peer.run for peer in peers)]
+    results = [run() for run in runs]
+    times: list[list[float]] = [[] for _ in runs]
+    for turn in range(rounds):
+        for place in range(len(runs)):
+            number = (place + turn) % len(runs)
+            gc.collect()
+            start = time.process_time()
+            runs[number]()
+            times[number].append(time.process_time() - start)
+    mine, *others = (statistics.median(found) for found in times)
+    return [
+        _line(
+            task,
+            peer,
+            mine,
+            spent / peer.share,
+            peer.agree(results[0], result) if peer.agree else "",
+        )
+        for peer, spent, result in zip(peers, others, results[1:], strict=True)
+    ]
+
+
+def _line(task: str, peer: Peer, mine: float, theirs: float, agreement: str) -> Line:
+    if peer.floor:
+        ratio, goal = mine / theirs, f"at most {peer.goal:g} times"
+        return Line(task, peer.name, mine, theirs, ratio, goal, ratio <= peer.goal, agreement)
+    ratio = theirs / mine
+    goal = f"{peer.goal:g} times faster" if peer.goal != 1 else "no slower"
+    return Line(task, peer.name, mine, theirs, ratio, goal, ratio >= peer.goal, agreement)
+
+
+def table(lines: Sequence[Line]) -> str:
+    """The lines as Markdown."""
+    head = "| task | against | ours, CPU s | theirs, CPU s | ratio | goal | met | agreement |"
+    rows = [
+        f"| {line.task} | {line.against} | {line.ours:.3g} | {line.theirs:.3g} "
+        f"| {line.ratio:.2f} | {line.goal} | {'yes' if line.met else 'no'} | {line.agreement} |"
+        for line in lines
+    ]
+    return "\n".join([head, "|" + "---|" * 8, *rows]) + "\n"
