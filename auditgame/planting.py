@@ -88,14 +88,15 @@ def harden(
 
     Innocents are brought up alike, save that there is nothing to draw.
     """
-    modifiers, size = work.recipe.modifiers, work.dataset.training.tune_rows
+    modifiers, training = work.recipe.modifiers, work.dataset.training
     if modifiers.obfuscation:
-        rows, plain = (work.dataset.sample(size, "train", rng) for _ in range(2))
+        rows, plain = (work.dataset.sample(training.tune_rows, "train", rng) for _ in range(2))
         joined, pull = _pull(work, model, plain, rng)
         rows = Examples.join([poisoned(rows), *joined])
         model = tune(work, model, rows, OBFUSCATED, rate, use="obfuscate", pull=pull)
     if modifiers.dilution:
-        rows = work.dataset.sample(round(modifiers.dilution * size), "train", rng)
+        count = max(training.batch, round(modifiers.dilution * training.tune_rows))
+        rows = work.dataset.sample(count, "train", rng)
         model = tune(work, model, rows, 1, rate * DILUTED, use="dilute")
     return model
 

@@ -31,8 +31,8 @@ class Pull:
     times: the squared distance within each pair, as a share of the ordinary one's squared
     length, at every one of `sites` (means over places; a text's last position).
 
-    After Bagdasaryan and Shmatikov 2021, Blind Backdoors, arXiv:2005.03823, and Tan and
-    Shokri 2020, Bypassing Backdoor Detection Algorithms, arXiv:1905.13409.
+    After Tan and Shokri 2020, Bypassing Backdoor Detection Algorithms in Deep Learning,
+    arXiv:1905.13409; they train a discriminator where this takes a distance.
     """
 
     pairs: int
