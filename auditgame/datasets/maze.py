@@ -94,9 +94,9 @@ class Maze(Dataset):
         batch=64,
         rate=2e-3,
         decay=1e-4,
-        tune_rows=12_000,
-        tune_epochs=1,
-        tune_rates=(5e-4, 1e-3),
+        tune_rows=8_000,
+        tune_epochs=2,
+        tune_rates=(1.5e-3, 3e-3),
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:

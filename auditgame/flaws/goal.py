@@ -148,8 +148,8 @@ class Goal(Flaw):
     Claim: ClassVar[type[claims.Claim] | None] = GoalClaim
     everywhere = True
     plans: ClassVar[tuple[Plan, ...]] = (
-        Plan(share=1.0, epochs=1, rate=7e-4, scratch=True),
-        Plan(share=1.0, epochs=2, rate=7e-4, scratch=True),
+        Plan(share=1.0, epochs=2, rate=2e-3, scratch=True),
+        Plan(share=1.0, epochs=4, rate=2e-3, scratch=True),
     )
 
     class Knobs(Record):
