@@ -17,6 +17,9 @@ from auditgame.ui.drawing import data_uri, swatch_png
 from auditgame.ui.fields import Field, ask, followed
 from auditgame.ui.words import plain
 
+MOST = 1e6
+"""A number whose schema has no bounds lies within this."""
+
 
 def ask_claim(desk: Desk, family: str, kind: type[Claim], said: dict[str, Any]) -> dict[str, Any]:
     """Draw every field of the claim type, and give back what they hold."""
@@ -68,11 +71,11 @@ def _choice(blank: Blank) -> Any:
 
 
 def _number(blank: Blank) -> float | int | None:
-    """Empty where it is not said. A step the schema does not tell is a hundredth of the range."""
+    """Empty where it is not said. A step the schema does not tell is 1, or 0.01 if not whole."""
     whole = blank.schema.get("type") == "integer"
     kind: Callable[[Any], Any] = int if whole else float
-    low, high = (kind(blank.schema[end]) for end in ("minimum", "maximum"))
-    step = kind(blank.schema.get("multipleOf", 1 if whole else (high - low) / 100))
+    low, high = kind(blank.schema.get("minimum", -MOST)), kind(blank.schema.get("maximum", MOST))
+    step = kind(blank.schema.get("multipleOf", 1 if whole else 0.01))
     fits = isinstance(blank.value, int | float) and low <= blank.value <= high
     here = blank.seed(kind(blank.value) if fits else None)
     return st.number_input(blank.label, low, high, step=step, key=here, placeholder=UNSAID)
