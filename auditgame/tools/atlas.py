@@ -64,8 +64,9 @@ class Atlas(Tool):
 
     How it misleads: the map's distances and holes mean little; only neighbourhoods do, and
     another seed draws another map. What is rare fills no square: a cue in a few pictures is
-    easily missed, and a random place may miss it in those. The class is a straight line
-    laid at a curve (activation times gradient).
+    easily missed, and a random place may miss it in those: of ten triggered pictures here
+    three made a square of their own. The class is a straight line laid at a curve
+    (activation times gradient).
 
     Source: Carter et al. 2019, Activation Atlas, Distill; van der Maaten and Hinton 2008,
     JMLR 9 (t-SNE). Patches stand in for their painted pictures.
