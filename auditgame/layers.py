@@ -79,7 +79,7 @@ def subject(
     return Subject(pool[options.example], f"#{options.example}", options.example)
 
 
-def under(box: Box, size: tuple[int, int], picture: tuple[int, int]) -> Bool[Tensor, "a b"]:
+def under(box: Box, size: tuple[int, ...], picture: tuple[int, ...]) -> Bool[Tensor, "a b"]:
     """Which places of a map of this size lie under a box in the picture? At least one does."""
     rows = _meets(box.y, box.y + box.h, size[0], picture[0])
     columns = _meets(box.x, box.x + box.w, size[1], picture[1])

@@ -64,9 +64,9 @@ class Atlas(Tool):
 
     How it misleads: the map's distances and holes mean little; only neighbourhoods do, and
     another seed draws another map. What is rare fills no square: a cue in a few pictures is
-    easily missed, and a random place may miss it in those: of ten triggered pictures here
-    three made a square of their own. The class is a straight line laid at a curve
-    (activation times gradient).
+    easily missed, and a random place may miss it in those: of ten triggered pictures of
+    a patch case two shared a square, the rest were scattered. The class is a straight line
+    laid at a curve (activation times gradient).
 
     Source: Carter et al. 2019, Activation Atlas, Distill; van der Maaten and Hinton 2008,
     JMLR 9 (t-SNE). Patches stand in for their painted pictures.
@@ -146,11 +146,15 @@ def _inner(length: int, n: int, rng: torch.Generator) -> Int[Tensor, " n"]:
 
 
 def _joined(parts: list[Points]) -> Points:
-    value, place, _, part, said = (
-        torch.cat(column) if isinstance(column[0], Tensor) else column
-        for column in zip(*parts, strict=True)
+    """All of them; each part less what the mean place adds."""
+    part = torch.cat([found.part for found in parts])
+    return Points(
+        torch.cat([found.value for found in parts]),
+        torch.cat([found.place for found in parts]),
+        parts[0].size,
+        part - part.mean(0),
+        torch.cat([found.said for found in parts]),
     )
-    return Points(value, place, parts[0].size, part - part.mean(0), said)
 
 
 def layout(values: Float[Tensor, "n u"], seed: int) -> Float[Tensor, "n 2"]:

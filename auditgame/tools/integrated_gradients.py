@@ -101,13 +101,8 @@ def _sums(seen: Seen, starts: list[Tensor], specimen: Specimen) -> Table:
         changes = (seen.logits - specimen.classify(start)).gather(1, seen.labels[:, None])[:, 0]
         for word, values, change in zip(seen.words, maps[""], changes.tolist(), strict=True):
             total = float(values.sum())
-            rows.append(
-                (
-                    f"{method}: {word}",
-                    *map(_short, (total, change, total - change)),
-                    verdict(total, change),
-                )
-            )
+            numbers = _short(total), _short(change), _short(total - change)
+            rows.append((f"{method}: {word}", *numbers, verdict(total, change)))
     return Table(
         title="Do the parts add up?",
         columns=("map", "sum of the map", "logit change", "convergence delta", "verdict"),
