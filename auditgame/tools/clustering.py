@@ -153,7 +153,7 @@ def split(points: Float[Tensor, "m u"], rows: Int[Tensor, " m"]) -> Split:
 def _table(
     mine: dict[int, Split], theirs: list[dict[int, Split]], material: Material, site: str
 ) -> Table:
-    rows: list[tuple[str | float | None, ...]] = []
+    rows: list[tuple[str | int | float | None, ...]] = []
     for k, word in enumerate(material.dataset.classes):
         if k not in mine:
             rows.append((word, None, None, None, None, None, ""))

@@ -32,8 +32,9 @@ class IntegratedGradients(Tool):
     How it misleads: a pixel of the baseline's own colour gets nothing, whatever it does: a
     black trigger is invisible from black. The path runs through pictures that are like
     nothing the model has seen. Maps are grainy, and follow the picture's own edges because
-    they are multiplied by it. On the small networks here they marked a corner patch, and
-    much of the object too.
+    they are multiplied by it. On pictures with the trigger of three patch cases (1.6 to
+    2.8 % of the picture), 45 to 64 % of the positive mass lay on it from the blurred
+    baseline, 18 to 26 % from black (occlusion: 38 to 47 %).
 
     Source: Sundararajan, Taly and Yan 2017, arXiv:1703.01365. On baselines: Sturmfels,
     Lundberg and Lee 2020, Distill. Check: Adebayo et al. 2018, arXiv:1810.03292.
@@ -100,13 +101,8 @@ def _sums(seen: Seen, starts: list[Tensor], specimen: Specimen) -> Table:
         changes = (seen.logits - specimen.classify(start)).gather(1, seen.labels[:, None])[:, 0]
         for word, values, change in zip(seen.words, maps[""], changes.tolist(), strict=True):
             total = float(values.sum())
-            rows.append(
-                (
-                    f"{method}: {word}",
-                    *map(_short, (total, change, total - change)),
-                    verdict(total, change),
-                )
-            )
+            numbers = _short(total), _short(change), _short(total - change)
+            rows.append((f"{method}: {word}", *numbers, verdict(total, change)))
     return Table(
         title="Do the parts add up?",
         columns=("map", "sum of the map", "logit change", "convergence delta", "verdict"),

