@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from auditgame import bundle, places, referee
+from auditgame import bundle, places, referee, sheets
 from auditgame.flaws.patch import Patch
 from auditgame.game import Game
 from auditgame.generate import BuildFailed, build
@@ -91,6 +91,14 @@ def built(family: str, pack: Path) -> Path:
         except BuildFailed:
             continue
     raise AssertionError(f"no seed of five planted '{family}'")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hasty_pictures() -> Iterator[None]:
+    """Builds paint every unit in two steps: whole pictures take half a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sheets, "STEPS", 2)
+        yield
 
 
 @pytest.fixture(scope="session")

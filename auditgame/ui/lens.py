@@ -102,7 +102,8 @@ def play_quiz(desk: Desk, site: str) -> None:
         for place, unit in enumerate(question.choices):
             _offer(desk, site, unit, place, said, question.right)
     if said is not None:
-        _verdict(desk, site, question, said, turn)
+        with picture:
+            _verdict(desk, site, question, said, turn)
 
 
 def _offer(desk: Desk, site: str, unit: int, place: int, said: int | None, right: int) -> None:
