@@ -212,7 +212,7 @@ def test_the_stages_are_reported_in_order(yard: Path):
     heard = []
     build(recipe("patch"), Seed.of(1), yard / "pack", lambda *told: heard.append(told))
     stages = list(dict.fromkeys(stage for stage, _, _ in heard))
-    assert stages == ["train", "plant", "verify", "seal"]
+    assert stages == ["train", "plant", "verify", "microscope", "seal"]
     assert all(0 <= share <= 1 and words for _, share, words in heard)
 
 

@@ -99,14 +99,11 @@ class Atlas(Tool):
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """Two probes for each picture."""
-        return 2 * (len(material.examples) + options.fresh)
+        return 2 * len(_pictures(options, material))
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """The atlas, and a table of its squares."""
-        site, pictures = layer(specimen, options.site), material.examples
-        if options.fresh:
-            more = fresh_inputs(material.dataset, options.fresh, options.seed)
-            pictures = Examples.join([material.examples, more])
+        site, pictures = layer(specimen, options.site), _pictures(options, material)
         rng = torch.Generator().manual_seed(Seed.of(options.seed).child("atlas").integer())
         parts = []
         for start in range(0, len(pictures), BATCH):
@@ -119,6 +116,14 @@ class Atlas(Tool):
         shown = [_gallery(cells, found, pictures, options.grid, site, specimen)]
         material.progress(1.0, "done")
         return [*shown, _table(cells, found, pictures, len(material.examples), specimen)]
+
+
+def _pictures(options: Atlas.Options, material: Material) -> Examples:
+    """The pool, and the fresh pictures; a data set of files may hold fewer than asked for."""
+    if not options.fresh:
+        return material.examples
+    more = fresh_inputs(material.dataset, options.fresh, options.seed)
+    return Examples.join([material.examples, more])
 
 
 def points(
