@@ -122,7 +122,8 @@ class Visitor:
 
     def tiles(self, alt: str = "") -> list[Tile]:
         """Every small picture that is shown under words that start so, and these words."""
-        shown = self.page.locator(f".ag-tile:has(img[alt^='{alt}'])").all()
+        begun = f"[alt^='{alt}']" if alt else ""
+        shown = self.page.locator(f".ag-tile:has(img{begun})").all()
         return [Tile.of(figure) for figure in shown]
 
     def drag(self, box: dict[str, int], size: tuple[int, int], last: bool = False) -> None:
