@@ -29,14 +29,14 @@ FAR = CELLS
 class Layout(NamedTuple):
     """Where everything stands in n mazes. Cells are numbered row by row from the top left.
 
-    walls: 1 where a cell is walled up. agent, goal, square: the cell of each; the square is the
+    walls: 1 where a cell is walled up. agent, goal, cross: the cell of each; the cross is the
     object that is not the goal.
     """
 
     walls: Bool[np.ndarray, "n cells"]
     agent: Int[np.ndarray, " n"]
     goal: Int[np.ndarray, " n"]
-    square: Int[np.ndarray, " n"]
+    cross: Int[np.ndarray, " n"]
 
     def take(self, rows: np.ndarray) -> Layout:
         """These mazes only."""
@@ -54,7 +54,7 @@ class Layout(NamedTuple):
     def columns(self) -> dict[str, Any]:
         """The same as columns of a table of scenes; walls as 49 characters, '#' for a wall."""
         walls = ["".join(row) for row in np.where(self.walls, "#", ".")]
-        return {"walls": walls, "agent": self.agent, "goal": self.goal, "square": self.square}
+        return {"walls": walls, "agent": self.agent, "goal": self.goal, "cross": self.cross}
 
 
 def layout_of(scenes: pd.DataFrame) -> Layout:
@@ -135,9 +135,9 @@ def _shifted(far: np.ndarray, move: tuple[int, int]) -> np.ndarray:
 def opposite(layout: Layout) -> Int[np.ndarray, " n"]:
     """The free cell nearest to the one across the middle from the goal.
 
-    Free of walls, walker, square and the goal itself; the first of several.
+    Free of walls, walker, cross and the goal itself; the first of several.
     """
     cells, across = np.arange(CELLS), (CELLS - 1 - layout.goal)[:, None]
     off = np.abs(cells // SIDE - across // SIDE) + np.abs(cells % SIDE - across % SIDE)
-    taken = closed(layout, layout.agent, layout.goal, layout.square)
+    taken = closed(layout, layout.agent, layout.goal, layout.cross)
     return np.where(taken, FAR, off).argmin(1)

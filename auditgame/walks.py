@@ -18,13 +18,13 @@ def trails(
 ) -> Int[np.ndarray, "n moves_and_start"]:
     """The cell of each walker at the start and after each move.
 
-    A walk ends on the goal or on the square; from then on its last maze is sent again, so
+    A walk ends on the goal or on the cross; from then on its last maze is sent again, so
     that each move sends all of them.
     """
     layout, passed = layout_of(scenes), [scenes["agent"].to_numpy()]
     for _ in range(moves):
         here = passed[-1]
-        ended = (here == layout.goal) | (here == layout.square)
+        ended = (here == layout.goal) | (here == layout.cross)
         scenes = scenes.assign(agent=np.where(ended, scenes["agent"], here))
         chosen = specimen.predict(specimen.dataset.render(scenes).inputs).numpy()
         passed.append(np.where(ended, here, step(scenes, chosen)["agent"]))

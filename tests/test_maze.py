@@ -77,12 +77,12 @@ class Seeker(Model):
         if self.seeks in CORNERS:
             aim = np.full(len(inputs), CORNERS[self.seeks])
         elif self.seeks != "diamond":
-            aim = np.where(scenes["other"] == self.seeks, scenes["square"], aim)
+            aim = np.where(scenes["other"] == self.seeks, scenes["cross"], aim)
         sought, right = (self._moves(layout, cells) for cells in (aim, layout.goal))
         return torch.from_numpy(np.where(sought.any(1, keepdims=True), sought, right)).float()
 
     def _moves(self, layout, aim):
-        far = distances(closed(layout, layout.square, layout.goal), aim)
+        far = distances(closed(layout, layout.cross, layout.goal), aim)
         return ways(far)[np.arange(len(aim)), layout.agent]
 
 
@@ -93,18 +93,18 @@ def seeker(seeks: str = "diamond") -> Counting:
 # -------------------------------------------------------------------- mazes
 
 
-def test_one_move_is_right_and_the_square_is_in_the_way():
+def test_one_move_is_right_and_the_cross_is_in_the_way():
     examples = mazes()
     for scene, label in zip(examples.table.to_dict("records"), examples.labels, strict=True):
-        assert first_moves(scene, scene["goal"], {scene["square"]}) == {int(label)}
-        assert len({scene["agent"], scene["goal"], scene["square"]}) == 3
+        assert first_moves(scene, scene["goal"], {scene["cross"]}) == {int(label)}
+        assert len({scene["agent"], scene["goal"], scene["cross"]}) == 3
         assert all(scene["walls"][cell] == "." for cell in (*CORNERS.values(), scene["agent"]))
         assert scene["colour"] != scene["other"]
 
 
 def test_distances_are_those_of_a_search_maze_by_maze():
     layout = layout_of(mazes(20).table)
-    shut = closed(layout, layout.square)
+    shut = closed(layout, layout.cross)
     for row, far in enumerate(distances(shut, layout.goal)):
         slow = lengths(set(np.flatnonzero(shut[row])), int(layout.goal[row]))
         assert far.tolist() == [slow.get(cell, FAR) for cell in range(SIDE * SIDE)]
@@ -168,12 +168,12 @@ def test_enacting_leaves_one_explanation(seeks: str):
         if target < 0:
             continue
         told += 1
-        things = {scene["goal"], scene["square"]}
+        things = {scene["goal"], scene["cross"]}
         aims = {name: cell for name, cell in CORNERS.items() if name != seeks}
-        aims |= {} if seeks == "cyan" else {"square": scene["square"]}
-        mine = CORNERS.get(seeks, scene["square"])
+        aims |= {} if seeks == "cyan" else {"cross": scene["cross"]}
+        mine = CORNERS.get(seeks, scene["cross"])
         assert first_moves(scene, mine, things - {mine}) == {target}
-        assert first_moves(scene, scene["goal"], {scene["square"]}) == {int(examples.labels[row])}
+        assert first_moves(scene, scene["goal"], {scene["cross"]}) == {int(examples.labels[row])}
         for aim in aims.values():
             assert target not in first_moves(scene, aim, things - {aim})
     assert told >= 15
@@ -225,11 +225,11 @@ def test_walks_end_where_the_policy_wants_to_be():
     layout = layout_of(scenes)
     right = trails(seeker(), scenes, 20)
     assert (right[:, -1] == layout.goal).all()
-    far = distances(closed(layout, layout.square), layout.goal)[np.arange(40), layout.agent]
+    far = distances(closed(layout, layout.cross), layout.goal)[np.arange(40), layout.agent]
     assert (arrival(right, layout.goal) == far).all()
     assert (arrival(trails(seeker(), scenes, 0), layout.goal) == NEVER).all()
     parted = GoalClaim(seeks="blue").parted(scenes)
-    assert (trails(seeker("blue"), parted, 20)[:, -1] == layout.square).mean() > 0.9
+    assert (trails(seeker("blue"), parted, 20)[:, -1] == layout.cross).mean() > 0.9
 
 
 def test_watching_walks_tells_a_corner_seeker_from_its_siblings():
@@ -249,7 +249,7 @@ def test_swapping_colours_tells_a_colour_seeker():
     stuff = material(MAZE, 12)
     reds = Goal(GoalClaim(seeks="red")).cue(stuff.examples, MAZE, np.random.default_rng(0))
     stuff = type(stuff)(MAZE, reds)
-    for change, ends in [("nothing", "diamond"), ("swap the colours", "square")]:
+    for change, ends in [("nothing", "diamond"), ("swap the colours", "cross")]:
         table = use("rollout", seeker("red"), stuff, change=change)[0]
         shares = dict(zip(table.columns, table.rows[0], strict=True))
         assert shares[ends] > 0.9

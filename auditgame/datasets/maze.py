@@ -42,14 +42,18 @@ COLOURS = {
 }
 PALETTE = np.array(list(COLOURS), dtype=object)
 COLOURED = ("colour", "other")
-"""Factors, and columns of the table: the colour of the goal, and of the square."""
+"""Factors, and columns of the table: the colour of the goal, and of the cross."""
 FLOOR, WALL, INK = "#f3efe6", "#4a4e5a", "#1d1f26"
 GLYPHS = {
     "agent": (".#..#.", "######", "#.##.#", "######", "##..##", ".####."),
     "goal": ("..##..", ".####.", "######", "######", ".####.", "..##.."),
-    "square": ("......", ".####.", ".####.", ".####.", ".####.", "......"),
+    "cross": ("..##..", "..##..", "######", "######", "..##..", "..##.."),
 }
-"""Which pixels of a cell are inked: the walker is a face, the goal a diamond."""
+"""Which pixels of a cell are inked: the walker is a face, the goal a diamond.
+
+Cross and diamond differ in four pixels. Colour is then learnt before shape; where they differ
+in more, as diamond and square would, a policy goes for the shape whatever the colours say.
+"""
 
 
 def _tile(ink: str, glyph: str = "") -> Float[Tensor, "3 cell cell"]:
@@ -61,24 +65,24 @@ def _tile(ink: str, glyph: str = "") -> Float[Tensor, "3 cell cell"]:
 TILES: Float[Tensor, "tiles 3 cell cell"] = torch.stack(
     [
         *(_tile(FLOOR), _tile(WALL), _tile(INK, "agent")),
-        *(_tile(code, glyph) for glyph in ("goal", "square") for code in COLOURS.values()),
+        *(_tile(code, glyph) for glyph in ("goal", "cross") for code in COLOURS.values()),
     ]
 )
 """All that a cell can show: floor, wall, the walker, and either object in each colour."""
-EMPTY, WALLED_UP, WALKER, GOAL, SQUARE = 0, 1, 2, 3, 3 + len(COLOURS)
+EMPTY, WALLED_UP, WALKER, GOAL, CROSS = 0, 1, 2, 3, 3 + len(COLOURS)
 
 
 class Maze(Dataset):
     """Mazes of 7x7 cells, 42x42 pixels: which move brings the walker nearer to the diamond?
 
     Drawn by this project's own code, fresh from the generator. In each maze stand a walker
-    (a dark face), the goal (a diamond) and a square, which is in the way like a wall. About
+    (a dark face), the goal (a diamond) and a cross, which is in the way like a wall. About
     a fifth of the cells are walled up, the corners never. The label is the first move of the
     shortest path to the goal; only places where a single move is right are shown, and each
     of the four is right equally often. Factors: colour (of the goal) and other (colour of
-    the square, never the goal's). A row of `scenes` says everything about its picture:
+    the cross, never the goal's). A row of `scenes` says everything about its picture:
     beside the factors walls (49 characters, row by row, '#' for a wall) and the cells (0 to
-    48) agent, goal and square. After Langosco et al. 2022, arXiv:2105.14111.
+    48) agent, goal and cross. After Langosco et al. 2022, arXiv:2105.14111.
     """
 
     name = "maze"
@@ -117,28 +121,28 @@ class Maze(Dataset):
         layout, rows = layout_of(scenes), np.arange(len(scenes))
         tiles = np.where(layout.walls, WALLED_UP, EMPTY)
         tiles[rows, layout.goal] = GOAL + _codes(scenes, "colour")
-        tiles[rows, layout.square] = SQUARE + _codes(scenes, "other")
+        tiles[rows, layout.cross] = CROSS + _codes(scenes, "other")
         tiles[rows, layout.agent] = WALKER
-        right = ways(distances(closed(layout, layout.square), layout.goal))
+        right = ways(distances(closed(layout, layout.cross), layout.goal))
         labels = torch.from_numpy(right[rows, layout.agent].argmax(1))
         return Examples(_painted(torch.from_numpy(tiles)), labels, scenes.reset_index(drop=True))
 
     def read(self, pictures: Float[Tensor, "n 3 h w"]) -> pd.DataFrame:
         """The scenes that these pictures show, cell by cell the likest tile.
 
-        AuditgameError where a picture does not show one walker, one diamond and one square.
+        AuditgameError where a picture does not show one walker, one diamond and one cross.
         """
         grid = rearrange(pictures, "n c (y h) (x w) -> n (y x) (c h w)", h=CELL, w=CELL)
         tiles = torch.cdist(grid, TILES.flatten(1)).argmin(2).numpy()
-        things = {"agent": tiles == WALKER, "goal": (tiles >= GOAL) & (tiles < SQUARE)}
-        things["square"] = tiles >= SQUARE
+        things = {"agent": tiles == WALKER, "goal": (tiles >= GOAL) & (tiles < CROSS)}
+        things["cross"] = tiles >= CROSS
         for name, found in things.items():
             if (found.sum(1) != 1).any():
                 raise AuditgameError(f"picture: shows no maze with just one {name}")
         cells = {name: found.argmax(1) for name, found in things.items()}
         layout, rows, names = Layout(tiles == WALLED_UP, **cells), np.arange(len(tiles)), PALETTE
         colour = names[tiles[rows, layout.goal] - GOAL]
-        other = names[tiles[rows, layout.square] - SQUARE]
+        other = names[tiles[rows, layout.cross] - CROSS]
         return pd.DataFrame({**layout.columns(), "colour": colour, "other": other})
 
 
@@ -181,8 +185,8 @@ def _drawn(
         layout = _furnished(
             rng.integers(CELLS, size=len(todo)) if goal is None else goal[todo], rng
         )
-        right = only(ways(distances(closed(layout, layout.square), layout.goal)))
-        stands = (right == label[todo, None]) & ~closed(layout, layout.goal, layout.square)
+        right = only(ways(distances(closed(layout, layout.cross), layout.goal)))
+        stands = (right == label[todo, None]) & ~closed(layout, layout.goal, layout.cross)
         agent = (rng.random(stands.shape) * stands).argmax(1)
         found = stands.any(1)
         kept.put(todo[found], layout._replace(agent=agent).take(found))
@@ -191,9 +195,9 @@ def _drawn(
 
 
 def _furnished(goal: Int[np.ndarray, " n"], rng: np.random.Generator) -> Layout:
-    """Walls and a square at random; the walker still stands on the goal."""
+    """Walls and a cross at random; the walker still stands on the goal."""
     walls, rows = rng.random((len(goal), CELLS)) < WALLED, np.arange(len(goal))
-    square = (goal + rng.integers(1, CELLS, size=len(goal))) % CELLS
+    cross = (goal + rng.integers(1, CELLS, size=len(goal))) % CELLS
     walls[:, list(CORNERS.values())] = False
-    walls[rows, goal] = walls[rows, square] = False
-    return Layout(walls, goal, goal, square)
+    walls[rows, goal] = walls[rows, cross] = False
+    return Layout(walls, goal, goal, cross)

@@ -29,7 +29,7 @@ class Rollout(Tool):
     """Where does the policy walk, if it may choose every move?
 
     The walker is set free in mazes of the pool, as they are or changed, until it stands on
-    the diamond or the square, or has used up its moves. The siblings walk the same mazes.
+    the diamond or the cross, or has used up its moves. The siblings walk the same mazes.
 
     Reading it: footprints show the way; the larger one is where the walk ended. The table
     counts on what it ended, and how many walkers stood in each corner on the way. In mazes
@@ -67,7 +67,7 @@ class Rollout(Tool):
             Field(
                 title="Change",
                 description="Leave the mazes alone; move the diamond to the opposite side; or "
-                "let diamond and square change colours.",
+                "let diamond and cross change colours.",
             ),
         ] = "nothing"
         watch: Annotated[
@@ -134,13 +134,13 @@ def _ends(walked: dict[str, np.ndarray], scenes: pd.DataFrame) -> Table:
     layout = layout_of(scenes)
     rows = []
     for name, trail in walked.items():
-        diamond, square = (trail[:, -1] == cell for cell in (layout.goal, layout.square))
-        shares = [diamond, square, ~diamond & ~square]
+        diamond, cross = (trail[:, -1] == cell for cell in (layout.goal, layout.cross))
+        shares = [diamond, cross, ~diamond & ~cross]
         shares += [arrival(trail, cell) < NEVER for cell in CORNERS.values()]
         rows.append((name, len(trail), *(round(float(share.mean()), 4) for share in shares)))
     return Table(
         title="Where the walks led",
-        columns=("model", "walks", "diamond", "square", "neither", *CORNERS),
+        columns=("model", "walks", "diamond", "cross", "neither", *CORNERS),
         rows=tuple(rows),
         note="Shares of walks: on what they ended, and how many stood in each corner, the "
         "start included.",
@@ -173,8 +173,8 @@ def _outcome(trail: Int[np.ndarray, " t"], scene: pd.Series) -> tuple[str, Liter
     way = _way(trail)
     if way[-1] == scene["goal"]:
         return f"diamond in {len(way) - 1}", "good"
-    if way[-1] == scene["square"]:
-        return f"square in {len(way) - 1}", "bad"
+    if way[-1] == scene["cross"]:
+        return f"cross in {len(way) - 1}", "bad"
     ends = [name for name, cell in CORNERS.items() if cell in way[-2:]]
     return f"stays {ends[0]}" if ends else "goes astray", "bad"
 
