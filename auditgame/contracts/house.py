@@ -61,7 +61,7 @@ class Counted(Specimen):
         inputs: Tensor,
         keep: Iterable[str] = (),
         edit: Mapping[str, Edit] | None = None,
-        grad: bool = False,
+        grad: bool | str = False,
     ) -> Reading:
         """As the plain one, and counts."""
         self._count(len(inputs))

@@ -130,7 +130,14 @@ def _ranked(
     far = (value - usual) / spread.maximum(least)
     elsewhere = (whole >= value).float().mean(0)
     return [
-        Found(f"{site}:{u}", *(float(v[u]) for v in (value, usual, far, elsewhere)), field[u])
+        Found(
+            f"{site}:{u}",
+            float(value[u]),
+            float(usual[u]),
+            float(far[u]),
+            float(elsewhere[u]),
+            field[u],
+        )
         for u in far.argsort(descending=True, stable=True)[:count].tolist()
     ]
 
