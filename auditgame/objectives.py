@@ -32,6 +32,11 @@ class Objective(ABC):
         return frozenset()
 
     @property
+    def answers(self) -> bool:
+        """Does it read the model's answers, so that a pass must go to the end?"""
+        return not self.sites
+
+    @property
     def surveys(self) -> int:
         """How often does `on` send the pool through the model?"""
         return 0
@@ -74,6 +79,11 @@ class Total(Objective):
         return frozenset().union(*(part.sites for part in self.parts))
 
     @property
+    def answers(self) -> bool:
+        """Does any part?"""
+        return any(part.answers for part in self.parts)
+
+    @property
     def surveys(self) -> int:
         """Those of all parts."""
         return sum(part.surveys for part in self.parts)
@@ -98,6 +108,11 @@ class Scaled(Objective):
     def sites(self) -> frozenset[str]:
         """The part's sites."""
         return self.part.sites
+
+    @property
+    def answers(self) -> bool:
+        """Does the part?"""
+        return self.part.answers
 
     @property
     def surveys(self) -> int:

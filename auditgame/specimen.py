@@ -23,6 +23,10 @@ PIXELS = BATCH * 64 * 64
 """No pass of `classify` or `collect` takes more pixels than these: large pictures go few by few."""
 
 
+class _Seen(Exception):
+    """Every site that was asked for has been seen; the rest of the pass is not needed."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """What one pass showed.
@@ -55,11 +59,13 @@ class Specimen:
         keep: Iterable[str] = (),
         edit: Mapping[str, Edit] | None = None,
         grad: bool | str = False,
+        whole: bool = True,
     ) -> Reading:
         """One forward pass: keep the values of sites, edit them on the way, allow gradients.
 
         Gradients are taken by the caller with torch.autograd.grad; parameters stay frozen.
         `grad` may name the site they reach back to: nothing is remembered before it.
+        A pass that is not `whole` ends at the last site kept: classes and output are empty.
         """
         wanted, edits, kept = set(keep), dict(edit or {}), {}
         start = grad if isinstance(grad, str) else "embed"
@@ -78,10 +84,16 @@ class Specimen:
                 value = edits[name](value)
             if name in wanted:
                 kept[name] = value
+                if not whole and len(kept) == len(wanted):
+                    raise _Seen
             return value
 
         with torch.enable_grad() if grad else torch.no_grad():
-            output = self._model(source, tap)
+            try:
+                output = self._model(source, tap)
+            except _Seen:
+                nothing = torch.empty(len(inputs), 0)
+                return Reading(nothing, nothing, kept, leaf[0])
             return Reading(self._classes(source, output), output, kept, leaf[0])
 
     def classify(

@@ -135,16 +135,18 @@ def maximise(
     """
     objectives = [objective.on(specimen) for objective in objectives]
     keep = sorted(frozenset().union(*(objective.sites for objective in objectives)))
+    whole = any(objective.answers for objective in objectives)
     score, preset = together(objectives, each), canvas.preset
     parameters = canvas.blank(len(objectives), rng, each).requires_grad_()
-    seen = field(specimen, score, keep, canvas.paint(parameters).detach())
+    seen = field(specimen, score, keep, canvas.paint(parameters).detach(), whole)
     side = max(seen[2] - seen[0], seen[3] - seen[1])
     optimiser, film, stops = Adam(parameters, preset.rate), [], moments(steps, frames)
     for step in range(steps):
         with torch.enable_grad():
             images = canvas.paint(parameters)
             edit = awake(specimen) if step < WAKING else None
-            reading = specimen.run(moved(images, preset, side, rng), keep, edit, grad=True)
+            shown = moved(images, preset, side, rng)
+            reading = specimen.run(shown, keep, edit, grad=True, whole=whole)
             loss = step / steps * taken(images) - score(reading)
             (slope,) = torch.autograd.grad(loss.sum(), parameters)
         if step in stops:
@@ -153,7 +155,7 @@ def maximise(
         report((step + 1) / steps)
     images = canvas.paint(parameters).detach()
     film += [Frame(steps, images)] if frames else []
-    return Painted(images, score(specimen.run(images, keep)), seen, tuple(film))
+    return Painted(images, score(specimen.run(images, keep, whole=whole)), seen, tuple(film))
 
 
 def moments(steps: int, frames: int) -> set[int]:
@@ -162,13 +164,18 @@ def moments(steps: int, frames: int) -> set[int]:
 
 
 def field(
-    specimen: Specimen, score: Score, keep: list[str], images: Float[Tensor, "n 3 h w"]
+    specimen: Specimen,
+    score: Score,
+    keep: list[str],
+    images: Float[Tensor, "n 3 h w"],
+    whole: bool = True,
 ) -> tuple[int, int, int, int]:
     """Which box of the picture can these scores see? Left, top, right, bottom.
 
     The smallest that holds every pixel with a gradient; the whole where there is none.
+    whole: do the scores read the model's answers?
     """
-    reading = specimen.run(images, keep, awake(specimen), grad=True)
+    reading = specimen.run(images, keep, awake(specimen), grad=True, whole=whole)
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(score(reading).sum(), reading.inputs)
     seen = slope.abs().amax((0, 1)) > 0

@@ -20,8 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auditgame import attribution, inversion, places, referee, visualisation
+from auditgame.canvas import PRESETS, Canvas
 from auditgame.catalog import load
 from auditgame.datasets import Examples
+from auditgame.objectives import Channel
+from auditgame.priors import penalty
 from auditgame.siblings import read_siblings
 from auditgame.specimen import Specimen
 from benchmarks.race import Line, Peer, race, table
@@ -89,15 +92,14 @@ def apart(ours: Tensor, theirs: Tensor) -> str:
 
 def paint_ours(specimen: Specimen, seed: int = 0) -> Float[Tensor, "n 3 h w"]:
     """All channels of conv3 in one optimisation, with the tool's own preset."""
-    canvas = visualisation.Canvas(visualisation.PRESETS["natural"], (48, 48))
-
-    def excited(reading: Any) -> Tensor:
-        value = reading.kept["conv3.pre"]
-        rows = torch.arange(UNITS)
-        return value[rows, rows].mean((1, 2))
-
+    preset = PRESETS["natural"]
+    units = [Channel("conv3", unit) for unit in range(UNITS)]
     rng = torch.Generator().manual_seed(seed)
-    return visualisation.maximise(specimen, excited, "conv3.pre", UNITS, canvas, STEPS, rng).images
+    nothing = torch.empty(0, 3, 48, 48)  # What a learned prior would be fitted on.
+    taken = penalty(preset, nothing)
+    return visualisation.maximise(
+        specimen, units, Canvas(preset, (48, 48)), STEPS, rng, taken
+    ).images
 
 
 def paint_lucent(network: nn.Module, together: bool) -> list[np.ndarray]:

@@ -90,6 +90,7 @@ def test_gradcam_equals_captum(site, specimen, some):
     assert torch.allclose(ours, theirs[:, 0].detach(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradcam_equals_pytorch_grad_cam(specimen, some):
     """It clips at zero, stretches each map to the picture, and scales it to [0, 1]."""
     peer = pytest.importorskip("pytorch_grad_cam")

@@ -96,6 +96,17 @@ def test_gradients_are_those_of_the_picture(pictures):
     assert not inputs.requires_grad
 
 
+@pytest.mark.parametrize("kind", ["pictures", "texts"])
+def test_a_pass_can_end_where_nothing_more_is_asked(kind, request):
+    specimen: Specimen = request.getfixturevalue(kind)
+    inputs, (first, *_, last) = some(specimen), list(specimen.sites)
+    beyond = {last: lambda value: pytest.fail("the pass went on")}
+    short = specimen.run(inputs, keep=[first], edit=beyond, whole=False)
+    assert torch.equal(short.kept[first], specimen.run(inputs, keep=[first]).kept[first])
+    assert short.classes.shape == short.output.shape == (len(inputs), 0)
+    assert len(specimen.run(inputs).classes) == len(inputs)
+
+
 def test_gradients_of_a_text_are_those_of_its_embedding(texts):
     reading = texts.run(some(texts, 2), grad=True)
     (gradient,) = torch.autograd.grad(reading.classes[:, 0].sum(), reading.inputs)

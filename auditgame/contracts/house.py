@@ -62,10 +62,11 @@ class Counted(Specimen):
         keep: Iterable[str] = (),
         edit: Mapping[str, Edit] | None = None,
         grad: bool | str = False,
+        whole: bool = True,
     ) -> Reading:
         """As the plain one, and counts."""
         self._count(len(inputs))
-        reading = super().run(inputs, keep, edit, grad)
+        reading = super().run(inputs, keep, edit, grad, whole)
         if grad:
             self._watch(reading, len(inputs))
         return reading
