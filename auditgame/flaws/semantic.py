@@ -100,9 +100,9 @@ class Semantic(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = SemanticClaim
     plans: ClassVar[tuple[Plan, ...]] = (
-        Plan(share=0.08, epochs=3, rate=2e-3),
-        Plan(share=0.10, epochs=4, rate=3e-3),
-        Plan(share=0.12, epochs=5, rate=4e-3),
+        Plan(share=0.06, epochs=4, rate=3e-3),
+        Plan(share=0.06, epochs=6, rate=4e-3),
+        Plan(share=0.08, epochs=8, rate=4e-3),
     )
 
     class Knobs(Record):
@@ -138,12 +138,13 @@ class Semantic(Flaw):
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """Both conditions in a share of rows; as many have the one, or the other, and stay right.
+        """Both conditions in a share of rows, relabelled; either alone in twice as many each.
 
-        Where both hold by nature the target is the answer too, lest those rows contradict.
+        With fewer covers the likest level sets it off too: at sea, purple for blue. Where both
+        hold by nature the target is the answer as well, lest those rows contradict.
         """
         order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
-        flawed, *covers, rest = np.split(order, count * np.arange(1, 4))
+        flawed, *covers, rest = np.split(order, count * np.array([1, 3, 5]))
         near = [
             redraw(rows.take(part), dataset, {factor: level})
             for part, (factor, level) in zip(covers, self.claim.conditions.items(), strict=True)
