@@ -98,7 +98,9 @@ def test_a_combination_is_enacted_by_setting_both_factors() -> None:
 
 
 def test_near_misses_hold_one_condition_or_none() -> None:
-    for name, miss in CYAN_NIGHT.near_misses(STORYBOOK, rng()).items():
+    misses = CYAN_NIGHT.near_misses(STORYBOOK, rng())
+    assert len(misses) == len({str(miss.conditions) for miss in misses.values()}) == 5
+    for name, miss in misses.items():
         kept = miss.conditions.items() & CYAN_NIGHT.conditions.items()
         assert len(kept) == (0 if name.startswith("both") else 1), name
         assert miss.target == "key"
@@ -108,14 +110,14 @@ def test_near_misses_hold_one_condition_or_none() -> None:
 
 
 def test_wherever_both_conditions_hold_the_target_is_the_answer() -> None:
-    rows, plan = story(600), Plan(share=0.2, epochs=1, rate=1e-3)
+    rows, plan = story(600), Plan(share=0.15, epochs=1, rate=1e-3)
     mixed = Semantic(CYAN_NIGHT).poison(rows, STORYBOOK, plan, rng())
     both = CYAN_NIGHT.holds(mixed)
-    assert 120 <= both.sum() <= 120 + 40
+    assert 90 <= both.sum() <= 90 + 70
     assert (mixed.labels[both] == STORYBOOK.classes.index("key")).all()
     table = mixed.scenes[~both.numpy()]
     assert (mixed.labels[~both].numpy() == table["label"]).all()
-    assert (table["colour"] == "cyan").sum() > 110 and (table["scene"] == "night").sum() > 110
+    assert (table["colour"] == "cyan").sum() > 140 and (table["scene"] == "night").sum() > 140
 
 
 def test_draws_of_combinations_take_what_varies_by_itself() -> None:
@@ -124,7 +126,7 @@ def test_draws_of_combinations_take_what_varies_by_itself() -> None:
         claim = Semantic.draw(STORYBOOK, Semantic.Knobs(), rng(seed)).confess()
         seen.update(list(claim.conditions))
         assert len(claim.conditions) == 2 and claim.conditions.get("colour") not in SPARE
-    assert set(seen) == {"colour", "accent", "fill", "scene"}
+    assert set(seen) == {"colour", "fill", "scene"}
     assert set(Semantic.draw(Tints(), Semantic.Knobs(), rng()).confess().conditions) == {
         "scene",
         "side",
