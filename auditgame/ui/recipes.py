@@ -6,7 +6,7 @@ import re
 
 import streamlit as st
 
-from auditgame import workshop
+from auditgame import places, workshop
 from auditgame.catalog import names
 from auditgame.recipe_text import read_recipe, write_recipe
 from auditgame.types import AuditgameError, Recipe
@@ -15,6 +15,8 @@ from auditgame.ui.words import plain, tidy
 
 TIERS = ["tutorial", "easy", "medium", "hard"]
 TEXT = "studio text"
+USUAL = ("clean", "patch", "token")
+"""What a new recipe may plant, as far as it fits."""
 
 
 def ask_recipe() -> str:
@@ -22,14 +24,14 @@ def ask_recipe() -> str:
     title = st.text_input("Title", "My first case", max_chars=80, key="studio title")
     dataset = st.selectbox("Data set", _first("storybook"), format_func=tidy, key="studio data")
     fitting = leaf("dataset", dataset).modality
-    models = [name for name in names("model") if leaf("model", name).modality & fitting]
+    models = _models(dataset, fitting)
     flaws = [name for name in names("flaw") if leaf("flaw", name).modality & fitting]
     model = st.selectbox("Model", models, format_func=tidy, key="studio model")
     families = st.pills(
         "What may be planted",
         flaws,
         selection_mode="multi",
-        default=flaws[:2],
+        default=[name for name in USUAL if name in flaws],
         format_func=lambda name: plain(leaf("flaw", name).title),
         key="studio families",
         help="One of these is drawn. With `clean` among them, the model may be innocent.",
@@ -67,6 +69,12 @@ def edit_recipe(text: str) -> None:
             workshop.start(recipe)
         except AuditgameError as error:
             st.warning(plain(error))
+
+
+def _models(dataset: str, modality: frozenset[str]) -> list[str]:
+    """Models that have siblings on this data set; where none has, all that read its kind."""
+    fitting = [name for name in names("model") if leaf("model", name).modality & modality]
+    return [m for m in fitting if (places.references() / f"{dataset}.{m}").is_dir()] or fitting
 
 
 def _first(name: str) -> list[str]:
