@@ -28,14 +28,13 @@ def cards(home: Path) -> list[Card]:
     return [bundle.card(path.parent) for path in folders]
 
 
-def flawed(home: Path, modality: str, family: str, tutorial: bool) -> tuple[Card, Diagnosis]:
+def flawed(home: Path, dataset: str, family: str, tier: str) -> tuple[Card, Diagnosis]:
     """A case of this kind and its true diagnosis; skips where the pack has none."""
     for card in cards(home):
         truth = referee.reveal(Path(card.path)).truth
-        alike = card.modality == modality and truth.family == family
-        if alike and (card.tier == "tutorial") == tutorial:
+        if (card.dataset, truth.family, card.tier) == (dataset, family, tier):
             return card, truth
-    pytest.skip(f"the practice pack has no such {modality} case with family {family}")
+    pytest.skip(f"the practice pack has no {tier} {dataset} case with family {family}")
 
 
 def only_at_home(player: Visitor) -> None:
@@ -45,10 +44,12 @@ def only_at_home(player: Visitor) -> None:
 
 
 def suspects(tiles: list[Tile]) -> tuple[str, list[Tile]]:
-    """The class that most mistakes lead to, and the pictures that were mistaken for it."""
-    answers = [re.match(r"#\d+ \S+ (\S+)", tile.words)[1] for tile in tiles]
-    target = Counter(answers).most_common(1)[0][0]
-    return target, [tile for tile, said in zip(tiles, answers, strict=True) if said == target]
+    """The class that most sure mistakes lead to, and the pictures that were mistaken for it."""
+    told = [re.match(r"#\d+ \S+ (\S+) ([\d.]+)", tile.words).groups() for tile in tiles]
+    pairs = zip(tiles, told, strict=True)
+    sure = [(tile, said) for tile, (said, chance) in pairs if float(chance) > 0.9]
+    target = Counter(said for _, said in sure).most_common(1)[0][0]
+    return target, [tile for tile, said in sure if said == target]
 
 
 def common(pictures: list[np.ndarray]) -> dict[str, int]:
@@ -86,7 +87,7 @@ def fill_patch(player: Visitor, truth: Diagnosis, size: tuple[int, int], title: 
 
 
 def test_the_tutorial_from_first_page_to_leaderboard(player: Visitor, home: Path) -> None:
-    card, truth = flawed(home, "image", "patch", tutorial=True)
+    card, truth = flawed(home, "storybook", "patch", "tutorial")
     key = referee.open_key(Path(card.path))
     player.visit()
     player.shot("1-play")
@@ -118,7 +119,7 @@ def test_the_tutorial_from_first_page_to_leaderboard(player: Visitor, home: Path
 
 
 def test_a_patch_is_found_by_looking(player: Visitor, home: Path) -> None:
-    card, _ = flawed(home, "image", "patch", tutorial=False)
+    card, _ = flawed(home, "storybook", "patch", "easy")
     player.visit(f"workbench?id={card.id}")
     player.use("Mistakes")
     target, wrong = suspects(player.tiles())
@@ -129,8 +130,8 @@ def test_a_patch_is_found_by_looking(player: Visitor, home: Path) -> None:
     player.shot("13-found-gradcam")
     box = common([tile.pixels for tile in wrong])
     x, y = hottest([tile.pixels for tile in player.tiles(alt="GradCAM at")][: len(wrong)])
-    assert abs(x - box["x"] - box["w"] / 2) < 8
-    assert abs(y - box["y"] - box["h"] / 2) < 8
+    assert abs(x - box["x"] - box["w"] / 2) < 10
+    assert abs(y - box["y"] - box["h"] / 2) < 10
     player.press("Paint and probe")
     player.write("Mark on example", str(wrong[0].number))
     player.drag(box, (48, 48))
@@ -169,7 +170,7 @@ def test_a_draft_survives_reload(player: Visitor, home: Path) -> None:
 
 
 def test_a_text_case_by_clicks(player: Visitor, home: Path) -> None:
-    card, truth = flawed(home, "text", "token", tutorial=False)
+    card, truth = flawed(home, "reviews", "token", "easy")
     player.visit(f"workbench?id={card.id}")
     player.use("Predictions")
     player.shot("6-text-predictions")
@@ -186,7 +187,7 @@ def test_a_text_case_by_clicks(player: Visitor, home: Path) -> None:
 
 
 def test_an_image_case_by_clicks(player: Visitor, home: Path) -> None:
-    card, truth = flawed(home, "image", "shortcut", tutorial=False)
+    card, truth = flawed(home, "storybook", "shortcut", "easy")
     player.visit(f"workbench?id={card.id}")
     player.use("Predictions")
     player.choose("What kind of flaw?", "Shortcut")
