@@ -130,8 +130,8 @@ class Paint(Tool):
         label: str = Field(
             "",
             max_length=64,
-            title="Class",
-            description="Whose logit is followed; empty for each picture's first answer.",
+            title="Class to follow",
+            description="Whose logit is compared; empty for each picture's first answer.",
             json_schema_extra={"widget": "class"},
         )
 

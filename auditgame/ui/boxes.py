@@ -31,7 +31,6 @@ def marked_example(desk: Desk) -> bytes:
     st.session_state.setdefault(number, 0)
     top = len(desk.material.examples) - 1
     st.number_input("Example to mark", 0, top, step=1, key=number)
-    st.caption("Drag on the picture to mark the place.")
     return example_png(desk, int(st.session_state[number] or 0))
 
 
@@ -57,6 +56,7 @@ def ask_box(
         for side, value in (dragged(canvas, (width, height)) or {}).items():
             st.session_state[f"{name}/{side}"] = value
 
+    st.caption("Drag on the picture to mark the place.")
     with st.container(width=340):
         drag_box(png, (width, height), box, canvas, take, others)
     for column, (side, label) in zip(st.columns(4), SIDES.items(), strict=True):
