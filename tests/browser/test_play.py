@@ -135,8 +135,9 @@ def test_a_patch_is_found_by_looking(player: Visitor, home: Path) -> None:
     player.shot("13-found-gradcam")
     box = common([tile.pixels for tile in wrong])
     x, y = hottest([tile.pixels for tile in player.tiles(alt="GradCAM at")][: len(wrong)])
-    assert abs(x - box["x"] - box["w"] / 2) < 8
-    assert abs(y - box["y"] - box["h"] / 2) < 8
+    # One cell of the layer is 8 pixels wide; its warmest lies beside the mark or on it.
+    assert abs(x - box["x"] - box["w"] / 2) < 10
+    assert abs(y - box["y"] - box["h"] / 2) < 10
     player.press("Paint and probe")
     player.write("Mark on example", str(wrong[0].number))
     player.drag(box, (48, 48))
