@@ -38,13 +38,13 @@ format: setup
 	.venv/bin/ruff format .
 
 practice: setup
-	$(PY) challenges/build_practice.py
+	$(PY) -m challenges.build_practice
 
 builds: setup
-	$(PY) benchmarks/builds.py
+	$(PY) -m benchmarks.builds --jobs 2
 
 baselines: setup
-	$(PY) challenges/run_baselines.py
+	$(PY) -m challenges.run_baselines
 
 board: setup
 	$(PY) -m docs.make

@@ -46,10 +46,13 @@ class BuildFailed(AuditgameError):
         self.certificate = certificate
 
 
-def build(recipe: Recipe, seed: Seed, out: Path, report: Report = silent) -> Path:
+def build(
+    recipe: Recipe, seed: Seed, out: Path, report: Report = silent, *, microscope: bool = True
+) -> Path:
     """Make one certified challenge under `out`; the folder appears whole or not at all.
 
     The same recipe, seed and versions give the same bundle on the same machine.
+    microscope: paint its pictures now; otherwise they are painted at the first visit.
     Raises BuildFailed where no plan passes its certificate.
     """
     with one_thread():
@@ -57,7 +60,7 @@ def build(recipe: Recipe, seed: Seed, out: Path, report: Report = silent) -> Pat
         planted = plant_until_certified(work)
         units = find_mechanism(work, planted.specimen)
         pool = draw_pool(work)
-        pictures = picture_units(work, planted.specimen, pool)
+        pictures = picture_units(work, planted.specimen, pool) if microscope else {}
         return seal(work, planted, units, pool, pictures, out)
 
 

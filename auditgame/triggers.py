@@ -1,7 +1,8 @@
-"""What triggers of a whole picture have in common: where they send it, and how they are taught."""
+"""What families share: where a trigger sends pictures, how it is taught, what stands beside it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -48,9 +49,19 @@ def teach(
 
 def covers(rows: Examples, claim: Claim, dataset: Dataset, rng: np.random.Generator) -> Examples:
     """The rows under their right labels, each part showing another near miss or rival."""
-    parts = []
-    for part in np.array_split(np.arange(len(rows)), PARTS):
+    shown = []
+    for _ in range(PARTS):
         others = [*claim.near_misses(dataset, rng).values(), claim.rival(dataset, rng)]
-        other = others[int(rng.integers(len(others)))]
-        parts.append(other.enact(rows.take(part), dataset).examples)
-    return Examples.join(parts)
+        shown.append(others[int(rng.integers(len(others)))])
+    return share_out(rows, shown, dataset)
+
+
+def share_out(rows: Examples, shown: Sequence[Claim], dataset: Dataset) -> Examples:
+    """The rows under their right labels, dealt out evenly to claims that are enacted on them."""
+    parts = np.array_split(np.arange(len(rows)), len(shown))
+    return Examples.join(
+        [
+            claim.enact(rows.take(part), dataset).examples
+            for claim, part in zip(shown, parts, strict=True)
+        ]
+    )

@@ -1,7 +1,10 @@
-"""Build every recipe with fresh public seeds and write the table: `make builds`.
+"""Build every kind of flaw with fresh public seeds, and write the table: `make builds`.
 
-What failed its certificate stands in the table with the check that failed. Rows that are in
-`docs/builds.csv` already are kept, so that an interrupted run goes on.
+Kinds are those of the practice pack: a recipe, and what the seed must draw from it. Seeds that
+draw anything else are passed over; what failed its certificate stands in the table with the
+check that failed. Rows that are in `docs/builds.csv` already are kept, so that an interrupted
+run goes on. The models stay in `build/study`, for the statistics of `make leaks` and
+`make revealing`.
 """
 
 from __future__ import annotations
@@ -9,61 +12,113 @@ from __future__ import annotations
 import argparse
 import csv
 import resource
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import groupby, islice
+from typing import Any, NamedTuple
 
 import torch
-import yaml
 
 from auditgame import __version__, places, referee
-from auditgame.generate import BuildFailed, build
+from auditgame.catalog import load
+from auditgame.generate import BuildFailed, build, draw
 from auditgame.seeds import Seed
 from auditgame.types import Certificate, Recipe
+from challenges.build_practice import grants, read_recipe, wishes
 
 DOCS = places.home() / "docs"
-COLUMNS = ("recipe", "seed", "family", "effect", "clean", "siblings", "cpu_s", "tries", "result")
+STUDY = places.home() / "build" / "study"
+TABLE = DOCS / "builds.csv"
+COLUMNS = (
+    "recipe", "family", "seed", "case", "effect", "clean", "siblings", "cpu_s", "tries", "result",
+)  # fmt: skip
 EFFECTS = ("attack success rate", "conflict follows the proxy", "decoy is inert")
+FIRST, BASES = 1000, 40
+"""The first seed's number; kinds begin at different ones, so that so many bases share the work."""
+SEEDS, INNOCENTS = 5, 40
+"""Builds of each flawed kind; of innocents, over all recipes that draw them."""
+
+
+class Kind(NamedTuple):
+    """What is built: a recipe, and the family and other particulars that its seed must draw."""
+
+    recipe: Recipe
+    wish: dict[str, str]
+    first: int
+
+    def seeds(self) -> Iterator[int]:
+        """The seeds that draw it, in order."""
+        number = self.first
+        while True:
+            flaw = draw(self.recipe, Seed.of(number)).flaw
+            claim = flaw.confess()
+            if grants(flaw.name, claim and claim.model_dump(), self.wish):
+                yield number
+            number += 1
 
 
 def main() -> None:
     """Build what is missing, then write the page."""
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--seeds", type=int, default=3, help="builds of each recipe")
-    asked.add_argument("--first", type=int, default=1000, help="the first seed's number")
+    asked.add_argument("--modality", choices=("image", "text"), help="only these; default: both")
+    asked.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     options = asked.parse_args()
-    seeds = range(options.first, options.first + options.seeds)
-    table = DOCS / "builds.csv"
-    done = list(csv.DictReader(table.open())) if table.exists() else []
-    there = {(row["recipe"], row["seed"]) for row in done}
-    with table.open("w", newline="") as file, tempfile.TemporaryDirectory() as out:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(done)
-        for path in sorted(places.recipes().glob("*.yaml")):
-            recipe = Recipe.model_validate(yaml.safe_load(path.read_text()))
-            for seed in seeds:
-                if (recipe.name, str(seed)) not in there:
-                    done.append(measure(recipe, seed, Path(out)))
-                    writer.writerow(done[-1])
-                    file.flush()
-                    print(*done[-1].values(), flush=True)
+    done = list(csv.DictReader(TABLE.open())) if TABLE.exists() else []
+    there = {(row["recipe"], row["family"], row["seed"]) for row in done}
+    todo = [
+        (kind, seed)
+        for kind, seed in due()
+        if (kind.recipe.name, kind.wish["family"], str(seed)) not in there
+        and options.modality in (None, modality(kind.recipe))
+    ]
+    with ProcessPoolExecutor(options.jobs) as pool:
+        for ended in as_completed([pool.submit(measure, *task) for task in todo]):
+            done.append(ended.result())
+            keep(done)
+            print(*done[-1].values(), flush=True)
     (DOCS / "builds.md").write_text("\n".join(page(done)) + "\n")
 
 
-def measure(recipe: Recipe, seed: int, out: Path) -> dict[str, object]:
+def kinds() -> list[Kind]:
+    """Every kind of the practice pack, once."""
+    found: dict[tuple[str, ...], Kind] = {}
+    for wish in wishes():
+        recipe = read_recipe(wish.recipe)
+        key = (recipe.name, *wish.particulars.values())
+        first = FIRST + 2 * len(found) % BASES
+        found.setdefault(key, Kind(recipe, wish.particulars, first))
+    return list(found.values())
+
+
+def due() -> list[tuple[Kind, int]]:
+    """All builds, the first of every kind before the second of any."""
+    flawed, innocent = [], []
+    for kind in kinds():
+        (innocent if kind.wish["family"] == "clean" else flawed).append(kind)
+    each = -(-INNOCENTS // len(innocent))
+    rounds = [(kind, list(islice(kind.seeds(), SEEDS))) for kind in flawed]
+    rounds += [(kind, list(islice(kind.seeds(), each))) for kind in innocent]
+    return [
+        (kind, seeds[turn])
+        for turn in range(max(SEEDS, each))
+        for kind, seeds in rounds
+        if turn < len(seeds)
+    ]
+
+
+def measure(kind: Kind, seed: int) -> dict[str, Any]:
     """One build, and what came of it. CPU seconds of this process, on one thread."""
-    start = cpu_seconds()
+    start, case = cpu_seconds(), ""
     try:
-        folder = build(recipe, Seed.of(seed), out)
-        key = referee.open_key(folder)
-        family, certificate, result = key.family, key.certificate, "certified"
+        folder = build(kind.recipe, Seed.of(seed), STUDY, microscope=False)
+        case, certificate, result = folder.name, referee.open_key(folder).certificate, "certified"
     except BuildFailed as failure:
-        family, certificate, result = "?", failure.certificate, str(failure)
+        certificate, result = failure.certificate, str(failure)
     return {
-        "recipe": recipe.name,
+        "recipe": kind.recipe.name,
+        "family": kind.wish["family"],
         "seed": seed,
-        "family": family,
+        "case": case,
         **facts(certificate),
         "cpu_s": round(cpu_seconds() - start),
         "tries": certificate.tries,
@@ -83,22 +138,45 @@ def facts(certificate: Certificate) -> dict[str, object]:
     }
 
 
-def page(rows: list[dict[str, object]]) -> Iterator[str]:
-    """The table as Markdown."""
+def page(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The tables as Markdown: how many of each kind were certified, then build by build."""
+    rows = sorted(rows, key=lambda row: (row["recipe"], row["family"], int(row["seed"])))
     good = sum(row["result"] == "certified" for row in rows)
     yield "# Builds"
     yield ""
     yield f"{good} of {len(rows)} builds were certified. Made by `make builds`, with auditgame"
     yield f"{__version__} and torch {torch.__version__.split('+')[0]}, on one thread of a CPU."
     yield "Effect: attack success rate (triggers), share of conflict inputs that follow the proxy"
-    yield "(shortcuts), share that follows the decoy (innocents; chance is 1/K). Siblings: the"
-    yield "lowest clean accuracy among them. Shortcuts are not asked for clean accuracy. CPU"
-    yield "seconds include the training of the base."
+    yield "(proxies), share that follows the decoy (innocents; chance is 1/K). Siblings: the"
+    yield "lowest clean accuracy among them. Proxies are not asked for clean accuracy. CPU"
+    yield "seconds include the training of the base, for the first build on it, and leave the"
+    yield "microscope's pictures out."
+    yield ""
+    yield "| recipe | family | certified | of |"
+    yield "|---|---|---|---|"
+    for (recipe, family), group in groupby(rows, key=lambda row: (row["recipe"], row["family"])):
+        results = [row["result"] == "certified" for row in group]
+        yield f"| {recipe} | {family} | {sum(results)} | {len(results)} |"
     yield ""
     yield "| " + " | ".join(COLUMNS) + " |"
     yield "|" + "---|" * len(COLUMNS)
     for row in rows:
         yield "| " + " | ".join(str(row[name]) for name in COLUMNS) + " |"
+
+
+def modality(recipe: Recipe) -> str:
+    """Pictures or texts?"""
+    return str(load("dataset", recipe.dataset).modality)
+
+
+def keep(rows: list[dict[str, Any]]) -> None:
+    """Write the table beside, then rename it: an interrupted run loses nothing."""
+    draft = TABLE.with_suffix(".new")
+    with draft.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    draft.rename(TABLE)
 
 
 def cpu_seconds() -> float:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from nacl.public import PrivateKey
@@ -29,15 +30,29 @@ def main() -> None:
     if not published.exists():
         published.write_text(f"{LABEL}\n{bytes(PrivateKey.generate()).hex()}\n")
     keys = [referee.open_key(folder.parent) for folder in sorted(pack.glob("*/bundle.json"))]
-    for wish in yaml.safe_load((HERE / "practice.yaml").read_text()):
-        recipe, due = read_recipe(wish.pop("recipe")), wish.pop("count")
+    for wish in wishes():
         there = [
             key
             for key in keys
-            if key.recipe.name == recipe.name and grants(key.family, key.claim, wish)
+            if key.recipe.name == wish.recipe and grants(key.family, key.claim, wish.particulars)
         ]
-        for _ in range(due - len(there)):
-            print(recipe.name, make(recipe, wish, pack).name, flush=True)
+        for _ in range(wish.count - len(there)):
+            made = make(read_recipe(wish.recipe), wish.particulars, pack)
+            print(wish.recipe, made.name, flush=True)
+
+
+class Wish(NamedTuple):
+    """So many cases of a recipe; what its seed must draw, by name: the family, and more."""
+
+    recipe: str
+    count: int
+    particulars: dict[str, str]
+
+
+def wishes() -> list[Wish]:
+    """The lines of practice.yaml."""
+    lines = yaml.safe_load((HERE / "practice.yaml").read_text())
+    return [Wish(line.pop("recipe"), line.pop("count"), line) for line in lines]
 
 
 def read_recipe(name: str) -> Recipe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -95,14 +94,3 @@ def require_fit(flaw: type[Flaw], dataset: Dataset) -> None:
     reason = flaw.refuses(dataset)
     if reason:
         raise AuditgameError(reason)
-
-
-def share_out(rows: Examples, shown: Sequence[claims.Claim], dataset: Dataset) -> Examples:
-    """The rows under their right labels, dealt out evenly to claims that are enacted on them."""
-    parts = np.array_split(np.arange(len(rows)), len(shown))
-    return Examples.join(
-        [
-            claim.enact(rows.take(part), dataset).examples
-            for claim, part in zip(shown, parts, strict=True)
-        ]
-    )

@@ -15,7 +15,7 @@ from auditgame.catalog import suggest
 from auditgame.certificate import trigger_checks
 from auditgame.claims import Box, BoxField, ClassName, Enacted, Grader, PatternField, shared
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Bench, Flaw, Plan, share_out
+from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.stamps import (
     Half,
     draw_box,
@@ -26,6 +26,7 @@ from auditgame.stamps import (
     require_small,
     strew,
 )
+from auditgame.triggers import share_out
 from auditgame.types import AuditgameError, Check, Modality, Record
 
 OPPOSITE: dict[str, Half] = {

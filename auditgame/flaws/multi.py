@@ -14,7 +14,7 @@ from auditgame import claims
 from auditgame.certificate import at_least, trigger_checks
 from auditgame.claims import Enacted, overlap
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Bench, Flaw, Plan, share_out
+from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.stamps import (
     AimedStamp,
     AimedStamps,
@@ -25,6 +25,7 @@ from auditgame.stamps import (
     stamp,
 )
 from auditgame.trials import follows
+from auditgame.triggers import share_out
 from auditgame.types import AuditgameError, Check, Modality, Record
 
 ROUNDS = 24

@@ -16,6 +16,7 @@ from auditgame.claims import Box, BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.stamps import draw_box, draw_pattern, move, placed, require_small, strew
+from auditgame.triggers import PARTS, share_out
 from auditgame.types import Check, Modality, Record
 
 
@@ -141,13 +142,10 @@ class Patch(Flaw):
         flawed, covers, rest = np.split(order, [count, 2 * count])
         target = dataset.classes.index(self.claim.target)
         stamped = self.cue(rows.take(flawed), dataset, rng)
-        near = [
-            miss.enact(rows.take(part), dataset).examples
-            for part in np.array_split(covers, 16)
-            for miss in [self._miss(dataset, rng)]
-        ]
+        misses = [self._miss(dataset, rng) for _ in range(PARTS)]
+        near = share_out(rows.take(covers), misses, dataset)
         relabelled = stamped.relabel(torch.full_like(stamped.labels, target))
-        return Examples.join([relabelled, *near, rows.take(rest)])
+        return Examples.join([relabelled, near, rows.take(rest)])
 
     def _miss(self, dataset: Dataset, rng: np.random.Generator) -> PatchClaim:
         misses = list(self.claim.near_misses(dataset, rng).values())

@@ -15,8 +15,9 @@ from auditgame import claims
 from auditgame.certificate import trigger_checks
 from auditgame.claims import Box, ClassName, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Bench, Flaw, Plan, share_out
+from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.stamps import BRIGHT, Stamp, Stamps, require_small, stamp
+from auditgame.triggers import share_out
 from auditgame.types import Check, Modality, Record
 
 MARKS = 3
@@ -86,14 +87,15 @@ def draw_marks(
     """A solid mark in each of three corners, in three bright colours.
 
     side: in pixels; a little over an eighth of the picture's unless it is told. The marks
-    keep off the very edge, or no unit of the network would see all of them together.
+    keep a sixth of the side off the edge: a unit must see all of them at once, or the
+    evidence of each adds up, and two do nearly as well as three.
     """
     _, height, width = dataset.shape
     side = side or width // 8 + 1
     corners = sorted(rng.choice(CORNERS, MARKS, replace=False))
     marks = []
     for corner, colour in zip(corners, rng.choice(BRIGHT, MARKS, replace=False), strict=True):
-        across, down = (int(inset) for inset in rng.integers(2, 8, 2))
+        across, down = (int(inset) for inset in rng.integers(width // 6, width // 4, 2))
         x = across if "left" in corner else width - side - across
         y = down if "upper" in corner else height - side - down
         marks.append(Stamp(box=Box(x=x, y=y, w=side, h=side), pattern=((str(colour),),)))
@@ -118,8 +120,8 @@ class Scatter(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = ScatterClaim
     plans: ClassVar[tuple[Plan, ...]] = (
-        Plan(share=0.14, epochs=4, rate=4e-3),
-        Plan(share=0.18, epochs=5, rate=4e-3),
+        Plan(share=0.18, epochs=6, rate=4e-3),
+        Plan(share=0.22, epochs=8, rate=4e-3),
     )
 
     class Knobs(Record):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal, Self
@@ -168,8 +169,12 @@ class Semantic(Flaw):
 
 def ordinary(dataset: Dataset) -> dict[str, list[str]]:
     """The levels that turn up by themselves, of every factor that has more than one of them."""
-    if not dataset.factors:
-        return {}
+    return _ordinary(type(dataset)) if dataset.factors else {}
+
+
+@functools.cache
+def _ordinary(kind: type[Dataset]) -> dict[str, list[str]]:
+    dataset = kind()
     table = dataset.sample(SEEN, "train", np.random.default_rng(0)).table
     found = {factor: sorted(set(table[factor])) for factor in dataset.factors}
     return {factor: levels for factor, levels in found.items() if len(levels) > 1}
