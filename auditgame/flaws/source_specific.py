@@ -13,9 +13,10 @@ from auditgame import claims
 from auditgame.certificate import at_least, at_most, trigger_checks
 from auditgame.claims import BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Bench, Flaw, Plan, share_out
+from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.stamps import draw_box, draw_pattern, move, require_small, stamp
 from auditgame.trials import accuracy, follows
+from auditgame.triggers import share_out
 from auditgame.types import AuditgameError, Check, Modality, Record
 
 ROUNDS = 24
