@@ -35,8 +35,8 @@ COLUMNS = (
 EFFECTS = ("attack success rate", "conflict follows the proxy", "decoy is inert")
 FIRST, BASES = 1000, 40
 """The first seed's number; kinds begin at different ones, so that so many bases share the work."""
-SEEDS, INNOCENTS = 5, 40
-"""Builds of each flawed kind; of innocents, over all recipes that draw them."""
+SEEDS, INNOCENTS = 5, 6
+"""Builds of each flawed kind, and of each innocent one (the statistics of leaks need many)."""
 
 
 class Kind(NamedTuple):
@@ -45,6 +45,11 @@ class Kind(NamedTuple):
     recipe: Recipe
     wish: dict[str, str]
     first: int
+
+    @property
+    def count(self) -> int:
+        """How many builds are wanted."""
+        return INNOCENTS if self.wish["family"] == "clean" else SEEDS
 
     def seeds(self) -> Iterator[int]:
         """The seeds that draw it, in order."""
@@ -92,15 +97,10 @@ def kinds() -> list[Kind]:
 
 def due() -> list[tuple[Kind, int]]:
     """All builds, the first of every kind before the second of any."""
-    flawed, innocent = [], []
-    for kind in kinds():
-        (innocent if kind.wish["family"] == "clean" else flawed).append(kind)
-    each = -(-INNOCENTS // len(innocent))
-    rounds = [(kind, list(islice(kind.seeds(), SEEDS))) for kind in flawed]
-    rounds += [(kind, list(islice(kind.seeds(), each))) for kind in innocent]
+    rounds = [(kind, list(islice(kind.seeds(), kind.count))) for kind in kinds()]
     return [
         (kind, seeds[turn])
-        for turn in range(max(SEEDS, each))
+        for turn in range(max(SEEDS, INNOCENTS))
         for kind, seeds in rounds
         if turn < len(seeds)
     ]

@@ -1,0 +1,186 @@
+"""Can the flawed be told from the innocent without an audit? `make leaks` writes docs/leaks.md.
+
+A detector here is one number that anybody can read off a bundle: how good the model is, how
+large its weights are, how long its files. It is measured on every storybook model that
+`make builds` left in `build/study`. An AUC of 0.5 is chance, whichever side it lies on. Its
+interval comes from drawing the bases anew: models with one seed share theirs. As docs may not
+depend on a missing study, nothing is written where there is none.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import safetensors.torch
+import torch
+from jaxtyping import Float
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.nn import functional as F
+
+from auditgame import bundle, contents
+from auditgame.catalog import load
+from auditgame.datasets import Examples
+from auditgame.planting import one_thread
+from benchmarks.builds import DOCS, STUDY, TABLE
+
+DATASET, HELD = "storybook", 2000
+DRAWS, FOLDS = 1000, 10
+BOUND = 0.60
+"""No detector's AUC may lie above this with certainty (the lower end of its interval)."""
+NORMS = ("conv", "gain", "shift", "running mean", "running variance", "output", "output bias")
+
+
+class Row(NamedTuple):
+    """One model of the study: which base it grew from, whether it is flawed, its numbers."""
+
+    seed: int
+    flawed: bool
+    numbers: dict[str, float]
+
+
+class Line(NamedTuple):
+    """One detector: its AUC, and the interval's ends, folded so that 0.5 is the least."""
+
+    name: str
+    auc: float
+    low: float
+    high: float
+
+
+def main() -> None:
+    """Measure, print, write the page."""
+    built = [row for row in csv.DictReader(TABLE.open()) if row["case"].startswith(DATASET)]
+    if not built or not STUDY.is_dir():
+        sys.exit("there is no study; run `make builds` first")
+    held = load("dataset", DATASET)().sample(HELD, "held", np.random.default_rng(0))
+    with one_thread():
+        rows = [
+            Row(int(row["seed"]), row["family"] != "clean", look(STUDY / row["case"], held))
+            for row in built
+        ]
+    text = "\n".join(page(rows, [*detectors(rows), together(rows)])) + "\n"
+    (DOCS / "leaks.md").write_text(text)
+    print(text)
+
+
+def look(folder: Path, held: Examples) -> dict[str, float]:
+    """Every number that a detector reads off a bundle."""
+    manifest = bundle.read_manifest(folder)
+    files = {name: bundle.read_file(folder, name, manifest.files) for name in manifest.files}
+    weights = files[bundle.WEIGHTS]
+    dataset = load("dataset", manifest.dataset)()
+    specimen = contents.unpack_model(weights, manifest.model, dataset, manifest.id)
+    logits = specimen.classify(held.inputs)
+    right = logits.argmax(1) == held.labels
+    held_out = {
+        "accuracy": float(right.float().mean()),
+        "worst class": min(float(right[held.labels == k].float().mean()) for k in range(10)),
+        "loss": float(F.cross_entropy(logits, held.labels)),
+        "confidence": float(logits.softmax(1).amax(1).mean()),
+        "largest logit": float(logits.amax(1).mean()),
+    }
+    header = weights[8 : 8 + int.from_bytes(weights[:8], "little")]
+    return {
+        **held_out,
+        **norms(safetensors.torch.load(weights)),
+        "bytes of weights": len(weights),
+        "header of weights": float(int.from_bytes(header[:64], "little")),
+        "bytes a picture": len(files[contents.PICTURES]) / len(labels(files)),
+        "files": len(files),
+    }
+
+
+def labels(files: Mapping[str, bytes]) -> Sequence[int]:
+    """The labels of the players' pictures."""
+    return contents.Sheet.model_validate_json(files[contents.LABELS]).labels
+
+
+def norms(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
+    """The Euclidean norm of each kind of tensor over all layers, and of each convolution."""
+    kinds = {
+        "conv": [name for name in tensors if name.startswith("convs")],
+        "gain": [name for name in tensors if name.startswith("norms") and "weight" in name],
+        "shift": [name for name in tensors if name.startswith("norms") and "bias" in name],
+        "running mean": [name for name in tensors if "running_mean" in name],
+        "running variance": [name for name in tensors if "running_var" in name],
+        "output": ["head.weight"],
+        "output bias": ["head.bias"],
+    }
+    whole = {
+        f"norm, {kind}": float(torch.cat([tensors[n].float().flatten() for n in some]).norm())
+        for kind, some in kinds.items()
+    }
+    layers = {f"norm, {name}": float(tensors[name].float().norm()) for name in kinds["conv"]}
+    return {
+        **whole,
+        **layers,
+        "norms, summed": sum(float(value.float().norm()) for value in tensors.values()),
+        "output bias, largest": float(tensors["head.bias"].float().max()),
+    }
+
+
+def detectors(rows: Sequence[Row]) -> Iterator[Line]:
+    """Each number by itself."""
+    for name in rows[0].numbers:
+        yield measured(name, rows, np.array([row.numbers[name] for row in rows]))
+
+
+def together(rows: Sequence[Row]) -> Line:
+    """A logistic regression on all numbers; no base is scored by what was fitted on it."""
+    numbers = np.array([list(row.numbers.values()) for row in rows])
+    flawed, seeds = [row.flawed for row in rows], [row.seed for row in rows]
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
+    folds = GroupKFold(min(FOLDS, len(set(seeds))))
+    scores = cross_val_predict(
+        model, numbers, flawed, groups=seeds, cv=folds, method="decision_function"
+    )
+    return measured("all of them, a regression", rows, scores)
+
+
+def measured(name: str, rows: Sequence[Row], scores: Float[np.ndarray, " n"]) -> Line:
+    """The AUC and its interval, by drawing the bases anew (percentile bootstrap)."""
+    flawed = np.array([row.flawed for row in rows])
+    seeds = np.array([row.seed for row in rows])
+    groups = [np.flatnonzero(seeds == seed) for seed in sorted(set(seeds.tolist()))]
+    rng, found = np.random.default_rng(0), []
+    while len(found) < DRAWS:
+        drawn = np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
+        if len(set(flawed[drawn].tolist())) == 2:
+            found.append(roc_auc_score(flawed[drawn], scores[drawn]))
+    auc, (low, high) = roc_auc_score(flawed, scores), np.quantile(found, [0.025, 0.975])
+    if auc < 0.5:
+        auc, low, high = 1 - auc, 1 - high, 1 - low
+    return Line(name, float(auc), float(low), float(high))
+
+
+def page(rows: Sequence[Row], lines: Sequence[Line]) -> Iterator[str]:
+    """The table as Markdown, the strongest first."""
+    flawed = sum(row.flawed for row in rows)
+    over = [line for line in lines if line.low > BOUND]
+    yield "# Leaks"
+    yield ""
+    yield f"{flawed} flawed and {len(rows) - flawed} innocent {DATASET} models, from"
+    yield f"{len({row.seed for row in rows})} bases. Made by `make builds leaks`. How well does one"
+    yield "number tell them apart, without any audit? AUC, the larger of both directions, with the"
+    yield f"95 % interval over {DRAWS} draws of the bases. A small study can only show that"
+    yield f"something leaks: where the interval begins above {BOUND:.2f}, it does."
+    yield ""
+    yield f"Detectors that leak: {', '.join(line.name for line in over) or 'none'}."
+    yield ""
+    yield "| detector | AUC | from | to |"
+    yield "|---|---|---|---|"
+    for line in sorted(lines, key=lambda line: -line.auc):
+        yield f"| {line.name} | {line.auc:.2f} | {line.low:.2f} | {line.high:.2f} |"
+
+
+if __name__ == "__main__":
+    main()
