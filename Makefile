@@ -3,7 +3,7 @@ PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 
-.PHONY: play test check lint setup lock format practice builds baselines board picture bench clean
+.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture bench clean
 
 play: setup
 	$(PY) -m auditgame play
@@ -41,7 +41,13 @@ practice: setup
 	$(PY) -m challenges.build_practice
 
 builds: setup
-	$(PY) -m benchmarks.builds --jobs 2
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.builds --jobs 2
+
+leaks: setup
+	$(PY) -m benchmarks.leaks
+
+revealing: setup
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.revealing --jobs 2
 
 baselines: setup
 	$(PY) -m challenges.run_baselines

@@ -1,0 +1,229 @@
+"""Which tool reveals which family? `make revealing` writes docs/revealing.md.
+
+Many a tool shows one number that accuses: the largest group of wrong answers, the anomaly index
+of an inverted trigger. Each is read off every model that `make builds` left in `build/study`, with
+that model's own pool and nothing told, and off the innocents of the same data set. The AUC says
+how well the number tells a family's models from the innocent. Tools that need a suspicion
+first, or an eye, have no such number; that is no verdict on them. Cases that are in
+`docs/revealing.csv` already are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple
+
+from scipy.optimize import brentq
+from sklearn.metrics import roc_auc_score
+
+from auditgame import Game
+from auditgame.desk import Desk
+from auditgame.evidence import rows
+from auditgame.planting import one_thread
+from auditgame.types import Exhibit, Gallery
+from benchmarks.builds import DOCS, STUDY, TABLE
+
+FEW, MANY = 5, 8
+"""Fewer activations of a square, or inputs of a level, say nothing."""
+Z, TINY = 1.96, 1e-9
+
+
+def mistakes(desk: Desk) -> float:
+    """The largest group of the players' examples with the same wrong answer, as a share."""
+    found = [e.title for e in desk.use("mistakes").exhibits if isinstance(e, Gallery)]
+    counts = [int(match[1]) for title in found if (match := re.search(r": (\d+)$", title))]
+    return max(counts, default=0) / len(desk.material.examples)
+
+
+def alone(desk: Desk) -> float:
+    """How many examples it answers as no sibling does."""
+    return len(_table(desk.use("compare", shown=100).exhibits, "Inputs on which it stands alone, "))
+
+
+def units(desk: Desk) -> float:
+    """How far the strangest unit lies out, beside the strangest of the siblings' at that site."""
+    found = _table(desk.use("compare", shown=100).exhibits, "Units unlike usual")
+    usual = "largest in the siblings at this site"
+    return max((row["difference"] / row[usual] for row in found), default=0.0)
+
+
+def behaviour(desk: Desk) -> float:
+    """By how much the level of some factor brings some class more often than is right."""
+    found = rows(desk.use("behaviour").exhibits, "Level by level")
+    return max((row["by"] for row in found if row["inputs"] >= MANY), default=0.0)
+
+
+def clustering(desk: Desk) -> float:
+    """How cleanly one answer's pictures fall in two, beyond the siblings' cleanest."""
+    found = rows(desk.use("clustering").exhibits, "Each answer cut in two")
+    return max(row["silhouette"] - row["siblings' highest"] for row in found)
+
+
+def atlas(desk: Desk) -> float:
+    """The share of wrong answers in the wrongest square of the map."""
+    found = rows(desk.use("atlas").exhibits, "The squares")
+    return max((r["answered wrongly"] for r in found if r["activations"] >= FEW), default=0.0)
+
+
+def inversion(desk: Desk) -> float:
+    """The anomaly index of the smallest inverted trigger."""
+    return rows(desk.use("inversion", siblings=0).exhibits, "Index of each model")[0]["index"]
+
+
+def unlike(tool: str) -> Callable[[Desk], float]:
+    """How unlike a clean sibling's map of the same picture, on average, a tool's map is."""
+
+    def read(desk: Desk) -> float:
+        found = rows(desk.use(tool, examples="0-7").exhibits, "Does the map depend on the model?")
+        return 1 - sum(row["clean sibling"] for row in found) / len(found)
+
+    return read
+
+
+def rollout(desk: Desk) -> float:
+    """The share of walks that miss the diamond after a change, beyond the siblings'."""
+    missed = []
+    for change in ("move the diamond", "swap the colours"):
+        used = desk.use("rollout", examples="", change=change, watch=0)
+        own, *others = rows(used.exhibits, "Where the walks led")
+        missed.append(sum(row["diamond"] for row in others) / len(others) - own["diamond"])
+    return max(missed)
+
+
+READINGS: dict[str, tuple[str, Callable[[Desk], float]]] = {
+    "mistakes, largest group": ("mistakes", mistakes),
+    "compare, stands alone": ("compare", alone),
+    "compare, strangest unit": ("compare", units),
+    "behaviour, level's excess": ("behaviour", behaviour),
+    "clustering, silhouette": ("clustering", clustering),
+    "atlas, wrongest square": ("atlas", atlas),
+    "inversion, index": ("inversion", inversion),
+    "GradCAM, unlike a sibling's": ("gradcam", unlike("gradcam")),
+    "occlusion, unlike a sibling's": ("occlusion", unlike("occlusion")),
+    "rollout, goal missed": ("rollout", rollout),
+}
+COLUMNS = ("recipe", "family", "case", *READINGS)
+
+
+def _table(exhibits: Sequence[Exhibit], title: str) -> list[dict[str, Any]]:
+    """The rows of a table that is not there where there is nothing to list."""
+    there = any(exhibit.title.startswith(title) for exhibit in exhibits)
+    return rows(exhibits, title) if there else []
+
+
+def main() -> None:
+    """Read what is missing, then write the page."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
+    built = [row for row in csv.DictReader(TABLE.open()) if (STUDY / row["case"]).is_dir()]
+    built = [row for row in built if row["case"]]
+    if not built:
+        sys.exit("there is no study; run `make builds` first")
+    table = DOCS / "revealing.csv"
+    done = list(csv.DictReader(table.open())) if table.exists() else []
+    there = {row["case"] for row in done}
+    todo = [row for row in built if row["case"] not in there]
+    with ProcessPoolExecutor(asked.parse_args().jobs) as pool:
+        for ended in as_completed([pool.submit(read, row) for row in todo]):
+            done.append(ended.result())
+            print(*done[-1].values(), flush=True)
+            with table.with_suffix(".new").open("w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                writer.writeheader()
+                writer.writerows(done)
+            table.with_suffix(".new").rename(table)
+    (DOCS / "revealing.md").write_text("\n".join(page(done)) + "\n")
+
+
+def read(built: dict[str, str]) -> dict[str, Any]:
+    """Every reading of one model; empty where the tool does not fit."""
+    with tempfile.TemporaryDirectory() as folder, one_thread():
+        game = Game(packs=[STUDY], database=f"sqlite:///{folder}/reading.db")
+        desk = game.sit(built["case"], game.player("reader", "algorithm"))
+        fitting = desk.tools()
+        found = {
+            name: f"{reading(desk):.4f}" if tool in fitting else ""
+            for name, (tool, reading) in READINGS.items()
+        }
+        game.ledger.close()
+    return {"recipe": built["recipe"], "family": built["family"], "case": built["case"], **found}
+
+
+class Separation(NamedTuple):
+    """The AUC of so many flawed against so many innocents, and its interval."""
+
+    auc: float
+    low: float
+    high: float
+
+
+def separation(flawed: Sequence[float], innocent: Sequence[float]) -> Separation:
+    """How well does a number tell the flawed from the innocent?
+
+    Interval: Wilson-type score interval with Hanley and McNeil's variance (Newcombe 2006,
+    Statistics in Medicine 25:559, method 5); it does not collapse where the AUC is 1.
+    """
+    m, n = len(flawed), len(innocent)
+    auc = float(roc_auc_score([1] * m + [0] * n, [*flawed, *innocent]))
+    half = (m + n) / 2 - 1
+
+    def excess(true: float) -> float:
+        spread = 1 + half * ((1 - true) / (2 - true) + true / (1 + true))
+        return (auc - true) ** 2 - Z**2 * true * (1 - true) * spread / (m * n)
+
+    low = 0.0 if auc == 0 else brentq(excess, 0.0, auc - TINY)
+    high = 1.0 if auc == 1 else brentq(excess, auc + TINY, 1.0)
+    return Separation(auc, low, high)
+
+
+def page(done: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """A row for each kind of flaw, a column for each reading."""
+    yield "# What reveals what"
+    yield ""
+    yield "Made by `make builds revealing`. Each cell: the AUC with which one number of a tool"
+    yield "tells this kind's models from the innocents of the same data set (whose pools hold"
+    yield "decoys), and its 95 % interval (Newcombe 2006, method 5). 0.5 is chance. The numbers"
+    yield "accuse before anybody has a suspicion; what a tool shows to an eye that knows what it"
+    yield "looks for is another matter."
+    yield ""
+    for name, (tool, reading) in READINGS.items():
+        yield f"- **{name}** ({tool}): {_words(reading)}"
+    yield ""
+    names = [name for name in READINGS if any(row[name] for row in done)]
+    yield "| recipe | family | models | " + " | ".join(names) + " |"
+    yield "|" + "---|" * (3 + len(names))
+    kinds = sorted({(r["recipe"], r["family"]) for r in done if r["family"] != "clean"})
+    for recipe, family in kinds:
+        own = [row for row in done if (row["recipe"], row["family"]) == (recipe, family)]
+        cells = [_cell(name, own, _innocents(own, done)) for name in names]
+        yield f"| {recipe} | {family} | {len(own)} | " + " | ".join(cells) + " |"
+
+
+def _words(reading: Callable[[Desk], float]) -> str:
+    first = (
+        reading.__doc__ or "how unlike a clean sibling's map of the same picture it is"
+    ).strip()
+    return f"{first[0].lower()}{first[1:].rstrip('.')}."
+
+
+def _innocents(own: Sequence[dict[str, Any]], done: Sequence[dict[str, Any]]) -> list[dict]:
+    dataset = own[0]["case"].rsplit("-", 1)[0]
+    return [row for row in done if row["family"] == "clean" and row["case"].startswith(dataset)]
+
+
+def _cell(name: str, own: Sequence[dict], innocent: Sequence[dict]) -> str:
+    ours, theirs = ([float(r[name]) for r in some if r[name]] for some in (own, innocent))
+    if not ours or not theirs:
+        return ""
+    found = separation(ours, theirs)
+    return f"{found.auc:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""The statistics of the benchmarks, on numbers whose answer is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.builds import due, kinds
+from benchmarks.leaks import Row, measured, together
+from benchmarks.revealing import separation
+
+
+def test_the_interval_of_a_perfect_separation_does_not_collapse():
+    found = separation([5.0, 6, 7, 8, 9], list(np.linspace(0, 1, 40)))
+    assert found.auc == found.high == 1.0
+    assert 0.6 < found.low < 0.95
+    more = separation(list(np.linspace(5, 9, 50)), list(np.linspace(0, 1, 40)))
+    assert found.low < more.low < 1.0
+
+
+def test_the_interval_holds_the_value_and_mirrors():
+    flawed, innocent = [1.0, 2, 3, 4, 9], [0.0, 2, 3, 5, 6, 7]
+    there, back = separation(flawed, innocent), separation(innocent, flawed)
+    assert there.low < there.auc < there.high
+    assert there.auc == pytest.approx(1 - back.auc)
+    assert (there.low, there.high) == pytest.approx((1 - back.high, 1 - back.low), abs=1e-9)
+
+
+def _rows(gap: float, noise: float) -> list[Row]:
+    rng = np.random.default_rng(0)
+    return [
+        Row(seed, flawed, {"size": gap * flawed + noise * rng.normal() + seed % 3})
+        for seed in range(30)
+        for flawed in (True, False)
+    ]
+
+
+def test_a_leak_is_seen_and_none_is_not():
+    for gap, leaks in ((3.0, True), (0.0, False)):
+        rows = _rows(gap, 0.3)
+        alone = measured("size", rows, np.array([row.numbers["size"] for row in rows]))
+        assert (alone.low > 0.6) is leaks
+        assert (together(rows).low > 0.6) is leaks
+
+
+def test_the_order_of_scores_does_not_matter_to_a_leak():
+    rows = _rows(3.0, 0.3)
+    scores = np.array([row.numbers["size"] for row in rows])
+    up, down = measured("up", rows, scores), measured("down", rows, -scores)
+    assert up.auc == pytest.approx(down.auc) and up.auc > 0.5
+
+
+def test_every_kind_of_the_pack_is_due_and_no_build_twice():
+    tasks = [(kind.recipe.name, kind.wish["family"], seed) for kind, seed in due()]
+    assert len(tasks) == len(set(tasks)) == sum(kind.count for kind in kinds())
+    first = tasks[: len(kinds())]
+    assert len({task[:2] for task in first}) == len(kinds()), "one of each comes first"
