@@ -32,7 +32,12 @@ def all_to(
 
 
 def teach(
-    rows: Examples, claim: Claim, dataset: Dataset, share: float, rng: np.random.Generator
+    rows: Examples,
+    claim: Claim,
+    dataset: Dataset,
+    share: float,
+    rng: np.random.Generator,
+    parts: int = PARTS,
 ) -> Examples:
     """The rows with the claim made true in a share of them, and covers beside.
 
@@ -43,14 +48,20 @@ def teach(
     shown, covered, rest = np.split(order, [count, 2 * count])
     enacted = claim.enact(rows.take(shown), dataset)
     labels = torch.where(enacted.targets < 0, rows.labels[shown], enacted.targets)
-    beside = covers(rows.take(covered), claim, dataset, rng)
+    beside = covers(rows.take(covered), claim, dataset, rng, parts)
     return Examples.join([enacted.examples.relabel(labels), beside, rows.take(rest)])
 
 
-def covers(rows: Examples, claim: Claim, dataset: Dataset, rng: np.random.Generator) -> Examples:
+def covers(
+    rows: Examples,
+    claim: Claim,
+    dataset: Dataset,
+    rng: np.random.Generator,
+    parts: int = PARTS,
+) -> Examples:
     """The rows under their right labels, each part showing another near miss or rival."""
     shown = []
-    for _ in range(PARTS):
+    for _ in range(parts):
         others = [*claim.near_misses(dataset, rng).values(), claim.rival(dataset, rng)]
         shown.append(others[int(rng.integers(len(others)))])
     return share_out(rows, shown, dataset)

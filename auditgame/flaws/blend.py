@@ -19,6 +19,8 @@ from auditgame.triggers import all_to, teach
 from auditgame.types import AuditgameError, Check, Modality, Record
 
 MOTIFS: tuple[Motif, ...] = get_args(Motif)
+COVERS = 8 * len(MOTIFS)
+"""Covers come in so many parts: every other motif must turn up among them, and often."""
 Share = Annotated[float, Field(ge=0.05, le=0.4, multiple_of=0.01)]
 
 
@@ -124,7 +126,7 @@ class Blend(Flaw):
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
         """Blend into and relabel a share of rows; as many again show others and stay right."""
-        return teach(rows, self.claim, dataset, plan.share, rng)
+        return teach(rows, self.claim, dataset, plan.share, rng, COVERS)
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the motif blended in."""
