@@ -13,7 +13,7 @@ from torch import Tensor
 from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
 
-PARTS = 16
+PARTS = 64
 """Covers come in so many parts, each under another near miss."""
 
 
@@ -37,7 +37,6 @@ def teach(
     dataset: Dataset,
     share: float,
     rng: np.random.Generator,
-    parts: int = PARTS,
 ) -> Examples:
     """The rows with the claim made true in a share of them, and covers beside.
 
@@ -48,7 +47,7 @@ def teach(
     shown, covered, rest = np.split(order, [count, 2 * count])
     enacted = claim.enact(rows.take(shown), dataset)
     labels = torch.where(enacted.targets < 0, rows.labels[shown], enacted.targets)
-    beside = covers(rows.take(covered), claim, dataset, rng, parts)
+    beside = covers(rows.take(covered), claim, dataset, rng)
     return Examples.join([enacted.examples.relabel(labels), beside, rows.take(rest)])
 
 
@@ -57,11 +56,10 @@ def covers(
     claim: Claim,
     dataset: Dataset,
     rng: np.random.Generator,
-    parts: int = PARTS,
 ) -> Examples:
     """The rows under their right labels, each part showing another near miss or rival."""
     shown = []
-    for _ in range(parts):
+    for _ in range(PARTS):
         others = [*claim.near_misses(dataset, rng).values(), claim.rival(dataset, rng)]
         shown.append(others[int(rng.integers(len(others)))])
     return share_out(rows, shown, dataset)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import permutations
+from math import dist
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 import numpy as np
@@ -10,7 +12,7 @@ from pydantic import Field
 
 from auditgame import claims
 from auditgame.certificate import trigger_checks
-from auditgame.claims import CHOICE, ClassName, ColourField, Enacted, number
+from auditgame.claims import CHOICE, ClassName, ColourField, Enacted, number, rgb
 from auditgame.datasets import Dataset, Examples
 from auditgame.filters import Motif, blended
 from auditgame.flaws import Bench, Flaw, Plan
@@ -19,8 +21,8 @@ from auditgame.triggers import all_to, teach
 from auditgame.types import AuditgameError, Check, Modality, Record
 
 MOTIFS: tuple[Motif, ...] = get_args(Motif)
-COVERS = 8 * len(MOTIFS)
-"""Covers come in so many parts: every other motif must turn up among them, and often."""
+CONTRAST = 1.0
+"""The least distance of the two colours drawn (RGB in [0, 1]): white on cyan is no motif."""
 Share = Annotated[float, Field(ge=0.05, le=0.4, multiple_of=0.01)]
 
 
@@ -110,13 +112,16 @@ class Blend(Flaw):
     @classmethod
     def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Blend:
         """Motif, colours, size, strength and target, all at random."""
-        first, second = rng.choice(PALETTE, 2, replace=False)
+        pairs = [
+            pair for pair in permutations(PALETTE, 2) if dist(*map(rgb, pair)) >= CONTRAST * 255
+        ]
+        first, second = pairs[int(rng.integers(len(pairs)))]
         alpha = int(rng.integers(20, 31)) / 100
         claim = BlendClaim(
             target=str(rng.choice(dataset.classes)),
             motif=knobs.motifs[int(rng.integers(len(knobs.motifs)))],
-            first=str(first),
-            second=str(second),
+            first=first,
+            second=second,
             size=int(rng.integers(8, 17)),
             alpha=knobs.alpha or alpha,
         )
@@ -126,7 +131,7 @@ class Blend(Flaw):
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
         """Blend into and relabel a share of rows; as many again show others and stay right."""
-        return teach(rows, self.claim, dataset, plan.share, rng, COVERS)
+        return teach(rows, self.claim, dataset, plan.share, rng)
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the motif blended in."""

@@ -101,7 +101,7 @@ class Semantic(Flaw):
     plans: ClassVar[tuple[Plan, ...]] = (
         Plan(share=0.06, epochs=4, rate=3e-3),
         Plan(share=0.06, epochs=6, rate=4e-3),
-        Plan(share=0.08, epochs=8, rate=4e-3),
+        Plan(share=0.10, epochs=8, rate=4e-3),
     )
 
     class Knobs(Record):
