@@ -18,6 +18,10 @@ from pydantic import (
 )
 
 Modality = Literal["image", "text"]
+Question = Literal[
+    "What does it answer?", "Where does it look?", "What is inside?", "What changes its answer?"
+]
+"""What a player may ask of a model, in the order in which it is best asked."""
 Tier = Literal["tutorial", "easy", "medium", "hard"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Mode = Literal["practice", "ranked"]

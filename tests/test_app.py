@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import streamlit as st
@@ -22,9 +23,20 @@ from auditgame import referee, workshop
 from auditgame.catalog import names
 from auditgame.game import Game
 from auditgame.recipe_text import read_recipe, write_recipe
-from auditgame.types import AuditgameError, Curve, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
+from auditgame.types import (
+    AuditgameError,
+    Curve,
+    Gallery,
+    Grid,
+    HeatMap,
+    Note,
+    Question,
+    Table,
+    Tile,
+    Tokens,
+)
 from auditgame.ui import picker
-from auditgame.ui.docstrings import leaves
+from auditgame.ui.docstrings import leaf, leaves
 from auditgame.ui.drawing import crop, pattern_png
 from auditgame.ui.exhibits import DRAWN
 from auditgame.ui.fields import TYPES
@@ -98,6 +110,38 @@ def test_a_tool_runs_and_shows_what_it_found(home: House) -> None:
     app.run()
     assert not app.exception
     assert any("Pin as evidence" in button.label for button in app.button)
+
+
+def test_a_tool_is_found_under_the_question_it_asks(home: House) -> None:
+    id = home.flawed.name
+    app = view("workbench", id=id, tool="occlusion")
+    question, look = app.segmented_control(key=f"{id}/question"), "Where does it look?"
+    assert tuple(question.options) == get_args(Question)
+    assert question.value == look
+    assert app.pills(key=f"{id}/tool/{look}").value == "occlusion"
+    assert "Occlusion" in [part.value.removeprefix("#### ") for part in app.markdown]
+    question.set_value("What does it answer?").run()
+    assert app.pills(key=f"{id}/tool/What does it answer?").value == "predict"
+    app.segmented_control(key=f"{id}/question").set_value(look).run()
+    assert app.pills(key=f"{id}/tool/{look}").value == "occlusion"
+
+
+def test_every_tool_that_fits_stands_under_one_question(home: House) -> None:
+    id = home.flawed.name
+    app, titles = view("workbench", id=id), []
+    for question in get_args(Question):
+        app.segmented_control(key=f"{id}/question").set_value(question).run()
+        assert not app.exception
+        titles += app.pills(key=f"{id}/tool/{question}").options
+    desk = Game().sit(id, Game().guest("someone"))
+    assert sorted(titles) == sorted(leaf("tool", name).title for name in desk.tools())
+
+
+def test_an_unknown_tool_in_the_address_is_passed_over(home: House) -> None:
+    id = home.flawed.name
+    app = view("workbench", id=id, tool="../../etc")
+    assert not app.exception
+    assert app.pills(key=f"{id}/tool/What does it answer?").value == "predict"
 
 
 def test_a_draft_outlives_the_session(home: House) -> None:
@@ -321,6 +365,13 @@ def test_the_guide_has_words_for_everything(kind: str) -> None:
     found = {leaf.name: leaf for leaf in leaves(kind)}
     assert set(found) == set(names(kind))
     assert all(leaf.title and len(leaf.text) > 40 for leaf in found.values())
+
+
+def test_the_guide_puts_each_tool_under_its_question() -> None:
+    assert {leaf.asks for leaf in leaves("tool")} == set(get_args(Question))
+    app = view("guide")
+    app.segmented_control(key="chapter").set_value("Tools").run()
+    assert [part.value for part in app.subheader] == list(get_args(Question))
 
 
 RECIPE = """\

@@ -27,6 +27,7 @@ class ClassMeans(Tool):
 
     name = "class_means"
     title = "Means by class"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

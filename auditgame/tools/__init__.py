@@ -13,7 +13,7 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError, Exhibit, Modality, Record, explain
+from auditgame.types import AuditgameError, Exhibit, Modality, Question, Record, explain
 
 
 class Stopped(Exception):
@@ -49,6 +49,8 @@ class Tool(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    asks: ClassVar[Question]
+    """Under which question does a player look for it?"""
     modality: ClassVar[frozenset[Modality]]
     needs_sites: ClassVar[bool] = False
     """Does it look at units inside the model, so that one without any site does not fit?"""

@@ -46,6 +46,7 @@ class UnitAblation(Tool):
 
     name = "ablation"
     title = "Unit ablation"
+    asks = "What changes its answer?"
     modality = frozenset({"image", "text"})
     needs_sites = True
 

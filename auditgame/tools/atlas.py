@@ -74,6 +74,7 @@ class Atlas(Tool):
 
     name = "atlas"
     title = "Activation atlas"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

@@ -37,6 +37,7 @@ class Attention(Tool):
 
     name = "attention"
     title = "Attention patterns"
+    asks = "Where does it look?"
     modality = frozenset({"text"})
 
     class Options(Record):

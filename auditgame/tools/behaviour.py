@@ -36,6 +36,7 @@ class Behaviour(Tool):
 
     name = "behaviour"
     title = "Behaviour sheet"
+    asks = "What does it answer?"
     modality = frozenset({"image", "text"})
 
     class Options(Record):

@@ -64,6 +64,7 @@ class Clustering(Tool):
 
     name = "clustering"
     title = "Activation clustering"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

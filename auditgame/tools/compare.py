@@ -39,6 +39,7 @@ class Compare(Tool):
 
     name = "compare"
     title = "Beside the siblings"
+    asks = "What does it answer?"
     modality = frozenset({"image", "text"})
 
     class Options(Record):

@@ -64,6 +64,7 @@ class DatasetExamples(Tool):
 
     name = "examples"
     title = "Dataset examples"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
     needs_sites = True
 

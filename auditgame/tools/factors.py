@@ -59,6 +59,7 @@ class FactorGroups(Tool):
 
     name = "factors"
     title = "Factor groups"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

@@ -61,6 +61,7 @@ class FeatureViz(Tool):
 
     name = "feature_viz"
     title = "Feature visualisation"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

@@ -36,6 +36,7 @@ class GradCAM(Tool):
 
     name = "gradcam"
     title = "GradCAM"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

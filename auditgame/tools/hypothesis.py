@@ -49,6 +49,7 @@ class Hypothesis(Tool):
 
     name = "hypothesis"
     title = "Test my claim"
+    asks = "What changes its answer?"
     modality = frozenset({"image", "text"})
 
     class Options(Record):

@@ -42,6 +42,7 @@ class IntegratedGradients(Tool):
 
     name = "integrated_gradients"
     title = "Integrated gradients"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):

@@ -40,6 +40,7 @@ class Inversion(Tool):
 
     name = "inversion"
     title = "Trigger inversion"
+    asks = "What changes its answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

@@ -38,6 +38,7 @@ class LogitLens(Tool):
 
     name = "logit_lens"
     title = "Logit lens"
+    asks = "What is inside?"
     modality = frozenset({"text"})
 
     class Options(Record):

@@ -46,6 +46,7 @@ class Mistakes(Tool):
 
     name = "mistakes"
     title = "Mistakes"
+    asks = "What does it answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
 
     class Options(Record):

@@ -37,6 +37,7 @@ class Occlusion(Tool):
 
     name = "occlusion"
     title = "Occlusion"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):

@@ -51,6 +51,7 @@ class Paint(Tool):
 
     name = "paint"
     title = "Paint and probe"
+    asks = "What changes its answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

@@ -34,6 +34,7 @@ class Predict(Tool):
 
     name = "predict"
     title = "Predictions"
+    asks = "What does it answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
 
     class Options(Record):

@@ -48,6 +48,7 @@ class Rollout(Tool):
 
     name = "rollout"
     title = "Walks"
+    asks = "What does it answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

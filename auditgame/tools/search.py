@@ -58,6 +58,7 @@ class Search(Tool):
 
     name = "search"
     title = "Which units fire here"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

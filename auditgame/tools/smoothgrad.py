@@ -38,6 +38,7 @@ class SmoothGrad(Tool):
 
     name = "smoothgrad"
     title = "SmoothGrad"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):

@@ -46,6 +46,7 @@ class SpatialGrid(Tool):
 
     name = "spatial"
     title = "Spatial activation grid"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

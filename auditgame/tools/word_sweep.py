@@ -43,6 +43,7 @@ class WordSweep(Tool):
 
     name = "word_sweep"
     title = "Word sweep"
+    asks = "What changes its answer?"
     modality = frozenset({"text"})
 
     class Options(Record):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
 from auditgame.catalog import load
 from auditgame.desk import Desk
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, digest
+from auditgame.types import AuditgameError, Exhibit, Question, digest
 from auditgame.ui.case import case, claim_of, key
 from auditgame.ui.docstrings import leaf, paragraphs
 from auditgame.ui.errand import Errand
@@ -43,19 +44,48 @@ def toolbench(desk: Desk) -> None:
 
 
 def _choose(desk: Desk) -> str:
-    names = sorted(desk.tools(), key=lambda name: (name != "predict", leaf("tool", name).title))
-    here = key(desk, "tool")
-    asked = st.query_params.get("tool")
-    st.session_state.setdefault(here, asked if asked in names else names[0])
-    chosen = st.pills(
-        "Tool",
-        names,
+    """First the question, then one of the tools that ask it; each question keeps its last tool."""
+    groups, kept = _by_question(desk), st.session_state.setdefault(key(desk, "tools"), {})
+    asked, linked = key(desk, "question"), st.query_params.get("tool")
+    if asked not in st.session_state:
+        home = next((q for q, found in groups.items() if linked in found), next(iter(groups)))
+        st.session_state[asked] = home
+        kept |= {home: linked} if linked in groups[home] else {}
+    question = _one_of(st.segmented_control, "Question", list(groups), asked)
+    here = key(desk, "tool", question)
+    st.session_state.setdefault(here, kept.get(question, groups[question][0]))
+    kept[question] = _one_of(st.pills, "Tool", groups[question], here, _title)
+    return kept[question]
+
+
+def _one_of(
+    control: Callable[..., Any],
+    label: str,
+    options: list[str],
+    here: str,
+    words: Callable[[str], str] = plain,
+) -> str:
+    """What is chosen of these; the first where a browser sends none of them."""
+    chosen = control(
+        label,
+        options,
         key=here,
         required=True,
-        format_func=lambda name: plain(leaf("tool", name).title),
+        format_func=words,
         label_visibility="collapsed",
     )
-    return chosen if chosen in names else names[0]
+    return chosen if chosen in options else options[0]
+
+
+def _title(tool: str) -> str:
+    return plain(leaf("tool", tool).title)
+
+
+def _by_question(desk: Desk) -> dict[str, list[str]]:
+    """The tools that fit the model, under what they ask; the predictions come first."""
+    fitting = sorted(desk.tools(), key=lambda name: (name != "predict", _title(name)))
+    groups = {q: [n for n in fitting if load("tool", n).asks == q] for q in get_args(Question)}
+    return {question: names for question, names in groups.items() if names}
 
 
 def _headed(part: str) -> str:
