@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import stat
@@ -17,6 +18,7 @@ from typing import get_args
 
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from auditgame import referee, workshop
@@ -179,6 +181,19 @@ def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: Hous
     assert not [button for button in app.button if button.key == f"{id}/rehearse"]
 
 
+def test_a_claim_that_is_not_complete_is_not_tested(home: House) -> None:
+    id, truth = home.flawed.name, referee.reveal(home.flawed).truth
+    said = {k: v for k, v in truth.claim.items() if k != "pattern"}
+    desk = Game().sit(id, Game().guest("someone"))
+    desk.save_draft({"family": "patch", "claims": {"patch": said}})
+    app = view("workbench", id=id, tool="hypothesis")
+    assert [part.value for part in app.warning] == [plain("Still open: pattern.")]
+    assert not [button for button in app.button if button.key == f"{id}/run"]
+    app = view("workbench", id=id, tool="ablation")
+    assert any("goes without it" in part.value for part in app.caption)
+    assert desk.draft()["claims"]["patch"] == said
+
+
 def test_options_are_asked_for_where_they_matter(home: House) -> None:
     app = view("workbench", id=home.flawed.name, tool="paint")
     assert not app.exception
@@ -194,6 +209,23 @@ def test_options_are_asked_for_where_they_matter(home: House) -> None:
     assert not {"Shift right", "Cut from my picture"} & labels()
     app.selectbox(key=f"{here}/action").select("factor").run()
     assert not {"Mark on example", "Left"} & labels()
+
+
+def test_a_picture_that_cannot_be_read_is_told_and_nothing_is_lost(home: House) -> None:
+    id = home.flawed.name
+    app = view("workbench", id=id)
+    app.text_area(key=f"{id}/notes").set_value("mine").run()
+    app.toggle(key=f"{id}/option/predict/picture").set_value(True).run()
+    bomb = io.BytesIO()
+    Image.new("1", (10_000, 5_001)).save(bomb, "PNG")
+    for data, words in ((b"\x89PNG", "cannot be read"), (bomb.getvalue(), "over 50 megapixels")):
+        app.file_uploader[0].set_value(("a.png", data, "image/png")).run()
+        assert not app.exception
+        assert [words in part.value for part in app.error] == [True]
+        assert app.text_area(key=f"{id}/notes").value == "mine"
+    app.file_uploader[0].set_value(("a.png", PNG, "image/png")).run()
+    assert not app.error
+    assert any("as the model sees it" in part.value for part in app.html)
 
 
 @pytest.mark.parametrize("name", ["workbench", "reveal"])

@@ -14,7 +14,7 @@ from auditgame.catalog import load
 from auditgame.desk import Desk
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Question, digest
-from auditgame.ui.case import case, claim_of, key
+from auditgame.ui.case import case, claim_of, key, problem
 from auditgame.ui.docstrings import leaf, paragraphs
 from auditgame.ui.errand import Errand
 from auditgame.ui.exhibits import draw
@@ -116,9 +116,17 @@ def _options(desk: Desk, tool: type[Tool]) -> dict[str, Any]:
     for name in drawn:
         put(name)
     if claimed:
-        found |= {"family": case(desk)["family"] or "", "claim": claim_of(desk) or {}}
-        st.caption("It tests the claim that stands in your case file.")
+        found |= _claimed(desk, "claim" in schema.get("required", ()))
     return found
+
+
+def _claimed(desk: Desk, needed: bool) -> dict[str, Any]:
+    """The claim of the case file; none where it is not complete and the tool can do without."""
+    if not needed and problem(desk):
+        st.caption("Your claim is not complete: this goes without it.")
+        return {"family": "", "claim": {}}
+    st.caption("It tests the claim that stands in your case file.")
+    return {"family": case(desk)["family"] or "", "claim": claim_of(desk) or {}}
 
 
 def _from_link(tool: str) -> dict[str, Any]:
@@ -134,7 +142,7 @@ def _from_link(tool: str) -> dict[str, Any]:
 def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
     picture = ask_picture(desk) if options.pop("picture", False) else None
     try:
-        cost = desk.price(tool.name, picture, **options)
+        cost = _cost(desk, tool, options, picture)
     except AuditgameError as error:
         st.warning(plain(error))
         return
@@ -144,6 +152,14 @@ def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
         start = partial(_start, desk, tool, options, picture)
         st.button("Run", type="primary", key=key(desk, "run"), on_click=start, disabled=busy)
         st.caption(f"{cost:,} probes · {desk.left():,} left")
+
+
+def _cost(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -> int:
+    """In probes. AuditgameError where an option is wrong, or the claim to be tested incomplete."""
+    trouble = problem(desk) if options.get("family") else None
+    if trouble:
+        raise AuditgameError(trouble)
+    return desk.price(tool.name, picture, **options)
 
 
 def _start(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -> None:
