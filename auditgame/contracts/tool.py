@@ -21,8 +21,9 @@ from auditgame.contracts.house import (
     weights_digest,
 )
 from auditgame.datasets import Dataset
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool, parse_options
+from auditgame.tools import Tool, parse_options
 from auditgame.trials import admissible
 from auditgame.types import Exhibit, Modality, Question, canonical
 

@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.trials import admissible
 from auditgame.types import Exhibit, Grid, Modality, Record
 

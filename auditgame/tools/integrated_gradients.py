@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.attribution import blurred, integrated_gradients
+from auditgame.material import Material
 from auditgame.saliency import Explain, SaliencyOptions, Seen, drawn, look, probes
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Modality, Table
 
 TOLERANCE = 0.01

@@ -12,10 +12,11 @@ from auditgame.assertion import fresh_inputs
 from auditgame.brush import Pictures
 from auditgame.catalog import suggest
 from auditgame.claims import Box
+from auditgame.material import Material
 from auditgame.reactions import Change, Reaction, View, shown
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Modality, Record
 
 MOST = 16

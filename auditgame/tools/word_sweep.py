@@ -11,8 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Curve, Exhibit, Record, Table
 
 BATCH = 512
