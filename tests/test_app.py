@@ -191,7 +191,7 @@ def test_a_claim_that_is_not_complete_is_not_tested(home: House) -> None:
     assert not [button for button in app.button if button.key == f"{id}/run"]
     app = view("workbench", id=id, tool="ablation")
     assert any("goes without it" in part.value for part in app.caption)
-    assert desk.draft()["claims"]["patch"] == said
+    assert said.items() <= desk.draft()["claims"]["patch"].items()
 
 
 def test_options_are_asked_for_where_they_matter(home: House) -> None:
