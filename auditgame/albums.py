@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from torch.nn import functional as F
 
 from auditgame import places
 from auditgame.catalog import suggest
@@ -86,6 +87,33 @@ def require_split(split: str) -> None:
 Loader = Callable[[Path, bool, bool], Album]
 """Reads the official training part (True) or test part (False) from a folder; the second flag
 says whether it may be downloaded."""
+
+
+def greys(kind: str) -> Loader:
+    """torchvision's loader of this name, whose 28x28 greys are padded with black to 32x32.
+
+    As in LeNet-5: LeCun, Bottou, Bengio and Haffner 1998.
+    """
+
+    def load(folder: Path, train: bool, download: bool) -> Album:
+        import torchvision
+
+        found = getattr(torchvision.datasets, kind)(folder, train=train, download=download)
+        return Album(F.pad(found.data[:, None], (2, 2, 2, 2)), found.targets)
+
+    return load
+
+
+def draw_part(
+    name: str,
+    loader: Loader,
+    n: int,
+    split: str,
+    rng: np.random.Generator,
+    fixed: dict[str, object],
+) -> Album:
+    """n pictures of a split in random order: see `part` and `draw`."""
+    return draw(name, part(name, loader, split), n, split, rng, fixed)
 
 
 def part(name: str, loader: Loader, split: str) -> Album:
