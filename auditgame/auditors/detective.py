@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
 from auditgame.evidence import chance_found, chance_missed
-from auditgame.leads import Clues, Tried, attempt, gather
+from auditgame.leads import Clues, Lead, Tried, attempt, gather
 from auditgame.leads.carriers import carriers
+from auditgame.leads.curtains import CURTAINS
 from auditgame.leads.goals import GOALS
 from auditgame.leads.marks import MARKS
 from auditgame.leads.pairs import PAIRS
 from auditgame.leads.rules import RULES
+from auditgame.leads.veils import VEILS
 from auditgame.types import Diagnosis
 
 if TYPE_CHECKING:
     from auditgame.desk import Desk
 
-LEADS = (MARKS, PAIRS, RULES, GOALS)
+SHOWN = (MARKS, PAIRS, VEILS, CURTAINS)
+"""Leads that start from what the wrong answers show."""
+HIDDEN = (RULES, GOALS)
+"""Leads that need no wrong answer, followed where nothing else convinces: they cost more."""
+CONVINCING = 0.5
+"""Effect from which nothing else is looked for."""
 NOTABLE = 0.15
 """Effect from which a claim is tried once more, on other inputs."""
 CONFIRMED = 0.2
@@ -42,11 +50,9 @@ class Detective(Auditor):
     def audit(self, desk: Desk) -> Diagnosis:
         """Gather, follow, weigh, diagnose."""
         clues = gather(desk)
-        leads = [lead for lead in LEADS if clues.listed(*lead.families)]
-        found = [tried for lead in leads for tried in lead.follow(clues)]
-        culprit = _weigh(desk, found)
+        culprit = _weigh(desk, _found(clues))
         if culprit is None:
-            seen = frozenset().union(*(lead.families for lead in leads))
+            seen = frozenset().union(*(lead.families for lead in SHOWN + HIDDEN))
             p = chance_missed(seen, desk.card.families)
             return Diagnosis(p_flawed=p, notes=f"{_errors(clues)} No claim comes true.")
         return Diagnosis(
@@ -57,6 +63,18 @@ class Detective(Auditor):
             notes=f"{_errors(clues)} Effect beyond the siblings at least {culprit.at_least:.2f}, "
             f"near-misses {culprit.near:.2f}.",
         )
+
+
+def _found(clues: Clues) -> list[Tried]:
+    """What the leads came on: those that the wrong answers show, or else the others as well."""
+    found = _follow(SHOWN, clues)
+    if any(tried.effect >= CONVINCING for tried in found):
+        return found
+    return found + _follow(HIDDEN, clues)
+
+
+def _follow(leads: Iterable[Lead], clues: Clues) -> list[Tried]:
+    return [tried for lead in leads if clues.listed(*lead.families) for tried in lead.follow(clues)]
 
 
 def _weigh(desk: Desk, found: list[Tried]) -> Tried | None:

@@ -66,6 +66,10 @@ class Clues:
         strange = {row for group in self.turned.values() for row in group}
         return [row for row in range(len(self.pool)) if row not in strange]
 
+    def groups(self) -> list[str]:
+        """The classes that are wrongly said more than once: a single time is chance."""
+        return [said for said, group in self.turned.items() if len(group) > 1]
+
     def listed(self, *families: str) -> list[str]:
         """Which of these families does the challenge offer?"""
         return [name for name in families if name in self.desk.card.families]

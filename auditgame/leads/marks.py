@@ -52,9 +52,7 @@ def marks_in(picture: Pixels) -> list[Stamp]:
 
 def _fits(box: Box, size: tuple[int, ...]) -> bool:
     return (
-        min(box.w, box.h) >= SMALLEST
-        and box.w * LARGEST <= size[1]
-        and box.h * LARGEST <= size[0]
+        min(box.w, box.h) >= SMALLEST and box.w * LARGEST <= size[1] and box.h * LARGEST <= size[0]
     )
 
 
@@ -116,9 +114,7 @@ def _widest(clues: Clues, target: str, mark: Stamp, wearers: list[int]) -> Itera
         yield next(one for one in tried if one.effect >= AS_GOOD * strongest)
 
 
-def _suspects(
-    clues: Clues, target: str, mark: Stamp, wearers: list[int]
-) -> Iterator[Suspect]:
+def _suspects(clues: Clues, target: str, mark: Stamp, wearers: list[int]) -> Iterator[Suspect]:
     """From the widest claim to the narrowest: anywhere, a half, one spot, one level, one class."""
     told = {"target": target, **mark.model_dump(mode="json")}
     listed = clues.listed("patch", "conditional", "source_specific")
@@ -167,6 +163,4 @@ def _several(clues: Clues, singles: list[Tried]) -> Iterator[Tried]:
         yield attempt(clues.desk, Suspect("multi", {"stamps": list(stamps.values())[-MOST:]}))
 
 
-MARKS = Lead(
-    frozenset({"patch", "scatter", "multi", "conditional", "source_specific"}), follow
-)
+MARKS = Lead(frozenset({"patch", "scatter", "multi", "conditional", "source_specific"}), follow)

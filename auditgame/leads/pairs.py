@@ -17,14 +17,14 @@ def follow(clues: Clues) -> Iterator[Tried]:
     """For each class that is wrongly said, the pairs that stand out in its group."""
     yield from best(
         attempt(clues.desk, Suspect("semantic", {"target": target, "conditions": dict(pair)}))
-        for target, group in clues.turned.items()
-        for pair in standing_out(clues, group)
+        for target in clues.groups()
+        for pair in standing_out(clues, clues.turned[target])
     )
 
 
 def standing_out(clues: Clues, group: tuple[int, ...]) -> list[Pair]:
     """Pairs of levels by how much more often they meet in the group than in ordinary pictures."""
-    if clues.pool.scenes is None or len(group) < 2:
+    if clues.pool.scenes is None:
         return []
     mine, others = clues.pool.scenes.iloc[list(group)], clues.pool.scenes.iloc[clues.ordinary]
     varied = [name for name in mine if others[name].nunique() > 1]
