@@ -14,6 +14,9 @@ from auditgame.evidence import rows
 from auditgame.types import Exhibit, Table
 
 if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
     from auditgame.datasets import Examples
     from auditgame.desk import Desk
 
@@ -65,6 +68,10 @@ class Clues:
         """Numbers of the examples that are no such error."""
         strange = {row for group in self.turned.values() for row in group}
         return [row for row in range(len(self.pool)) if row not in strange]
+
+    def parted(self, said: str) -> tuple[Float[Tensor, "m 3 h w"], Float[Tensor, "n 3 h w"]]:
+        """The pictures that are wrongly called this, and the ordinary ones."""
+        return self.pool.inputs[list(self.turned[said])], self.pool.inputs[self.ordinary]
 
     def groups(self) -> list[str]:
         """The classes that are wrongly said more than once: a single time is chance."""

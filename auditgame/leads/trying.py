@@ -12,7 +12,7 @@ from auditgame.types import AuditgameError
 if TYPE_CHECKING:
     from auditgame.desk import Desk
 
-COARSE, FINE = 24, 100
+COARSE, FINE = 24, 80
 """Inputs for a claim among many, and for one that is made finer."""
 FINALISTS = 2
 """So many are made finer."""

@@ -1,67 +1,81 @@
-"""What lies over the whole of the pictures that go wrong? Stripes, tints and ripples, by trial.
+"""What was done to the whole of the pictures that go wrong? Stripes, tints and ripples.
 
-Each of these families has so few claims that a coarse grid of them can be enacted in turn;
-the best are then made finer, one number at a time.
+Stripes and tints leave a mean behind, by which the likely ones are told from the others; a
+ripple leaves none, but there are few. The likely claims are then enacted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any, get_args
 
-from auditgame.filters import Course, Direction
+import torch
+
+from auditgame.filters import Course, Direction, waved
 from auditgame.leads import Clues, Lead, Suspect, Tried
+from auditgame.leads.overlays import Pictures, suspicion
 from auditgame.leads.trying import finest
 
-GROUPS = 2
-"""So many of the classes that are wrongly said are followed."""
-CYCLES, STRENGTH = range(2, 13), 26
-LOW, HIGH = 0.65, 1.5
-WAVES, BEND = range(1, 9), 12.5
-"""What the grids hold: numbers of stripes, gains, waves (bent as much whatever their number)."""
+GROUPS, LIKELY = 2, 6
+"""So many classes that are wrongly said are followed; so many stripes and tints for each."""
+CYCLES, WAVES = range(2, 13), range(2, 7)
+STRENGTHS, UNIT = (4, 48), 25.5
+"""The least and the greatest strength of stripes, and one that no pixel of grey clips."""
+GAINS = (0.65, 1.0, 1.5)
+BEND = 12.5
+"""Waves times pixels: a ripple of many waves is bent enough by a small amount."""
 
-Grid = Iterable[dict[str, Any]]
-
-
-def stripes() -> Grid:
-    """Stripes of every direction and number."""
-    for direction, cycles in product(get_args(Direction), CYCLES):
-        yield {"direction": direction, "cycles": cycles, "strength": STRENGTH}
+Claims = Iterator[dict[str, Any]]
 
 
-def tints() -> Grid:
-    """Every channel lowered, left alone or raised; not all of them alike."""
-    for gains in product((LOW, 1.0, HIGH), repeat=3):
-        if len(set(gains)) > 1:
-            yield dict(zip(("red", "green", "blue"), gains, strict=True))
+def stripes(strange: Pictures, ordinary: Pictures) -> Claims:
+    """The directions and numbers that stand out most, as strong as they look."""
+    kinds = list(product(get_args(Direction), CYCLES))
+    grey = torch.full((1, *strange.shape[1:]), 0.5)
+    fields = torch.stack([(waved(grey, *kind, UNIT) - grey)[0, 0] for kind in kinds])
+    found = suspicion(strange, ordinary, fields)
+    for index in found.order[:LIKELY]:
+        direction, cycles = kinds[index]
+        strength = round(UNIT * float(found.contrast[index].mean()))
+        strength = min(max(strength, STRENGTHS[0]), STRENGTHS[1])
+        yield {"direction": direction, "cycles": cycles, "strength": strength}
 
 
-def ripples() -> Grid:
-    """Ripples of every course and number."""
+def tints(strange: Pictures, ordinary: Pictures) -> Claims:
+    """The gains that come closest to what became of the pictures' means."""
+    usual = ordinary.mean((2, 3)).log()
+    seen, error = strange.mean((2, 3)).log().mean(0) - usual.mean(0), usual.std(0)
+    gains = [gain for gain in product(GAINS, repeat=3) if len(set(gain)) > 1]
+    misfits = ((torch.tensor(gains).log() - seen) / error).square().sum(1)
+    for index in misfits.argsort()[:LIKELY].tolist():
+        yield dict(zip(("red", "green", "blue"), gains[index], strict=True))
+
+
+def ripples(strange: Pictures, ordinary: Pictures) -> Claims:
+    """Ripples of every course and number, each bent as much."""
     for course, waves in product(get_args(Course), WAVES):
-        amount = min(8.0, round(2 * BEND / waves) / 2)
-        yield {"course": course, "waves": waves, "amount": amount}
+        yield {"course": course, "waves": waves, "amount": round(2 * BEND / waves) / 2}
 
 
-GRIDS: dict[str, tuple[Grid, dict[str, float]]] = {
-    "sinusoid": (list(stripes()), {"cycles": 1, "strength": 6}),
-    "tint": (list(tints()), {"red": 0.15, "green": 0.15, "blue": 0.15}),
-    "warp": (list(ripples()), {"waves": 1, "amount": 1.0}),
+KINDS: dict[str, tuple[Callable[[Pictures, Pictures], Claims], dict[str, float]]] = {
+    "sinusoid": (stripes, {"cycles": 1}),
+    "tint": (tints, {"red": 0.15, "green": 0.15, "blue": 0.15}),
+    "warp": (ripples, {"waves": 1, "amount": 1.0}),
 }
-"""Each family's claims but for the target, and the steps by which its numbers are made finer."""
+"""Each family's likely claims but for the target, and the steps that make its numbers finer."""
 
 
 def follow(clues: Clues) -> Iterator[Tried]:
     """The best claim of each of these families that is offered."""
-    for family in clues.listed(*GRIDS):
-        grid, steps = GRIDS[family]
+    for family in clues.listed(*KINDS):
+        likely, steps = KINDS[family]
         suspects = [
             Suspect(family, {"target": target, **claim})
             for target in clues.groups()[:GROUPS]
-            for claim in grid
+            for claim in likely(*clues.parted(target))
         ]
         yield from finest(clues.desk, suspects, steps)
 
 
-VEILS = Lead(frozenset(GRIDS), follow)
+VEILS = Lead(frozenset(KINDS), follow)
