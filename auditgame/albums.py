@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Int
-from PIL import Image
 from torch import Tensor
+from torch.nn import functional as F
 
 from auditgame import places
 from auditgame.catalog import suggest
-from auditgame.pictures import FORMATS, open_picture
+from auditgame.pictures import FORMATS, MAX_BYTES, open_picture, upright_size
 from auditgame.types import AuditgameError
 
 SPLITS = ("train", "held", "pool")
@@ -86,6 +87,33 @@ def require_split(split: str) -> None:
 Loader = Callable[[Path, bool, bool], Album]
 """Reads the official training part (True) or test part (False) from a folder; the second flag
 says whether it may be downloaded."""
+
+
+def greys(kind: str) -> Loader:
+    """torchvision's loader of this name, whose 28x28 greys are padded with black to 32x32.
+
+    As in LeNet-5: LeCun, Bottou, Bengio and Haffner 1998.
+    """
+
+    def load(folder: Path, train: bool, download: bool) -> Album:
+        import torchvision
+
+        found = getattr(torchvision.datasets, kind)(folder, train=train, download=download)
+        return Album(F.pad(found.data[:, None], (2, 2, 2, 2)), found.targets)
+
+    return load
+
+
+def draw_part(
+    name: str,
+    loader: Loader,
+    n: int,
+    split: str,
+    rng: np.random.Generator,
+    fixed: dict[str, object],
+) -> Album:
+    """n pictures of a split in random order: see `part` and `draw`."""
+    return draw(name, part(name, loader, split), n, split, rng, fixed)
 
 
 def part(name: str, loader: Loader, split: str) -> Album:
@@ -177,13 +205,8 @@ def read_pictures(files: Sequence[Path], shape: tuple[int, ...]) -> Tensor:
     """The pictures, upright, in RGB, cropped to the middle at this shape, as bytes `n 3 h w`."""
     pictures = torch.empty(len(files), *shape, dtype=torch.uint8)
     for row, path in enumerate(files):
-        try:
-            pictures[row] = (open_picture(path.read_bytes(), shape) * 255).round()
-        except OSError as error:
-            raise AuditgameError(f"images '{path}': {error.strerror}") from None
-        except AuditgameError as error:
-            words = str(error).removeprefix("picture: ")
-            raise AuditgameError(f"images '{path}': {words}") from None
+        with _named(path), path.open("rb") as file:
+            pictures[row] = (open_picture(file.read(MAX_BYTES + 1), shape) * 255).round()
     return pictures
 
 
@@ -191,9 +214,17 @@ def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
     """Height and width that all these pictures share; None where they differ."""
     sizes = set()
     for path in files:
-        try:
-            with Image.open(path, formats=FORMATS) as image:
-                sizes.add((image.height, image.width))
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise AuditgameError(f"images '{path}': cannot be read ({error})") from None
+        with _named(path):
+            sizes.add(upright_size(path))
     return sizes.pop() if len(sizes) == 1 else None
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a picture, with its file's name."""
+    try:
+        yield
+    except OSError as error:
+        raise AuditgameError(f"images '{path}': {error.strerror}") from None
+    except AuditgameError as error:
+        raise AuditgameError(f"images '{path}': {str(error).removeprefix('picture: ')}") from None

@@ -91,9 +91,9 @@ class Canvas:
         if self.preset.canvas == "pixel":
             value = self.preset.gain * parameters
         else:
-            spectrum = torch.view_as_complex(parameters) * self.scale
+            spectrum = torch.view_as_complex(parameters * self.scale[..., None])
             value = torch.fft.irfft2(spectrum, s=self.size, norm="ortho")
-        return torch.sigmoid(torch.einsum("ij,njhw->nihw", self.colours, value))
+        return torch.sigmoid((self.colours @ value.flatten(2)).view_as(value))
 
 
 def colour_mix(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "3 3"]:

@@ -17,9 +17,10 @@ from auditgame.types import AuditgameError, Card, Diagnosis, Exhibit, Receipt, d
 
 if TYPE_CHECKING:
     from auditgame.datasets import Dataset
+    from auditgame.material import Material
     from auditgame.microscope import Microscope
     from auditgame.specimen import Specimen
-    from auditgame.tools import Material, Tool
+    from auditgame.tools import Tool
 
 Progress = Callable[[float, str], None]
 
@@ -146,7 +147,8 @@ class Desk:
     ) -> tuple[Tool, Any, Material]:
         from dataclasses import replace
 
-        from auditgame.tools import no_progress, parse_options
+        from auditgame.material import no_progress
+        from auditgame.tools import parse_options
 
         kind = load("tool", tool)
         refusal = kind.fits(self.specimen)
@@ -174,8 +176,8 @@ class Desk:
 def _laid_out(path: str, _commitment: str) -> tuple[Specimen, Material]:
     """The specimen and its material, loaded once per process and shared between sessions."""
     from auditgame import contents
+    from auditgame.material import Material
     from auditgame.siblings import read_siblings
-    from auditgame.tools import Material
 
     folder = Path(path)
     manifest = bundle.read_manifest(folder)

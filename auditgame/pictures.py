@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,6 +26,8 @@ WARM, COLD = (200 / 255, 85 / 255, 45 / 255), (38 / 255, 105 / 255, 178 / 255)
 """Colours of values above and below zero."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 """Formats that are decoded; the rest run code or programs we do not need."""
+ORIENTATION, LYING = 0x0112, 5
+"""The field of EXIF that says how a camera was held; from this value on it lay on its side."""
 
 
 def png(image: Float[Tensor, "c h w"]) -> bytes:
@@ -43,38 +48,52 @@ def open_picture(data: bytes, shape: tuple[int, ...]) -> Float[Tensor, "3 h w"]:
     Raises AuditgameError for what is no picture, over 10 MB, or over 50 megapixels.
     """
     if len(data) > MAX_BYTES:
-        raise AuditgameError(
-            f"picture: {len(data) / 2**20:.1f} MB; send one of at most {MAX_BYTES // 2**20} MB"
-        )
-    image = _eight_bit(_decode(data))
+        raise AuditgameError(f"picture: over {MAX_BYTES >> 20} MB; send a smaller one")
+    with _refusals():
+        image = _eight_bit(ImageOps.exif_transpose(_open(io.BytesIO(data))))
     size = (shape[2], shape[1])
     if image.size != size:
         image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
-def _decode(data: bytes) -> Image.Image:
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width of the picture in a file, once it is turned upright; nothing is decoded.
+
+    Raises AuditgameError for what is no picture, or over 50 megapixels.
+    """
+    with _refusals(), _open(path) as image:
+        lies = "exif" in image.info and image.getexif().get(ORIENTATION, 1) >= LYING
+        return image.size if lies else image.size[::-1]
+
+
+def _open(source: Path | io.BytesIO) -> Image.Image:
+    """The picture before it is decoded."""
+    image = Image.open(source, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    return image
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What is wrong with a picture, as an AuditgameError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-        pixels = image.width * image.height
-        if pixels <= MAX_PIXELS:
-            return ImageOps.exif_transpose(image)
+            yield
     except Image.DecompressionBombError:
-        pixels = 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS)
+        most = MAX_PIXELS // 10**6
+        raise AuditgameError(f"picture: over {most} megapixels; send a smaller one") from None
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         known = ", ".join(FORMATS)
         raise AuditgameError(f"picture: cannot be read ({error}); send {known}") from None
-    raise AuditgameError(
-        f"picture: {pixels / 1e6:.0f} megapixels; send one of at most {MAX_PIXELS // 10**6}"
-    )
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
     """Any mode as RGB: deep greys are scaled, transparency is laid on white."""
     if image.mode.startswith("I"):
-        deep = np.asarray(image, dtype=np.float64) / 65535 * 255
+        deep = np.asarray(image, dtype=np.float32) / 257
         image = Image.fromarray(deep.clip(0, 255).round().astype(np.uint8))
     if image.has_transparency_data:
         ground = Image.new("RGBA", image.size, "white")

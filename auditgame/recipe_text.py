@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from auditgame.catalog import Kind, names, suggest
-from auditgame.types import AuditgameError, Recipe
+from auditgame.types import AuditgameError, Recipe, complaint
 
 
 def read_recipe(text: str) -> Recipe:
@@ -25,9 +25,7 @@ def read_recipe(text: str) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        path = [str(part) for part in first["loc"]]
-        raise _at(node, path, first["msg"]) from None
+        raise _at(node, *complaint(error)) from None
     _require_known(recipe, node)
     return recipe
 

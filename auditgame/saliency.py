@@ -11,11 +11,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.attribution import agreement, edges, stages
+from auditgame.material import Material
 from auditgame.pictures import heated, png
 from auditgame.seeds import Seed
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material
 from auditgame.types import AuditgameError, Exhibit, Gallery, HeatMap, Record, Table, Tile
 
 Explain = Callable[[Specimen, Float[Tensor, "n c h w"], Int[Tensor, " n"]], Float[Tensor, "n h w"]]

@@ -13,14 +13,14 @@ from pydantic import Field
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from auditgame import claims
 from auditgame.claims import Box, Grader, Pattern, look, overlap, rgb
 from auditgame.datasets import Dataset
 from auditgame.types import AuditgameError, Record
 
-RED, BLUE, GREEN, YELLOW = "#e6261f", "#1f5fe6", "#22b14c", "#ffd51f"
-PINK, CYAN, WHITE, BLACK = "#ff5fc8", "#19d3d3", "#ffffff", "#101010"
-BRIGHT = (RED, BLUE, GREEN, YELLOW, PINK, CYAN)
-PALETTE = (*BRIGHT, WHITE, BLACK)
+PALETTE = tuple(claims.PALETTE.values())
+BRIGHT = PALETTE[:6]
+"""All but white and black."""
 LARGEST = 9
 """What is stamped may cover one ninth of the picture, so that no adversarial picture passes."""
 MOST = 6

@@ -18,6 +18,10 @@ from pydantic import (
 )
 
 Modality = Literal["image", "text"]
+Question = Literal[
+    "What does it answer?", "Where does it look?", "What is inside?", "What changes its answer?"
+]
+"""What a player may ask of a model, in the order in which it is best asked."""
 Tier = Literal["tutorial", "easy", "medium", "hard"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Mode = Literal["practice", "ranked"]
@@ -47,11 +51,20 @@ def digest(data: Any) -> str:
     return hashlib.sha256(data if isinstance(data, bytes) else canonical(data)).hexdigest()
 
 
+_OUR_WORDS = {"missing": "is missing; add it", "extra_forbidden": "is not known; leave it out"}
+
+
+def complaint(error: ValidationError) -> tuple[list[str], str]:
+    """Where is the first thing that is wrong, part by part of its path, and what is it?"""
+    first = error.errors()[0]
+    words = _OUR_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
+    return [str(part) for part in first["loc"]], words
+
+
 def explain(error: ValidationError, where: str) -> AuditgameError:
     """Which field of `where` was wrong, and how? The first complaint, as one line."""
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return AuditgameError(f"{where}: field '{field}': {first['msg']}")
+    path, words = complaint(error)
+    return AuditgameError(f"{where}: field '{'.'.join(path) or 'the whole'}': {words}")
 
 
 # ------------------------------------------------------------------ recipes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -60,13 +60,28 @@ def awake(specimen: Specimen) -> dict[str, Edit]:
 
     def leak(name: str) -> Edit:
         def edit(value: Tensor) -> Tensor:
-            before = held[name]
-            return value + LEAK * (before - before.detach()) * (value == 0)
+            return _Leak.apply(value, held[name])
 
         return edit
 
     names = [name for name in specimen.sites if f"{name}.pre" in specimen.sites]
     return {f"{name}.pre": hold(name) for name in names} | {name: leak(name) for name in names}
+
+
+class _Leak(torch.autograd.Function):
+    """The value after a ReLU; where it is zero, some of its gradient goes round the ReLU."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, before: Tensor) -> Tensor:
+        """The value, as it is."""
+        ctx.save_for_backward(value)
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """All of it to the value, and a tenth to what came before a zero."""
+        (value,) = ctx.saved_tensors
+        return slope, LEAK * slope * (value == 0)
 
 
 class Adam:
@@ -85,9 +100,9 @@ class Adam:
         """Move the parameters, in place, against this slope."""
         self.steps += 1
         self.mean.lerp_(slope, 0.1)
-        self.square.lerp_(slope.square(), 0.001)
-        size = (self.square / (1 - 0.999**self.steps)).sqrt() + 1e-8
-        self.parameters -= self.rate * self.mean / (1 - 0.9**self.steps) / size
+        self.square.mul_(0.999).addcmul_(slope, slope, value=0.001)
+        size = (self.square / (1 - 0.999**self.steps)).sqrt_().add_(1e-8)
+        self.parameters.addcdiv_(self.mean, size, value=-self.rate / (1 - 0.9**self.steps))
 
 
 def together(objectives: Sequence[Objective], each: int = 1) -> Score:

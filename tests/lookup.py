@@ -12,9 +12,10 @@ from torch import Tensor
 
 from auditgame import catalog, grammar
 from auditgame.datasets import Dataset, Examples
+from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import parse_options
 from auditgame.types import AuditgameError, Card, Site
 
 

@@ -123,6 +123,11 @@ def nothing() -> int:
     return 7
 
 
+def single() -> nn.Module:
+    """A network with one class only."""
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 1))
+
+
 def maps() -> nn.Module:
     """A network that answers in maps."""
     return nn.Conv2d(3, 4, 3)

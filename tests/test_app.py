@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import stat
@@ -13,18 +14,31 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from auditgame import referee, workshop
 from auditgame.catalog import names
 from auditgame.game import Game
 from auditgame.recipe_text import read_recipe, write_recipe
-from auditgame.types import AuditgameError, Curve, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
+from auditgame.types import (
+    AuditgameError,
+    Curve,
+    Gallery,
+    Grid,
+    HeatMap,
+    Note,
+    Question,
+    Table,
+    Tile,
+    Tokens,
+)
 from auditgame.ui import picker
-from auditgame.ui.docstrings import leaves
+from auditgame.ui.docstrings import leaf, leaves
 from auditgame.ui.drawing import crop, pattern_png
 from auditgame.ui.exhibits import DRAWN
 from auditgame.ui.fields import TYPES
@@ -100,6 +114,38 @@ def test_a_tool_runs_and_shows_what_it_found(home: House) -> None:
     assert any("Pin as evidence" in button.label for button in app.button)
 
 
+def test_a_tool_is_found_under_the_question_it_asks(home: House) -> None:
+    id = home.flawed.name
+    app = view("workbench", id=id, tool="occlusion")
+    question, look = app.segmented_control(key=f"{id}/question"), "Where does it look?"
+    assert tuple(question.options) == get_args(Question)
+    assert question.value == look
+    assert app.pills(key=f"{id}/tool/{look}").value == "occlusion"
+    assert "Occlusion" in [part.value.removeprefix("#### ") for part in app.markdown]
+    question.set_value("What does it answer?").run()
+    assert app.pills(key=f"{id}/tool/What does it answer?").value == "predict"
+    app.segmented_control(key=f"{id}/question").set_value(look).run()
+    assert app.pills(key=f"{id}/tool/{look}").value == "occlusion"
+
+
+def test_every_tool_that_fits_stands_under_one_question(home: House) -> None:
+    id = home.flawed.name
+    app, titles = view("workbench", id=id), []
+    for question in get_args(Question):
+        app.segmented_control(key=f"{id}/question").set_value(question).run()
+        assert not app.exception
+        titles += app.pills(key=f"{id}/tool/{question}").options
+    desk = Game().sit(id, Game().guest("someone"))
+    assert sorted(titles) == sorted(leaf("tool", name).title for name in desk.tools())
+
+
+def test_an_unknown_tool_in_the_address_is_passed_over(home: House) -> None:
+    id = home.flawed.name
+    app = view("workbench", id=id, tool="../../etc")
+    assert not app.exception
+    assert app.pills(key=f"{id}/tool/What does it answer?").value == "predict"
+
+
 def test_a_draft_outlives_the_session(home: House) -> None:
     id = home.flawed.name
     first = view("workbench", id=home.flawed.name)
@@ -135,6 +181,19 @@ def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: Hous
     assert not [button for button in app.button if button.key == f"{id}/rehearse"]
 
 
+def test_a_claim_that_is_not_complete_is_not_tested(home: House) -> None:
+    id, truth = home.flawed.name, referee.reveal(home.flawed).truth
+    said = {k: v for k, v in truth.claim.items() if k != "pattern"}
+    desk = Game().sit(id, Game().guest("someone"))
+    desk.save_draft({"family": "patch", "claims": {"patch": said}})
+    app = view("workbench", id=id, tool="hypothesis")
+    assert [part.value for part in app.warning] == [plain("Still open: pattern.")]
+    assert not [button for button in app.button if button.key == f"{id}/run"]
+    app = view("workbench", id=id, tool="ablation")
+    assert any("goes without it" in part.value for part in app.caption)
+    assert said.items() <= desk.draft()["claims"]["patch"].items()
+
+
 def test_options_are_asked_for_where_they_matter(home: House) -> None:
     app = view("workbench", id=home.flawed.name, tool="paint")
     assert not app.exception
@@ -150,6 +209,23 @@ def test_options_are_asked_for_where_they_matter(home: House) -> None:
     assert not {"Shift right", "Cut from my picture"} & labels()
     app.selectbox(key=f"{here}/action").select("factor").run()
     assert not {"Mark on example", "Left"} & labels()
+
+
+def test_a_picture_that_cannot_be_read_is_told_and_nothing_is_lost(home: House) -> None:
+    id = home.flawed.name
+    app = view("workbench", id=id)
+    app.text_area(key=f"{id}/notes").set_value("mine").run()
+    app.toggle(key=f"{id}/option/predict/picture").set_value(True).run()
+    bomb = io.BytesIO()
+    Image.new("1", (10_000, 5_001)).save(bomb, "PNG")
+    for data, words in ((b"\x89PNG", "cannot be read"), (bomb.getvalue(), "over 50 megapixels")):
+        app.file_uploader[0].set_value(("a.png", data, "image/png")).run()
+        assert not app.exception
+        assert [words in part.value for part in app.error] == [True]
+        assert app.text_area(key=f"{id}/notes").value == "mine"
+    app.file_uploader[0].set_value(("a.png", PNG, "image/png")).run()
+    assert not app.error
+    assert any("as the model sees it" in part.value for part in app.html)
 
 
 @pytest.mark.parametrize("name", ["workbench", "reveal"])
@@ -321,6 +397,13 @@ def test_the_guide_has_words_for_everything(kind: str) -> None:
     found = {leaf.name: leaf for leaf in leaves(kind)}
     assert set(found) == set(names(kind))
     assert all(leaf.title and len(leaf.text) > 40 for leaf in found.values())
+
+
+def test_the_guide_puts_each_tool_under_its_question() -> None:
+    assert {leaf.asks for leaf in leaves("tool")} == set(get_args(Question))
+    app = view("guide")
+    app.segmented_control(key="chapter").set_value("Tools").run()
+    assert [part.value for part in app.subheader] == list(get_args(Question))
 
 
 RECIPE = """\

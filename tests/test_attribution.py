@@ -15,10 +15,11 @@ from torch.nn import functional as F
 
 from auditgame import attribution
 from auditgame.catalog import load
+from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import parse_options
 from auditgame.types import AuditgameError, Gallery, HeatMap, Site
 
 DATA = Path(os.environ.get("AUDITGAME_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")

@@ -21,6 +21,7 @@ from auditgame.claims import (
 )
 from auditgame.specimen import Specimen
 from auditgame.types import Record
+from auditgame.ui import case
 from tests.lookup import LookupPicture, PlainDesk, Tints, material
 
 TINTS = Tints()
@@ -204,3 +205,36 @@ def test_a_crop_is_taken_for_the_stamp_in_hand():
 )
 def test_what_the_form_does_not_offer_is_not_kept(field: str, value: object):
     assert said(form({field: value}))[field] is None
+
+
+BARE = [{k: v for k, v in stamp.items() if k != "target"} for stamp in STAMPS]
+
+
+@pytest.mark.parametrize(
+    ("family", "claim", "said"),
+    [
+        ("scatter", {}, "Still open: target, stamps."),
+        ("scatter", {"target": "top", "stamps": BARE}, None),
+        (
+            "scatter",
+            {"target": "top", "stamps": [BARE[0], {"box": BARE[1]["box"]}]},
+            "Still open: pattern of stamp 2.",
+        ),
+        (
+            "scatter",
+            {"stamps": [{"pattern": [["#ff0000"]]}]},
+            "Still open: target, box of stamp 1.",
+        ),
+        ("multi", {"stamps": [STAMPS[0], BARE[1]]}, "Still open: target of stamp 2."),
+        (
+            "scatter",
+            {"target": "top", "stamps": BARE, "sets": 1},
+            "claim: field 'sets': is not known; leave it out",
+        ),
+    ],
+)
+def test_what_is_half_filled_is_named(family, claim, said, monkeypatch):
+    here = PlainDesk(Specimen(LookupPicture(), TINTS), material(TINTS, 4), (family,))
+    data = {"family": family, "claims": {family: claim}}
+    monkeypatch.setattr(case.st, "session_state", {case.key(here, "case"): data})
+    assert case.problem(here) == said

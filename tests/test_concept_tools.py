@@ -13,10 +13,11 @@ from auditgame.catalog import load
 from auditgame.claims import Box
 from auditgame.datasets import Examples
 from auditgame.maps import layer, patch, under
+from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import parse_options
 from auditgame.types import AuditgameError, Gallery, Grid, HeatMap, Site, Table
 
 

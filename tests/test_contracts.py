@@ -103,6 +103,10 @@ def test_a_tool_without_its_paragraphs_is_caught(tmp_path: Path) -> None:
     assert "How it misleads:" in broken("tool", tmp_path, "How it misleads:", "It is right:")
 
 
+def test_a_tool_under_no_known_question_is_caught(tmp_path: Path) -> None:
+    assert "asks: 'What else?' is none" in broken("tool", tmp_path, "What is inside?", "What else?")
+
+
 def test_a_tool_with_an_undescribed_option_is_caught(tmp_path: Path) -> None:
     said = broken("tool", tmp_path, ' description="How many units to show.",', "")
     assert "option 'count': has no description" in said

@@ -16,12 +16,13 @@ from replicas import fourier_canvas
 from auditgame import attribution, canvas, inversion, visualisation
 from auditgame.catalog import load
 from auditgame.datasets import Examples
+from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.pictures import open_picture, png, spotlight
 from auditgame.seeds import Seed
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import parse_options
 from auditgame.types import AuditgameError, Site, Table
 
 USES = {
@@ -388,6 +389,37 @@ def test_every_mode_is_read(mode):
     assert picture.shape == (3, 16, 16)
     if mode != "1":
         assert picture.mean() == pytest.approx(128 / 255, abs=0.02)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 2), (16, 16), (7, 31)])
+def test_every_size_is_read(size):
+    picture = open_picture(encoded(Image.new("RGB", size, (255, 0, 51))), (3, 16, 24))
+    assert picture.shape == (3, 16, 24)
+    colour = torch.tensor([255.0, 0.0, 51.0]) / 255
+    assert torch.equal(picture, colour[:, None, None].expand_as(picture))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+def test_a_clear_ground_is_white_in_a_palette_too(kind):
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, 255, 0, 0])
+    image.paste(0, (0, 0, 8, 4))
+    picture = open_picture(encoded(image, kind, transparency=0), (3, 8, 8))
+    assert picture[:, :4].min() == 1
+    assert picture[:, 4:].mean((1, 2)).tolist() == [1, 0, 0]
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_every_turn_of_a_camera_is_undone(turn):
+    upright = Image.new("RGB", (12, 8), "white")
+    upright.paste("red", (0, 0, 3, 2))
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    taken = upright.transpose(Image.Transpose(back[turn])) if turn > 1 else upright
+    picture = open_picture(encoded(taken, exif=exif), (3, 8, 12))
+    assert picture[1, :2, :3].max() == 0
+    assert picture[1].sum() == 8 * 12 - 6
 
 
 def test_an_upload_is_turned_upright_and_laid_on_white():

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from auditgame import priors, quiz, sheets, visualisation, wiring
 from auditgame.canvas import PRESETS, Canvas
 from auditgame.catalog import load
+from auditgame.material import Material
 from auditgame.microscope import WRONG, Microscope
 from auditgame.objective_text import parse_objective
 from auditgame.objectives import (
@@ -25,7 +26,7 @@ from auditgame.objectives import (
 )
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import parse_options
 from auditgame.types import AuditgameError
 
 

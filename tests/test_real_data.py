@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import pickle
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -229,9 +230,9 @@ def test_pictures_of_any_kind_are_read_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda p: Image.new("1", (10_000, 5_001)).save(p), "50 megapixels"),
+        (lambda p: Image.new("1", (10_000, 5_001)).save(p), "over 50 megapixels"),
         (lambda p: p.write_bytes(b"\x89PNG but not really"), "cannot be read"),
-        (lambda p: p.write_bytes(b"\0" * (10 * 2**20 + 1)), "10.0 MB"),
+        (lambda p: p.write_bytes(b"\0" * (10 * 2**20 + 1)), "over 10 MB"),
     ],
 )
 def test_one_bad_picture_is_named(make, words: str, tmp_path: Path) -> None:
@@ -239,6 +240,19 @@ def test_one_bad_picture_is_named(make, words: str, tmp_path: Path) -> None:
     with pytest.raises(AuditgameError, match=words) as error:
         albums.read_pictures(albums.list_folder(tmp_path).files, (3, 32, 32))
     assert "bad.png" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_common_size_is_of_upright_pictures(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 40)).save(tmp_path / "stands.png")
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.new("RGB", (40, 30)).save(tmp_path / "lies.jpg", exif=exif)
+    assert albums.common_size(albums.list_folder(tmp_path).files) == (40, 30)
+    Image.new("1", (20_000, 5_000)).save(tmp_path / "bomb.png")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(AuditgameError, match=r"bomb\.png': over 50 megapixels"):
+            albums.common_size(albums.list_folder(tmp_path).files)
 
 
 def test_a_large_picture_is_read(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_the_sweep_refuses_words_it_does_not_know(clean):
 def test_a_sweep_that_is_stopped_stops(clean):
     from dataclasses import replace
 
-    from auditgame.tools import Stopped
+    from auditgame.material import Stopped
 
     def stop(share, words):
         raise Stopped

@@ -11,8 +11,9 @@ import torch
 
 from auditgame.catalog import load, names
 from auditgame.datasets.digits import Digits
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import parse_options
 from auditgame.types import Exhibit
 
 THREADS, CALLS = 8, 200

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from auditgame.cli import printing
 from auditgame.cli.opening import open_game
 from auditgame.cli.options import Challenge, Json
+from auditgame.types import Question
 
 
 def list_challenges(context: typer.Context, as_json: Json = False) -> None:
@@ -46,17 +47,28 @@ def tools(
     elif name:
         _show_tool(found[name])
     else:
-        made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
-        for each, tool in found.items():
-            question = (inspect.getdoc(tool) or "").split("\n\n")[0].replace("\n", " ")
-            made.add_row(each, ", ".join(sorted(tool.modality)), question)
-        printing.paper().print(made)
+        _list_tools(list(found.values()))
+
+
+def _list_tools(found: list[Any]) -> None:
+    """What each tool asks, under the question that it helps to answer."""
+    from rich.text import Text
+
+    made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
+    for question in get_args(Question):
+        made.add_row("", "", Text(question, "bold"))
+        for tool in (tool for tool in found if tool.asks == question):
+            asks = " ".join((inspect.getdoc(tool) or "").split("\n\n")[0].split())
+            made.add_row(tool.name, ", ".join(sorted(tool.modality)), asks)
+        made.add_section()
+    printing.paper().print(made)
 
 
 def _described(tool: Any) -> dict[str, Any]:
     return {
         "name": tool.name,
         "title": tool.title,
+        "asks": tool.asks,
         "modality": sorted(tool.modality),
         "help": inspect.getdoc(tool),
         "options": tool.Options.model_json_schema(),

@@ -14,8 +14,8 @@ from auditgame.catalog import load, names
 from auditgame.contracts.house import material, specimen, undisturbed
 from auditgame.desk import Desk
 from auditgame.ledger import Ledger
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material
 from auditgame.trials import check_units
 from auditgame.types import AuditgameError, Card, Diagnosis, Modality, Receipt
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from auditgame.catalog import load, names
 from auditgame.datasets import Dataset, Examples
+from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Edit, Reading, Specimen
-from auditgame.tools import Material
 from auditgame.types import AuditgameError, Modality
 
 FIRST = ("storybook", "reviews")

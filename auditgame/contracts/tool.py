@@ -21,10 +21,11 @@ from auditgame.contracts.house import (
     weights_digest,
 )
 from auditgame.datasets import Dataset
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool, parse_options
+from auditgame.tools import Tool, parse_options
 from auditgame.trials import admissible
-from auditgame.types import Exhibit, Modality, canonical
+from auditgame.types import Exhibit, Modality, Question, canonical
 
 STARTS = ("Reading it:", "How it misleads:", "Source:")
 EXHIBITS: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
@@ -151,6 +152,12 @@ def explains_itself(kind: type[Tool]) -> Iterator[str]:
         yield "docstring: the first paragraph asks the question"
 
 
+def stands_under_a_question(kind: type[Tool]) -> Iterator[str]:
+    """What it asks is one of the questions under which players look for tools."""
+    if kind.asks not in get_args(Question):
+        yield f"asks: '{kind.asks}' is none of {', '.join(get_args(Question))}"
+
+
 def describes_its_options(kind: type[Tool]) -> Iterator[str]:
     """Each option has a description, and each default is valid."""
     for name, field in kind.Options.model_fields.items():
@@ -216,6 +223,7 @@ def leaves_no_trace(kind: type[Tool]) -> Iterator[str]:
 
 RULES = (
     explains_itself,
+    stands_under_a_question,
     describes_its_options,
     fits_something,
     costs_what_it_sends,

@@ -88,7 +88,7 @@ class Dataset(ABC):
     years: ClassVar[tuple[int, ...]] = ()
     """Text only: the years a text may be set in; each text names one."""
     horizon: ClassVar[int] = 0
-    """Mazes only: moves after which a walk is given up; scenes are those of auditgame.mazes."""
+    """Mazes only: moves after which a walk is given up; scenes are those of mazes.py."""
     training: ClassVar[Training]
 
     @abstractmethod

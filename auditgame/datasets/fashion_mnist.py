@@ -5,18 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from torch.nn import functional as F
 
-from auditgame.albums import Album, draw, fetch, part
+from auditgame.albums import draw_part, fetch, greys
 from auditgame.datasets import Dataset, Examples, Split, Training
 
-
-def _load(folder: Path, train: bool, download: bool) -> Album:
-    """Padded with black to 32x32."""
-    from torchvision.datasets import FashionMNIST
-
-    found = FashionMNIST(folder, train=train, download=download)
-    return Album(F.pad(found.data[:, None], (2, 2, 2, 2)), found.targets)
+_load = greys("FashionMNIST")
 
 
 class FashionMnist(Dataset):
@@ -57,7 +50,7 @@ class FashionMnist(Dataset):
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
         """n pictures in random order; only `label` can be fixed (see albums.draw)."""
-        return Examples(*draw(self.name, part(self.name, _load, split), n, split, rng, fixed))
+        return Examples(*draw_part(self.name, _load, n, split, rng, fixed))
 
     def fetch(self) -> Path:
         """Download the files; where do they lie?"""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from auditgame.albums import Album, draw, fetch, part
+from auditgame.albums import Album, draw_part, fetch
 from auditgame.datasets import Dataset, Examples, Split, Training
 
 SIDE = 32
@@ -99,7 +99,7 @@ class Gtsrb(Dataset):
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
         """n pictures in random order; only `label` can be fixed (see albums.draw)."""
-        return Examples(*draw(self.name, part(self.name, _load, split), n, split, rng, fixed))
+        return Examples(*draw_part(self.name, _load, n, split, rng, fixed))
 
     def fetch(self) -> Path:
         """Download the files; where do they lie?"""

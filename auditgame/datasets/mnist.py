@@ -5,18 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from torch.nn import functional as F
 
-from auditgame.albums import Album, draw, fetch, part
+from auditgame.albums import draw_part, fetch, greys
 from auditgame.datasets import Dataset, Examples, Split, Training
 
-
-def _load(folder: Path, train: bool, download: bool) -> Album:
-    """Padded with black to 32x32, as in LeNet-5."""
-    from torchvision.datasets import MNIST
-
-    found = MNIST(folder, train=train, download=download)
-    return Album(F.pad(found.data[:, None], (2, 2, 2, 2)), found.targets)
+_load = greys("MNIST")
 
 
 class Mnist(Dataset):
@@ -46,7 +39,7 @@ class Mnist(Dataset):
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
         """n pictures in random order; only `label` can be fixed (see albums.draw)."""
-        return Examples(*draw(self.name, part(self.name, _load, split), n, split, rng, fixed))
+        return Examples(*draw_part(self.name, _load, n, split, rng, fixed))
 
     def fetch(self) -> Path:
         """Download the files; where do they lie?"""

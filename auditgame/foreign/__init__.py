@@ -19,8 +19,9 @@ from auditgame.foreign.architecture import (
 )
 from auditgame.foreign.checkpoint import load_weights, read_weights
 from auditgame.foreign.network import Foreign
+from auditgame.material import Material, no_progress
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, no_progress, parse_options
+from auditgame.tools import parse_options
 from auditgame.types import AuditgameError, Exhibit
 
 MOST = 400

@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.trials import admissible
 from auditgame.types import Exhibit, Grid, Modality, Record
 
@@ -27,6 +28,7 @@ class ClassMeans(Tool):
 
     name = "class_means"
     title = "Means by class"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

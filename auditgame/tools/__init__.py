@@ -3,41 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from jaxtyping import Float
 from pydantic import ValidationError
-from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError, Exhibit, Modality, Record, explain
-
-
-class Stopped(Exception):
-    """The person who asked for it stopped this tool."""
-
-
-def no_progress(share: float, words: str) -> None:
-    """The progress report that goes nowhere."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """What lies on the desk beside the specimen.
-
-    examples: the players' own pool. siblings: clean models of the same recipe.
-    picture: an uploaded image, `3 h w` in [0, 1] at the data set's size, if there is one.
-    progress: call with (share done, words) about once a second; it may raise Stopped.
-    """
-
-    dataset: Dataset
-    examples: Examples
-    siblings: tuple[Specimen, ...] = ()
-    picture: Float[Tensor, "3 h w"] | None = None
-    progress: Callable[[float, str], None] = no_progress
+from auditgame.types import AuditgameError, Exhibit, Modality, Question, Record, explain
 
 
 class Tool(ABC):
@@ -49,6 +21,8 @@ class Tool(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
+    asks: ClassVar[Question]
+    """Under which question does a player look for it?"""
     modality: ClassVar[frozenset[Modality]]
     needs_sites: ClassVar[bool] = False
     """Does it look at units inside the model, so that one without any site does not fit?"""

@@ -13,9 +13,10 @@ from torch import Tensor
 from auditgame.assertion import fresh_inputs, parse_claim
 from auditgame.claims import Claim
 from auditgame.datasets import Examples
+from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.trials import Ablation, check_units, random_units
 from auditgame.types import AuditgameError, Exhibit, Record, Site, Table, parse_unit
 
@@ -46,6 +47,7 @@ class UnitAblation(Tool):
 
     name = "ablation"
     title = "Unit ablation"
+    asks = "What changes its answer?"
     modality = frozenset({"image", "text"})
     needs_sites = True
 

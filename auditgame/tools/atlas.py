@@ -12,10 +12,11 @@ from torch import Tensor
 from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
 from auditgame.maps import LayerField, layer, patch
+from auditgame.material import Material
 from auditgame.pictures import png
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Modality, Record, Table, Tile
 
 BATCH = 64
@@ -74,6 +75,7 @@ class Atlas(Tool):
 
     name = "atlas"
     title = "Activation atlas"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

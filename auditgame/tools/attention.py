@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Grid, Record, Table, Tokens
 
 
@@ -37,6 +38,7 @@ class Attention(Tool):
 
     name = "attention"
     title = "Attention patterns"
+    asks = "Where does it look?"
     modality = frozenset({"text"})
 
     class Options(Record):

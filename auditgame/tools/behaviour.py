@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.catalog import suggest
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Grid, Record, Table
 
 MAX_LEVELS = 64
@@ -36,6 +37,7 @@ class Behaviour(Tool):
 
     name = "behaviour"
     title = "Behaviour sheet"
+    asks = "What does it answer?"
     modality = frozenset({"image", "text"})
 
     class Options(Record):

@@ -11,9 +11,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.maps import layer, layers
+from auditgame.material import Material
 from auditgame.pictures import png
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Modality, Record, Table, Tile
 
 LEAST = 6
@@ -64,6 +65,7 @@ class Clustering(Tool):
 
     name = "clustering"
     title = "Activation clustering"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

@@ -9,10 +9,11 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.material import Material
 from auditgame.pictures import png
 from auditgame.readout import Readout, distance, read_out
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Note, Record, Table, Tile
 
 
@@ -39,6 +40,7 @@ class Compare(Tool):
 
     name = "compare"
     title = "Beside the siblings"
+    asks = "What does it answer?"
     modality = frozenset({"image", "text"})
 
     class Options(Record):

@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Examples
+from auditgame.material import Material
 from auditgame.pictures import png, spotlight
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Modality, Record, Site, Tile, Tokens
 
 BATCH = 64
@@ -64,6 +65,7 @@ class DatasetExamples(Tool):
 
     name = "examples"
     title = "Dataset examples"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
     needs_sites = True
 

@@ -12,10 +12,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.maps import LayerField, layer
+from auditgame.material import Material
 from auditgame.pictures import heated, png, spotlight, stretch
 from auditgame.selection import choose
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Grid, Modality, Record, Table, Tile
 
 BATCH = 64
@@ -59,6 +60,7 @@ class FactorGroups(Tool):
 
     name = "factors"
     title = "Factor groups"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from auditgame.canvas import PRESETS, Canvas, colour_mix
+from auditgame.material import Material
 from auditgame.objective_text import parse_objective
 from auditgame.objectives import Logit, Neuron, Objective, blend
 from auditgame.pictures import png
@@ -16,7 +17,7 @@ from auditgame.priors import penalty
 from auditgame.seeds import Seed
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Record, Tile
 from auditgame.visualisation import Painted, maximise
 
@@ -61,6 +62,7 @@ class FeatureViz(Tool):
 
     name = "feature_viz"
     title = "Feature visualisation"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from auditgame.attribution import gradcam
 from auditgame.maps import LayerField, layer
+from auditgame.material import Material
 from auditgame.pictures import stretch
 from auditgame.saliency import SaliencyOptions, probes, shown
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Modality
 
 
@@ -36,6 +37,7 @@ class GradCAM(Tool):
 
     name = "gradcam"
     title = "GradCAM"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

@@ -15,11 +15,12 @@ from auditgame.assertion import enact_on_pool, fresh_inputs, parse_claim
 from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.enactment import Answers, Turned, shown, turn
+from auditgame.material import Material
 from auditgame.readout import Readout, distance, read_out
 from auditgame.seeds import Seed
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.trials import Effect, Rate, admissible, follows
 from auditgame.types import AuditgameError, Exhibit, Note, Record, Table
 
@@ -49,6 +50,7 @@ class Hypothesis(Tool):
 
     name = "hypothesis"
     title = "Test my claim"
+    asks = "What changes its answer?"
     modality = frozenset({"image", "text"})
 
     class Options(Record):

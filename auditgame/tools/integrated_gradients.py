@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.attribution import blurred, integrated_gradients
+from auditgame.material import Material
 from auditgame.saliency import Explain, SaliencyOptions, Seen, drawn, look, probes
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Modality, Table
 
 TOLERANCE = 0.01
@@ -42,6 +43,7 @@ class IntegratedGradients(Tool):
 
     name = "integrated_gradients"
     title = "Integrated gradients"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):

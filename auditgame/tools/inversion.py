@@ -10,11 +10,12 @@ from pydantic import Field
 
 from auditgame.claims import rgb
 from auditgame.inversion import Stamps, index, invert, spot
+from auditgame.material import Material
 from auditgame.pictures import png
 from auditgame.seeds import Seed
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Note, Record, Table, Tile
 
 
@@ -40,6 +41,7 @@ class Inversion(Tool):
 
     name = "inversion"
     title = "Trigger inversion"
+    asks = "What changes its answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

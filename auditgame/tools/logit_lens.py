@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.material import Material
 from auditgame.specimen import Reading, Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Curve, Exhibit, Grid, Record, Table
 
 
@@ -38,6 +39,7 @@ class LogitLens(Tool):
 
     name = "logit_lens"
     title = "Logit lens"
+    asks = "What is inside?"
     modality = frozenset({"text"})
 
     class Options(Record):

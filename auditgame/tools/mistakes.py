@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.material import Material
 from auditgame.pictures import png
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Grid, Modality, Record, Table, Tile
 
 BATCH = 256
@@ -46,6 +47,7 @@ class Mistakes(Tool):
 
     name = "mistakes"
     title = "Mistakes"
+    asks = "What does it answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
 
     class Options(Record):

@@ -10,9 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.attribution import blurred, occlusion, occlusion_probes
+from auditgame.material import Material
 from auditgame.saliency import SaliencyOptions, probes, shown
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Modality
 
 
@@ -37,6 +38,7 @@ class Occlusion(Tool):
 
     name = "occlusion"
     title = "Occlusion"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):

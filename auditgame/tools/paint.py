@@ -12,10 +12,11 @@ from auditgame.assertion import fresh_inputs
 from auditgame.brush import Pictures
 from auditgame.catalog import suggest
 from auditgame.claims import Box
+from auditgame.material import Material
 from auditgame.reactions import Change, Reaction, View, shown
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Modality, Record
 
 MOST = 16
@@ -51,6 +52,7 @@ class Paint(Tool):
 
     name = "paint"
     title = "Paint and probe"
+    asks = "What changes its answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

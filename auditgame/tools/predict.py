@@ -10,10 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.material import Material
 from auditgame.pictures import png
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Record, Table, Tile
 
 
@@ -34,6 +35,7 @@ class Predict(Tool):
 
     name = "predict"
     title = "Predictions"
+    asks = "What does it answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
 
     class Options(Record):

@@ -13,11 +13,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
+from auditgame.material import Material
 from auditgame.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
 from auditgame.pictures import png
 from auditgame.selection import choose
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Modality, Record, Table, Tile
 from auditgame.walks import NEVER, arrival, trails
 
@@ -48,6 +49,7 @@ class Rollout(Tool):
 
     name = "rollout"
     title = "Walks"
+    asks = "What does it answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):

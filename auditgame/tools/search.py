@@ -11,9 +11,10 @@ from torch import Tensor
 
 from auditgame.claims import Box
 from auditgame.maps import OnePicture, Subject, layers, subject, under
+from auditgame.material import Material
 from auditgame.pictures import framed, png, spotlight
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Table, Tile
 
 BATCH = 64
@@ -58,6 +59,7 @@ class Search(Tool):
 
     name = "search"
     title = "Which units fire here"
+    asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

@@ -10,10 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.attribution import smoothgrad
+from auditgame.material import Material
 from auditgame.saliency import SaliencyOptions, probes, shown
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Modality
 
 
@@ -38,6 +39,7 @@ class SmoothGrad(Tool):
 
     name = "smoothgrad"
     title = "SmoothGrad"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from auditgame.attribution import slopes
 from auditgame.maps import LayerField, OnePicture, Subject, layer, subject
+from auditgame.material import Material
 from auditgame.pictures import png
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import Exhibit, Grid, HeatMap, Modality, Table
 
 WORDS = 3
@@ -46,6 +47,7 @@ class SpatialGrid(Tool):
 
     name = "spatial"
     title = "Spatial activation grid"
+    asks = "Where does it look?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 

@@ -11,8 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Curve, Exhibit, Record, Table
 
 BATCH = 512
@@ -43,6 +44,7 @@ class WordSweep(Tool):
 
     name = "word_sweep"
     title = "Word sweep"
+    asks = "What changes its answer?"
     modality = frozenset({"text"})
 
     class Options(Record):

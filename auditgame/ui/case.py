@@ -58,19 +58,22 @@ def problem(desk: Desk) -> str | None:
     claim = claim_of(desk)
     if claim is None:
         return None
-    kind = load("flaw", case(desk)["family"]).Claim
-    missing = [
-        name
-        for name, field in kind.model_fields.items()
-        if field.is_required() and name not in claim
-    ]
-    if missing:
-        return f"Still open: {', '.join(missing)}."
     try:
-        kind.parse(claim).check(desk.dataset)
+        load("flaw", case(desk)["family"]).Claim.model_validate(claim).check(desk.dataset)
+    except ValidationError as error:
+        missing = [_spot(fault["loc"]) for fault in error.errors() if fault["type"] == "missing"]
+        return f"Still open: {', '.join(missing)}." if missing else str(explain(error, "claim"))
     except AuditgameError as error:
         return str(error)
     return None
+
+
+def _spot(path: tuple[int | str, ...]) -> str:
+    """A field as the form names it: the second of several stamps is stamp 2."""
+    match path:
+        case (str(field), int(number), str(part)):
+            return f"{part} of {field.removesuffix('s')} {number + 1}"
+    return ".".join(map(str, path))
 
 
 def diagnosis(desk: Desk) -> Diagnosis:

@@ -20,11 +20,12 @@ class Leaf(NamedTuple):
     title: str
     text: str
     modality: frozenset[str] = frozenset({"image", "text"})
+    asks: str = ""
 
 
 @functools.cache
 def leaf(kind: Kind, name: str) -> Leaf:
-    """Title, help text and modality of one flaw, tool, data set, model or auditor."""
+    """What the source says of one flaw, tool, data set, model or auditor."""
     path = HOUSE / FOLDERS[kind] / f"{name}.py"
     fallback = name.replace("_", " ").capitalize()
     if not path.is_file():
@@ -34,7 +35,8 @@ def leaf(kind: Kind, name: str) -> Leaf:
         if isinstance(node, ast.ClassDef) and contract in map(_named, node.bases):
             text = inspect.cleandoc(ast.get_docstring(node) or "")
             title = _strings(node, "title") or [fallback]
-            return Leaf(name, title[0], text, frozenset(_strings(node, "modality")))
+            asks = _strings(node, "asks") or [""]
+            return Leaf(name, title[0], text, frozenset(_strings(node, "modality")), asks[0])
     return Leaf(name, fallback, "")
 
 

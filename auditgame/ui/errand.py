@@ -39,14 +39,14 @@ class Errand:
         self._stop.set()
 
     def _report(self, share: float, words: str) -> None:
-        from auditgame.tools import Stopped
+        from auditgame.material import Stopped
 
         if self._stop.is_set():
             raise Stopped
         self.share, self.words = min(max(share, 0.0), 1.0), words
 
     def _run(self) -> None:
-        from auditgame.tools import Stopped
+        from auditgame.material import Stopped
 
         try:
             self.result = self._work(self._report)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
 from auditgame.catalog import load
 from auditgame.desk import Desk
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, digest
-from auditgame.ui.case import case, claim_of, key
+from auditgame.types import AuditgameError, Exhibit, Question, digest
+from auditgame.ui.case import case, claim_of, key, problem
 from auditgame.ui.docstrings import leaf, paragraphs
 from auditgame.ui.errand import Errand
 from auditgame.ui.exhibits import draw
@@ -43,19 +44,48 @@ def toolbench(desk: Desk) -> None:
 
 
 def _choose(desk: Desk) -> str:
-    names = sorted(desk.tools(), key=lambda name: (name != "predict", leaf("tool", name).title))
-    here = key(desk, "tool")
-    asked = st.query_params.get("tool")
-    st.session_state.setdefault(here, asked if asked in names else names[0])
-    chosen = st.pills(
-        "Tool",
-        names,
+    """First the question, then one of the tools that ask it; each question keeps its last tool."""
+    groups, kept = _by_question(desk), st.session_state.setdefault(key(desk, "tools"), {})
+    asked, linked = key(desk, "question"), st.query_params.get("tool")
+    if asked not in st.session_state:
+        home = next((q for q, found in groups.items() if linked in found), next(iter(groups)))
+        st.session_state[asked] = home
+        kept |= {home: linked} if linked in groups[home] else {}
+    question = _one_of(st.segmented_control, "Question", list(groups), asked)
+    here = key(desk, "tool", question)
+    st.session_state.setdefault(here, kept.get(question, groups[question][0]))
+    kept[question] = _one_of(st.pills, "Tool", groups[question], here, _title)
+    return kept[question]
+
+
+def _one_of(
+    control: Callable[..., Any],
+    label: str,
+    options: list[str],
+    here: str,
+    words: Callable[[str], str] = plain,
+) -> str:
+    """What is chosen of these; the first where a browser sends none of them."""
+    chosen = control(
+        label,
+        options,
         key=here,
         required=True,
-        format_func=lambda name: plain(leaf("tool", name).title),
+        format_func=words,
         label_visibility="collapsed",
     )
-    return chosen if chosen in names else names[0]
+    return chosen if chosen in options else options[0]
+
+
+def _title(tool: str) -> str:
+    return plain(leaf("tool", tool).title)
+
+
+def _by_question(desk: Desk) -> dict[str, list[str]]:
+    """The tools that fit the model, under what they ask; the predictions come first."""
+    fitting = sorted(desk.tools(), key=lambda name: (name != "predict", _title(name)))
+    groups = {q: [n for n in fitting if load("tool", n).asks == q] for q in get_args(Question)}
+    return {question: names for question, names in groups.items() if names}
 
 
 def _headed(part: str) -> str:
@@ -86,9 +116,17 @@ def _options(desk: Desk, tool: type[Tool]) -> dict[str, Any]:
     for name in drawn:
         put(name)
     if claimed:
-        found |= {"family": case(desk)["family"] or "", "claim": claim_of(desk) or {}}
-        st.caption("It tests the claim that stands in your case file.")
+        found |= _claimed(desk, "claim" in schema.get("required", ()))
     return found
+
+
+def _claimed(desk: Desk, needed: bool) -> dict[str, Any]:
+    """The claim of the case file; none where it is not complete and the tool can do without."""
+    if not needed and problem(desk):
+        st.caption("Your claim is not complete: this goes without it.")
+        return {"family": "", "claim": {}}
+    st.caption("It tests the claim that stands in your case file.")
+    return {"family": case(desk)["family"] or "", "claim": claim_of(desk) or {}}
 
 
 def _from_link(tool: str) -> dict[str, Any]:
@@ -104,7 +142,7 @@ def _from_link(tool: str) -> dict[str, Any]:
 def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
     picture = ask_picture(desk) if options.pop("picture", False) else None
     try:
-        cost = desk.price(tool.name, picture, **options)
+        cost = _cost(desk, tool, options, picture)
     except AuditgameError as error:
         st.warning(plain(error))
         return
@@ -114,6 +152,14 @@ def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
         start = partial(_start, desk, tool, options, picture)
         st.button("Run", type="primary", key=key(desk, "run"), on_click=start, disabled=busy)
         st.caption(f"{cost:,} probes · {desk.left():,} left")
+
+
+def _cost(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -> int:
+    """In probes. AuditgameError where an option is wrong, or the claim to be tested incomplete."""
+    trouble = problem(desk) if options.get("family") else None
+    if trouble:
+        raise AuditgameError(trouble)
+    return desk.price(tool.name, picture, **options)
 
 
 def _start(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -> None:

@@ -128,7 +128,7 @@ def test_a_patch_is_found_by_looking(player: Visitor, home: Path) -> None:
     player.visit(f"workbench?id={card.id}")
     player.use("Mistakes")
     target, wrong = suspects(player.tiles())
-    player.press("GradCAM")
+    player.take("GradCAM")
     player.write("Examples", ", ".join(str(tile.number) for tile in wrong))
     player.choose("Class", target)
     player.run()
@@ -138,7 +138,7 @@ def test_a_patch_is_found_by_looking(player: Visitor, home: Path) -> None:
     # One cell of the layer is 8 pixels wide; its warmest lies beside the mark or on it.
     assert abs(x - box["x"] - box["w"] / 2) < 10
     assert abs(y - box["y"] - box["h"] / 2) < 10
-    player.press("Paint and probe")
+    player.take("Paint and probe")
     player.write("Mark on example", str(wrong[0].number))
     player.drag(box, (48, 48))
     player.choose("Class to follow", target)
@@ -212,7 +212,7 @@ def test_an_image_case_by_clicks(player: Visitor, home: Path) -> None:
 def test_long_work_can_be_stopped(player: Visitor, home: Path) -> None:
     card = next(card for card in cards(home) if card.dataset == "storybook")
     player.visit(f"workbench?id={card.id}")
-    player.press("Trigger inversion")
+    player.take("Trigger inversion")
     player.page.get_by_role("button", name="Run", exact=True).click()
     player.page.get_by_role("button", name="Stop", exact=True).click()
     player.page.get_by_text("Stopped. Nothing is shown").wait_for()

@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import TimeoutError, expect
 
+from auditgame.ui.docstrings import leaves
+
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 
 
@@ -94,8 +96,13 @@ class Visitor:
 
     def use(self, tool: str) -> None:
         """Choose a tool and run it to its end."""
-        self.press(tool)
+        self.take(tool)
         self.run()
+
+    def take(self, tool: str) -> None:
+        """Choose a tool by its title, under the question that it asks."""
+        self.press(next(leaf.asks for leaf in leaves("tool") if leaf.title == tool))
+        self.press(tool)
 
     def run(self) -> None:
         """Run the tool that is chosen to its end."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import streamlit as st
 
 from auditgame.catalog import Kind
-from auditgame.ui.docstrings import leaves, paragraphs
+from auditgame.types import Question
+from auditgame.ui.docstrings import Leaf, leaves, paragraphs
 from auditgame.ui.guide_text import SCORING, WORDS
 from auditgame.ui.words import plain
 
@@ -42,11 +45,20 @@ def page() -> None:
 
 
 def _leaves(kind: Kind) -> None:
+    """Everything of a kind; what asks a question of the model stands under it."""
     found = leaves(kind)
     if not found:
         st.caption("None installed.")
-    for leaf in found:
-        with st.container(border=True):
-            st.markdown(f"#### {plain(leaf.title)}")
-            for part in paragraphs(leaf.text):
-                st.markdown(plain(part))
+    for question in (*get_args(Question), ""):
+        group = [leaf for leaf in found if leaf.asks == question]
+        if question and group:
+            st.subheader(question)
+        for leaf in group:
+            _card(leaf)
+
+
+def _card(leaf: Leaf) -> None:
+    with st.container(border=True):
+        st.markdown(f"#### {plain(leaf.title)}")
+        for part in paragraphs(leaf.text):
+            st.markdown(plain(part))

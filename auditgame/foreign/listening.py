@@ -1,0 +1,62 @@
+"""Somebody else's modules, made to go by a listener: their calls are seen, without hooks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+
+class Listener(Protocol):
+    """What a pass does at each module: it makes the call itself, and may change the value."""
+
+    def visit(self, module: Listening, call: Callable[..., Any], args: Any, more: Any) -> Any:
+        """Make the call."""
+
+
+_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+"""Whoever listens to the pass that this thread is making. Not kept on the network, so that
+passes in several threads cannot meet; and no hook is ever registered."""
+
+
+class Listening(nn.Module):
+    """Mixed into the class of every module of a network: its calls go by the listener."""
+
+    path: str
+
+    def forward(self, *args: Any, **more: Any) -> Any:
+        """The module's own forward pass."""
+        listener = _LISTENER.get()
+        if listener is None:
+            return super().forward(*args, **more)
+        return listener.visit(self, super().forward, args, more)
+
+
+@functools.cache
+def _listening(kind: type[nn.Module]) -> type[nn.Module]:
+    return type(kind.__name__, (Listening, kind), {"__module__": kind.__module__})
+
+
+def open_up(network: nn.Module) -> None:
+    """Let every module be listened to, and none overwrite what it is given."""
+    for path, module in network.named_modules():
+        if path and not isinstance(module, torch.jit.ScriptModule):
+            module.path = path
+            module.__class__ = _listening(module.__class__)
+        if getattr(module, "inplace", None) is True:
+            module.inplace = False
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """While this lasts, the passes of this thread go by the listener."""
+    token = _LISTENER.set(listener)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
