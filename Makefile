@@ -38,7 +38,7 @@ format: setup
 	.venv/bin/ruff format .
 
 practice: setup
-	$(PY) -m challenges.build_practice
+	OMP_NUM_THREADS=1 $(PY) -m challenges.build_practice --jobs 2
 
 builds: setup
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.builds --jobs 2

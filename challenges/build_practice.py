@@ -6,7 +6,9 @@ else is left to the seed. Cases that are there already count, so an interrupted 
 
 from __future__ import annotations
 
+import argparse
 import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,21 +26,30 @@ LABEL = "published practice key: spoiler protection, not security"
 
 def main() -> None:
     """Publish a key for the pack, then build what is missing."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     pack = places.practice()
     pack.mkdir(parents=True, exist_ok=True)
     published = pack / vault.PUBLISHED
     if not published.exists():
         published.write_text(f"{LABEL}\n{bytes(PrivateKey.generate()).hex()}\n")
+    with ProcessPoolExecutor(asked.parse_args().jobs) as pool:
+        for made in as_completed([pool.submit(make, wish, pack) for wish in missing(pack)]):
+            print(made.result(), flush=True)
+
+
+def missing(pack: Path) -> list[Wish]:
+    """The wishes that are not granted yet, each as often as it is due."""
     keys = [referee.open_key(folder.parent) for folder in sorted(pack.glob("*/bundle.json"))]
+    found: list[Wish] = []
     for wish in wishes():
         there = [
             key
             for key in keys
             if key.recipe.name == wish.recipe and grants(key.family, key.claim, wish.particulars)
         ]
-        for _ in range(wish.count - len(there)):
-            made = make(read_recipe(wish.recipe), wish.particulars, pack)
-            print(wish.recipe, made.name, flush=True)
+        found += [wish] * (wish.count - len(there))
+    return found
 
 
 class Wish(NamedTuple):
@@ -66,16 +77,17 @@ def grants(family: str, claim: dict[str, object] | None, wish: dict[str, str]) -
     return all(found.get(name) == value for name, value in wish.items())
 
 
-def make(recipe: Recipe, wish: dict[str, str], pack: Path) -> Path:
+def make(wish: Wish, pack: Path) -> str:
     """One certified case as wished; seeds that fail their certificate are said and passed."""
+    recipe = read_recipe(wish.recipe)
     while True:
         seed = Seed.fresh()
         flaw = draw(recipe, seed).flaw
         claim = flaw.confess()
-        if not grants(flaw.name, claim and claim.model_dump(), wish):
+        if not grants(flaw.name, claim and claim.model_dump(), wish.particulars):
             continue
         try:
-            return build(recipe, seed, pack)
+            return f"{recipe.name} {build(recipe, seed, pack).name}"
         except BuildFailed as failure:
             print(failure, file=sys.stderr, flush=True)
 
