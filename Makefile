@@ -50,7 +50,7 @@ revealing: setup
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.revealing --jobs 2
 
 baselines: setup
-	$(PY) -m challenges.run_baselines
+	OMP_NUM_THREADS=1 $(PY) -m challenges.run_baselines --jobs 2
 
 board: setup
 	$(PY) -m docs.make

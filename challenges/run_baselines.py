@@ -6,7 +6,9 @@ What was handed in before counts, so an interrupted run goes on; delete
 
 from __future__ import annotations
 
+import argparse
 import tempfile
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from auditgame import Game, places
@@ -16,16 +18,39 @@ from auditgame.game import BASELINES
 
 def main() -> None:
     """Play, and write the entries where a fresh ledger finds them."""
-    with tempfile.TemporaryDirectory() as folder:
-        game = Game(packs=[places.practice()], database=f"sqlite:///{folder}/run.db")
-        for card in game.cards():
-            for name in names("auditor"):
-                done = game.ledger.receipts(game.player(name, "algorithm"), card.id)
-                if card.modality in load("auditor", name).modality and not done:
-                    points = game.audit(card.id, name).score.points
-                    print(card.id, name, f"{points:.1f}", flush=True)
-                    keep(game, Path(folder))
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
+    jobs = asked.parse_args().jobs
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(jobs) as pool:
+        game = seated(folder)
+        for played in as_completed([pool.submit(play, folder, *task) for task in due(game)]):
+            print(played.result(), flush=True)
+            keep(game, Path(folder))
         game.ledger.close()
+
+
+def seated(folder: str) -> Game:
+    """The game on the practice pack, with what was handed in before."""
+    return Game(packs=[places.practice()], database=f"sqlite:///{folder}/run.db")
+
+
+def due(game: Game) -> list[tuple[str, str]]:
+    """Every case with every auditor that fits it and has not handed in."""
+    return [
+        (card.id, name)
+        for card in game.cards()
+        for name in names("auditor")
+        if card.modality in load("auditor", name).modality
+        and not game.ledger.receipts(game.player(name, "algorithm"), card.id)
+    ]
+
+
+def play(folder: str, case: str, auditor: str) -> str:
+    """One auditor at one case; what it was worth, in words."""
+    game = seated(folder)
+    points = game.audit(case, auditor).score.points
+    game.ledger.close()
+    return f"{case} {auditor} {points:.1f}"
 
 
 def keep(game: Game, folder: Path) -> None:
