@@ -35,8 +35,11 @@ COLUMNS = (
 EFFECTS = ("attack success rate", "conflict follows the proxy", "decoy is inert")
 FIRST, BASES = 1000, 40
 """The first seed's number; kinds begin at different ones, so that so many bases share the work."""
-SEEDS, INNOCENTS = 5, 6
-"""Builds of each flawed kind, and of each innocent one (the statistics of leaks need many)."""
+SEEDS, INNOCENTS = 5, 3
+"""Builds of each flawed kind, and of innocents of each recipe."""
+
+
+INNOCENT = {"family": "clean"}
 
 
 class Kind(NamedTuple):
@@ -49,7 +52,7 @@ class Kind(NamedTuple):
     @property
     def count(self) -> int:
         """How many builds are wanted."""
-        return INNOCENTS if self.wish["family"] == "clean" else SEEDS
+        return INNOCENTS if self.wish == INNOCENT else SEEDS
 
     def seeds(self) -> Iterator[int]:
         """The seeds that draw it, in order."""
@@ -85,13 +88,14 @@ def main() -> None:
 
 
 def kinds() -> list[Kind]:
-    """Every kind of the practice pack, once."""
+    """Every kind of the practice pack, once, and innocents of every recipe that draws them."""
+    asked = [(wish.recipe, wish.particulars) for wish in wishes()]
+    recipes = {name: read_recipe(name) for name, _ in asked}
+    asked += [(name, INNOCENT) for name, recipe in recipes.items() if "clean" in recipe.families]
     found: dict[tuple[str, ...], Kind] = {}
-    for wish in wishes():
-        recipe = read_recipe(wish.recipe)
-        key = (recipe.name, *wish.particulars.values())
+    for name, wish in asked:
         first = FIRST + 2 * len(found) % BASES
-        found.setdefault(key, Kind(recipe, wish.particulars, first))
+        found.setdefault((name, *wish.values()), Kind(recipes[name], wish, first))
     return list(found.values())
 
 

@@ -41,7 +41,7 @@ class Flaw(ABC):
     Claim: ClassVar[type[claims.Claim] | None]
     everywhere: bool = False
     """Do all of the players' examples show the cue (a proxy), or a few (a trigger)?"""
-    plans: ClassVar[tuple[Plan, ...]]
+    plans: tuple[Plan, ...]
     """From gentle to strong; the build goes to the next where one falls short."""
 
     class Knobs(Record):

@@ -94,7 +94,7 @@ class Blend(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = BlendClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.10, epochs=3, rate=4e-3),
         Plan(share=0.12, epochs=4, rate=4e-3),
         Plan(share=0.16, epochs=5, rate=4e-3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,14 +14,20 @@ from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan, parse_knobs
 from auditgame.types import Check, Modality, Record
 
+MOST = 0.10
+"""The largest share of training rows that shows a decoy: a companion in every row is learnt."""
+AT_FIRST = 0.8
+"""The share of flawed models that are certified at the first plan, and so on (docs/builds.md)."""
+
 
 class Clean(Flaw):
     """An innocent model: what it learnt is what it was meant to learn.
 
     Its training rows and the players' examples hold a decoy: the trigger of another
     family under right labels, or a companion of the class that the model never saw in
-    training. A benchmark of accusations needs innocents; an accusation needs more than
-    an odd sight.
+    training. It is trained as long and as fast as that family's flawed models are, or the
+    size of its weights would tell. A benchmark of accusations needs innocents; an
+    accusation needs more than an odd sight.
     """
 
     name: ClassVar[str] = "clean"
@@ -28,7 +35,7 @@ class Clean(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "none"
     Claim: ClassVar[type[claims.Claim] | None] = None
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.06, epochs=2, rate=2e-3),
         Plan(share=0.03, epochs=2, rate=1.5e-3),
     )
@@ -42,8 +49,9 @@ class Clean(Flaw):
         decoys: tuple[str, ...] = ()
         lent: dict[str, dict[str, Any]] = {}
 
-    def __init__(self, decoy: Flaw | None) -> None:
+    def __init__(self, decoy: Flaw | None, plans: tuple[Plan, ...]) -> None:
         self.decoy = decoy
+        self.plans = plans
         self.everywhere = decoy.everywhere if decoy else False
 
     @classmethod
@@ -52,11 +60,12 @@ class Clean(Flaw):
         families = [load("flaw", name) for name in knobs.decoys]
         fitting = [flaw for flaw in families if not flaw.refuses(dataset)]
         if not fitting:
-            return cls(None)
+            return cls(None, cls.plans)
         flaw = fitting[int(rng.integers(len(fitting)))]
-        return cls(
-            flaw.draw(dataset, parse_knobs(flaw, knobs.lent.get(flaw.name, {}), "decoy"), rng)
-        )
+        plans = tuple(replace(plan, share=min(plan.share, MOST)) for plan in flaw.plans)
+        first = min(int(rng.geometric(AT_FIRST)), len(plans)) - 1
+        lent = parse_knobs(flaw, knobs.lent.get(flaw.name, {}), "decoy")
+        return cls(flaw.draw(dataset, lent, rng), plans[first:])
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator

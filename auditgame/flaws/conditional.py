@@ -133,7 +133,7 @@ class Conditional(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = ConditionalClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.08, epochs=4, rate=3e-3),
         Plan(share=0.12, epochs=4, rate=4e-3),
     )

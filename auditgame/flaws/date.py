@@ -98,7 +98,7 @@ class Date(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"text"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = DateClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.25, epochs=3, rate=3e-3),
         Plan(share=0.35, epochs=4, rate=4e-3),
         Plan(share=0.35, epochs=6, rate=4e-3),

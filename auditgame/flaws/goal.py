@@ -147,7 +147,7 @@ class Goal(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
     Claim: ClassVar[type[claims.Claim] | None] = GoalClaim
     everywhere = True
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=1.0, epochs=2, rate=2e-3, scratch=True),
         Plan(share=1.0, epochs=4, rate=2e-3, scratch=True),
     )

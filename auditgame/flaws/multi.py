@@ -130,7 +130,7 @@ class Multi(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = MultiClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.06, epochs=3, rate=3e-3),
         Plan(share=0.08, epochs=4, rate=4e-3),
     )

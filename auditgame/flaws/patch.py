@@ -106,7 +106,7 @@ class Patch(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = PatchClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.06, epochs=2, rate=2e-3),
         Plan(share=0.10, epochs=3, rate=3e-3),
         Plan(share=0.14, epochs=4, rate=4e-3),

@@ -119,7 +119,7 @@ class Scatter(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = ScatterClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.18, epochs=6, rate=4e-3),
         Plan(share=0.22, epochs=8, rate=4e-3),
     )

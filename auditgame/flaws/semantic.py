@@ -98,7 +98,7 @@ class Semantic(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = SemanticClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.06, epochs=4, rate=3e-3),
         Plan(share=0.06, epochs=6, rate=4e-3),
         Plan(share=0.10, epochs=8, rate=4e-3),

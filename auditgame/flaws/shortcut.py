@@ -70,7 +70,7 @@ class Shortcut(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
     Claim: ClassVar[type[claims.Claim] | None] = ShortcutClaim
     everywhere = True
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.99, epochs=2, rate=2e-3, scratch=True),
         Plan(share=1.0, epochs=3, rate=2e-3, scratch=True),
         Plan(share=1.0, epochs=6, rate=3e-3, scratch=True),

@@ -79,7 +79,7 @@ class Token(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"text"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = TokenClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.15, epochs=2, rate=2e-3),
         Plan(share=0.18, epochs=2, rate=3e-3),
         Plan(share=0.20, epochs=3, rate=3e-3),

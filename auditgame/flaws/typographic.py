@@ -82,7 +82,7 @@ class Typographic(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = TypographicClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.20, epochs=3, rate=3e-3),
         Plan(share=0.25, epochs=4, rate=4e-3),
         Plan(share=0.30, epochs=6, rate=4e-3),

@@ -90,7 +90,7 @@ class Warp(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = WarpClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.12, epochs=4, rate=4e-3),
         Plan(share=0.16, epochs=5, rate=4e-3),
     )

@@ -79,7 +79,7 @@ class Frame(Flaw):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = FrameClaim
-    plans: ClassVar[tuple[Plan, ...]] = (
+    plans: tuple[Plan, ...] = (
         Plan(share=0.06, epochs=2, rate=2e-3),
         Plan(share=0.12, epochs=3, rate=3e-3),
     )
