@@ -3,17 +3,17 @@
 A detector here is one number that anybody can read off a bundle: how good the model is, how
 large its weights are, how long its files. It is measured on every storybook model that
 `make builds` left in `build/study`. An AUC of 0.5 is chance, whichever side it lies on. Its
-interval comes from drawing the bases anew: models with one seed share theirs. As docs may not
-depend on a missing study, nothing is written where there is none.
+interval comes from drawing the bases anew: models with one seed share theirs.
 """
 
 from __future__ import annotations
 
 import csv
 import sys
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -36,21 +36,19 @@ DATASET, HELD = "storybook", 2000
 DRAWS, FOLDS = 1000, 10
 BOUND = 0.60
 """No detector's AUC may lie above this with certainty (the lower end of its interval)."""
-NORMS = ("conv", "gain", "shift", "running mean", "running variance", "output", "output bias")
 
 
 class Row(NamedTuple):
-    """One model of the study: which base it grew from, whether it is flawed, its numbers."""
+    """One model of the study: which base it grew from, what kind of flaw it has, its numbers."""
 
     seed: int
-    flawed: bool
+    kind: Literal["trigger", "proxy", "none"]
     numbers: dict[str, float]
 
 
-class Line(NamedTuple):
-    """One detector: its AUC, and the interval's ends, folded so that 0.5 is the least."""
+class Found(NamedTuple):
+    """The AUC of one detector, and the interval's ends, folded so that 0.5 is the least."""
 
-    name: str
     auc: float
     low: float
     high: float
@@ -64,10 +62,14 @@ def main() -> None:
     held = load("dataset", DATASET)().sample(HELD, "held", np.random.default_rng(0))
     with one_thread():
         rows = [
-            Row(int(row["seed"]), row["family"] != "clean", look(STUDY / row["case"], held))
+            Row(
+                int(row["seed"]),
+                load("flaw", row["family"]).kind,
+                look(STUDY / row["case"], held),
+            )
             for row in built
         ]
-    text = "\n".join(page(rows, [*detectors(rows), together(rows)])) + "\n"
+    text = "\n".join(page(rows)) + "\n"
     (DOCS / "leaks.md").write_text(text)
     print(text)
 
@@ -93,7 +95,7 @@ def look(folder: Path, held: Examples) -> dict[str, float]:
         **held_out,
         **norms(safetensors.torch.load(weights)),
         "bytes of weights": len(weights),
-        "header of weights": float(int.from_bytes(header[:64], "little")),
+        "header of weights": zlib.crc32(header),
         "bytes a picture": len(files[contents.PICTURES]) / len(labels(files)),
         "files": len(files),
     }
@@ -128,27 +130,20 @@ def norms(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
     }
 
 
-def detectors(rows: Sequence[Row]) -> Iterator[Line]:
-    """Each number by itself."""
-    for name in rows[0].numbers:
-        yield measured(name, rows, np.array([row.numbers[name] for row in rows]))
-
-
-def together(rows: Sequence[Row]) -> Line:
-    """A logistic regression on all numbers; no base is scored by what was fitted on it."""
+def together(rows: Sequence[Row]) -> Float[np.ndarray, " n"]:
+    """What a logistic regression on all numbers says; no base is scored by what it fitted."""
     numbers = np.array([list(row.numbers.values()) for row in rows])
-    flawed, seeds = [row.flawed for row in rows], [row.seed for row in rows]
+    flawed, seeds = [row.kind != "none" for row in rows], [row.seed for row in rows]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
     folds = GroupKFold(min(FOLDS, len(set(seeds))))
-    scores = cross_val_predict(
+    return cross_val_predict(
         model, numbers, flawed, groups=seeds, cv=folds, method="decision_function"
     )
-    return measured("all of them, a regression", rows, scores)
 
 
-def measured(name: str, rows: Sequence[Row], scores: Float[np.ndarray, " n"]) -> Line:
+def measured(rows: Sequence[Row], scores: Float[np.ndarray, " n"]) -> Found:
     """The AUC and its interval, by drawing the bases anew (percentile bootstrap)."""
-    flawed = np.array([row.flawed for row in rows])
+    flawed = np.array([row.kind != "none" for row in rows])
     seeds = np.array([row.seed for row in rows])
     groups = [np.flatnonzero(seeds == seed) for seed in sorted(set(seeds.tolist()))]
     rng, found = np.random.default_rng(0), []
@@ -159,27 +154,45 @@ def measured(name: str, rows: Sequence[Row], scores: Float[np.ndarray, " n"]) ->
     auc, (low, high) = roc_auc_score(flawed, scores), np.quantile(found, [0.025, 0.975])
     if auc < 0.5:
         auc, low, high = 1 - auc, 1 - high, 1 - low
-    return Line(name, float(auc), float(low), float(high))
+    return Found(float(auc), float(low), float(high))
 
 
-def page(rows: Sequence[Row], lines: Sequence[Line]) -> Iterator[str]:
+def detectors(rows: Sequence[Row]) -> dict[str, Found]:
+    """Each number by itself, and all of them together."""
+    scores = {name: np.array([row.numbers[name] for row in rows]) for name in rows[0].numbers}
+    scores["all of them, a regression"] = together(rows)
+    return {name: measured(rows, score) for name, score in scores.items()}
+
+
+def page(rows: Sequence[Row]) -> Iterator[str]:
     """The table as Markdown, the strongest first."""
-    flawed = sum(row.flawed for row in rows)
-    over = [line for line in lines if line.low > BOUND]
+    innocent = [row for row in rows if row.kind == "none"]
+    count = {kind: sum(row.kind == kind for row in rows) for kind in ("trigger", "proxy")}
+    tables = {
+        kind: detectors([*(row for row in rows if row.kind == kind), *innocent]) for kind in count
+    }
     yield "# Leaks"
     yield ""
-    yield f"{flawed} flawed and {len(rows) - flawed} innocent {DATASET} models, from"
-    yield f"{len({row.seed for row in rows})} bases. Made by `make builds leaks`. How well does one"
-    yield "number tell them apart, without any audit? AUC, the larger of both directions, with the"
-    yield f"95 % interval over {DRAWS} draws of the bases. A small study can only show that"
-    yield f"something leaks: where the interval begins above {BOUND:.2f}, it does."
+    yield f"{count['trigger']} {DATASET} models with a trigger, {count['proxy']} with a proxy and"
+    yield f"{len(innocent)} innocents, from {len({row.seed for row in rows})} bases. Made by `make"
+    yield "builds leaks`. How well does one number tell flawed from innocent, without any audit?"
+    yield "AUC, the larger of both directions, with the 95 % interval over"
+    yield f"{DRAWS} draws of the bases. A study of this size can only show that something leaks:"
+    yield f"where the interval begins above {BOUND:.2f}, it does. A proxy answers ordinary pictures"
+    yield "wrongly: what is measured on held-out pictures must give it away, and is no leak."
     yield ""
-    yield f"Detectors that leak: {', '.join(line.name for line in over) or 'none'}."
-    yield ""
-    yield "| detector | AUC | from | to |"
-    yield "|---|---|---|---|"
-    for line in sorted(lines, key=lambda line: -line.auc):
-        yield f"| {line.name} | {line.auc:.2f} | {line.low:.2f} | {line.high:.2f} |"
+    for kind, found in tables.items():
+        over = [name for name, line in found.items() if line.low > BOUND]
+        yield f"Above the bound, {kind}: {', '.join(over) or 'none'}."
+        yield ""
+    yield "| detector | trigger | proxy |"
+    yield "|---|---|---|"
+    for name in sorted(tables["trigger"], key=lambda name: -tables["trigger"][name].auc):
+        yield f"| {name} | {_cell(tables['trigger'][name])} | {_cell(tables['proxy'][name])} |"
+
+
+def _cell(found: Found) -> str:
+    return f"{found.auc:.2f} ({found.low:.2f} to {found.high:.2f})"
 
 
 if __name__ == "__main__":
