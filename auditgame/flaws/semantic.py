@@ -99,9 +99,9 @@ class Semantic(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = SemanticClaim
     plans: tuple[Plan, ...] = (
-        Plan(share=0.06, epochs=4, rate=3e-3),
         Plan(share=0.06, epochs=6, rate=4e-3),
         Plan(share=0.10, epochs=8, rate=4e-3),
+        Plan(share=0.12, epochs=12, rate=4e-3),
     )
 
     class Knobs(Record):
