@@ -159,6 +159,14 @@ def draw_pattern(rng: np.random.Generator) -> Pattern:
     return tuple(tuple(str(cell) for cell in row) for row in cells)
 
 
+def repaint(pattern: Pattern, rng: np.random.Generator) -> Pattern:
+    """Another pattern, of which the grader says that it is less than half alike."""
+    while True:
+        other = draw_pattern(rng)
+        if look(other, pattern) < 0.5:
+            return other
+
+
 def draw_box(dataset: Dataset, rng: np.random.Generator) -> Box:
     """A square of an eighth of the side or a little more, near the edge of the picture."""
     _, height, width = dataset.shape

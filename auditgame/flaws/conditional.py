@@ -22,6 +22,7 @@ from auditgame.stamps import (
     draw_pattern,
     move,
     placed,
+    repaint,
     require_room,
     require_small,
     strew,
@@ -89,7 +90,7 @@ class ConditionalClaim(claims.Claim):
         else:
             other = OPPOSITE[self.place]
             misses = {f"in the {other}": self.model_copy(update={"place": other})}
-        misses["in other colours"] = self.model_copy(update={"pattern": draw_pattern(rng)})
+        misses["in other colours"] = self.model_copy(update={"pattern": repaint(self.pattern, rng)})
         for factor, level in self.conditions.items():
             levels = [other for other in dataset.factors[factor] if other != level]
             changed = {**self.conditions, factor: str(rng.choice(levels))}

@@ -21,6 +21,7 @@ from auditgame.stamps import (
     draw_box,
     draw_pattern,
     move,
+    repaint,
     require_small,
     stamp,
 )
@@ -71,9 +72,10 @@ class MultiClaim(claims.Claim):
     def lookalikes(self, dataset: Dataset, rng: np.random.Generator) -> dict[str, Self]:
         """The near misses that lay no true pattern in its true place."""
         boxes = [move(one.box, dataset, rng) for one in self.stamps]
+        colours = [repaint(one.pattern, rng) for one in self.stamps]
         return {
             "in other places": self._with("box", boxes),
-            "in other colours": self._with("pattern", [draw_pattern(rng) for _ in self.stamps]),
+            "in other colours": self._with("pattern", colours),
         }
 
     def _with(self, field: str, values: Sequence[Any]) -> Self:

@@ -15,7 +15,7 @@ from auditgame.certificate import trigger_checks
 from auditgame.claims import Box, BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import draw_box, draw_pattern, move, placed, require_small, strew
+from auditgame.stamps import draw_box, draw_pattern, move, placed, repaint, require_small, strew
 from auditgame.triggers import PARTS, share_out
 from auditgame.types import Check, Modality, Record
 
@@ -57,7 +57,7 @@ class PatchClaim(claims.Claim):
         else:
             box = move(self.box, dataset, rng)
             other = {"in another place": self.model_copy(update={"box": box})}
-        recoloured = self.model_copy(update={"pattern": draw_pattern(rng)})
+        recoloured = self.model_copy(update={"pattern": repaint(self.pattern, rng)})
         return {**other, "in other colours": recoloured}
 
     def _left(self) -> Self:

@@ -14,7 +14,7 @@ from auditgame.certificate import at_least, at_most, trigger_checks
 from auditgame.claims import BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import draw_box, draw_pattern, move, require_small, stamp
+from auditgame.stamps import draw_box, draw_pattern, move, repaint, require_small, stamp
 from auditgame.trials import accuracy, follows
 from auditgame.triggers import share_out
 from auditgame.types import AuditgameError, Check, Modality, Record
@@ -62,7 +62,7 @@ class SourceSpecificClaim(claims.Claim):
         """The near misses on the class itself."""
         return {
             "in another place": self.model_copy(update={"box": move(self.box, dataset, rng)}),
-            "in other colours": self.model_copy(update={"pattern": draw_pattern(rng)}),
+            "in other colours": self.model_copy(update={"pattern": repaint(self.pattern, rng)}),
         }
 
     def sentence(self) -> str:
