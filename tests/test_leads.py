@@ -151,9 +151,10 @@ def test_the_pair_that_wrong_answers_share_comes_first(book):
     table = book.table.copy()
     table.loc[:3, ["colour", "scene"]] = ["cyan", "night"]
     at = desk(("semantic",))
-    at.material = replace(at.material, examples=replace(book, scenes=table))
+    at.material = replace(at.material, dataset=BOOK, examples=replace(book, scenes=table))
     clues = Clues(at, {"fish": (0, 1, 2, 3)})
-    assert dict(pairs.standing_out(clues, (0, 1, 2, 3))[0]) == {"colour": "cyan", "scene": "night"}
+    first = pairs.standing_out(clues, (0, 1, 2, 3))[0]
+    assert dict(first) == {"colour": "cyan", "scene": "night"}
 
 
 def test_what_is_sought_is_found_among_all(monkeypatch):

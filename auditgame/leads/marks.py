@@ -139,7 +139,8 @@ def _shared_levels(clues: Clues, group: list[int]) -> dict[str, str]:
     if clues.pool.scenes is None:
         return {}
     levels = clues.pool.scenes.iloc[group]
-    return {name: levels[name].iloc[0] for name in levels if levels[name].nunique() == 1}
+    factors = clues.desk.dataset.factors
+    return {name: levels[name].iloc[0] for name in factors if levels[name].nunique() == 1}
 
 
 def _together(clues: Clues, target: str, shown: dict[int, list[Stamp]]) -> Iterator[Tried]:
