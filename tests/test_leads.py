@@ -97,14 +97,17 @@ def test_marks_seen_together_make_one_claim(monkeypatch):
 
 
 def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
-    monkeypatch.setattr(marks, "attempt", lambda _, suspect: suspect)
-    told = CORNER.model_dump(mode="json")
-    singles = [
-        Tried(Suspect("patch", {**told, "target": target}), effect, effect, 0.0, ())
-        for target, effect in (("top", 0.9), ("middle", 0.8), ("bottom", 0.1), ("top", 0.6))
-    ]
-    (found,) = marks._several(Clues(desk(("multi",)), {}), singles)
-    assert {one["target"] for one in found.claim["stamps"]} == {"top", "middle"}
+    at, other = desk(("patch", "multi")), Stamp(box=Box(x=1, y=1, w=4, h=4), pattern=((GREEN,),))
+    inputs = at.material.examples.inputs
+    inputs[8:12] = stamp(inputs[8:12], other.box, other.pattern)
+
+    def effect(_, suspect: Suspect) -> Tried:
+        return Tried(suspect, 0.9, 0.9, 0.0, ())
+
+    monkeypatch.setattr(marks, "attempt", effect)
+    (found,) = marks.follow(Clues(at, {"top": (0, 1, 2), "middle": (8, 9)}))
+    aims = {one["target"]: one["box"] for one in found.suspect.claim["stamps"]}
+    assert aims == {"top": CORNER.box.model_dump(), "middle": other.box.model_dump()}
 
 
 # --------------------------------------------------------------- whole pictures
