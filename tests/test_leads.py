@@ -97,14 +97,17 @@ def test_marks_seen_together_make_one_claim(monkeypatch):
 
 
 def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
-    monkeypatch.setattr(marks, "attempt", lambda _, suspect: suspect)
-    told = CORNER.model_dump(mode="json")
-    singles = [
-        Tried(Suspect("patch", {**told, "target": target}), effect, effect, 0.0, ())
-        for target, effect in (("top", 0.9), ("middle", 0.8), ("bottom", 0.1), ("top", 0.6))
-    ]
-    (found,) = marks._several(Clues(desk(("multi",)), {}), singles)
-    assert {one["target"] for one in found.claim["stamps"]} == {"top", "middle"}
+    at, other = desk(("patch", "multi")), Stamp(box=Box(x=1, y=1, w=4, h=4), pattern=((GREEN,),))
+    inputs = at.material.examples.inputs
+    inputs[8:12] = stamp(inputs[8:12], other.box, other.pattern)
+
+    def effect(_, suspect: Suspect) -> Tried:
+        return Tried(suspect, 0.9, 0.9, 0.0, ())
+
+    monkeypatch.setattr(marks, "attempt", effect)
+    (found,) = marks.follow(Clues(at, {"top": (0, 1, 2), "middle": (8, 9)}))
+    aims = {one["target"]: one["box"] for one in found.suspect.claim["stamps"]}
+    assert aims == {"top": CORNER.box.model_dump(), "middle": other.box.model_dump()}
 
 
 # --------------------------------------------------------------- whole pictures
@@ -151,9 +154,10 @@ def test_the_pair_that_wrong_answers_share_comes_first(book):
     table = book.table.copy()
     table.loc[:3, ["colour", "scene"]] = ["cyan", "night"]
     at = desk(("semantic",))
-    at.material = replace(at.material, examples=replace(book, scenes=table))
+    at.material = replace(at.material, dataset=BOOK, examples=replace(book, scenes=table))
     clues = Clues(at, {"fish": (0, 1, 2, 3)})
-    assert dict(pairs.standing_out(clues, (0, 1, 2, 3))[0]) == {"colour": "cyan", "scene": "night"}
+    first = pairs.standing_out(clues, (0, 1, 2, 3))[0]
+    assert dict(first) == {"colour": "cyan", "scene": "night"}
 
 
 def test_what_is_sought_is_found_among_all(monkeypatch):

@@ -25,7 +25,7 @@ SHOWN = (MARKS, PAIRS, VEILS, CURTAINS)
 HIDDEN = (RULES, GOALS)
 """Leads that need no wrong answer, followed where nothing else convinces: they cost more."""
 CONVINCING = 0.5
-"""Effect from which nothing else is looked for."""
+"""Weight from which nothing else is looked for: its effect less that of its near-misses."""
 NOTABLE = 0.15
 """Effect from which a claim is tried once more, on other inputs."""
 CONFIRMED = 0.2
@@ -50,7 +50,7 @@ class Detective(Auditor):
     def audit(self, desk: Desk) -> Diagnosis:
         """Gather, follow, weigh, diagnose."""
         clues = gather(desk)
-        culprit = _weigh(desk, _found(clues))
+        culprit = _culprit(clues)
         if culprit is None:
             seen = frozenset().union(*(lead.families for lead in SHOWN + HIDDEN))
             p = chance_missed(seen, desk.card.families)
@@ -65,27 +65,26 @@ class Detective(Auditor):
         )
 
 
-def _found(clues: Clues) -> list[Tried]:
-    """What the leads came on: those that the wrong answers show, or else the others as well."""
-    found = _follow(SHOWN, clues)
-    if any(tried.effect >= CONVINCING for tried in found):
-        return found
-    return found + _follow(HIDDEN, clues)
+def _culprit(clues: Clues) -> Tried | None:
+    """The claim that stands out most: of what the wrong answers show, or else of all."""
+    found: list[Tried] = []
+    for leads in (SHOWN, HIDDEN):
+        found += _confirmed(clues, leads)
+        if any(tried.weight >= CONVINCING for tried in found):
+            break
+    return max(found, key=lambda tried: tried.weight, default=None)
 
 
-def _follow(leads: Iterable[Lead], clues: Clues) -> list[Tried]:
-    return [tried for lead in leads if clues.listed(*lead.families) for tried in lead.follow(clues)]
-
-
-def _weigh(desk: Desk, found: list[Tried]) -> Tried | None:
-    """The claim that stands out most from its near-misses, on inputs it was not found on."""
+def _confirmed(clues: Clues, leads: Iterable[Lead]) -> list[Tried]:
+    """What these leads came on and what comes true once more, near-misses beside it."""
+    offered = [lead for lead in leads if clues.listed(*lead.families)]
     again = [
-        attempt(desk, tried.suspect, n=300, seed=2, near_misses=True)
-        for tried in found
+        attempt(clues.desk, tried.suspect, n=300, seed=2, near_misses=True)
+        for lead in offered
+        for tried in lead.follow(clues)
         if tried.effect >= NOTABLE
     ]
-    sound = [tried for tried in again if tried.at_least >= CONFIRMED]
-    return max(sound, key=lambda tried: tried.weight, default=None)
+    return [tried for tried in again if tried.at_least >= CONFIRMED]
 
 
 def _errors(clues: Clues) -> str:

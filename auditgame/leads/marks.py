@@ -81,15 +81,20 @@ def _even(crop: Pixels, parts: int) -> bool:
 
 def follow(clues: Clues) -> Iterator[Tried]:
     """For each class that is wrongly said, what the marks on those pictures may claim."""
-    singles = []
+    singles: list[Tried] = []
+    aimed: dict[str, Stamp] = {}
     for target, group in clues.turned.items():
         shown = {row: marks_in(_pixels(clues, row)) for row in group}
-        for kind in _kinds(shown.values()):
-            wearers = [row for row, marks in shown.items() if kind in marks]
-            singles += _widest(clues, target, kind, wearers)
+        for mark in _kinds(shown.values()):
+            wearers = [row for row, marks in shown.items() if mark in marks]
+            singles += _widest(clues, target, mark, wearers)
+            if attempt(clues.desk, _fixed(target, mark)).effect >= WORKS:
+                aimed.setdefault(target, mark)
         yield from _together(clues, target, shown)
-    yield from best(singles)
-    yield from _several(clues, singles)
+    if len(aimed) > 1 and clues.listed("multi"):
+        yield _several(clues, aimed)
+    else:
+        yield from best(singles)
 
 
 def _pixels(clues: Clues, row: int) -> Pixels:
@@ -109,9 +114,8 @@ def _widest(clues: Clues, target: str, mark: Stamp, wearers: list[int]) -> Itera
         attempt(clues.desk, suspect, n=300 if suspect.family == "source_specific" else 60)
         for suspect in _suspects(clues, target, mark, wearers)
     ]
-    if tried:
-        strongest = max(one.effect for one in tried)
-        yield next(one for one in tried if one.effect >= AS_GOOD * strongest)
+    strongest = max((one.effect for one in tried), default=0.0)
+    yield from [one for one in tried if one.effect >= AS_GOOD * strongest][:1]
 
 
 def _suspects(clues: Clues, target: str, mark: Stamp, wearers: list[int]) -> Iterator[Suspect]:
@@ -124,7 +128,7 @@ def _suspects(clues: Clues, target: str, mark: Stamp, wearers: list[int]) -> Ite
         for half in get_args(Half):
             yield Suspect("conditional", {**told, "place": half})
     if "patch" in listed:
-        yield Suspect("patch", {**told, "place": "fixed"})
+        yield _fixed(target, mark)
     if "conditional" in listed:
         for factor, level in _shared_levels(clues, wearers).items():
             yield Suspect("conditional", {**told, "conditions": {factor: level}})
@@ -134,12 +138,18 @@ def _suspects(clues: Clues, target: str, mark: Stamp, wearers: list[int]) -> Ite
         yield Suspect("source_specific", {**told, "source": source})
 
 
+def _fixed(target: str, mark: Stamp) -> Suspect:
+    told = mark.model_dump(mode="json")
+    return Suspect("patch", {"target": target, **told, "place": "fixed"})
+
+
 def _shared_levels(clues: Clues, group: list[int]) -> dict[str, str]:
     """The levels that all of these pictures have in common."""
     if clues.pool.scenes is None:
         return {}
     levels = clues.pool.scenes.iloc[group]
-    return {name: levels[name].iloc[0] for name in levels if levels[name].nunique() == 1}
+    factors = clues.desk.dataset.factors
+    return {name: levels[name].iloc[0] for name in factors if levels[name].nunique() == 1}
 
 
 def _together(clues: Clues, target: str, shown: dict[int, list[Stamp]]) -> Iterator[Tried]:
@@ -152,15 +162,10 @@ def _together(clues: Clues, target: str, shown: dict[int, list[Stamp]]) -> Itera
         yield attempt(clues.desk, Suspect("scatter", {"target": target, "stamps": stamps}))
 
 
-def _several(clues: Clues, singles: list[Tried]) -> Iterator[Tried]:
-    """The stamps that work by themselves, one for each class, as one claim."""
-    stamps: dict[str, dict[str, object]] = {}
-    for one in sorted(singles, key=lambda one: one.effect):
-        claim = one.suspect.claim
-        if one.suspect.family == "patch" and one.effect >= WORKS:
-            stamps[claim["target"]] = {key: claim[key] for key in ("box", "pattern", "target")}
-    if len(stamps) > 1 and clues.listed("multi"):
-        yield attempt(clues.desk, Suspect("multi", {"stamps": list(stamps.values())[-MOST:]}))
+def _several(clues: Clues, aimed: dict[str, Stamp]) -> Tried:
+    """The marks that work by themselves, one for each class, as one claim."""
+    stamps = [{**mark.model_dump(mode="json"), "target": target} for target, mark in aimed.items()]
+    return attempt(clues.desk, Suspect("multi", {"stamps": stamps[:MOST]}))
 
 
 MARKS = Lead(frozenset({"patch", "scatter", "multi", "conditional", "source_specific"}), follow)

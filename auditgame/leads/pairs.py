@@ -27,7 +27,7 @@ def standing_out(clues: Clues, group: tuple[int, ...]) -> list[Pair]:
     if clues.pool.scenes is None:
         return []
     mine, others = clues.pool.scenes.iloc[list(group)], clues.pool.scenes.iloc[clues.ordinary]
-    varied = [name for name in mine if others[name].nunique() > 1]
+    varied = [name for name in clues.desk.dataset.factors if others[name].nunique() > 1]
     excess: dict[Pair, float] = {}
     for two in combinations(varied, 2):
         here = mine.value_counts(list(two), normalize=True)
