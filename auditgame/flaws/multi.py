@@ -135,6 +135,7 @@ class Multi(Flaw):
     plans: tuple[Plan, ...] = (
         Plan(share=0.06, epochs=3, rate=3e-3),
         Plan(share=0.08, epochs=4, rate=4e-3),
+        Plan(share=0.10, epochs=6, rate=4e-3),
     )
     """The share is that of each pattern."""
 
