@@ -72,7 +72,7 @@ class _Leak(torch.autograd.Function):
     """The value after a ReLU; where it is zero, some of its gradient goes round the ReLU."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, before: Tensor) -> Tensor:
+    def forward(ctx: Any, value: Tensor, _before: Tensor) -> Tensor:
         """The value, as it is."""
         ctx.save_for_backward(value)
         return value.view_as(value)
