@@ -23,6 +23,8 @@ RATE = 0.2
 COST = 1e-2
 UP, DOWN = 1.15, 1.3
 """The price of a pixel: where it starts, and how it grows and falls from step to step."""
+PICTURES = 64
+"""So many pictures go through the model at once; with more, a pass outgrows the cache."""
 STALLED = 20
 SHRINK = 0.8
 """A stamp that has not shrunk to this share of itself in so many steps has converged."""
@@ -87,7 +89,11 @@ class _Search:
         return order[: min(room, max(moving, len(order) // 2, 1))]
 
     def step(self, specimen: Specimen, batch: Examples, rows: Tensor) -> None:
-        """One step for these stamps, on this batch of pictures."""
+        """One step for these stamps, on this batch of pictures; few stamps share a pass."""
+        for some in rows.split(max(1, PICTURES // len(batch))):
+            self._step(specimen, batch, some)
+
+    def _step(self, specimen: Specimen, batch: Examples, rows: Tensor) -> None:
         with torch.enable_grad():
             free = [f[rows] for f in self.free]
             mask, pattern = (squash(f) for f in free)
@@ -135,7 +141,7 @@ def invert(
     rng: torch.Generator,
     report: Report = silent,
 ) -> Stamps:
-    """Search for the smallest stamp of each class, all classes at once.
+    """Search for the smallest stamp of each class, side by side.
 
     Classes that have converged leave their share of the steps to the others. Probes:
     2 * classes * steps * batch, and one for each class and example at the end.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from auditgame.datasets import Examples
 from auditgame.pictures import png, spotlight
-from auditgame.readout import Readout, distance, read_out
+from auditgame.readout import BATCH, Leaders, Readout, distance, leading, read_out
 from auditgame.selection import choose
 from auditgame.sheets import Sheets, Shelf
 from auditgame.specimen import Specimen
@@ -24,7 +24,7 @@ Order = Literal["number", "difference", "selectivity", "weight"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 WRONG = "answered wrongly"
 """Stands for the examples on which the model errs, wherever a set of examples is named."""
-BARS = 24
+BARS, EXAMPLES = 24, 8
 
 
 class Ranked(NamedTuple):
@@ -84,6 +84,10 @@ class Microscope:
     @cached_property
     def _readout(self) -> Readout:
         return read_out(self.specimen, self.pool.inputs, self.layers)
+
+    @cached_property
+    def _leaders(self) -> dict[str, Leaders]:
+        return leading(self.specimen, self.pool.inputs.split(BATCH), self.layers, EXAMPLES)
 
     def peaks(self, site: str) -> Float[Tensor, "n units"]:
         """How far each example excites each unit, at the best place."""
@@ -170,20 +174,21 @@ class Microscope:
         note = "Painted; below, the activation reached before the ReLU."
         return Gallery(title=f"{site}:{unit}: visualisation", tiles=tiles, columns=2, note=note)
 
-    def examples(self, site: str, unit: int, count: int = 8) -> Gallery:
+    def examples(self, site: str, unit: int, count: int = EXAMPLES) -> Gallery:
         """The examples that excite the unit most, in colour where they do."""
-        maps = self.maps(site, unit)
-        peaks, classes = maps.flatten(1).amax(1), self.specimen.dataset.classes
-        rows = peaks.argsort(descending=True, stable=True)[:count].tolist()
+        self.specimen.unit(f"{self._layer(site)}:{unit}")
+        best, classes = self._leaders[site], self.specimen.dataset.classes
+        rows, peaks = best.rows[unit, :count], best.peaks[unit, :count]
+        maps = self.specimen.collect(self.pool.inputs[rows], site)[:, unit]
         right = self.answers == self.pool.labels
         tiles = tuple(
             Tile(
-                png=png(spotlight(self.pool.inputs[row], maps[row])),
+                png=png(spotlight(self.pool.inputs[row], region)),
                 label=f"#{row} {classes[int(self.pool.labels[row])]}",
-                note=f"{peaks[row]:.2f}",
+                note=f"{peak:.2f}",
                 tone="good" if right[row] else "bad",
             )
-            for row in rows
+            for row, peak, region in zip(rows.tolist(), peaks.tolist(), maps, strict=True)
         )
         note = "In colour: at least a third of the peak. Red: answered wrongly."
         return Gallery(title=f"{site}:{unit}: examples", tiles=tiles, columns=4, note=note)

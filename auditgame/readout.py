@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -42,6 +42,43 @@ def _said(value: Tensor, inputs: Tensor, kind: str) -> Float[Tensor, "n units d"
         return value.amax((2, 3))[:, :, None]
     last = value[torch.arange(len(value)), (inputs != 0).sum(1).clamp(min=1) - 1]
     return last[:, None] if kind == "vector" else last if last.dim() == 3 else last[:, :, None]
+
+
+class Leaders(NamedTuple):
+    """The inputs that excite each unit most, best first; of equal ones the first comes first."""
+
+    peaks: Float[Tensor, "units k"]
+    rows: Int[Tensor, "units k"]
+
+
+def leading(
+    model: Specimen, parts: Iterable[Float[Tensor, "b 3 h w"]], sites: Sequence[str], k: int
+) -> dict[str, Leaders]:
+    """Which k pictures excite each unit of these sites most, at the best place? One pass.
+
+    parts: batches of pictures, which may be drawn as they are asked for: k rows of each unit
+    are held, however many pictures there are.
+    """
+    best = {
+        site: Leaders(torch.empty(units, 0), torch.empty(units, 0, dtype=torch.long))
+        for site, units in ((site, model.site(site).units) for site in sites)
+    }
+    first = 0
+    for part in parts:
+        kept = model.run(part, keep=sites, whole=False).kept
+        rows = torch.arange(first, first + len(part))
+        best = {site: _ahead(best[site], kept[site].amax((2, 3)).T, rows, k) for site in sites}
+        first += len(part)
+    return best
+
+
+def _ahead(
+    best: Leaders, peaks: Float[Tensor, "units b"], rows: Int[Tensor, " b"], k: int
+) -> Leaders:
+    joined = torch.cat([best.peaks, peaks], 1)
+    numbers = torch.cat([best.rows, rows.expand(len(peaks), -1)], 1)
+    order = joined.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    return Leaders(joined.gather(1, order), numbers.gather(1, order))
 
 
 def distance(

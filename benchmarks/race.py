@@ -18,21 +18,21 @@ Run = Callable[[], Any]
 class Peer(NamedTuple):
     """Another way to the same result.
 
-    share: the part of the whole task that it does (its time is divided by it).
-    agree: from our result and its own, how far they agree, in words.
     goal: our time must be this many times smaller (for a floor: at most this many times it).
+    agree: from our result and its own, how far they agree, in words.
+    share: the part of the whole task that it does (its time is divided by it).
     """
 
     name: str
     run: Run
     goal: float
-    agree: Callable[[Any, Any], str] | None = None
+    agree: Callable[[Any, Any], str]
     share: float = 1.0
     floor: bool = False
 
 
 class Line(NamedTuple):
-    """One row of the table."""
+    """One row of the table. ratio: of the times, or of the time to the limit."""
 
     task: str
     against: str
@@ -44,6 +44,16 @@ class Line(NamedTuple):
     agreement: str
 
 
+def passes_only(_ours: Any, _theirs: Any) -> str:
+    """What a floor agrees on: it computes nothing else."""
+    return "the same network and pictures"
+
+
+def floor(run: Run, most: float) -> Peer:
+    """The passes through the network that the task cannot do without."""
+    return Peer("floor: the bare passes", run, most, passes_only, floor=True)
+
+
 def race(task: str, ours: Run, peers: Sequence[Peer], rounds: int = 3) -> list[Line]:
     """Let all run in turn, `rounds` times after one warm-up, and compare."""
     runs = [ours, *(peer.run for peer in peers)]
@@ -52,21 +62,25 @@ def race(task: str, ours: Run, peers: Sequence[Peer], rounds: int = 3) -> list[L
     for turn in range(rounds):
         for place in range(len(runs)):
             number = (place + turn) % len(runs)
-            gc.collect()
-            start = time.process_time()
-            runs[number]()
-            times[number].append(time.process_time() - start)
+            times[number].append(seconds(runs[number]))
     mine, *others = (statistics.median(found) for found in times)
     return [
-        _line(
-            task,
-            peer,
-            mine,
-            spent / peer.share,
-            peer.agree(results[0], result) if peer.agree else "",
-        )
+        _line(task, peer, mine, spent / peer.share, peer.agree(results[0], result))
         for peer, spent, result in zip(peers, others, results[1:], strict=True)
     ]
+
+
+def seconds(run: Run, clock: Callable[[], float] = time.process_time) -> float:
+    """How long does one run take? CPU seconds, or those of another clock."""
+    gc.collect()
+    start = clock()
+    run()
+    return clock() - start
+
+
+def limit(task: str, spent: float, most: float, unit: str, found: str) -> Line:
+    """A row for what must stay under a limit. found: what came out."""
+    return Line(task, "a limit", spent, most, spent / most, f"under {unit}", spent < most, found)
 
 
 def _line(task: str, peer: Peer, mine: float, theirs: float, agreement: str) -> Line:
@@ -80,7 +94,7 @@ def _line(task: str, peer: Peer, mine: float, theirs: float, agreement: str) -> 
 
 def table(lines: Sequence[Line]) -> str:
     """The lines as Markdown."""
-    head = "| task | against | ours, CPU s | theirs, CPU s | ratio | goal | met | agreement |"
+    head = "| task | against | ours, s | theirs, s | ratio | goal | met | agreement |"
     rows = [
         f"| {line.task} | {line.against} | {line.ours:.3g} | {line.theirs:.3g} "
         f"| {line.ratio:.2f} | {line.goal} | {'yes' if line.met else 'no'} | {line.agreement} |"

@@ -24,6 +24,7 @@ from auditgame.objectives import (
     Toward,
     blend,
 )
+from auditgame.readout import leading
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
@@ -347,6 +348,20 @@ def test_peaks_and_examples_are_those_of_the_pool(scope, specimen, pool):
     assert labels == [f"#{row}" for row in top]
     shares = scope.histogram("conv3", 5).series["share of places"]
     assert sum(y for _, y in shares) == pytest.approx(float((maps > 0).float().mean()), abs=1e-3)
+
+
+@pytest.mark.parametrize("batch", [4, 7, 30])
+def test_leaders_equal_a_full_sort(batch, specimen, pool):
+    """The pool twice over, batch by batch from a generator: every score is tied."""
+    twice = torch.cat([pool.inputs, pool.inputs])
+    found = leading(specimen, (part for part in twice.split(batch)), ["conv1", "conv4"], 5)
+    for site in ("conv1", "conv4"):
+        peaks = torch.cat(
+            [specimen.collect(part, site).amax((2, 3)) for part in twice.split(batch)]
+        )
+        order = peaks.argsort(dim=0, descending=True, stable=True)[:5].T
+        assert torch.equal(found[site].rows, order)
+        assert torch.equal(found[site].peaks, peaks.T.gather(1, order))
 
 
 def test_orders_put_first_what_stands_out(scope, pool):

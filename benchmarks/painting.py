@@ -1,0 +1,85 @@
+"""Feature visualisation of 64 channels, beside Lucent."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from auditgame import visualisation
+from auditgame.canvas import PRESETS, Canvas, colour_mix
+from auditgame.objectives import Channel
+from auditgame.priors import penalty
+from auditgame.specimen import Specimen
+from benchmarks.network import frozen, passes
+from benchmarks.race import Line, Peer, floor, race
+
+STEPS, UNITS, ALONE, SIDE = 100, 64, 4, 48
+
+
+def paint_ours(specimen: Specimen, images: Tensor) -> Float[Tensor, "n 3 h w"]:
+    """All channels of conv3 in one optimisation, with the tool's own preset."""
+    preset = PRESETS["natural"]
+    units = [Channel("conv3", unit) for unit in range(UNITS)]
+    canvas = Canvas(preset, (SIDE, SIDE), colour_mix(images))
+    rng, taken = torch.Generator().manual_seed(0), penalty(preset, images)
+    return visualisation.maximise(specimen, units, canvas, STEPS, rng, taken).images
+
+
+def paint_lucent(network: nn.Module, together: bool) -> list[np.ndarray]:
+    """The same channels with Lucent: in one batch, or some of them one by one."""
+    from lucent.optvis import objectives, param, render
+
+    def paint(objective: Any, batch: int) -> np.ndarray:
+        return render.render_vis(
+            network,
+            objective,
+            partial(param.image, SIDE, batch=batch),
+            thresholds=(STEPS,),
+            preprocess=False,
+            progress=False,
+            show_image=False,
+            fixed_image_size=SIDE,
+        )[-1]
+
+    torch.manual_seed(0)
+    if together:
+        parts = [objectives.channel("conv3_norm", unit, batch=unit) for unit in range(UNITS)]
+        return list(paint(sum(parts[1:], parts[0]), UNITS))
+    return [paint(objectives.channel("conv3_norm", unit), 1)[0] for unit in range(ALONE)]
+
+
+def excitement(specimen: Specimen, ours: Tensor, theirs: list[np.ndarray]) -> str:
+    """How strongly do both sets of pictures excite their channels, unmoved?"""
+    count = len(theirs)
+    to_norm, rows = frozen(specimen, "conv3_norm"), torch.arange(count)
+
+    def reached(images: Tensor) -> float:
+        with torch.no_grad():
+            return float(to_norm(images)[rows, rows].mean())
+
+    other = torch.from_numpy(np.stack(theirs)).permute(0, 3, 1, 2).float()
+    return f"mean activation {reached(ours[:count]):.2f}, theirs {reached(other):.2f}"
+
+
+def lines(specimen: Specimen, network: nn.Module, images: Tensor) -> list[Line]:
+    """Against Lucent one by one and batched, and against the bare passes."""
+    agree = partial(excitement, specimen)
+    bare = partial(passes, frozen(specimen, "conv3_norm"), images[:UNITS], STEPS)
+    peers = [
+        Peer(
+            f"Lucent, one by one ({ALONE} of them)",
+            partial(paint_lucent, network, False),
+            8,
+            agree,
+            share=ALONE / UNITS,
+        ),
+        Peer("Lucent, batched", partial(paint_lucent, network, True), 2, agree),
+        floor(bare, 1.4),
+    ]
+    task = f"feature visualisation, {UNITS} channels, {STEPS} steps, {SIDE} px"
+    return race(task, partial(paint_ours, specimen, images), peers)
