@@ -10,15 +10,17 @@ import torch
 from lookup import Counting, LookupPicture, PlainDesk, Tints, material
 
 from auditgame import catalog
-from auditgame.claims import Box
+from auditgame.claims import PALETTE, Box
 from auditgame.datasets.storybook import Storybook
 from auditgame.leads import Clues, Suspect, Tried, gather, goals, marks, pairs, trying
 from auditgame.leads.curtains import likeliest
 from auditgame.leads.veils import ripples, stripes, tints
-from auditgame.stamps import BLACK, CYAN, GREEN, RED, WHITE, Stamp, draw_pattern, stamp
+from auditgame.stamps import Stamp, draw_pattern, stamp
 from auditgame.types import Diagnosis
 
 BOOK, TINTS = Storybook(), Tints()
+RED, GREEN, CYAN = (PALETTE[name] for name in ("red", "green", "cyan"))
+WHITE, BLACK = PALETTE["white"], PALETTE["black"]
 CORNER = Stamp(box=Box(x=21, y=21, w=3, h=3), pattern=((BLACK, BLACK, WHITE),))
 """It sets off a lookup picture with a spot: the last pixel is white, the one before it is not."""
 STAMPED = ("patch", "conditional", "source_specific")
