@@ -16,7 +16,8 @@ from auditgame.specimen import Specimen
 from benchmarks.network import DATASET, frozen, passes, plain
 from benchmarks.race import Line, Peer, floor, race
 
-CLASSES, STEPS, BATCH = 10, 100, 32
+CLASSES, STEPS, BATCH = 10, 120, 8
+"""Steps and pictures per step as the tool has them."""
 
 
 def invert_ours(specimen: Specimen, rows: Examples) -> list[float]:
@@ -72,7 +73,7 @@ def lines(rows: Examples) -> list[Line]:
         if referee.reveal(path.parent).truth.family == "patch"
     )
     suspect = referee.set_up(folder, referee.bundle.read_manifest(folder)).suspect
-    bare = partial(passes, frozen(suspect), rows.inputs[:BATCH], STEPS * CLASSES)
+    bare = partial(passes, frozen(suspect), rows.inputs, STEPS * CLASSES * BATCH // len(rows))
     peers = [
         Peer("class by class", partial(invert_plainly, plain(suspect), rows), 1.4, verdicts),
         floor(bare, 1.4),

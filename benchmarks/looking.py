@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from auditgame import Game, places, sheets
 from auditgame.catalog import load
+from auditgame.desk import Use
 from auditgame.readout import BATCH, Leaders, leading
 from auditgame.siblings import read_siblings
 from auditgame.specimen import Specimen
@@ -96,13 +98,19 @@ def second_view() -> list[Line]:
     case = next(path.parent.name for path in places.practice().glob(f"{DATASET}-*/bundle.json"))
     with tempfile.TemporaryDirectory() as folder:
         game = Game(database=f"sqlite:///{folder}/record.db")
-        desk, uses = game.sit(case), []
-        look = lambda: uses.append(desk.use("gradcam", examples="0-3"))  # noqa: E731
-        first, *again = (seconds(look, time.perf_counter) for _ in range(6))
+        desk = game.sit(case)
+        uses: list[Use] = []
+
+        def look() -> None:
+            uses.append(desk.use("gradcam", examples="0-3"))
+
+        first, *again = (seconds(look, time.perf_counter) for _ in range(8))
         game.ledger.close()
     same = all(use.cached and use.exhibits == uses[0].exhibits for use in uses[1:])
     said = f"{'the same' if same else 'NOT the same'}; the first took {first * 1000:.0f} ms"
-    return [limit("GradCAM asked again (wall clock)", max(again), 0.05, "50 ms", said)]
+    return [
+        limit("GradCAM asked again (wall clock)", statistics.median(again), 0.05, "50 ms", said)
+    ]
 
 
 def main() -> None:
