@@ -41,7 +41,9 @@ class Detective(Auditor):
     come true once more on others it hands in the one that stands out most from its own
     near-misses, with the eight channels that carry it.
 
-    It cannot see a trigger that no wrong answer among the players' examples shows.
+    It knows the colours and motifs that this game's flaws are drawn with, and finds no mark
+    in any other. It cannot see a trigger that no wrong answer among the players' examples
+    shows.
     """
 
     name = "detective"
