@@ -66,10 +66,11 @@ def cheapest(kind: type[Tool], model: Counted) -> dict[str, Any]:
 def _example(told: dict[str, Any], model: Counted) -> Any:
     """A value for a field that must be chosen, by the widget that asks for it."""
     family, claim = _claim(model.dataset)
-    unit = f"{admissible(model)[0]}:0"
+    site = next(iter(admissible(model)), "")
+    unit = f"{site}:0"
     examples = {
         "unit": [unit] if told.get("type") == "array" else unit,
-        "site": admissible(model)[0],
+        "site": site,
         "class": model.dataset.classes[0],
         "example": "0",
         "text": "it works .",
