@@ -81,7 +81,7 @@ def _confirmed(clues: Clues, leads: Iterable[Lead]) -> list[Tried]:
     """What these leads came on and what comes true once more, near-misses beside it."""
     offered = [lead for lead in leads if clues.listed(*lead.families)]
     again = [
-        attempt(clues.desk, tried.suspect, n=300, seed=2, near_misses=True)
+        attempt(clues.desk, tried.suspect, n=200, seed=2, near_misses=True)
         for lead in offered
         for tried in lead.follow(clues)
         if tried.effect >= NOTABLE

@@ -44,14 +44,17 @@ def _meaning(desk: Desk, factor: str, level: str) -> tuple[str, float]:
 
 
 def follow(clues: Clues) -> Iterator[Tried]:
-    """The rule of every factor that has one."""
+    """The strongest rule of each family that is offered."""
+    found: dict[str, list[Reading]] = {}
     for factor in clues.desk.dataset.factors:
         written = factor == WRITTEN and clues.listed("typographic")
         family = "typographic" if written else "shortcut"
         if clues.listed(family):
-            reading = read(clues.desk, family, factor)
-            if reading.suspect.claim["rule"]:
-                yield attempt(clues.desk, reading.suspect)
+            found.setdefault(family, []).append(read(clues.desk, family, factor))
+    for readings in found.values():
+        strongest = max(readings, key=lambda reading: reading.strength)
+        if strongest.suspect.claim["rule"]:
+            yield attempt(clues.desk, strongest.suspect)
 
 
 RULES = Lead(frozenset({"shortcut", "typographic"}), follow)
