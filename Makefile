@@ -3,7 +3,7 @@ PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 
-.PHONY: play test check lint setup lock format practice builds baselines board picture bench clean
+.PHONY: play test check lint setup lock format practice builds baselines board picture sheets bench clean
 
 play: setup
 	$(PY) -m auditgame play
@@ -51,6 +51,9 @@ board: setup
 
 picture: setup
 	$(PY) -m docs.picture
+
+sheets: setup
+	OMP_NUM_THREADS=1 $(PY) -m docs.sheets
 
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt
