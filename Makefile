@@ -3,7 +3,7 @@ PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 
-.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture bench clean
+.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture sheets bench clean
 
 play: setup
 	$(PY) -m auditgame play
@@ -57,6 +57,9 @@ board: setup
 
 picture: setup
 	$(PY) -m docs.picture
+
+sheets: setup
+	OMP_NUM_THREADS=1 $(PY) -m docs.sheets
 
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt

@@ -36,6 +36,14 @@ def gradcam_other(network: nn.Module, rows: Examples) -> Tensor:
         return torch.from_numpy(cam(rows.inputs, targets))
 
 
+def to_the_layer(network: nn.Sequential, images: Tensor) -> None:
+    """One pass forward, and back as far as the third convolution."""
+    rest = 1 + [name for name, _ in network.named_children()].index("conv3")
+    with torch.no_grad():
+        value = network[:rest](images)
+    passes(network[rest:], value, 1)
+
+
 def in_their_manner(ours: Tensor, theirs: Tensor) -> str:
     """Our maps rectified, scaled, enlarged and scaled again, as theirs are."""
     small = _scaled(F.relu(ours))
@@ -70,7 +78,7 @@ def lines(specimen: Specimen, network: nn.Module, rows: Examples) -> list[Line]:
     cam = [
         Peer("Captum", partial(gradcam_captum, network, rows), 1, apart),
         Peer("pytorch-grad-cam", partial(gradcam_other, network, rows), 2, in_their_manner),
-        floor(partial(passes, bare, images, 1), 2),
+        floor(partial(to_the_layer, bare, images), 1.4),
     ]
     black, path = torch.zeros_like(images), images.repeat(STEPS, 1, 1, 1)
     integrated = [

@@ -1,0 +1,47 @@
+"""A photographer for the running app: serves a house, visits it in Chromium, light scheme."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright import sync_api
+
+from auditgame import places
+from tests.browser.conftest import FLAGS, wait_until_well
+from tests.browser.visitor import Visitor
+
+WIDTH = 1440
+
+
+@contextmanager
+def visiting(house: Path, height: int) -> Iterator[Visitor]:
+    """Someone at the browser, in a window of this height, while the house is served."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
+    server = subprocess.Popen(
+        [*command, "--server.port", str(port)],
+        cwd=places.home(),
+        env={**os.environ, "AUDITGAME_HOME": str(house)},
+    )
+    try:
+        address = f"http://127.0.0.1:{port}"
+        wait_until_well(address, server)
+        with sync_api.sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=FLAGS
+            )
+            size = sync_api.ViewportSize(width=WIDTH, height=height)
+            yield Visitor(browser.new_page(viewport=size, color_scheme="light"), address)
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait(20)

@@ -1,0 +1,109 @@
+"""The contact sheets of docs/microscope.md: `make sheets`. Needs Chromium for the last.
+
+All but the last show a clean sibling of storybook, through the tool that players use.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from auditgame import Game, places
+from auditgame.catalog import load
+from auditgame.siblings import read_siblings
+from auditgame.tools import Material
+from auditgame.tools.feature_viz import FeatureViz
+from auditgame.types import Gallery, Tile
+from docs.camera import visiting
+
+PICTURES = places.home() / "docs" / "pictures"
+DATASET, MODEL = "storybook", "small_cnn"
+COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
+"""Tiles in a row; their least side, the room between them and for a line of words, in pixels."""
+OBJECTIVES = (
+    'neuron("conv3", 17)',
+    'channel("conv3", 17)',
+    'layer("conv2")',
+    'direction("conv4", "fish")',
+    'logit("fish")',
+    'probability("fish")',
+)
+UNIT, HEIGHT = "conv3:17", 1800
+
+
+def main() -> None:
+    """Paint, paste, photograph."""
+    torch.set_num_threads(1)
+    dataset = load("dataset", DATASET)()
+    specimen = read_siblings(DATASET, MODEL, dataset)[0]
+    pool = dataset.sample(256, "held", np.random.default_rng(0))
+    material = Material(dataset, pool, ())
+
+    def painted(**options: Any) -> Sequence[Tile]:
+        gallery = FeatureViz().run(specimen, material, FeatureViz.Options(**options))[0]
+        assert isinstance(gallery, Gallery)
+        return gallery.tiles
+
+    for site in ("conv1", "conv2", "conv3", "conv4"):
+        contact(painted(site=site), COLUMNS).save(PICTURES / f"units-{site}.png", optimize=True)
+    presets = get_args(FeatureViz.Options.model_fields["preset"].annotation)
+    tiles = [
+        painted(objective=wish, preset=preset)[0].model_copy(update={"label": preset, "note": wish})
+        for wish in OBJECTIVES
+        for preset in presets
+    ]
+    contact(tiles, len(presets)).save(PICTURES / "objectives.png", optimize=True)
+    photograph()
+
+
+def contact(tiles: Sequence[Tile], columns: int) -> Image.Image:
+    """All tiles on one sheet, enlarged without smoothing, each over its words."""
+    pictures = [Image.open(io.BytesIO(tile.png)).convert("RGB") for tile in tiles]
+    factor = max(1, round(LEAST / max(pictures[0].size)))
+    wide, high = (max(p.size[axis] for p in pictures) * factor for axis in (0, 1))
+    wide, step = max(wide, LEAST), high + 2 * WORDS + GAP
+    rows = math.ceil(len(tiles) / columns)
+    sheet = Image.new("RGB", (columns * (wide + GAP) + GAP, rows * step + GAP), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(10)
+    for place, (tile, picture) in enumerate(zip(tiles, pictures, strict=True)):
+        x, y = GAP + place % columns * (wide + GAP), GAP + place // columns * step
+        size = picture.width * factor, picture.height * factor
+        sheet.paste(picture.resize(size, Image.Resampling.NEAREST), (x, y))
+        for line, words in enumerate((tile.label, tile.note)):
+            pen.text((x, y + high + 1 + line * WORDS), words, "black", font)
+    return sheet.quantize(256)
+
+
+def photograph() -> None:
+    """A unit's page in the running app, of the first case of the practice pack."""
+    case = min(path.parent.name for path in places.practice().glob(f"{DATASET}-*/bundle.json"))
+    with tempfile.TemporaryDirectory() as folder:
+        house = Path(folder)
+        (house / "challenges").symlink_to(places.home() / "challenges")
+        game = Game(database=f"sqlite:///{folder}/record.db")
+        game.sit(case).microscope.shelf.fill()
+        game.ledger.close()
+        site, unit = UNIT.split(":")
+        with visiting(house, HEIGHT) as visitor:
+            visitor.visit(f"microscope?id={case}&site={site}&unit={unit}")
+            visitor.page.screenshot(path=str(PICTURES / "microscope.png"))
+    _lighten(PICTURES / "microscope.png")
+
+
+def _lighten(path: Path) -> None:
+    """Fewer colours, so that the file stays small."""
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(256)
+    small.save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
