@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from auditgame.attribution import Report, silent
 from auditgame.canvas import Canvas
-from auditgame.objectives import Objective
+from auditgame.objectives import Channel, Neuron, Objective
 from auditgame.priors import Penalty, moved
 from auditgame.specimen import Edit, Reading, Specimen
 
@@ -107,6 +108,10 @@ class Adam:
 
 def together(objectives: Sequence[Objective], each: int = 1) -> Score:
     """One score for a batch in which each objective has `each` pictures, one after another."""
+    alike = {replace(o, unit=0) for o in objectives if isinstance(o, Channel | Neuron)}
+    units = [o.unit for o in objectives if isinstance(o, Channel | Neuron) for _ in range(each)]
+    if len(alike) == 1 and len(units) == len(objectives) * each:
+        return _by_unit(alike.pop(), units)
 
     def score(reading: Reading) -> Float[Tensor, " n"]:
         classes, outputs, inputs = (
@@ -125,6 +130,16 @@ def together(objectives: Sequence[Objective], each: int = 1) -> Score:
             for i, objective in enumerate(objectives)
         ]
         return torch.cat(parts)
+
+    return score
+
+
+def _by_unit(objective: Channel | Neuron, units: list[int]) -> Score:
+    """Where objectives differ by their unit alone, each picture is read at its own, at once."""
+
+    def score(reading: Reading) -> Float[Tensor, " n"]:
+        own = reading.kept[objective.site][range(len(units)), units]
+        return objective.score(replace(reading, kept={objective.site: own[:, None]}))
 
     return score
 

@@ -92,6 +92,17 @@ def test_objectives_add_and_scale_like_numbers(specimen, reading):
     assert torch.allclose(blend(one, other, 1.0).score(reading), other.score(reading))
 
 
+@pytest.mark.parametrize(
+    "wishes", [[Channel("conv3", 2), Channel("conv3", 0)], [Neuron("conv2", 5), -Logit(1)]]
+)
+def test_a_batch_is_scored_as_its_parts_are(wishes, specimen, pool):
+    images = pool.inputs[:4]
+    reading = specimen.run(images, ["conv2", "conv3"])
+    alone = [specimen.run(part, ["conv2", "conv3"]) for part in images.split(2)]
+    parts = [wish.score(part) for wish, part in zip(wishes, alone, strict=True)]
+    assert torch.allclose(visualisation.together(wishes, 2)(reading), torch.cat(parts), atol=1e-5)
+
+
 def test_a_direction_is_the_difference_of_the_means(specimen, pool, reading):
     direction = Toward("conv3", "four").on(specimen, pool)
     said = specimen.collect(pool.inputs, "conv3.pre").mean((2, 3))
