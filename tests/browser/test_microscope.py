@@ -59,6 +59,7 @@ def test_from_the_workbench_to_a_unit_and_its_neighbour(player: Visitor, case: C
     player.visit(page.url.removeprefix(f"{player.address}/"))
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     player.press("It carries the flaw")
+    expect(page.get_by_role("button", name="In your case file")).to_be_visible()
     player.visit(f"workbench?id={case.id}")
     assert left in page.get_by_text(re.compile("probes · .* left")).first.inner_text()
     expect(page.get_by_text(name, exact=True).first).to_be_visible()
