@@ -71,6 +71,7 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
     """The picture before it is decoded."""
     image = Image.open(source, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
+        image.close()
         raise Image.DecompressionBombError
     return image
 
