@@ -18,6 +18,8 @@ from tests.browser.conftest import FLAGS, wait_until_well
 from tests.browser.visitor import Visitor
 
 WIDTH = 1440
+PATIENCE = 120_000
+"""Milliseconds that a page may take to appear."""
 
 
 @contextmanager
@@ -40,7 +42,9 @@ def visiting(house: Path, height: int) -> Iterator[Visitor]:
                 executable_path=shutil.which("chromium"), args=FLAGS
             )
             size = sync_api.ViewportSize(width=WIDTH, height=height)
-            yield Visitor(browser.new_page(viewport=size, color_scheme="light"), address)
+            page = browser.new_page(viewport=size, color_scheme="light")
+            page.set_default_timeout(PATIENCE)
+            yield Visitor(page, address)
             browser.close()
     finally:
         server.terminate()

@@ -9,6 +9,7 @@ import io
 import math
 import tempfile
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args
 
@@ -30,8 +31,8 @@ COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
 """Tiles in a row; their least side, the room between them and for a line of words, in pixels."""
 OBJECTIVES = (
     'neuron("conv3", 17)',
-    'channel("conv3", 17)',
-    'layer("conv2")',
+    '8 * channel("conv3", 17)',
+    '20 * layer("conv3")',
     'direction("conv4", "fish")',
     'logit("fish")',
     'probability("fish")',
@@ -56,9 +57,9 @@ def main() -> None:
         contact(painted(site=site), COLUMNS).save(PICTURES / f"units-{site}.png", optimize=True)
     presets = get_args(FeatureViz.Options.model_fields["preset"].annotation)
     tiles = [
-        painted(objective=wish, preset=preset)[0].model_copy(update={"label": preset, "note": wish})
+        Tile(png=painted(objective=wish, preset=preset)[0].png, label=preset, note=note)
         for wish in OBJECTIVES
-        for preset in presets
+        for preset, note in zip_longest(presets, [wish], fillvalue="")
     ]
     contact(tiles, len(presets)).save(PICTURES / "objectives.png", optimize=True)
     photograph()
