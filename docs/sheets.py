@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from auditgame import Game, places
+from auditgame import places
 from auditgame.catalog import load
 from auditgame.siblings import read_siblings
 from auditgame.tools import Material
 from auditgame.tools.feature_viz import FeatureViz
 from auditgame.types import Gallery, Tile
-from docs.camera import visiting
+from docs.camera import built, visiting
 
 PICTURES = places.home() / "docs" / "pictures"
 DATASET, MODEL = "storybook", "small_cnn"
@@ -84,16 +84,11 @@ def contact(tiles: Sequence[Tile], columns: int) -> Image.Image:
 
 
 def photograph() -> None:
-    """A unit's page in the running app, of the first case of the practice pack."""
-    case = min(path.parent.name for path in places.practice().glob(f"{DATASET}-*/bundle.json"))
+    """A unit's page in the running app."""
     with tempfile.TemporaryDirectory() as folder:
-        house = Path(folder)
-        (house / "challenges").symlink_to(places.home() / "challenges")
-        game = Game(database=f"sqlite:///{folder}/record.db")
-        game.sit(case).microscope.shelf.fill()
-        game.ledger.close()
+        case = built(Path(folder))
         site, unit = UNIT.split(":")
-        with visiting(house, HEIGHT) as visitor:
+        with visiting(Path(folder), HEIGHT) as visitor:
             visitor.visit(f"microscope?id={case}&site={site}&unit={unit}")
             visitor.page.screenshot(path=str(PICTURES / "microscope.png"))
     _lighten(PICTURES / "microscope.png")
