@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import resource
+import gc
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from auditgame import Game, places, sheets
-from auditgame.catalog import load
 from auditgame.desk import Use
 from auditgame.readout import BATCH, Leaders, leading
-from auditgame.siblings import read_siblings
 from auditgame.specimen import Specimen
 from auditgame.wiring import layers
-from benchmarks.network import DATASET, MODEL, forwards, frozen
+from benchmarks.network import DATASET, forwards, frozen
 from benchmarks.race import Line, Peer, limit, race, seconds
 
 COUNT, FEW, BEST = 10_000, 2_000, 9
-GROWTH = 32
-"""MB by which the peak may differ between few pictures and many."""
+GROWTH = 1
+"""MB of tensors by which many pictures may need more than few."""
 
 
 def best_of_all(specimen: Specimen, images: Tensor) -> dict[str, Leaders]:
@@ -58,25 +53,32 @@ def examples(specimen: Specimen, images: Tensor) -> list[Line]:
         partial(same_rows, specimen, images),
         floor=True,
     )
-    few, many = (peak_memory(count) for count in (FEW, COUNT))
-    found = f"peak {few:.0f} MB at {FEW:,} pictures, {many:.0f} MB at {COUNT:,}"
+    few, many = (held(specimen, images, count) for count in (FEW, COUNT))
+    found = f"tensors held: {few:.2f} MB at {FEW:,} pictures, {many:.2f} MB at {COUNT:,}"
     return [
         *race(task, partial(best_of_all, specimen, images), [floor]),
-        limit(f"{task}: memory", abs(many - few), GROWTH, f"{GROWTH} MB more", found),
+        limit(f"{task}: memory, in MB more", many - few, GROWTH, f"{GROWTH} MB", found),
     ]
 
 
-def peak_memory(count: int) -> float:
-    """The most memory, in MB, of a process that looks for the leaders of so many pictures."""
-    command = [sys.executable, "-m", "benchmarks.looking", str(count)]
-    told = subprocess.run(command, cwd=places.home(), check=True, capture_output=True, text=True)
-    return float(told.stdout)
+def held(specimen: Specimen, images: Tensor, count: int) -> float:
+    """MB of tensors that are alive at the last batch of so many pictures and not at the first."""
+    alive = []
+
+    def parts() -> Iterator[Tensor]:
+        for start in range(0, count, BATCH):
+            if start == 0 or start + BATCH >= count:
+                alive.append(tensors())
+            yield images[: min(BATCH, count - start)]
+
+    leading(specimen, parts(), layers(specimen), BEST)
+    return alive[-1] - alive[0]
 
 
-def stream(images: Tensor, count: int) -> Iterator[Tensor]:
-    """So many pictures, batch by batch: the same few again and again."""
-    for start in range(0, count, BATCH):
-        yield images[: min(BATCH, count - start)]
+def tensors() -> float:
+    """MB of all tensors there are."""
+    found = [thing.untyped_storage() for thing in gc.get_objects() if type(thing) is Tensor]
+    return sum({storage.data_ptr(): storage.nbytes() for storage in found}.values()) / 2**20
 
 
 def microscope(specimen: Specimen, images: Tensor) -> list[Line]:
@@ -111,18 +113,3 @@ def second_view() -> list[Line]:
     return [
         limit("GradCAM asked again (wall clock)", statistics.median(again), 0.05, "50 ms", said)
     ]
-
-
-def main() -> None:
-    """In a process of its own: find leaders, and say how much memory that took at most."""
-    torch.set_num_threads(1)
-    dataset = load("dataset", DATASET)()
-    specimen = read_siblings(DATASET, MODEL, dataset)[0]
-    images = dataset.sample(BATCH, "held", np.random.default_rng(0)).inputs
-    leading(specimen, stream(images, int(sys.argv[1])), layers(specimen), BEST)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak / (2**20 if sys.platform == "darwin" else 2**10))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,7 @@
-"""A photographer for the running app: serves a house, visits it in Chromium, light scheme."""
+"""A photographer for the running app: builds a case, serves it, visits it in Chromium.
+
+The case is built from a public seed and belongs to no pack, so nothing is given away.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
 from playwright import sync_api
 
 from auditgame import places
+from auditgame.generate import build
+from auditgame.seeds import Seed
+from auditgame.types import Recipe
 from tests.browser.conftest import FLAGS, wait_until_well
 from tests.browser.visitor import Visitor
 
+SEED = 1000
 WIDTH = 1440
+PATIENCE = 120_000
+"""Milliseconds that a page may take to appear."""
+
+
+def built(house: Path) -> str:
+    """The id of the case to be photographed, built in this house."""
+    challenges = house / "challenges"
+    challenges.mkdir()
+    (challenges / "references").symlink_to(places.references())
+    told = (places.recipes() / "tutorial-picture.yaml").read_text()
+    wanted = Recipe.model_validate(yaml.safe_load(told))
+    return build(wanted, Seed.of(SEED), challenges / "built").name
 
 
 @contextmanager
@@ -40,7 +60,9 @@ def visiting(house: Path, height: int) -> Iterator[Visitor]:
                 executable_path=shutil.which("chromium"), args=FLAGS
             )
             size = sync_api.ViewportSize(width=WIDTH, height=height)
-            yield Visitor(browser.new_page(viewport=size, color_scheme="light"), address)
+            page = browser.new_page(viewport=size, color_scheme="light")
+            page.set_default_timeout(PATIENCE)
+            yield Visitor(page, address)
             browser.close()
     finally:
         server.terminate()

@@ -9,6 +9,7 @@ import io
 import math
 import tempfile
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,13 +17,13 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from auditgame import Game, places
+from auditgame import places
 from auditgame.catalog import load
 from auditgame.siblings import read_siblings
 from auditgame.tools import Material
 from auditgame.tools.feature_viz import FeatureViz
 from auditgame.types import Gallery, Tile
-from docs.camera import visiting
+from docs.camera import built, visiting
 
 PICTURES = places.home() / "docs" / "pictures"
 DATASET, MODEL = "storybook", "small_cnn"
@@ -30,8 +31,8 @@ COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
 """Tiles in a row; their least side, the room between them and for a line of words, in pixels."""
 OBJECTIVES = (
     'neuron("conv3", 17)',
-    'channel("conv3", 17)',
-    'layer("conv2")',
+    '8 * channel("conv3", 17)',
+    '20 * layer("conv3")',
     'direction("conv4", "fish")',
     'logit("fish")',
     'probability("fish")',
@@ -56,9 +57,9 @@ def main() -> None:
         contact(painted(site=site), COLUMNS).save(PICTURES / f"units-{site}.png", optimize=True)
     presets = get_args(FeatureViz.Options.model_fields["preset"].annotation)
     tiles = [
-        painted(objective=wish, preset=preset)[0].model_copy(update={"label": preset, "note": wish})
+        Tile(png=painted(objective=wish, preset=preset)[0].png, label=preset, note=note)
         for wish in OBJECTIVES
-        for preset in presets
+        for preset, note in zip_longest(presets, [wish], fillvalue="")
     ]
     contact(tiles, len(presets)).save(PICTURES / "objectives.png", optimize=True)
     photograph()
@@ -83,16 +84,11 @@ def contact(tiles: Sequence[Tile], columns: int) -> Image.Image:
 
 
 def photograph() -> None:
-    """A unit's page in the running app, of the first case of the practice pack."""
-    case = min(path.parent.name for path in places.practice().glob(f"{DATASET}-*/bundle.json"))
+    """A unit's page in the running app."""
     with tempfile.TemporaryDirectory() as folder:
-        house = Path(folder)
-        (house / "challenges").symlink_to(places.home() / "challenges")
-        game = Game(database=f"sqlite:///{folder}/record.db")
-        game.sit(case).microscope.shelf.fill()
-        game.ledger.close()
+        case = built(Path(folder))
         site, unit = UNIT.split(":")
-        with visiting(house, HEIGHT) as visitor:
+        with visiting(Path(folder), HEIGHT) as visitor:
             visitor.visit(f"microscope?id={case}&site={site}&unit={unit}")
             visitor.page.screenshot(path=str(PICTURES / "microscope.png"))
     _lighten(PICTURES / "microscope.png")
