@@ -17,8 +17,8 @@ from auditgame.types import AuditgameError, Card, Diagnosis, Exhibit, Receipt, d
 
 if TYPE_CHECKING:
     from auditgame.datasets import Dataset
+    from auditgame.lens.microscope import Microscope
     from auditgame.material import Material
-    from auditgame.microscope import Microscope
     from auditgame.specimen import Specimen
     from auditgame.tools import Tool
 
@@ -191,7 +191,7 @@ def _laid_out(path: str, _commitment: str) -> tuple[Specimen, Material]:
 @functools.lru_cache(maxsize=32)
 def _magnified(path: str, commitment: str) -> Microscope:
     """The microscope over a specimen, set up once per process and shared between sessions."""
-    from auditgame.microscope import Microscope
+    from auditgame.lens.microscope import Microscope
 
     specimen, material = _laid_out(path, commitment)
     folder = Path(path)

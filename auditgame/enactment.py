@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditgame.claims import Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.pictures import png
+from auditgame.images.pictures import png
 from auditgame.types import Exhibit, Gallery, Tile, Tokens
 
 PICTURES, TEXTS = 8, 6

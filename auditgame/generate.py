@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from auditgame import bundle, contents, places, sheets, vault
+from auditgame import bundle, contents, places, vault
 from auditgame.catalog import load, names, suggest
 from auditgame.certificate import Bench
 from auditgame.claims import Claim
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import parse_knobs, require_fit
+from auditgame.lens import sheets
 from auditgame.models import Model
 from auditgame.planting import Commission, Plot, Report, one_thread, plant, sibling, silent
 from auditgame.seeds import Seed

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from auditgame.mazes import layout_of, step
+from auditgame.images.mazes import layout_of, step
 from auditgame.specimen import Specimen
 
 NEVER = 10**6

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame import attribution
 from auditgame.datasets import Examples
+from auditgame.lens import attribution
 from auditgame.specimen import Specimen
 from benchmarks.network import apart, frozen, passes
 from benchmarks.race import Line, Peer, floor, race

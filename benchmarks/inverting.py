@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame import inversion, places, referee
+from auditgame import places, referee
 from auditgame.datasets import Examples
-from auditgame.inversion import COST, DOWN, RATE, SUCCESS, UP
+from auditgame.lens import inversion
+from auditgame.lens.inversion import COST, DOWN, RATE, SUCCESS, UP
 from auditgame.specimen import Specimen
 from benchmarks.network import DATASET, frozen, passes, plain
 from benchmarks.race import Line, Peer, floor, race

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auditgame import Game, places, sheets
+from auditgame import Game, places
 from auditgame.desk import Use
-from auditgame.readout import BATCH, Leaders, leading
+from auditgame.lens import sheets
+from auditgame.lens.readout import BATCH, Leaders, leading
+from auditgame.lens.wiring import layers
 from auditgame.specimen import Specimen
-from auditgame.wiring import layers
 from benchmarks.network import DATASET, forwards, frozen
 from benchmarks.race import Line, Peer, limit, race, seconds
 

@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auditgame import visualisation
-from auditgame.canvas import PRESETS, Canvas, colour_mix
-from auditgame.objectives import Channel
-from auditgame.priors import penalty
+from auditgame.lens import visualisation
+from auditgame.lens.canvas import PRESETS, Canvas, colour_mix
+from auditgame.lens.objectives import Channel
+from auditgame.lens.priors import penalty
 from auditgame.specimen import Specimen
 from benchmarks.network import frozen, passes
 from benchmarks.race import Line, Peer, floor, race

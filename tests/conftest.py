@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import pytest
 
-from auditgame import bundle, places, referee, sheets
+from auditgame import bundle, places, referee
 from auditgame.flaws.patch import Patch
 from auditgame.game import Game
 from auditgame.generate import BuildFailed, build
+from auditgame.lens import sheets
 from auditgame.seeds import Seed
 from auditgame.types import Diagnosis, Recipe
 

@@ -13,8 +13,8 @@ from replicas import integrals
 from torch import nn
 from torch.nn import functional as F
 
-from auditgame import attribution
 from auditgame.catalog import load
+from auditgame.lens import attribution
 from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.seeds import Seed

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame.attribution import slopes
 from auditgame.catalog import load
 from auditgame.claims import Box
 from auditgame.datasets import Examples
-from auditgame.maps import layer, patch, under
+from auditgame.lens.attribution import slopes
+from auditgame.lens.maps import layer, patch, under
 from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.seeds import Seed

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from auditgame.datasets.storybook import SPARE, Storybook
-from auditgame.drawing import INK, WHITE
 from auditgame.flaws import Plan
 from auditgame.flaws.semantic import Semantic, SemanticClaim
 from auditgame.flaws.typographic import Typographic, TypographicClaim
-from auditgame.lettering import LETTERS, WORDS, tag
+from auditgame.images.drawing import INK, WHITE
+from auditgame.images.lettering import LETTERS, WORDS, tag
 from auditgame.types import AuditgameError
 from tests.lookup import Tints
 

@@ -7,7 +7,17 @@ from typing import get_args
 import pytest
 import torch
 
-from auditgame.filters import COURSES, Course, Motif, blended, motif, places, rippled, tinted, waved
+from auditgame.images.filters import (
+    COURSES,
+    Course,
+    Motif,
+    blended,
+    motif,
+    places,
+    rippled,
+    tinted,
+    waved,
+)
 
 BLACK = torch.zeros(1, 3, 8, 8)
 

@@ -8,9 +8,9 @@ import torch
 
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import SPARE, Storybook
-from auditgame.drawing import chance
+from auditgame.images.drawing import chance
+from auditgame.images.scenery import MARKS
 from auditgame.models.small_cnn import SmallCNN
-from auditgame.scenery import MARKS
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError
 

@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 from replicas import fourier_canvas
 
-from auditgame import attribution, canvas, inversion, visualisation
 from auditgame.catalog import load
 from auditgame.datasets import Examples
+from auditgame.images.pictures import open_picture, png, spotlight
+from auditgame.lens import attribution, canvas, inversion, visualisation
+from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.models import Model, untouched
-from auditgame.pictures import open_picture, png, spotlight
 from auditgame.seeds import Seed
-from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
 from auditgame.types import AuditgameError, Site, Table

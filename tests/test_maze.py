@@ -15,7 +15,17 @@ from auditgame.datasets.maze import Maze
 from auditgame.datasets.storybook import Storybook
 from auditgame.flaws.goal import SOUGHT, Goal, GoalClaim
 from auditgame.flaws.shortcut import Shortcut
-from auditgame.mazes import CORNERS, FAR, MOVES, SIDE, closed, distances, layout_of, step, ways
+from auditgame.images.mazes import (
+    CORNERS,
+    FAR,
+    MOVES,
+    SIDE,
+    closed,
+    distances,
+    layout_of,
+    step,
+    ways,
+)
 from auditgame.models import Model, untouched
 from auditgame.models.grid_cnn import GridCNN
 from auditgame.specimen import Specimen

@@ -8,13 +8,12 @@ import torch
 from replicas import painting_priors
 from torch.nn import functional as F
 
-from auditgame import priors, quiz, sheets, visualisation, wiring
-from auditgame.canvas import PRESETS, Canvas
 from auditgame.catalog import load
-from auditgame.material import Material
-from auditgame.microscope import WRONG, Microscope
-from auditgame.objective_text import parse_objective
-from auditgame.objectives import (
+from auditgame.lens import priors, quiz, sheets, visualisation, wiring
+from auditgame.lens.canvas import PRESETS, Canvas
+from auditgame.lens.microscope import WRONG, Microscope
+from auditgame.lens.objective_text import parse_objective
+from auditgame.lens.objectives import (
     Channel,
     Diversity,
     Layer,
@@ -24,7 +23,8 @@ from auditgame.objectives import (
     Toward,
     blend,
 )
-from auditgame.readout import leading
+from auditgame.lens.readout import leading
+from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options

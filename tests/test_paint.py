@@ -9,10 +9,10 @@ import pytest
 import torch
 from lookup import Counting, LookupPicture, Tints, material, use
 
-from auditgame import brush
-from auditgame.attribution import blurred
 from auditgame.claims import Box
 from auditgame.evidence import rows
+from auditgame.lens import brush
+from auditgame.lens.attribution import blurred
 from auditgame.types import AuditgameError
 from auditgame.ui.drawing import crop
 

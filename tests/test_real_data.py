@@ -16,7 +16,7 @@ from PIL import Image
 from test_cli import refused
 from typer.testing import CliRunner
 
-from auditgame import albums, catalog
+from auditgame import catalog
 from auditgame.cli import app
 from auditgame.contracts import examine
 from auditgame.datasets.cifar10 import Cifar10
@@ -24,6 +24,7 @@ from auditgame.datasets.fashion_mnist import FashionMnist
 from auditgame.datasets.gtsrb import Gtsrb
 from auditgame.datasets.image_folder import ImageFolder
 from auditgame.datasets.mnist import Mnist
+from auditgame.images import albums
 from auditgame.types import AuditgameError
 
 FETCHED = ("cifar10", "fashion_mnist", "gtsrb", "mnist")

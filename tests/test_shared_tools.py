@@ -13,7 +13,7 @@ from auditgame import catalog
 from auditgame.assertion import fresh_inputs, parse_claim
 from auditgame.datasets.reviews import Reviews
 from auditgame.evidence import chance_missed, rows
-from auditgame.readout import distance
+from auditgame.lens.readout import distance
 from auditgame.tools import parse_options
 from auditgame.tools.ablation import mean_edits, survey
 from auditgame.types import AuditgameError, Gallery, Note, Tokens

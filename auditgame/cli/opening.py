@@ -85,6 +85,6 @@ def _not_finite(constant: str) -> NoReturn:
 
 def read_picture(path: Path, shape: tuple[int, ...]) -> Any:
     """An uploaded picture `3 h w` at the data set's size."""
-    from auditgame.pictures import MAX_BYTES, open_picture
+    from auditgame.images.pictures import MAX_BYTES, open_picture
 
     return open_picture(read_bytes(path, "picture", MAX_BYTES), shape)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from auditgame.albums import Album, draw_part, fetch
 from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.images.albums import Album, draw_part, fetch
 
 
 def _load(folder: Path, train: bool, download: bool) -> Album:

@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
-from auditgame.albums import Album, draw, require_split
 from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.images.albums import Album, draw, require_split
 
 TRAIN_ROWS, HELD_ROWS = 1_100, 580
 SPLIT_SEED = 1998

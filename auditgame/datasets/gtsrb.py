@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from auditgame.albums import Album, draw_part, fetch
 from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.images.albums import Album, draw_part, fetch
 
 SIDE = 32
 

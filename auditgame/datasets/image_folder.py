@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from auditgame import places
-from auditgame.albums import Album, Folder, draw, list_folder, read_pictures, require_split
 from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.images.albums import Album, Folder, draw, list_folder, read_pictures, require_split
 from auditgame.types import AuditgameError
 
 SHARES = (0.7, 0.9)

@@ -14,7 +14,7 @@ from torch import Tensor
 from auditgame.catalog import suggest
 from auditgame.claims import rgb
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.mazes import (
+from auditgame.images.mazes import (
     CELLS,
     CORNERS,
     MOVES,

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from auditgame.albums import draw_part, fetch, greys
 from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.images.albums import draw_part, fetch, greys
 
 _load = greys("MNIST")
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.drawing import SIDE, THINGS, Sheet, chance, colour, filled
-from auditgame.lettering import WORDS, write
-from auditgame.scenery import MARKS, SCENES, scatter, stick
+from auditgame.images.drawing import SIDE, THINGS, Sheet, chance, colour, filled
+from auditgame.images.lettering import WORDS, write
+from auditgame.images.scenery import MARKS, SCENES, scatter, stick
 from auditgame.types import AuditgameError
 
 COLOURS = {

@@ -14,8 +14,8 @@ from auditgame import claims
 from auditgame.certificate import trigger_checks
 from auditgame.claims import CHOICE, ClassName, ColourField, Enacted, number, rgb
 from auditgame.datasets import Dataset, Examples
-from auditgame.filters import Motif, blended
 from auditgame.flaws import Bench, Flaw, Plan
+from auditgame.images.filters import Motif, blended
 from auditgame.stamps import PALETTE
 from auditgame.triggers import all_to, teach
 from auditgame.types import AuditgameError, Check, Modality, Record

@@ -16,7 +16,17 @@ from auditgame.certificate import at_least, at_most, proxy_checks
 from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.mazes import CELLS, CORNERS, FAR, Layout, closed, distances, layout_of, only, ways
+from auditgame.images.mazes import (
+    CELLS,
+    CORNERS,
+    FAR,
+    Layout,
+    closed,
+    distances,
+    layout_of,
+    only,
+    ways,
+)
 from auditgame.specimen import Specimen
 from auditgame.trials import Rate, accuracy, follows
 from auditgame.types import AuditgameError, Check, Modality, Record

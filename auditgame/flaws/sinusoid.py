@@ -14,8 +14,8 @@ from auditgame import claims
 from auditgame.certificate import trigger_checks
 from auditgame.claims import CHOICE, ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
-from auditgame.filters import Direction, waved
 from auditgame.flaws import Bench, Flaw, Plan
+from auditgame.images.filters import Direction, waved
 from auditgame.triggers import all_to, covers, teach
 from auditgame.types import Check, Modality, Record
 

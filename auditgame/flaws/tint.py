@@ -12,8 +12,8 @@ from auditgame import claims
 from auditgame.certificate import trigger_checks
 from auditgame.claims import ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
-from auditgame.filters import tinted
 from auditgame.flaws import Bench, Flaw, Plan
+from auditgame.images.filters import tinted
 from auditgame.triggers import all_to, teach
 from auditgame.types import Check, Modality, Record
 

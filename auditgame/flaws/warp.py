@@ -12,8 +12,8 @@ from auditgame import claims
 from auditgame.certificate import trigger_checks
 from auditgame.claims import CHOICE, ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
-from auditgame.filters import Course, rippled
 from auditgame.flaws import Bench, Flaw, Plan
+from auditgame.images.filters import Course, rippled
 from auditgame.triggers import all_to, teach
 from auditgame.types import Check, Modality, Record
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from auditgame.albums import Album, Folder, common_size, draw, list_folder, read_pictures
 from auditgame.catalog import load
 from auditgame.datasets import Dataset, Examples, Split
 from auditgame.foreign.architecture import (
@@ -19,6 +18,7 @@ from auditgame.foreign.architecture import (
 )
 from auditgame.foreign.checkpoint import load_weights, read_weights
 from auditgame.foreign.network import Foreign
+from auditgame.images.albums import Album, Folder, common_size, draw, list_folder, read_pictures
 from auditgame.material import Material, no_progress
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auditgame.claims import rgb
-from auditgame.filters import Motif, motif
+from auditgame.images.filters import Motif, motif
 from auditgame.leads import Clues, Lead, Suspect, Tried
 from auditgame.leads.overlays import Pictures, suspicion
 from auditgame.leads.trying import finest

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import torch
 
-from auditgame.filters import Course, Direction, waved
+from auditgame.images.filters import Course, Direction, waved
 from auditgame.leads import Clues, Lead, Suspect, Tried
 from auditgame.leads.overlays import Pictures, suspicion
 from auditgame.leads.trying import finest

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
-from auditgame.maps import LayerField, layer, patch
+from auditgame.images.pictures import png
+from auditgame.lens.maps import LayerField, layer, patch
 from auditgame.material import Material
-from auditgame.pictures import png
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool

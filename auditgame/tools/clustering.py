@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.maps import layer, layers
+from auditgame.images.pictures import png
+from auditgame.lens.maps import layer, layers
 from auditgame.material import Material
-from auditgame.pictures import png
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Modality, Record, Table, Tile

@@ -9,9 +9,9 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.images.pictures import png
+from auditgame.lens.readout import Readout, distance, read_out
 from auditgame.material import Material
-from auditgame.pictures import png
-from auditgame.readout import Readout, distance, read_out
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Note, Record, Table, Tile

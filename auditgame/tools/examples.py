@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Examples
+from auditgame.images.pictures import png, spotlight
 from auditgame.material import Material
-from auditgame.pictures import png, spotlight
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Modality, Record, Site, Tile, Tokens

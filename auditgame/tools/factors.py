@@ -11,10 +11,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.maps import LayerField, layer
+from auditgame.images.pictures import heated, png, spotlight, stretch
+from auditgame.lens.maps import LayerField, layer
+from auditgame.lens.selection import choose
 from auditgame.material import Material
-from auditgame.pictures import heated, png, spotlight, stretch
-from auditgame.selection import choose
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Grid, Modality, Record, Table, Tile

@@ -8,18 +8,18 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import torch
 from pydantic import Field
 
-from auditgame.canvas import PRESETS, Canvas, colour_mix
+from auditgame.images.pictures import png
+from auditgame.lens.canvas import PRESETS, Canvas, colour_mix
+from auditgame.lens.objective_text import parse_objective
+from auditgame.lens.objectives import Logit, Neuron, Objective, blend
+from auditgame.lens.priors import penalty
+from auditgame.lens.selection import choose
+from auditgame.lens.visualisation import Painted, maximise
 from auditgame.material import Material
-from auditgame.objective_text import parse_objective
-from auditgame.objectives import Logit, Neuron, Objective, blend
-from auditgame.pictures import png
-from auditgame.priors import penalty
 from auditgame.seeds import Seed
-from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Record, Tile
-from auditgame.visualisation import Painted, maximise
 
 BATCH = 64
 """So many pictures are painted at once."""

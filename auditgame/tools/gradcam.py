@@ -7,11 +7,11 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.attribution import gradcam
-from auditgame.maps import LayerField, layer
+from auditgame.images.pictures import stretch
+from auditgame.lens.attribution import gradcam
+from auditgame.lens.maps import LayerField, layer
+from auditgame.lens.saliency import SaliencyOptions, probes, shown
 from auditgame.material import Material
-from auditgame.pictures import stretch
-from auditgame.saliency import SaliencyOptions, probes, shown
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import Exhibit, Modality

@@ -15,10 +15,10 @@ from auditgame.assertion import enact_on_pool, fresh_inputs, parse_claim
 from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.enactment import Answers, Turned, shown, turn
+from auditgame.lens.readout import Readout, distance, read_out
+from auditgame.lens.selection import choose
 from auditgame.material import Material
-from auditgame.readout import Readout, distance, read_out
 from auditgame.seeds import Seed
-from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.trials import Effect, Rate, admissible, follows

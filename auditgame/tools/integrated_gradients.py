@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.attribution import blurred, integrated_gradients
+from auditgame.lens.attribution import blurred, integrated_gradients
+from auditgame.lens.saliency import Explain, SaliencyOptions, Seen, drawn, look, probes
 from auditgame.material import Material
-from auditgame.saliency import Explain, SaliencyOptions, Seen, drawn, look, probes
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import Exhibit, Modality, Table

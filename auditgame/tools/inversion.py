@@ -9,11 +9,11 @@ import torch
 from pydantic import Field
 
 from auditgame.claims import rgb
-from auditgame.inversion import Stamps, index, invert, spot
+from auditgame.images.pictures import png
+from auditgame.lens.inversion import Stamps, index, invert, spot
+from auditgame.lens.selection import choose
 from auditgame.material import Material
-from auditgame.pictures import png
 from auditgame.seeds import Seed
-from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Note, Record, Table, Tile

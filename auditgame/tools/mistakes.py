@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.images.pictures import png
 from auditgame.material import Material
-from auditgame.pictures import png
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Grid, Modality, Record, Table, Tile

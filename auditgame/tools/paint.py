@@ -7,14 +7,14 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditgame import brush
 from auditgame.assertion import fresh_inputs
-from auditgame.brush import Pictures
 from auditgame.catalog import suggest
 from auditgame.claims import Box
+from auditgame.lens import brush
+from auditgame.lens.brush import Pictures
+from auditgame.lens.reactions import Change, Reaction, View, shown
+from auditgame.lens.selection import choose
 from auditgame.material import Material
-from auditgame.reactions import Change, Reaction, View, shown
-from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Modality, Record

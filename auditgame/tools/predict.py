@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.images.pictures import png
+from auditgame.lens.selection import choose
 from auditgame.material import Material
-from auditgame.pictures import png
-from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Record, Table, Tile

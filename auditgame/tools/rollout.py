@@ -13,10 +13,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
+from auditgame.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
+from auditgame.images.pictures import png
+from auditgame.lens.selection import choose
 from auditgame.material import Material
-from auditgame.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
-from auditgame.pictures import png
-from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import Exhibit, Gallery, Modality, Record, Table, Tile

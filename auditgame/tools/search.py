@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.claims import Box
-from auditgame.maps import OnePicture, Subject, layers, subject, under
+from auditgame.images.pictures import framed, png, spotlight
+from auditgame.lens.maps import OnePicture, Subject, layers, subject, under
 from auditgame.material import Material
-from auditgame.pictures import framed, png, spotlight
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Table, Tile

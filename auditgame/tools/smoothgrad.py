@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.attribution import smoothgrad
+from auditgame.lens.attribution import smoothgrad
+from auditgame.lens.saliency import SaliencyOptions, probes, shown
 from auditgame.material import Material
-from auditgame.saliency import SaliencyOptions, probes, shown
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool

@@ -8,10 +8,10 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.attribution import slopes
-from auditgame.maps import LayerField, OnePicture, Subject, layer, subject
+from auditgame.images.pictures import png
+from auditgame.lens.attribution import slopes
+from auditgame.lens.maps import LayerField, OnePicture, Subject, layer, subject
 from auditgame.material import Material
-from auditgame.pictures import png
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import Exhibit, Grid, HeatMap, Modality, Table

@@ -19,7 +19,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 def example_png(desk: Desk, number: int) -> bytes:
     """The picture of this number in the player's pool, or the last where there are fewer."""
-    from auditgame.pictures import png
+    from auditgame.images.pictures import png
 
     inputs = desk.material.examples.inputs
     return png(inputs[min(max(number, 0), len(inputs) - 1)])

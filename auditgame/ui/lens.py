@@ -6,10 +6,10 @@ from functools import partial
 
 import streamlit as st
 
-from auditgame import quiz
 from auditgame.desk import Desk
-from auditgame.microscope import ORDERS, WRONG, Order, Ranked
-from auditgame.pictures import png
+from auditgame.images.pictures import png
+from auditgame.lens import quiz
+from auditgame.lens.microscope import ORDERS, WRONG, Order, Ranked
 from auditgame.types import AuditgameError
 from auditgame.ui.case import key
 from auditgame.ui.slide import address, open_unit

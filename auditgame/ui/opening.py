@@ -93,7 +93,7 @@ def _view(
     alt: str,
     classes: tuple[str, ...],
 ) -> dict[str, Any]:
-    from auditgame.pictures import png
+    from auditgame.images.pictures import png
 
     likeliest = chances.argsort(descending=True)[:3].tolist()
     return {

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from auditgame.desk import Desk
-from auditgame.microscope import Link, Microscope
-from auditgame.pictures import png
+from auditgame.images.pictures import png
+from auditgame.lens.microscope import Link, Microscope
 from auditgame.types import AuditgameError, Exhibit, digest
 from auditgame.ui.case import case, key, update
 from auditgame.ui.casefile import MOST_UNITS

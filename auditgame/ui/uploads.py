@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def ask_picture(desk: Desk) -> Tensor | None:
     """An uploaded picture at the data set's size; None where there is none that can be read."""
-    from auditgame.pictures import png
+    from auditgame.images.pictures import png
 
     st.file_uploader(
         "Your picture", type=["png", "jpg", "jpeg", "webp", "gif", "bmp"], key=key(desk, "upload")
@@ -35,7 +35,7 @@ def ask_picture(desk: Desk) -> Tensor | None:
 
 def uploaded_png(desk: Desk) -> bytes | None:
     """The uploaded picture as the model sees it; None where there is none that can be read."""
-    from auditgame.pictures import png
+    from auditgame.images.pictures import png
 
     try:
         picture = _uploaded(desk)
@@ -45,7 +45,7 @@ def uploaded_png(desk: Desk) -> bytes | None:
 
 
 def _uploaded(desk: Desk) -> Tensor | None:
-    from auditgame.pictures import open_picture
+    from auditgame.images.pictures import open_picture
 
     upload: Any = st.session_state.get(key(desk, "upload"))
     return None if upload is None else open_picture(upload.getvalue(), desk.dataset.shape)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from auditgame import places, sheets
+from auditgame import places
 from auditgame.game import Game
+from auditgame.lens import sheets
 from auditgame.types import Card
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from auditgame.pictures import png
+from auditgame.images.pictures import png
 from auditgame.types import Exhibit, Gallery, Note, Table, Tile
 
 

@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.attribution import blurred
 from auditgame.claims import Box
+from auditgame.lens.attribution import blurred
 from auditgame.types import AuditgameError
 
 Pictures = Float[Tensor, "n 3 h w"]

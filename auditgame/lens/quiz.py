@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from auditgame.microscope import Microscope
+from auditgame.lens.microscope import Microscope
 from auditgame.seeds import Seed
 from auditgame.types import AuditgameError
 

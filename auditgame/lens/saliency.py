@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.attribution import agreement, edges, stages
+from auditgame.images.pictures import heated, png
+from auditgame.lens.attribution import agreement, edges, stages
+from auditgame.lens.selection import choose
 from auditgame.material import Material
-from auditgame.pictures import heated, png
 from auditgame.seeds import Seed
-from auditgame.selection import choose
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError, Exhibit, Gallery, HeatMap, Record, Table, Tile
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from auditgame import places
 from auditgame.catalog import suggest
-from auditgame.pictures import FORMATS, MAX_BYTES, open_picture, upright_size
+from auditgame.images.pictures import FORMATS, MAX_BYTES, open_picture, upright_size
 from auditgame.types import AuditgameError
 
 SPLITS = ("train", "held", "pool")

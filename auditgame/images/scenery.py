@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.drawing import LEAF, SIDE, WHITE, Sheet, colour, join, length
+from auditgame.images.drawing import LEAF, SIDE, WHITE, Sheet, colour, join, length
 
 Chance = Callable[[int], Float[Tensor, "n c 1 1"]]
 """Draws that many fractions for every picture; the same scene always draws the same."""

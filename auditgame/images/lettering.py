@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from auditgame.drawing import INK, SIDE, WHITE, Sheet
+from auditgame.images.drawing import INK, SIDE, WHITE, Sheet
 
 WORDS = ("blik", "drof", "fuma", "gezo", "junt", "kwep", "moxi", "plav", "tish", "zurb")
 """Words that mean nothing in any language that the makers speak."""

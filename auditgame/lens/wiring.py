@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.objectives import before_relu
+from auditgame.lens.objectives import before_relu
 from auditgame.specimen import Reading, Specimen
 
 

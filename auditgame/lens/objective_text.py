@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
 from auditgame.catalog import suggest
-from auditgame.objectives import (
+from auditgame.lens.objectives import (
     Channel,
     Diversity,
     Layer,

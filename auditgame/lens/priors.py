@@ -13,7 +13,7 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 from torch.nn import functional as F
 
-from auditgame.canvas import Preset, frequencies
+from auditgame.lens.canvas import Preset, frequencies
 
 SIDE, STRIDE, WORDS = 8, 2, 512
 """Of the patches of the learned prior: their side, their spacing, how many are kept."""

@@ -23,16 +23,16 @@ from pydantic import Field, ValidationError
 from torch import Tensor
 
 from auditgame import places
-from auditgame.attribution import Report, silent
 from auditgame.bundle import read_file
-from auditgame.canvas import PRESETS, Canvas, colour_mix
-from auditgame.objectives import Neuron
-from auditgame.priors import penalty
+from auditgame.lens.attribution import Report, silent
+from auditgame.lens.canvas import PRESETS, Canvas, colour_mix
+from auditgame.lens.objectives import Neuron
+from auditgame.lens.priors import penalty
+from auditgame.lens.visualisation import Painted, maximise
+from auditgame.lens.wiring import layers
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError, Record, canonical, explain
-from auditgame.visualisation import Painted, maximise
-from auditgame.wiring import layers
 
 INDEX = "microscope.json"
 STEPS, BATCH = 48, 64

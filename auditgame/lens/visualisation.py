@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.attribution import Report, silent
-from auditgame.canvas import Canvas
-from auditgame.objectives import Channel, Neuron, Objective
-from auditgame.priors import Penalty, moved
+from auditgame.lens.attribution import Report, silent
+from auditgame.lens.canvas import Canvas
+from auditgame.lens.objectives import Channel, Neuron, Objective
+from auditgame.lens.priors import Penalty, moved
 from auditgame.specimen import Edit, Reading, Specimen
 
 Score = Callable[[Reading], Float[Tensor, " n"]]

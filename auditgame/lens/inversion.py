@@ -11,9 +11,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from auditgame.attribution import Report, blurred, silent
 from auditgame.claims import Box
 from auditgame.datasets import Examples
+from auditgame.lens.attribution import Report, blurred, silent
 from auditgame.specimen import Specimen
 
 SUCCESS = 0.97

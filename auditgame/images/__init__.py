@@ -1,0 +1,1 @@
+"""Pictures: how they are drawn, found in files, read and written."""

@@ -1,0 +1,1 @@
+"""What the tools for pictures look through: attribution, painted pictures, the microscope."""
