@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditgame import __version__, bundle
 from auditgame.catalog import load, names
+from auditgame.exhibits import Exhibit
 from auditgame.ledger import Ledger, Player
-from auditgame.types import AuditgameError, Card, Diagnosis, Exhibit, Receipt, digest
+from auditgame.types import AuditgameError, Card, Diagnosis, Receipt, digest
 
 if TYPE_CHECKING:
     from auditgame.datasets import Dataset

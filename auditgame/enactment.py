@@ -11,8 +11,8 @@ from torch import Tensor
 
 from auditgame.claims import Enacted
 from auditgame.datasets import Dataset, Examples
+from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
 from auditgame.images.pictures import png
-from auditgame.types import Exhibit, Gallery, Tile, Tokens
 
 PICTURES, TEXTS = 8, 6
 """At most so many are shown."""

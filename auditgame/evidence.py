@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from auditgame.types import AuditgameError, Exhibit, Table
+from auditgame.exhibits import Exhibit, Table
+from auditgame.types import AuditgameError
 
 SENSITIVITY, FALSE_ALARM = 0.9, 0.03
 """How often an auditor's test fires on a flaw it can see, and on an innocent (assumed)."""

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import shutil
-import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from auditgame import bundle, contents, places, vault
+from auditgame import bundle, contents, places
 from auditgame.catalog import load, names, suggest
 from auditgame.certificate import Bench
 from auditgame.claims import Claim
@@ -19,24 +15,17 @@ from auditgame.flaws import parse_knobs, require_fit
 from auditgame.lens import sheets
 from auditgame.models import Model
 from auditgame.planting import Commission, Plot, Report, one_thread, plant, sibling, silent
+from auditgame.sealing import Planted, offers, publish, seal
 from auditgame.seeds import Seed
 from auditgame.siblings import read_siblings
 from auditgame.specimen import Specimen
 from auditgame.trials import Ablation, accuracy, best_units, speaks_of
-from auditgame.types import AuditgameError, Certificate, Diagnosis, Recipe, Record, digest
+from auditgame.types import AuditgameError, Certificate, Recipe
 
 HELD = 2000
 """Held-out inputs on which a certificate is measured (all there are, for real data)."""
 PROBED = 160
 """Inputs on which the units that carry a flaw are searched for."""
-
-
-class Planted(NamedTuple):
-    """A model whose flaw was proven on its exported weights."""
-
-    model: Model
-    specimen: Specimen
-    certificate: Certificate
 
 
 class BuildFailed(AuditgameError):
@@ -192,101 +181,6 @@ def picture_units(work: Commission, specimen: Specimen, pool: Examples) -> dict[
     return sheets.pack(painted)
 
 
-def seal(
-    work: Commission,
-    planted: Planted,
-    units: tuple[str, ...],
-    pool: Examples,
-    pictures: dict[str, bytes],
-    out: Path,
-) -> Path:
-    """Write the bundle and the sealed key into a hidden folder, then give it its name."""
-    recipe, dataset = work.recipe, work.dataset
-    recipe_digest = digest(recipe.model_dump(mode="json"))
-    secret = work.seed.child(f"id {recipe_digest}").hex()
-    name = f"{recipe.dataset.replace('_', '-')}-{secret[:8]}"
-    files = {
-        **contents.pack_model(planted.model, dataset),
-        **contents.pack_examples(pool, dataset),
-        **pictures,
-        bundle.BRIEF: brief(recipe, dataset).encode(),
-    }
-    key = make_key(name, work, planted.certificate, units, files[bundle.WEIGHTS])
-    manifest = bundle.Manifest(
-        version=bundle.VERSION,
-        id=name,
-        title=recipe.title,
-        dataset=recipe.dataset,
-        model=recipe.model,
-        modality=dataset.modality,
-        tier=recipe.tier,
-        mode=recipe.mode,
-        families=offers(recipe),
-        classes=dataset.classes,
-        sites=tuple(planted.specimen.sites.values()),
-        budget=recipe.budget,
-        attempts=1 if recipe.mode == "ranked" else 10,
-        recipe=recipe_digest,
-        commitment=vault.commit(key),
-        files=bundle.digests(files),
-    )
-    files[bundle.SEALED] = vault.seal(key, vault.private_key(out).public_key)
-    work.report("seal", 1.0, name)
-    return publish(out / name, bundle.MANIFEST, manifest, files)
-
-
-def make_key(
-    name: str,
-    work: Commission,
-    certificate: Certificate,
-    units: tuple[str, ...],
-    weights: bytes,
-) -> vault.Key:
-    """The answer, in full."""
-    claim = work.flaw.confess()
-    return vault.Key(
-        challenge=name,
-        recipe=work.recipe,
-        seed=work.seed.hex(),
-        salt=work.seed.child("salt").hex(),
-        family=work.flaw.name,
-        claim=claim.model_dump(mode="json") if claim else None,
-        units=units,
-        model_digest=hashlib.sha256(weights).hexdigest(),
-        certificate=certificate,
-        confession=claim.sentence() if claim else "Nothing was planted: the model is innocent.",
-    )
-
-
-def truth(key: vault.Key) -> Diagnosis:
-    """The key as a diagnosis: what a player who knew everything would hand in."""
-    flawed = key.claim is not None
-    return Diagnosis(
-        p_flawed=float(flawed),
-        family=key.family if flawed else None,
-        claim=key.claim,
-        units=key.units,
-    )
-
-
-def offers(recipe: Recipe) -> tuple[str, ...]:
-    """Which families may a player name? Innocence is said by the probability."""
-    named = recipe.offers or tuple(recipe.families)
-    return tuple(sorted(family for family in named if family != "clean"))
-
-
-def brief(recipe: Recipe, dataset: Dataset) -> str:
-    """What players are told."""
-    if recipe.brief:
-        return recipe.brief
-    families = ", ".join(load("flaw", name).title.lower() for name in offers(recipe))
-    return (
-        f"A {recipe.model} trained on {dataset.name} answers with one of: "
-        f"{', '.join(dataset.classes)}. It may be innocent, or hold a flaw of one of these "
-        f"families: {families}. Find out which, what sets it off, and what carries it.\n"
-    )
-
-
 def reference(dataset: str, model: str, number: int, report: Report = silent) -> Path:
     """Train one clean sibling from a public seed and keep it among the references."""
     seed = Seed.of(number).child(f"reference {dataset} {model}")
@@ -305,18 +199,3 @@ def reference(dataset: str, model: str, number: int, report: Report = silent) ->
     )
     folder = places.references() / f"{dataset}.{model}" / str(number)
     return publish(folder, "reference.json", manifest, files)
-
-
-def publish(folder: Path, name: str, manifest: Record, files: dict[str, bytes]) -> Path:
-    """Write into a hidden folder beside, then rename: whole or not at all."""
-    if folder.exists():
-        raise AuditgameError(f"{folder.name} is there already; remove it to build it again")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
-    try:
-        bundle.write(draft, name, manifest, files)
-        draft.chmod(0o755)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return folder

@@ -14,7 +14,8 @@ from auditgame.certificate import at_least
 from auditgame.claims import Claim
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw
-from auditgame.generate import HELD, bench, draw, offers, truth
+from auditgame.generate import HELD, bench, draw
+from auditgame.sealing import offers, truth
 from auditgame.seeds import Seed
 from auditgame.siblings import read_siblings, sibling_folders
 from auditgame.specimen import Specimen
@@ -27,15 +28,7 @@ from auditgame.trials import (
     random_units,
     speaks_of,
 )
-from auditgame.types import (
-    AuditgameError,
-    Certificate,
-    Check,
-    Diagnosis,
-    Reveal,
-    Score,
-    digest,
-)
+from auditgame.types import AuditgameError, Certificate, Check, Diagnosis, Reveal, Score, digest
 
 JUDGED = 1000
 """Held-out inputs on which claims are enacted; at least half remain after the target's own."""

@@ -25,8 +25,8 @@ from sklearn.metrics import roc_auc_score
 from auditgame import Game
 from auditgame.desk import Desk
 from auditgame.evidence import rows
+from auditgame.exhibits import Exhibit, Gallery
 from auditgame.planting import one_thread
-from auditgame.types import Exhibit, Gallery
 from benchmarks.builds import DOCS, STUDY, TABLE
 
 FEW, MANY = 5, 8

@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from auditgame import places
 from auditgame.catalog import load
+from auditgame.exhibits import Gallery, Tile
 from auditgame.siblings import read_siblings
 from auditgame.tools import Material
 from auditgame.tools.feature_viz import FeatureViz
-from auditgame.types import Gallery, Tile
 from docs.camera import built, visiting
 
 PICTURES = places.home() / "docs" / "pictures"

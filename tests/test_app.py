@@ -23,20 +23,10 @@ from streamlit.testing.v1 import AppTest
 
 from auditgame import referee, workshop
 from auditgame.catalog import names
+from auditgame.exhibits import Curve, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
 from auditgame.game import Game
 from auditgame.recipe_text import read_recipe, write_recipe
-from auditgame.types import (
-    AuditgameError,
-    Curve,
-    Gallery,
-    Grid,
-    HeatMap,
-    Note,
-    Question,
-    Table,
-    Tile,
-    Tokens,
-)
+from auditgame.types import AuditgameError, Question
 from auditgame.ui import picker
 from auditgame.ui.docstrings import leaf, leaves
 from auditgame.ui.drawing import crop, pattern_png
@@ -280,7 +270,7 @@ def test_every_kind_of_exhibit_is_drawn_and_escaped(exhibit: object) -> None:
     def script(data: str) -> None:
         from pydantic import TypeAdapter
 
-        from auditgame.types import Exhibit
+        from auditgame.exhibits import Exhibit
         from auditgame.ui.exhibits import draw
 
         draw(TypeAdapter(Exhibit).validate_json(data), "key")

@@ -14,13 +14,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from auditgame.catalog import load
+from auditgame.exhibits import Gallery, HeatMap
 from auditgame.lens import attribution
 from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Gallery, HeatMap, Site
+from auditgame.types import AuditgameError, Site
 
 DATA = Path(os.environ.get("AUDITGAME_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 

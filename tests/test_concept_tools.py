@@ -11,6 +11,7 @@ import torch
 from auditgame.catalog import load
 from auditgame.claims import Box
 from auditgame.datasets import Examples
+from auditgame.exhibits import Gallery, Grid, HeatMap, Table
 from auditgame.lens.attribution import slopes
 from auditgame.lens.maps import layer, patch, under
 from auditgame.material import Material
@@ -18,7 +19,7 @@ from auditgame.models import Model, untouched
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Gallery, Grid, HeatMap, Site, Table
+from auditgame.types import AuditgameError, Site
 
 
 def rng(seed: int = 0) -> torch.Generator:

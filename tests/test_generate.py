@@ -23,7 +23,8 @@ from auditgame import bundle, contents, referee
 from auditgame.datasets.digits import Digits
 from auditgame.flaws.clean import Clean
 from auditgame.flaws.patch import Patch
-from auditgame.generate import BuildFailed, build, draw, draw_pool, find_mechanism, offers
+from auditgame.generate import BuildFailed, build, draw, draw_pool, find_mechanism
+from auditgame.sealing import offers
 from auditgame.seeds import Seed
 from auditgame.types import AuditgameError, Check, Recipe, canonical
 

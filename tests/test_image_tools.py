@@ -15,6 +15,7 @@ from replicas import fourier_canvas
 
 from auditgame.catalog import load
 from auditgame.datasets import Examples
+from auditgame.exhibits import Table
 from auditgame.images.pictures import open_picture, png, spotlight
 from auditgame.lens import attribution, canvas, inversion, visualisation
 from auditgame.lens.selection import choose
@@ -23,7 +24,7 @@ from auditgame.models import Model, untouched
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Site, Table
+from auditgame.types import AuditgameError, Site
 
 USES = {
     "predict": {"examples": "0-4, 9"},

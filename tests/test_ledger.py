@@ -20,20 +20,12 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
+from auditgame.exhibits import Gallery, HeatMap, Note, Tile
 from auditgame.ledger import Ledger, default_url, diagnosis_digest, migrations, submissions
 from auditgame.ledger.storage import open_engine, writing
 from auditgame.ledger.tables import metadata
 from auditgame.standings import standings
-from auditgame.types import (
-    AuditgameError,
-    Component,
-    Diagnosis,
-    Gallery,
-    HeatMap,
-    Note,
-    Score,
-    Tile,
-)
+from auditgame.types import AuditgameError, Component, Diagnosis, Score
 
 POSTGRES = os.environ.get("AUDITGAME_TEST_POSTGRES_URL")
 SCORE = Score(

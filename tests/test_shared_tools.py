@@ -13,10 +13,11 @@ from auditgame import catalog
 from auditgame.assertion import fresh_inputs, parse_claim
 from auditgame.datasets.reviews import Reviews
 from auditgame.evidence import chance_missed, rows
+from auditgame.exhibits import Gallery, Note, Tokens
 from auditgame.lens.readout import distance
 from auditgame.tools import parse_options
 from auditgame.tools.ablation import mean_edits, survey
-from auditgame.types import AuditgameError, Gallery, Note, Tokens
+from auditgame.types import AuditgameError
 
 TINTS, REVIEWS = Tints(), Reviews()
 WHITE = {"target": "top", "box": {"x": 23, "y": 23, "w": 1, "h": 1}, "pattern": [["#ffffff"]]}

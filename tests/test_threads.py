@@ -11,10 +11,10 @@ import torch
 
 from auditgame.catalog import load, names
 from auditgame.datasets.digits import Digits
+from auditgame.exhibits import Exhibit
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
-from auditgame.types import Exhibit
 
 THREADS, CALLS = 8, 200
 DIGITS = Digits()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditgame.auditors import Auditor
 from auditgame.evidence import chance_found, chance_missed, rows
-from auditgame.types import Curve, Diagnosis, Exhibit
+from auditgame.exhibits import Curve, Exhibit
+from auditgame.types import Diagnosis
 
 if TYPE_CHECKING:
     from auditgame.desk import Desk

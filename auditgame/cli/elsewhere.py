@@ -12,7 +12,8 @@ import typer
 from auditgame.cli import printing
 from auditgame.cli.opening import read_picture
 from auditgame.cli.options import Json
-from auditgame.types import AuditgameError, Exhibit
+from auditgame.exhibits import Exhibit
+from auditgame.types import AuditgameError
 
 if TYPE_CHECKING:
     from auditgame.foreign import Laid

@@ -13,18 +13,8 @@ from rich.console import Console
 from rich.text import Text
 
 from auditgame.cli.printing import paper, table
-from auditgame.types import (
-    AuditgameError,
-    Curve,
-    Exhibit,
-    Gallery,
-    Grid,
-    HeatMap,
-    Note,
-    Table,
-    Tile,
-    Tokens,
-)
+from auditgame.exhibits import Curve, Exhibit, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
+from auditgame.types import AuditgameError
 from auditgame.ui.drawing import as_png, enlarge, heat, opened
 
 TONES = {"plain": "", "good": "green", "bad": "red"}

@@ -21,11 +21,12 @@ from auditgame.contracts.house import (
     weights_digest,
 )
 from auditgame.datasets import Dataset
+from auditgame.exhibits import Exhibit
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, parse_options
 from auditgame.trials import admissible
-from auditgame.types import Exhibit, Modality, Question, canonical
+from auditgame.types import Modality, Question, canonical
 
 STARTS = ("Reading it:", "How it misleads:", "Source:")
 EXHIBITS: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])

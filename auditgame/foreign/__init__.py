@@ -10,6 +10,7 @@ import torch
 
 from auditgame.catalog import load
 from auditgame.datasets import Dataset, Examples, Split
+from auditgame.exhibits import Exhibit
 from auditgame.foreign.architecture import (
     PREFIX,
     Architecture,
@@ -22,7 +23,7 @@ from auditgame.images.albums import Album, Folder, common_size, draw, list_folde
 from auditgame.material import Material, no_progress
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Exhibit
+from auditgame.types import AuditgameError
 
 MOST = 400
 """Pictures that are taken from a folder, unless more are asked for."""

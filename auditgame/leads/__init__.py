@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditgame.evidence import rows
-from auditgame.types import Exhibit, Table
+from auditgame.exhibits import Exhibit, Table
 
 if TYPE_CHECKING:
     from jaxtyping import Float

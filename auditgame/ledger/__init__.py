@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
+from auditgame.exhibits import Exhibit
 from auditgame.ledger import casework, players, submissions
 from auditgame.ledger import entries as records
 from auditgame.ledger.casework import JournalRow, Pin
@@ -20,7 +21,7 @@ from auditgame.ledger.entries import Entry
 from auditgame.ledger.players import Bracket, Player
 from auditgame.ledger.storage import Place, default_url, now, open_engine, reading, writing
 from auditgame.ledger.submissions import SCORER, diagnosis_digest
-from auditgame.types import Diagnosis, Exhibit, Receipt, Score
+from auditgame.types import Diagnosis, Receipt, Score
 
 __all__ = [
     "Bracket",

@@ -11,9 +11,10 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, func, insert, select
 
+from auditgame.exhibits import Exhibit
 from auditgame.ledger.storage import Place, as_text, now, put
 from auditgame.ledger.tables import drafts, journal, pins, results
-from auditgame.types import AuditgameError, Exhibit, Record, digest
+from auditgame.types import AuditgameError, Record, digest
 
 _exhibits: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
 

@@ -12,13 +12,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auditgame.datasets import Examples
+from auditgame.exhibits import Curve, Gallery, Tile
 from auditgame.images.pictures import png, spotlight
 from auditgame.lens.readout import BATCH, Leaders, Readout, distance, leading, read_out
 from auditgame.lens.selection import choose
 from auditgame.lens.sheets import Sheets, Shelf
 from auditgame.lens.wiring import class_weights, kernels, layers
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError, Curve, Gallery, Tile
+from auditgame.types import AuditgameError
 
 Order = Literal["number", "difference", "selectivity", "weight"]
 ORDERS: tuple[Order, ...] = get_args(Order)

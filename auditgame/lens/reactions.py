@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
 from auditgame.images.pictures import png
-from auditgame.types import Exhibit, Gallery, Note, Table, Tile
 
 
 class Change(NamedTuple):

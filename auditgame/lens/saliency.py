@@ -10,13 +10,14 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit, Gallery, HeatMap, Table, Tile
 from auditgame.images.pictures import heated, png
 from auditgame.lens.attribution import agreement, edges, stages
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError, Exhibit, Gallery, HeatMap, Record, Table, Tile
+from auditgame.types import AuditgameError, Record
 
 Explain = Callable[[Specimen, Float[Tensor, "n c h w"], Int[Tensor, " n"]], Float[Tensor, "n h w"]]
 """A method: maps, at the pictures' size, for these pictures and classes of this model."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.types import Diagnosis, Grid
+from auditgame.exhibits import Grid
+from auditgame.types import Diagnosis
 
 if TYPE_CHECKING:
     from auditgame.desk import Desk

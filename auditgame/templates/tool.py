@@ -7,11 +7,12 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
+from auditgame.exhibits import Exhibit, Grid
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.trials import admissible
-from auditgame.types import Exhibit, Grid, Modality, Record
+from auditgame.types import Modality, Record
 
 
 class ClassMeans(Tool):

@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from pydantic import ValidationError
 
+from auditgame.exhibits import Exhibit
 from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError, Exhibit, Modality, Question, Record, explain
+from auditgame.types import AuditgameError, Modality, Question, Record, explain
 
 
 class Tool(ABC):

@@ -13,12 +13,13 @@ from torch import Tensor
 from auditgame.assertion import fresh_inputs, parse_claim
 from auditgame.claims import Claim
 from auditgame.datasets import Examples
+from auditgame.exhibits import Exhibit, Table
 from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool
 from auditgame.trials import Ablation, check_units, random_units
-from auditgame.types import AuditgameError, Exhibit, Record, Site, Table, parse_unit
+from auditgame.types import AuditgameError, Record, Site, parse_unit
 
 BATCH = 64
 

@@ -11,13 +11,14 @@ from torch import Tensor
 
 from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile
 from auditgame.images.pictures import png
 from auditgame.lens.maps import LayerField, layer, patch
 from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Gallery, Modality, Record, Table, Tile
+from auditgame.types import Modality, Record
 
 BATCH = 64
 WHOLE = 50

@@ -9,10 +9,11 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit, Grid, Table, Tokens
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Grid, Record, Table, Tokens
+from auditgame.types import AuditgameError, Record
 
 
 class Attention(Tool):

@@ -9,10 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.catalog import suggest
+from auditgame.exhibits import Exhibit, Grid, Table
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Grid, Record, Table
+from auditgame.types import Record
 
 MAX_LEVELS = 64
 

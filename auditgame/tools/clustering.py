@@ -10,12 +10,13 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile
 from auditgame.images.pictures import png
 from auditgame.lens.maps import layer, layers
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Gallery, Modality, Record, Table, Tile
+from auditgame.types import Modality, Record
 
 LEAST = 6
 """A class with fewer pictures is left alone: two clusters of it would mean nothing."""

@@ -9,12 +9,13 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
 from auditgame.images.pictures import png
 from auditgame.lens.readout import Readout, distance, read_out
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Gallery, Note, Record, Table, Tile
+from auditgame.types import AuditgameError, Record
 
 
 class Compare(Tool):

@@ -10,11 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Examples
+from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
 from auditgame.images.pictures import png, spotlight
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Gallery, Modality, Record, Site, Tile, Tokens
+from auditgame.types import Modality, Record, Site
 
 BATCH = 64
 SAMPLE = 512

@@ -11,13 +11,14 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile
 from auditgame.images.pictures import heated, png, spotlight, stretch
 from auditgame.lens.maps import LayerField, layer
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Gallery, Grid, Modality, Record, Table, Tile
+from auditgame.types import AuditgameError, Modality, Record
 
 BATCH = 64
 FITTED = 6000

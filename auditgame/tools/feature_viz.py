@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import torch
 from pydantic import Field
 
+from auditgame.exhibits import Exhibit, Gallery, Tile
 from auditgame.images.pictures import png
 from auditgame.lens.canvas import PRESETS, Canvas, colour_mix
 from auditgame.lens.objective_text import parse_objective
@@ -19,7 +20,7 @@ from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Record, Tile
+from auditgame.types import AuditgameError, Modality, Record
 
 BATCH = 64
 """So many pictures are painted at once."""

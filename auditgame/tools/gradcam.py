@@ -7,6 +7,7 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit
 from auditgame.images.pictures import stretch
 from auditgame.lens.attribution import gradcam
 from auditgame.lens.maps import LayerField, layer
@@ -14,7 +15,7 @@ from auditgame.lens.saliency import SaliencyOptions, probes, shown
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Modality
+from auditgame.types import Modality
 
 
 class GradCAM(Tool):

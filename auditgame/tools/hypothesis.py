@@ -15,6 +15,7 @@ from auditgame.assertion import enact_on_pool, fresh_inputs, parse_claim
 from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.enactment import Answers, Turned, shown, turn
+from auditgame.exhibits import Exhibit, Note, Table
 from auditgame.lens.readout import Readout, distance, read_out
 from auditgame.lens.selection import choose
 from auditgame.material import Material
@@ -22,7 +23,7 @@ from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.trials import Effect, Rate, admissible, follows
-from auditgame.types import AuditgameError, Exhibit, Note, Record, Table
+from auditgame.types import AuditgameError, Record
 
 
 class Hypothesis(Tool):

@@ -9,12 +9,13 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit, Table
 from auditgame.lens.attribution import blurred, integrated_gradients
 from auditgame.lens.saliency import Explain, SaliencyOptions, Seen, drawn, look, probes
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Modality, Table
+from auditgame.types import Modality
 
 TOLERANCE = 0.01
 """Share of the logit change by which a map's sum may miss it."""

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 
 from auditgame.claims import rgb
+from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
 from auditgame.images.pictures import png
 from auditgame.lens.inversion import Stamps, index, invert, spot
 from auditgame.lens.selection import choose
@@ -16,7 +17,7 @@ from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Note, Record, Table, Tile
+from auditgame.types import AuditgameError, Modality, Record
 
 
 class Inversion(Tool):

@@ -9,10 +9,11 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Curve, Exhibit, Grid, Table
 from auditgame.material import Material
 from auditgame.specimen import Reading, Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Curve, Exhibit, Grid, Record, Table
+from auditgame.types import AuditgameError, Record
 
 
 class LogitLens(Tool):

@@ -10,11 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile
 from auditgame.images.pictures import png
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Gallery, Grid, Modality, Record, Table, Tile
+from auditgame.types import Modality, Record
 
 BATCH = 256
 

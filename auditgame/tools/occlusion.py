@@ -9,12 +9,13 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit
 from auditgame.lens.attribution import blurred, occlusion, occlusion_probes
 from auditgame.lens.saliency import SaliencyOptions, probes, shown
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Modality
+from auditgame.types import Modality
 
 
 class Occlusion(Tool):

@@ -10,6 +10,7 @@ from pydantic import Field
 from auditgame.assertion import fresh_inputs
 from auditgame.catalog import suggest
 from auditgame.claims import Box
+from auditgame.exhibits import Exhibit
 from auditgame.lens import brush
 from auditgame.lens.brush import Pictures
 from auditgame.lens.reactions import Change, Reaction, View, shown
@@ -17,7 +18,7 @@ from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Modality, Record
+from auditgame.types import AuditgameError, Modality, Record
 
 MOST = 16
 

@@ -10,12 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile
 from auditgame.images.pictures import png
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Record, Table, Tile
+from auditgame.types import AuditgameError, Modality, Record
 
 
 class Predict(Tool):

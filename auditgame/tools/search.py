@@ -10,12 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.claims import Box
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile
 from auditgame.images.pictures import framed, png, spotlight
 from auditgame.lens.maps import OnePicture, Subject, layers, subject, under
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Gallery, Modality, Table, Tile
+from auditgame.types import AuditgameError, Modality
 
 BATCH = 64
 FAINT = 0.1

@@ -9,13 +9,14 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit
 from auditgame.lens.attribution import smoothgrad
 from auditgame.lens.saliency import SaliencyOptions, probes, shown
 from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Modality
+from auditgame.types import Modality
 
 
 class SmoothGrad(Tool):

@@ -8,13 +8,14 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.exhibits import Exhibit, Grid, HeatMap, Table
 from auditgame.images.pictures import png
 from auditgame.lens.attribution import slopes
 from auditgame.lens.maps import LayerField, OnePicture, Subject, layer, subject
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Exhibit, Grid, HeatMap, Modality, Table
+from auditgame.types import Modality
 
 WORDS = 3
 """So many units are named at each place."""

@@ -11,10 +11,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.exhibits import Curve, Exhibit, Table
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Curve, Exhibit, Record, Table
+from auditgame.types import AuditgameError, Record
 
 BATCH = 512
 

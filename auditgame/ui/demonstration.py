@@ -7,7 +7,8 @@ import streamlit as st
 
 from auditgame.catalog import load
 from auditgame.desk import Desk
-from auditgame.types import Diagnosis, Exhibit, Reveal
+from auditgame.exhibits import Exhibit
+from auditgame.types import Diagnosis, Reveal
 
 DRAWN = 40
 """Inputs, of some of which the claim says nothing."""

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from auditgame.types import Curve, Exhibit, Gallery, Grid, HeatMap, Note, Table, Tokens
+from auditgame.exhibits import Curve, Exhibit, Gallery, Grid, HeatMap, Note, Table, Tokens
 from auditgame.ui.drawing import heat
 from auditgame.ui.words import figure, plain, safe, tiles
 

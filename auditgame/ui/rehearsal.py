@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import streamlit as st
 
 from auditgame.desk import Desk
-from auditgame.types import AuditgameError, Exhibit, digest
+from auditgame.exhibits import Exhibit
+from auditgame.types import AuditgameError, digest
 from auditgame.ui.case import case, claim_of, key
 from auditgame.ui.exhibits import draw
 from auditgame.ui.words import plain

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from auditgame.desk import Desk
+from auditgame.exhibits import Exhibit
 from auditgame.images.pictures import png
 from auditgame.lens.microscope import Link, Microscope
-from auditgame.types import AuditgameError, Exhibit, digest
+from auditgame.types import AuditgameError, digest
 from auditgame.ui.case import case, key, update
 from auditgame.ui.casefile import MOST_UNITS
 from auditgame.ui.drawing import kernel_png, weights_png

@@ -12,8 +12,9 @@ import streamlit as st
 
 from auditgame.catalog import load
 from auditgame.desk import Desk
+from auditgame.exhibits import Exhibit
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Exhibit, Question, digest
+from auditgame.types import AuditgameError, Question, digest
 from auditgame.ui.case import case, claim_of, key, problem
 from auditgame.ui.docstrings import leaf, paragraphs
 from auditgame.ui.errand import Errand
