@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from auditgame.desk import Desk
 
 SHOWN = (MARKS, PAIRS, VEILS, CURTAINS)
-"""Leads that start from what the wrong answers show."""
+"""Leads that start from what the wrong answers show, from plain claims to rich ones: faint stripes
+are also a motif in white and black."""
 HIDDEN = (RULES, GOALS)
 """Leads that need no wrong answer, followed where nothing else convinces: they cost more."""
 CONVINCING = 0.5
 """Weight from which nothing else is looked for: its effect less that of its near-misses."""
+AS_GOOD = 0.85
+"""A plainer claim is as good as a richer one from this share of its weight on."""
 NOTABLE = 0.15
 """Effect from which a claim is tried once more, on other inputs."""
 CONFIRMED = 0.2
@@ -38,8 +41,8 @@ class Detective(Auditor):
     Sorts them by the class that is said, and follows a lead for each kind of flaw: marks
     stamped on them, veils over them, factors they share; where nothing goes wrong, what
     might decide instead. What comes to mind is tried on fresh inputs. Of the claims that
-    come true once more on others it hands in the one that stands out most from its own
-    near-misses, with the eight channels that carry it.
+    come true once more on others it hands in the plainest of those that stand out most from
+    their own near-misses, with the eight channels that carry it.
 
     It knows the colours and motifs that this game's flaws are drawn with, and finds no mark
     in any other. It cannot see a trigger that no wrong answer among the players' examples
@@ -68,13 +71,14 @@ class Detective(Auditor):
 
 
 def _culprit(clues: Clues) -> Tried | None:
-    """The claim that stands out most: of what the wrong answers show, or else of all."""
+    """The plainest that stands out as well as any: of what the wrong answers show, or of all."""
     found: list[Tried] = []
     for leads in (SHOWN, HIDDEN):
         found += _confirmed(clues, leads)
         if any(tried.weight >= CONVINCING for tried in found):
             break
-    return max(found, key=lambda tried: tried.weight, default=None)
+    most = max((tried.weight for tried in found), default=0.0)
+    return next((tried for tried in found if tried.weight >= AS_GOOD * most), None)
 
 
 def _confirmed(clues: Clues, leads: Iterable[Lead]) -> list[Tried]:
