@@ -9,10 +9,10 @@ play: setup
 	$(PY) -m auditgame play
 
 test: setup
-	OMP_NUM_THREADS=1 $(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal
 
 check: lint
-	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow and not browser"
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist worksteal -m "not slow and not browser"
 
 lint: setup
 	.venv/bin/ruff format --check .

@@ -22,6 +22,9 @@ from auditgame.types import (
 )
 
 MANIFEST, SEALED, BRIEF, WEIGHTS = "bundle.json", "key.sealed", "brief.md", "model.safetensors"
+LABELS, PICTURES = "examples.json", "examples.png"
+COLUMNS = 12
+"""Pictures in a row of the sheet of examples."""
 VERSION = 1
 LARGEST = 64 * 2**20
 """No file of a bundle may be larger (bytes)."""

@@ -16,16 +16,12 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
-from auditgame.bundle import WEIGHTS, read_file
+from auditgame.bundle import COLUMNS, LABELS, PICTURES, WEIGHTS, read_file
 from auditgame.catalog import load
 from auditgame.datasets import Dataset, Examples
 from auditgame.models import Model
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError, Record, canonical, explain
-
-COLUMNS = 12
-"""Pictures in a row of the sheet."""
-PICTURES, LABELS = "examples.png", "examples.json"
 
 
 class Sheet(Record):

@@ -104,6 +104,39 @@ def test_a_tool_runs_and_shows_what_it_found(home: House) -> None:
     assert any("Pin as evidence" in button.label for button in app.button)
 
 
+def test_the_examples_lie_on_the_bench_until_a_tool_is_used(home: House) -> None:
+    id = home.flawed.name
+    app, number = view("workbench", id=id), len(Game().sit(id).material.examples)
+    title = f"**Your {number} examples**"
+
+    def pictures() -> int:
+        return sum(part.value.count("<figure") for part in app.html)
+
+    assert title in [part.value for part in app.markdown]
+    for shown in [*range(24, number, 24), number]:
+        assert pictures() == shown
+        more = [b for b in app.button if b.key == f"{id}/examples shown-more"]
+        assert bool(more) == (shown < number)
+        if more:
+            more[0].click().run()
+    app.session_state[f"{id}/shown/predict"] = Game().sit(id).use("predict", examples="0-3")
+    app.run()
+    assert title not in [part.value for part in app.markdown]
+    assert pictures() == 4
+
+
+def test_a_card_shows_the_first_pictures_and_says_where_they_are_damaged(home: House) -> None:
+    shown = "".join(part.value for part in view("challenges").html)
+    assert shown.count("data:image/png") == 12
+    sheet = home.innocent / "examples.png"
+    sheet.write_bytes(sheet.read_bytes()[:-9])
+    st.cache_data.clear()
+    app = view("challenges")
+    assert not app.exception
+    assert "".join(part.value for part in app.html).count("data:image/png") == 6
+    assert any("examples.png was changed" in part.value.replace("\\", "") for part in app.caption)
+
+
 def test_a_tool_is_found_under_the_question_it_asks(home: House) -> None:
     id = home.flawed.name
     app = view("workbench", id=id, tool="occlusion")

@@ -20,6 +20,7 @@ from auditgame.ui.docstrings import leaf, paragraphs
 from auditgame.ui.errand import Errand
 from auditgame.ui.exhibits import draw
 from auditgame.ui.fields import Field, ask, followed, wanted
+from auditgame.ui.samples import bench
 from auditgame.ui.uploads import ask_picture
 from auditgame.ui.words import plain
 
@@ -176,7 +177,7 @@ def _start(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) 
 
 
 def _outcome(desk: Desk, tool: type[Tool]) -> None:
-    """Progress while a tool works, then what it showed; kept for each tool."""
+    """Progress while a tool works, then what it showed; before its first use, the examples."""
     errand = st.session_state.get(key(desk, "errand"))
     whose = st.session_state.get(key(desk, "errand tool"))
     if errand is not None and not errand.over:
@@ -187,6 +188,8 @@ def _outcome(desk: Desk, tool: type[Tool]) -> None:
     if errand is not None and whose == tool.name and errand.error:
         st.warning(plain(errand.error))
     use = st.session_state.get(key(desk, "shown", tool.name))
+    if use is None:
+        bench(desk)
     pinned = {pin.ref["exhibit"] for pin in desk.pins()} if use else set()
     numbered = enumerate(use.exhibits if use else ())
     for kind, group in groupby(numbered, key=lambda pair: pair[1].kind):

@@ -8,6 +8,7 @@ from auditgame.types import Card
 from auditgame.ui.heading import badges
 from auditgame.ui.places import link
 from auditgame.ui.progress import STATES, Standing, standing
+from auditgame.ui.samples import strip
 from auditgame.ui.session import game
 from auditgame.ui.words import plain, tidy
 
@@ -15,7 +16,7 @@ from auditgame.ui.words import plain, tidy
 def page() -> None:
     """Draw the cards that pass the filters."""
     st.title("Challenges")
-    cards = sorted(game().cards(), key=lambda card: (card.tier != "tutorial", card.id))
+    cards = game().cards()
     states = {card.id: standing(card) for card in cards}
     with st.container(horizontal=True, gap="medium"):
         kind = st.pills("Input", ["image", "text"], key="kind", bind="query-params")
@@ -40,6 +41,7 @@ def _card(card: Card, mine: Standing) -> None:
     with st.container(border=True, height="stretch"):
         st.markdown(badges(card))
         st.markdown(f"#### {plain(card.title)}")
+        strip(card)
         st.caption(f"{plain(tidy(card.dataset))} · {plain(tidy(card.model))} · {plain(card.id)}")
         st.caption(f"May be: {plain(', '.join(tidy(name).lower() for name in card.families))}.")
         st.markdown(mine.words)
