@@ -122,7 +122,7 @@ def test_slow_tools_report_progress_to_the_end(name, specimen, material):
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("predict", {"examples": "0-99"}, "outside 0 to 23"),
+        ("predict", {"examples": "30-99"}, "outside 0 to 23"),
         ("predict", {"picture": True}, "none is uploaded"),
         ("occlusion", {"label": "thre"}, "did you mean 'three'"),
         ("gradcam", {"site": "conv9"}, "unknown site"),
@@ -463,6 +463,7 @@ def test_rows_are_chosen_by_number_range_or_name():
     assert choose("", 3, "rows") == [0, 1, 2]
     assert choose("2, 0-1, 2", 3, "rows") == [2, 0, 1]
     assert choose("b, 0", 2, "rows", ["a", "b"]) == [1, 0]
-    for bad in ("3", "1-0", "x", "-1", "1.5"):
+    assert choose("1-15", 3, "rows") == [1, 2]
+    for bad in ("3", "3-9", "1-0", "x", "-1", "1.5"):
         with pytest.raises(AuditgameError, match="rows"):
             choose(bad, 3, "rows")

@@ -14,7 +14,8 @@ _RANGE = re.compile(r"^(\d{1,7})(?:\s*-\s*(\d{1,7}))?$")
 def choose(text: str, count: int, field: str, names: Sequence[str] = ()) -> list[int]:
     """Which indices below `count` does `0-3, 7` name, in the order written, each once?
 
-    An empty text means all of them. Where `names` are given they may be written too.
+    An empty text means all of them; a range that runs past the last stops there, so that 0-15
+    fits every list. Where `names` are given they may be written too.
     Raises AuditgameError, naming `field`, for anything else.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -32,6 +33,6 @@ def _span(part: str, count: int, field: str, names: Sequence[str]) -> range:
     if not match:
         raise AuditgameError(f"{field}: '{part}'; write numbers and ranges, for example 0-3, 7")
     first, last = int(match[1]), int(match[2] or match[1])
-    if not first <= last < count:
+    if not (first < count and first <= last):
         raise AuditgameError(f"{field}: '{part}' is outside 0 to {count - 1}")
-    return range(first, last + 1)
+    return range(first, min(last + 1, count))
