@@ -188,6 +188,10 @@ def test_stamps_are_worked_on_one_at_a_time():
     assert said(app)["stamps"] == []
 
 
+def test_an_empty_stamp_before_another_keeps_its_place():
+    assert said(form({"stamps": [{}, STAMPS[1]]}))["stamps"] == [{}, STAMPS[1]]
+
+
 def test_a_crop_is_taken_for_the_stamp_in_hand():
     app = form({"stamps": STAMPS})
     app.segmented_control(key=name("stamps", "in hand")).set_value(1).run()

@@ -83,7 +83,8 @@ def _spoken(**parts: Any) -> dict[str, Any]:
 def ask_stamps(blank: Blank) -> list[dict[str, Any]]:
     """Several patterns, each in its box, some with a class of their own.
 
-    One of them is in hand at a time: what is dragged and cropped is said of that one.
+    One of them is in hand at a time: what is dragged and cropped is said of that one. Empty
+    ones behind the last are left out; one before it keeps its place, so that the numbers hold.
     """
     rows = Rows(blank, list(blank.value or []), int(blank.schema.get("maxItems", 6)))
     number = _in_hand(blank, rows)
@@ -96,7 +97,8 @@ def ask_stamps(blank: Blank) -> list[dict[str, Any]]:
         classes = blank.desk.card.classes
         target = pick(rows.key(number, "target"), "Its target", classes, thing.get("target"))
     rows.things[number] = _spoken(box=box, pattern=pattern, target=target)
-    return [thing for thing in rows.things.values() if thing]
+    said = [place for place, thing in enumerate(rows.things.values(), 1) if thing]
+    return list(rows.things.values())[: max(said, default=0)]
 
 
 def _in_hand(blank: Blank, rows: Rows) -> int:
