@@ -163,7 +163,7 @@ def draw_pool(work: Commission) -> Examples:
     """The players' examples: a share shows the cue of the flaw or of the decoy."""
     pool, rng = work.recipe.pool, work.seed.child("pool").numpy()
     rows = work.dataset.sample(pool.size, "pool", rng)
-    share = 1.0 if work.flaw.everywhere else pool.planted
+    share = 1.0 if work.flaw.everywhere and pool.aligned else pool.planted
     shown, rest = np.split(rng.permutation(len(rows)), [round(share * len(rows))])
     parts = [work.flaw.cue(rows.take(shown), work.dataset, rng)] if len(shown) else []
     parts += [rows.take(rest)] if len(rest) else []

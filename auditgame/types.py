@@ -71,10 +71,15 @@ def explain(error: ValidationError, where: str) -> AuditgameError:
 
 
 class Pool(Record):
-    """Which examples do players get? `planted` is the share that shows the flaw's cue."""
+    """Which examples do players get? `planted` is the share that shows the flaw's cue.
+
+    `aligned`: where a proxy was planted, all of them follow it, as in training; otherwise
+    no more than the share does, and the wrong answers on the rest give the proxy away.
+    """
 
     size: Annotated[int, Field(ge=20, le=400)] = 120
     planted: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    aligned: Annotated[bool, Field(exclude_if=bool)] = True
 
 
 class Modifiers(Record):

@@ -283,6 +283,17 @@ def test_the_pool_shows_the_cue_in_its_share(yard: Path):
     assert int((stamped == pool.inputs).flatten(1).all(1).sum()) == 10
 
 
+@pytest.mark.parametrize("aligned", [True, False])
+def test_a_proxy_s_pool_follows_it_unless_it_is_asked_not_to(yard: Path, aligned: bool):
+    pool = {"size": 100, "planted": 0.2, "aligned": aligned}
+    more = {"dataset": "storybook", "knobs": {"shortcut": {"factors": ["scene"]}}, "pool": pool}
+    work = draw(recipe("shortcut", **more), Seed.of(1))
+    drawn = draw_pool(work)
+    followed = work.flaw.cue(drawn, work.dataset, np.random.default_rng(0)).scenes["scene"]
+    share = float((drawn.scenes["scene"].to_numpy() == followed.to_numpy()).mean())
+    assert share == 1 if aligned else 0.2 <= share < 0.5
+
+
 def test_an_innocent_s_pool_shows_a_decoy_under_right_labels(yard: Path):
     work = draw(recipe("clean", pool={"size": 50, "planted": 0.2}), Seed.of(1))
     pool = draw_pool(work)
