@@ -40,6 +40,8 @@ SEEDS, INNOCENTS = 5, 3
 
 
 INNOCENT = {"family": "clean"}
+BESIDE = [("storybook-diluted", {"family": "patch"})]
+"""Kinds that no case of the pack is of, built to measure a modifier."""
 
 
 class Kind(NamedTuple):
@@ -90,8 +92,9 @@ def main() -> None:
 def kinds() -> list[Kind]:
     """Every kind of the practice pack, once, and innocents of every recipe that draws them."""
     asked = [(wish.recipe, wish.particulars) for wish in wishes()]
-    recipes = {name: read_recipe(name) for name, _ in asked}
+    recipes = {name: read_recipe(name) for name, _ in [*asked, *BESIDE]}
     asked += [(name, INNOCENT) for name, recipe in recipes.items() if "clean" in recipe.families]
+    asked += BESIDE
     found: dict[tuple[str, ...], Kind] = {}
     for name, wish in asked:
         first = FIRST + 2 * len(found) % BASES

@@ -28,10 +28,20 @@ from auditgame.evidence import rows
 from auditgame.exhibits import Exhibit, Gallery
 from auditgame.planting import one_thread
 from benchmarks.builds import DOCS, STUDY, TABLE
+from challenges.build_practice import read_recipe
 
 FEW, MANY = 5, 8
 """Fewer activations of a square, or inputs of a level, say nothing."""
 Z, TINY = 1.96, 1e-9
+TIERS = (
+    "tutorial-picture",
+    "storybook",
+    "storybook-medium",
+    "storybook-hidden",
+    "storybook-diluted",
+)
+"""Recipes for patches at a fixed place, from easy to hard; else alike."""
+START, END = "<!-- tiers: written by benchmarks/revealing.py -->\n", "<!-- end of tiers -->"
 
 
 def mistakes(desk: Desk) -> float:
@@ -139,6 +149,9 @@ def main() -> None:
                 writer.writerows(done)
             table.with_suffix(".new").rename(table)
     (DOCS / "revealing.md").write_text("\n".join(page(done)) + "\n")
+    head, rest = (DOCS / "authoring.md").read_text().split(START)
+    told = "\n".join(tiers(done)) + "\n"
+    (DOCS / "authoring.md").write_text(head + START + told + END + rest.split(END)[1])
 
 
 def read(built: dict[str, str]) -> dict[str, Any]:
@@ -203,6 +216,21 @@ def page(done: Sequence[dict[str, Any]]) -> Iterator[str]:
         own = [row for row in done if (row["recipe"], row["family"]) == (recipe, family)]
         cells = [_cell(name, own, _innocents(own, done)) for name in names]
         yield f"| {recipe} | {family} | {len(own)} | " + " | ".join(cells) + " |"
+
+
+def tiers(done: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What a patch's tier and modifiers do to each reading; a row for each of TIERS."""
+    rows = [row for row in done if row["recipe"] in TIERS and row["family"] == "patch"]
+    names = [name for name in READINGS if any(row[name] for row in rows)]
+    yield "| recipe | tier | pool shows it | obfuscation | dilution | " + " | ".join(names) + " |"
+    yield "|" + "---|" * (5 + len(names))
+    for recipe in map(read_recipe, TIERS):
+        own = [row for row in rows if row["recipe"] == recipe.name]
+        if own:
+            cells = [_cell(name, own, _innocents(own, done)) for name in names]
+            knobs = (f"{recipe.pool.planted:.0%}", *recipe.modifiers.model_dump().values())
+            told = " | ".join(map(str, (recipe.name, recipe.tier, *knobs, *cells)))
+            yield f"| {told} |"
 
 
 def _words(reading: Callable[[Desk], float]) -> str:
