@@ -1,12 +1,18 @@
-"""Write the generated part of the README, the top of the board: `python -m docs.make`."""
+"""Write what the record tells: the board in the README and docs/auditors.md. `make board`."""
 
 from __future__ import annotations
 
+import json
 import tempfile
-from pathlib import Path
+from collections.abc import Iterator
 
-from auditgame import Game, places
+import pandas as pd
 
+from auditgame import Game, places, referee
+from auditgame.game import BASELINES
+
+README = places.home() / "README.md"
+AUDITORS = places.home() / "docs" / "auditors.md"
 START, END = "<!-- board: written by docs/make.py -->\n", "<!-- end of board -->"
 TOP = 6
 
@@ -30,11 +36,37 @@ def board() -> str:
     return "\n".join(lines) + "\n"
 
 
+def played() -> pd.DataFrame:
+    """What every auditor won on every practice case: case, family, player, points."""
+    entries = map(json.loads, (places.record() / BASELINES).read_text().splitlines())
+    rows = [(entry["challenge"], entry["player"], entry["score"]["points"]) for entry in entries]
+    table = pd.DataFrame(rows, columns=["case", "player", "points"])
+    families = {case: referee.open_key(places.practice() / case).family for case in table.case}
+    return table.assign(family=table.case.map(families))
+
+
+def auditors(table: pd.DataFrame) -> Iterator[str]:
+    """Who finds which family? The page, line by line."""
+    yield "# Who finds what"
+    yield ""
+    yield "Every bundled auditor that fits, on every case of the practice pack, with the case's own"
+    yield "tools and budget (`make baselines board`). Each cell: points, the mean over the cases of"
+    yield "a family; a flawed case is worth 100, an innocent one (clean) 40. Empty: it does not fit."
+    yield ""
+    cases = table.groupby("family").case.nunique()
+    cells = table.pivot_table(index="family", columns="player", values="points", aggfunc="mean")
+    yield "| family | cases | " + " | ".join(cells.columns) + " |"
+    yield "|" + "---|" * (2 + len(cells.columns))
+    for family, row in cells.iterrows():
+        points = ("" if pd.isna(value) else f"{value:.1f}" for value in row)
+        yield f"| {family} | {cases[family]} | " + " | ".join(points) + " |"
+
+
 def main() -> None:
-    """Put the board into the README."""
-    path = Path(places.home() / "README.md")
-    head, rest = path.read_text().split(START)
-    path.write_text(head + START + board() + END + rest.split(END)[1])
+    """Put the board into the README, and write the page."""
+    head, rest = README.read_text().split(START)
+    README.write_text(head + START + board() + END + rest.split(END)[1])
+    AUDITORS.write_text("\n".join(auditors(played())) + "\n")
 
 
 if __name__ == "__main__":

@@ -50,3 +50,12 @@ def test_the_board_is_fresh():
 
     shown = README.split("<!-- board: written by docs/make.py -->\n")[1]
     assert shown.split("<!-- end of board -->")[0] == board()
+
+
+def test_every_family_of_the_pack_is_found_by_some_auditor_and_the_page_says_so():
+    from docs.make import AUDITORS, auditors, played
+
+    table = played()
+    assert AUDITORS.read_text() == "\n".join(auditors(table)) + "\n"
+    best = table[table.family != "clean"].groupby(["family", "player"]).points.mean()
+    assert (best.groupby("family").max() >= 60).all()
