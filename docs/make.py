@@ -51,7 +51,7 @@ def auditors(table: pd.DataFrame) -> Iterator[str]:
     yield ""
     yield "Every bundled auditor that fits, on every case of the practice pack, with the case's own"
     yield "tools and budget (`make baselines board`). Each cell: points, the mean over the cases of"
-    yield "a family; a flawed case is worth 100, an innocent one (clean) 40. Empty: it does not fit."
+    yield "a family. A flawed case is worth 100, an innocent one (clean) 40. Empty: does not fit."
     yield ""
     cases = table.groupby("family").case.nunique()
     cells = table.pivot_table(index="family", columns="player", values="points", aggfunc="mean")
