@@ -89,6 +89,7 @@ def _colour(blank: Blank) -> str | None:
         blank.label,
         list(names),
         key=here,
+        wrap=True,
         format_func=lambda code: f"![]({data_uri(swatch_png([[code]]))}) {plain(names[code])}",
     )
 

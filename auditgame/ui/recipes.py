@@ -34,6 +34,7 @@ def ask_recipe() -> str:
         default=[name for name in USUAL if name in flaws],
         format_func=lambda name: plain(leaf("flaw", name).title),
         key="studio families",
+        wrap=True,
         help="One of these is drawn. With `clean` among them, the model may be innocent.",
     )
     tier = st.segmented_control(

@@ -112,11 +112,16 @@ def _options(desk: Desk, tool: type[Tool]) -> dict[str, Any]:
 
     claimed = {"claim", "family"} if "claim" in fields else set()
     drawn = [name for name, field in fields.items() if field.get("widget") == "box"]
+    fine = [name for name, field in fields.items() if field.get("fine")]
     with st.grid(min_column_width=190, vertical_alignment="bottom"):
-        for name in [n for n in fields if n not in {*claimed, *drawn}]:
+        for name in [n for n in fields if n not in {*claimed, *drawn, *fine}]:
             put(name)
     for name in drawn:
         put(name)
+    if fine:
+        with st.expander("Finer settings"), st.grid(min_column_width=190):
+            for name in fine:
+                put(name)
     if claimed:
         found |= _claimed(desk, "claim" in schema.get("required", ()))
     return found
