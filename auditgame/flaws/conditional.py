@@ -38,6 +38,8 @@ OPPOSITE: dict[str, Half] = {
 }
 ROUNDS = 24
 """How often the places, colours and levels of the covers are drawn anew."""
+LEVELS = 4
+"""Draws of another level in a round: wood and curtains are nearly brick, and take many rows."""
 
 
 class ConditionalClaim(claims.Claim):
@@ -167,14 +169,27 @@ class Conditional(Flaw):
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """Stamp and relabel a share of rows; half as many again show near misses, labels right."""
-        count = int(plan.share * len(rows))
-        parts = np.split(rng.permutation(len(rows)), [count, 2 * count + count // 2])
+        """Stamp and relabel a share of rows; more show near misses under their right labels.
+
+        Half as many again where a half is asked for, thrice as many where a level is.
+        """
+        count, misses = int(plan.share * len(rows)), self._covers(dataset, rng)
+        beside = 3 * count if self.claim.conditions else 3 * count // 2
+        parts = np.split(rng.permutation(len(rows)), [count, count + beside])
         flawed, covers, rest = (rows.take(part) for part in parts)
         shown = self.cue(flawed, dataset, rng)
         target = torch.full_like(shown.labels, dataset.classes.index(self.claim.target))
-        misses = [m for _ in range(ROUNDS) for m in self.claim.near_misses(dataset, rng).values()]
         return Examples.join([shown.relabel(target), share_out(covers, misses, dataset), rest])
+
+    def _covers(self, dataset: Dataset, rng: np.random.Generator) -> list[ConditionalClaim]:
+        """Near misses, drawn anew in each round, and other levels more often than the rest."""
+        rounds = [self.claim.near_misses(dataset, rng) for _ in range(ROUNDS)]
+        levels = [
+            self.claim.near_misses(dataset, rng)[f"with another {factor}"]
+            for factor in self.claim.conditions
+            for _ in range(ROUNDS * (LEVELS - 1))
+        ]
+        return [*(miss for near in rounds for miss in near.values()), *levels]
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the pattern, and the condition met."""
