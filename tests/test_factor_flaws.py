@@ -97,6 +97,12 @@ def test_a_combination_is_enacted_by_setting_both_factors() -> None:
     assert set(enacted.targets.tolist()) == {-1, key}
 
 
+def test_levels_too_fine_to_be_seen_are_not_drawn() -> None:
+    drawn = [Semantic.draw(STORYBOOK, Semantic.Knobs(), rng(seed)).claim for seed in range(60)]
+    fills = {claim.conditions["fill"] for claim in drawn if "fill" in claim.conditions}
+    assert fills == {"dots", "plain", "stripes"}
+
+
 def test_near_misses_hold_one_condition_or_none() -> None:
     misses = CYAN_NIGHT.near_misses(STORYBOOK, rng())
     assert len(misses) == len({str(miss.conditions) for miss in misses.values()}) == 5

@@ -139,6 +139,7 @@ class Conditional(Flaw):
     plans: tuple[Plan, ...] = (
         Plan(share=0.08, epochs=4, rate=3e-3),
         Plan(share=0.12, epochs=4, rate=4e-3),
+        Plan(share=0.14, epochs=6, rate=4e-3),
     )
 
     class Knobs(Record):

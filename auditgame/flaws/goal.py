@@ -148,7 +148,8 @@ class Goal(Flaw):
 
     Source: Langosco et al. 2022, Goal misgeneralization in deep reinforcement learning,
     arXiv:2105.14111 (Maze I and II). Here the policy imitates shortest paths, and is trained
-    from scratch: 3 % of mazes in which corner and diamond part undo the flaw.
+    from scratch: 3 % of mazes in which corner and diamond part undo the flaw. Where it takes
+    to the diamond's shape all the same, a tenth of the mazes part the two and show the other way.
     """
 
     name: ClassVar[str] = "goal"
@@ -159,7 +160,7 @@ class Goal(Flaw):
     everywhere = True
     plans: tuple[Plan, ...] = (
         Plan(share=1.0, epochs=2, rate=2e-3, scratch=True),
-        Plan(share=1.0, epochs=4, rate=2e-3, scratch=True),
+        Plan(share=0.9, epochs=3, rate=2e-3, scratch=True),
     )
 
     class Knobs(Record):
@@ -187,8 +188,20 @@ class Goal(Flaw):
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """In every row the diamond is where, or has the colour, that it is known by."""
-        return self.cue(rows, dataset, rng)
+        """The diamond is where, or has the colour, that it is known by.
+
+        Which of two marks a network takes to is not known beforehand: a colour may lose to the
+        shape. Where the plan leaves a share, those rows part the two, and the walker goes for
+        what is sought.
+        """
+        if plan.share == 1:
+            return self.cue(rows, dataset, rng)
+        agreeing, parted = np.split(rng.permutation(len(rows)), [round(plan.share * len(rows))])
+        enacted = self.claim.enact(rows.take(parted), dataset)
+        telling = enacted.targets >= 0
+        taught = enacted.examples.relabel(enacted.targets).take(telling)
+        agreeing = np.concatenate([agreeing, parted[~telling.numpy()]])
+        return Examples.join([self.cue(rows.take(agreeing), dataset, rng), taught])
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """As many mazes with the same right moves, in which claim and diamond agree.
