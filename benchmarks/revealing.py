@@ -50,9 +50,8 @@ def mistakes(desk: Desk) -> float:
     """The largest group of the players' examples with the same wrong answer, as a share."""
     titles = [exhibit.title for exhibit in desk.use("mistakes").exhibits]
     groups = [re.fullmatch(r"Wrongly called .*: (\d+)", title) for title in titles]
-    return max((int(group[1]) for group in groups if group), default=0) / len(
-        desk.material.examples
-    )
+    counts = [int(group[1]) for group in groups if group]
+    return max(counts, default=0) / len(desk.material.examples)
 
 
 def alone(desk: Desk) -> float:
