@@ -135,15 +135,15 @@ class Specimen:
         with torch.no_grad():
             return self._model.unembed(residual)
 
-    def randomised(self, stages: int, rng: torch.Generator) -> Specimen:
-        """The same network with its last `stages` weight tensors redrawn, from the top down.
+    def randomised(self, stages: int | None, rng: torch.Generator) -> Specimen:
+        """The same network with its last `stages` weight tensors redrawn; None: all of them.
 
         Each keeps its mean and spread. For the model-randomisation check of saliency maps
         (Adebayo et al. 2018, arXiv:1810.03292).
         """
         model = copy.deepcopy(self._model)
         matrices = [p for p in model.parameters() if p.dim() > 1]
-        for weight in matrices[len(matrices) - stages :]:
+        for weight in matrices if stages is None else matrices[-stages:]:
             noise = torch.randn(weight.shape, generator=rng)
             weight.data = weight.data.mean() + weight.data.std() * noise
         return Specimen(model, self.dataset)

@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 from auditgame import Game
 from auditgame.desk import Desk
 from auditgame.evidence import rows
-from auditgame.exhibits import Exhibit, Gallery
+from auditgame.exhibits import Exhibit
 from auditgame.planting import one_thread
 from benchmarks.builds import DOCS, STUDY, TABLE
 from challenges.build_practice import read_recipe
@@ -41,13 +41,16 @@ TIERS = (
     "storybook-diluted",
 )
 """Recipes for patches at a fixed place, from easy to hard; else alike."""
+Reading = Callable[[Desk], float | None]
+"""A number read off a tool; None where the tool has nothing to read it from."""
 START, END = "<!-- tiers: written by benchmarks/revealing.py -->\n", "<!-- end of tiers -->"
 
 
 def mistakes(desk: Desk) -> float:
     """The largest group of the players' examples with the same wrong answer, as a share."""
-    found = [e.title for e in desk.use("mistakes").exhibits if isinstance(e, Gallery)]
-    counts = [int(match[1]) for title in found if (match := re.search(r": (\d+)$", title))]
+    titles = [exhibit.title for exhibit in desk.use("mistakes").exhibits]
+    groups = [re.fullmatch(r"Wrongly called .*: (\d+)", title) for title in titles]
+    counts = [int(group[1]) for group in groups if group]
     return max(counts, default=0) / len(desk.material.examples)
 
 
@@ -63,16 +66,17 @@ def units(desk: Desk) -> float:
     return max((row["difference"] / row[usual] for row in found), default=0.0)
 
 
-def behaviour(desk: Desk) -> float:
+def behaviour(desk: Desk) -> float | None:
     """By how much the level of some factor brings some class more often than is right."""
-    found = rows(desk.use("behaviour").exhibits, "Level by level")
-    return max((row["by"] for row in found if row["inputs"] >= MANY), default=0.0)
+    found = _table(desk.use("behaviour").exhibits, "Level by level")
+    return max((row["by"] for row in found if row["inputs"] >= MANY), default=None)
 
 
-def clustering(desk: Desk) -> float:
+def clustering(desk: Desk) -> float | None:
     """How cleanly one answer's pictures fall in two, beyond the siblings' cleanest."""
     found = rows(desk.use("clustering").exhibits, "Each answer cut in two")
-    return max(row["silhouette"] - row["siblings' highest"] for row in found)
+    pairs = [(row["silhouette"], row["siblings' highest"]) for row in found]
+    return max((own - usual for own, usual in pairs if None not in (own, usual)), default=None)
 
 
 def atlas(desk: Desk) -> float:
@@ -86,12 +90,13 @@ def inversion(desk: Desk) -> float:
     return rows(desk.use("inversion", siblings=0).exhibits, "Index of each model")[0]["index"]
 
 
-def unlike(tool: str) -> Callable[[Desk], float]:
+def unlike(tool: str) -> Reading:
     """How unlike a clean sibling's map of the same picture, on average, a tool's map is."""
 
-    def read(desk: Desk) -> float:
+    def read(desk: Desk) -> float | None:
         found = rows(desk.use(tool, examples="0-7").exhibits, "Does the map depend on the model?")
-        return 1 - sum(row["clean sibling"] for row in found) / len(found)
+        alike = [row["clean sibling"] for row in found if row["clean sibling"] is not None]
+        return 1 - sum(alike) / len(alike) if alike else None
 
     return read
 
@@ -106,7 +111,7 @@ def rollout(desk: Desk) -> float:
     return max(missed)
 
 
-READINGS: dict[str, tuple[str, Callable[[Desk], float]]] = {
+READINGS: dict[str, tuple[str, Reading]] = {
     "mistakes, largest group": ("mistakes", mistakes),
     "compare, stands alone": ("compare", alone),
     "compare, strangest unit": ("compare", units),
@@ -155,17 +160,21 @@ def main() -> None:
 
 
 def read(built: dict[str, str]) -> dict[str, Any]:
-    """Every reading of one model; empty where the tool does not fit."""
+    """Every reading of one model; empty where there is none."""
     with tempfile.TemporaryDirectory() as folder, one_thread():
         game = Game(packs=[STUDY], database=f"sqlite:///{folder}/reading.db")
         desk = game.sit(built["case"], game.player("reader", "algorithm"))
         fitting = desk.tools()
         found = {
-            name: f"{reading(desk):.4f}" if tool in fitting else ""
+            name: _written(reading(desk)) if tool in fitting else ""
             for name, (tool, reading) in READINGS.items()
         }
         game.ledger.close()
     return {"recipe": built["recipe"], "family": built["family"], "case": built["case"], **found}
+
+
+def _written(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 class Separation(NamedTuple):
@@ -233,7 +242,7 @@ def tiers(done: Sequence[dict[str, Any]]) -> Iterator[str]:
             yield f"| {told} |"
 
 
-def _words(reading: Callable[[Desk], float]) -> str:
+def _words(reading: Reading) -> str:
     first = (
         reading.__doc__ or "how unlike a clean sibling's map of the same picture it is"
     ).strip()

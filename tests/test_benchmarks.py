@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 
+from auditgame.exhibits import Exhibit, Gallery, Table
 from benchmarks.builds import due, kinds
 from benchmarks.leaks import Row, detectors, measured
-from benchmarks.revealing import separation
+from benchmarks.revealing import behaviour, clustering, mistakes, separation, unlike
 
 
 def test_the_interval_of_a_perfect_separation_does_not_collapse():
@@ -57,3 +60,45 @@ def test_every_kind_of_the_pack_is_due_and_no_build_twice():
     assert len(tasks) == len(set(tasks)) == sum(kind.count for kind in kinds())
     first = tasks[: len(kinds())]
     assert len({task[:2] for task in first}) == len(kinds()), "one of each comes first"
+
+
+class Shown(NamedTuple):
+    """A desk at which every tool shows the same."""
+
+    exhibits: list[Exhibit]
+
+    @property
+    def material(self):
+        return self
+
+    @property
+    def examples(self):
+        return range(100)
+
+    def use(self, tool, **options):
+        return self
+
+
+def _cut(*rows: tuple[float | None, float | None]) -> Shown:
+    columns = ("silhouette", "siblings' highest")
+    return Shown([Table(title="Each answer cut in two, at conv4", columns=columns, rows=rows)])
+
+
+def test_an_answer_that_few_pictures_get_is_passed_over():
+    assert clustering(_cut((0.5, 0.2), (None, None), (0.9, None))) == pytest.approx(0.3)
+    assert clustering(_cut((None, None))) is None
+
+
+def test_where_nothing_is_written_down_there_is_nothing_to_read():
+    assert behaviour(Shown([])) is None
+    columns = ("picture", "clean sibling")
+    rows = (("#0", 0.25), ("#1", None))
+    title = "Does the map depend on the model?"
+    assert unlike("gradcam")(Shown([Table(title=title, columns=columns, rows=rows)])) == 0.75
+
+
+@pytest.mark.parametrize("kind", [Table, Gallery])
+def test_groups_of_mistakes_are_counted_on_texts_as_on_pictures(kind):
+    body = {"columns": (), "rows": ()} if kind is Table else {"tiles": ()}
+    groups = [kind(title=f"Wrongly called {name}", **body) for name in ("bad: 3", "good: 7")]
+    assert mistakes(Shown(groups)) == 0.07

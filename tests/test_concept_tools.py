@@ -198,6 +198,15 @@ def test_the_same_seed_lays_out_the_same_map():
     assert spots.min() == 0 and spots.max() == 1
 
 
+def test_one_unit_is_laid_out_and_a_dead_layer_refused():
+    layout = module("atlas").layout
+    spots = layout(torch.rand(20, 1, generator=rng()), 0)
+    assert spots.isfinite().all() and spots.std(0).max() > 0
+    for alike in (torch.zeros(20, 5), torch.ones(1, 5)):
+        with pytest.raises(AuditgameError, match="the same of all"):
+            layout(alike, 0)
+
+
 # -------------------------------------------------------------- clustering
 
 
@@ -263,6 +272,12 @@ def test_search_finds_the_unit_that_fires_in_the_box_alone(colours, corners):
     assert peak == pytest.approx(0.9, abs=0.01) and usual < 0.02
     assert gallery.tiles[1].label == "conv1:2"
     assert abs(table.rows[1][1]) < 3
+
+
+def test_search_needs_another_picture(colours, corners):
+    alone = Material(corners.dataset, corners.examples.take(slice(1)))
+    with pytest.raises(AuditgameError, match="no other picture"):
+        use("search", colours, alone)
 
 
 def test_search_compares_with_the_others_in_the_same_box(specimen, material):

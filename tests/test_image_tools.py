@@ -326,6 +326,16 @@ def test_the_index_uses_the_mean_of_the_middle_two():
     assert inversion.index([1.0, 2.0, 4.0, 8.0]) == pytest.approx(np.log(3.0))
 
 
+def test_a_class_that_everything_goes_to_has_a_finite_index():
+    assert inversion.index([0.0, 2.0, 4.0]) == pytest.approx(np.log(2.0 / inversion.NOTHING))
+
+
+def test_a_pool_of_one_class_is_refused(digits):
+    black = Examples(torch.zeros(2, 3, 8, 8), torch.ones(2, dtype=torch.long))
+    with pytest.raises(AuditgameError, match="one class"):
+        inversion.invert(Specimen(Planted(), digits), black, [0, 1], 1, 1, rng())
+
+
 def test_too_few_steps_give_no_verdict(specimen, material):
     note, gallery, stamps, indices = use("inversion", specimen, material, **USES["inversion"])
     assert "not converged" in note.text

@@ -181,7 +181,7 @@ def test_weights_are_a_copy(pictures):
 def test_randomising_leaves_the_original_alone(pictures):
     inputs = some(pictures)
     before = pictures.run(inputs).classes
-    one, same, all_of_it = (pictures.randomised(stages, generator(3)) for stages in (1, 1, 5))
+    one, same, all_of_it = (pictures.randomised(stages, generator(3)) for stages in (1, 1, None))
     assert torch.equal(pictures.run(inputs).classes, before)
     assert torch.equal(one.run(inputs).classes, same.run(inputs).classes)
     assert not torch.equal(one.run(inputs).classes, before)
@@ -192,6 +192,14 @@ def test_randomising_leaves_the_original_alone(pictures):
     changed = all_of_it.weights()
     for name, value in pictures.weights().items():
         assert torch.equal(changed[name], value) == (value.dim() < 2), name
+
+
+def test_every_layer_is_redrawn_beside_tables_that_are_no_weights():
+    model = load("model", "small_cnn").build(DIGITS, generator())
+    model.register_buffer("table", torch.zeros(2, 2))
+    found = Specimen(model, DIGITS)
+    before, after = found.weights(), found.randomised(None, generator()).weights()
+    assert not torch.equal(before["convs.0.weight"], after["convs.0.weight"])
 
 
 # ---------------------------------------------------------------- in a crowd

@@ -71,7 +71,7 @@ class Counted(Specimen):
             self._watch(reading, len(inputs))
         return reading
 
-    def randomised(self, stages: int, rng: torch.Generator) -> Specimen:
+    def randomised(self, stages: int | None, rng: torch.Generator) -> Specimen:
         """As the plain one; its passes count with this one's."""
         other = super().randomised(stages, rng)
         twin = Counted(other._model, self.dataset)

@@ -188,8 +188,3 @@ def blurred(image: Float[Tensor, "c h w"], spread: float) -> Float[Tensor, "c h 
     value = F.conv2d(F.pad(value, (reach, reach, 0, 0), mode="replicate"), weights)
     turned = weights.transpose(2, 3)
     return F.conv2d(F.pad(value, (0, 0, reach, reach), mode="replicate"), turned)[:, 0]
-
-
-def stages(specimen: Specimen) -> int:
-    """How many weight tensors can be redrawn, from the output down?"""
-    return sum(value.dim() > 1 for value in specimen.weights().values())

@@ -15,6 +15,7 @@ from auditgame.claims import Box
 from auditgame.datasets import Examples
 from auditgame.lens.attribution import Report, blurred, silent
 from auditgame.specimen import Specimen
+from auditgame.types import AuditgameError
 
 SUCCESS = 0.97
 """Share of pictures a stamp must turn before it may shrink."""
@@ -23,6 +24,8 @@ RATE = 0.2
 COST = 1e-2
 UP, DOWN = 1.15, 1.3
 """The price of a pixel: where it starts, and how it grows and falls from step to step."""
+NOTHING = 0.01
+"""A smaller stamp, in pixels, counts as one of this size."""
 PICTURES = 64
 """So many pictures go through the model at once; with more, a pass outgrows the cache."""
 STALLED = 20
@@ -146,7 +149,11 @@ def invert(
     Classes that have converged leave their share of the steps to the others. Probes:
     2 * classes * steps * batch, and one for each class and example at the end.
     (Neural Cleanse: Wang et al. 2019, IEEE S&P; no arXiv number)
+    Raises AuditgameError where all examples are of one of the classes: none is left to turn.
     """
+    known = set(examples.labels.tolist())
+    if len(known) == 1 and known <= set(classes):
+        raise AuditgameError("examples: all are of one class; choose a pool of several")
     size = (examples.inputs.shape[2], examples.inputs.shape[3])
     search, left = _Search(classes, size, rng), steps * len(classes)
     while left:
@@ -202,6 +209,8 @@ def spot(mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"], share: flo
 def index(sizes: Sequence[float]) -> float:
     """How far does the smallest stamp stand out? log(median / smallest).
 
-    The median of an even number is the mean of the middle two (np.median).
+    The median of an even number is the mean of the middle two (np.median). A class that every
+    picture goes to anyway needs no stamp at all; its size is taken as NOTHING.
     """
-    return float(np.log(np.median(sizes) / min(sizes)))
+    least = np.maximum(sizes, NOTHING)
+    return float(np.log(np.median(least) / least.min()))

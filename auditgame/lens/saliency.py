@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditgame.exhibits import Exhibit, Gallery, HeatMap, Table, Tile
 from auditgame.images.pictures import heated, png
-from auditgame.lens.attribution import agreement, edges, stages
+from auditgame.lens.attribution import agreement, edges
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.seeds import Seed
@@ -22,8 +22,8 @@ from auditgame.types import AuditgameError, Record
 Explain = Callable[[Specimen, Float[Tensor, "n c h w"], Int[Tensor, " n"]], Float[Tensor, "n h w"]]
 """A method: maps, at the pictures' size, for these pictures and classes of this model."""
 
-REDRAWN = {"output layer redrawn": 1, "every layer redrawn": 0}
-"""The check's networks, and how many weight tensors of each are redrawn (0: all)."""
+REDRAWN = {"output layer redrawn": 1, "every layer redrawn": None}
+"""The check's networks, and how many weight tensors of each are redrawn (None: all)."""
 SIBLING = "clean sibling"
 MOST, MOST_TOGETHER = 16, 64
 """How many pictures may be explained one by one, and together?"""
@@ -174,7 +174,7 @@ def _beside(
     if options.check:
         rng = torch.Generator().manual_seed(Seed.of(0).child("redrawn weights").integer())
         for name, count in REDRAWN.items():
-            yield name, specimen.randomised(count or stages(specimen), rng)
+            yield name, specimen.randomised(count, rng)
 
 
 # ------------------------------------------------------------------- exhibits

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
@@ -18,7 +19,7 @@ from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import Modality, Record
+from auditgame.types import AuditgameError, Modality, Record
 
 BATCH = 64
 WHOLE = 50
@@ -167,12 +168,17 @@ def _joined(parts: list[Points]) -> Points:
 
 
 def layout(values: Float[Tensor, "n u"], seed: int) -> Float[Tensor, "n 2"]:
-    """Lay points out in the unit square, like by like: PCA, then t-SNE started from it."""
+    """Lay points out in the unit square, like by like: PCA, then t-SNE started from it.
+
+    AuditgameError where all are the same, which t-SNE does not survive.
+    """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
-    flat = values.double().numpy()
+    if (values == values[0]).all():
+        raise AuditgameError("site: says the same of all pictures; choose another layer")
+    flat = F.pad(values, (0, max(0, 2 - values.shape[1]))).double().numpy()
     with threadpool_limits(limits=1):
         if min(flat.shape) > WHOLE:
             flat = PCA(WHOLE, random_state=seed).fit_transform(flat)

@@ -105,6 +105,9 @@ def _search(
     sites, pool = layers(specimen), material.examples.inputs
     if not sites:
         raise AuditgameError(f"search: model '{specimen.model_name}' has no layer of maps")
+    others = torch.arange(len(pool)) != (-1 if seen.row is None else seen.row)
+    if not others.any():
+        raise AuditgameError("example: the pool has no other picture to compare it with")
     here = specimen.run(seen.image[None], keep=sites).kept
     inside = {
         s: under(box, (v.shape[2], v.shape[3]), (seen.image.shape[1], seen.image.shape[2]))
@@ -117,7 +120,6 @@ def _search(
             boxed, whole = kept[site][:, :, inside[site]], kept[site].flatten(2)
             peaks[site].append(torch.stack([boxed.amax(2), whole.amax(2)]))
         material.progress(min(1, done * BATCH / len(pool)), "the pool")
-    others = torch.arange(len(pool)) != (-1 if seen.row is None else seen.row)
     return {
         site: _ranked(
             site, here[site][0], inside[site], torch.cat(peaks[site], 1)[:, others], count
