@@ -31,8 +31,9 @@ class Tool(ABC):
     class Options(Record):
         """What can be chosen. Fields carry title, description, bounds and default; a field
         whose `json_schema_extra` has a 'widget' (site, unit, class, example, text, family,
-        claim, factor, level, box, picture) is asked for in that way, and one that has a
-        'when' ({option: values}) only where an option before it has one of these values."""
+        claim, factor, level, box, picture) is asked for in that way, one that has a 'when'
+        ({option: values}) only where an option before it has one of these values, and one
+        that is 'fine' is folded away."""
 
     @classmethod
     def fits(cls, specimen: Specimen) -> str | None:

@@ -76,12 +76,29 @@ class UnitAblation(Tool):
             description="What is enacted while the units are out.",
             json_schema_extra={"widget": "claim"},
         )
-        n: int = Field(150, ge=20, le=1000, title="Inputs", description="For the claim.")
+        n: int = Field(
+            150,
+            ge=20,
+            le=1000,
+            title="Inputs",
+            description="For the claim.",
+            json_schema_extra={"fine": True},
+        )
         controls: int = Field(
-            4, ge=0, le=16, title="Random draws", description="Other units to compare with."
+            4,
+            ge=0,
+            le=16,
+            title="Random draws",
+            description="Other units to compare with.",
+            json_schema_extra={"fine": True},
         )
         seed: int = Field(
-            0, ge=0, le=9999, title="Seed", description="Draws inputs and random units."
+            0,
+            ge=0,
+            le=9999,
+            title="Seed",
+            description="Draws inputs and random units.",
+            json_schema_extra={"fine": True},
         )
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:

@@ -95,10 +95,24 @@ class Atlas(Tool):
             ),
         ] = 380
         grid: Annotated[
-            int, Field(title="Grid", description="Squares along each side.", ge=2, le=16)
+            int,
+            Field(
+                title="Grid",
+                description="Squares along each side.",
+                ge=2,
+                le=16,
+                json_schema_extra={"fine": True},
+            ),
         ] = 9
         seed: Annotated[
-            int, Field(title="Seed", description="Of the places, and of the map.", ge=0, le=2**31)
+            int,
+            Field(
+                title="Seed",
+                description="Of the places, and of the map.",
+                ge=0,
+                le=2**31,
+                json_schema_extra={"fine": True},
+            ),
         ] = 0
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:

@@ -82,7 +82,14 @@ class FactorGroups(Tool):
             ),
         ] = "0-3"
         top: Annotated[
-            int, Field(title="Top", description="Top pictures of each factor.", ge=1, le=16)
+            int,
+            Field(
+                title="Top",
+                description="Top pictures of each factor.",
+                ge=1,
+                le=16,
+                json_schema_extra={"fine": True},
+            ),
         ] = 8
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:

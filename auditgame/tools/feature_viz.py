@@ -101,6 +101,7 @@ class FeatureViz(Tool):
                 title="Toward",
                 description="A second objective: pictures on the way from each to it.",
                 max_length=400,
+                json_schema_extra={"fine": True},
             ),
         ] = ""
         preset: Annotated[
@@ -122,14 +123,28 @@ class FeatureViz(Tool):
                 description="From different noise; add diversity(SITE) to keep them apart.",
                 ge=1,
                 le=8,
+                json_schema_extra={"fine": True},
             ),
         ] = 1
         frames: Annotated[
             int,
-            Field(title="Frames", description="Of the way from noise; 0 for none.", ge=0, le=12),
+            Field(
+                title="Frames",
+                description="Of the way from noise; 0 for none.",
+                ge=0,
+                le=12,
+                json_schema_extra={"fine": True},
+            ),
         ] = 0
         steps: Annotated[
-            int, Field(title="Steps", description="Of gradient ascent.", ge=1, le=512)
+            int,
+            Field(
+                title="Steps",
+                description="Of gradient ascent.",
+                ge=1,
+                le=512,
+                json_schema_extra={"fine": True},
+            ),
         ] = 100
         sibling: Annotated[
             bool,
@@ -139,7 +154,14 @@ class FeatureViz(Tool):
             ),
         ] = False
         seed: Annotated[
-            int, Field(title="Seed", description="Of the first noise.", ge=0, le=2**31)
+            int,
+            Field(
+                title="Seed",
+                description="Of the first noise.",
+                ge=0,
+                le=2**31,
+                json_schema_extra={"fine": True},
+            ),
         ] = 0
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:

@@ -69,7 +69,12 @@ class Hypothesis(Tool):
             json_schema_extra={"widget": "claim"},
         )
         n: int = Field(
-            200, ge=20, le=1000, title="Inputs", description="Fresh inputs to try it on."
+            200,
+            ge=20,
+            le=1000,
+            title="Inputs",
+            description="Fresh inputs to try it on.",
+            json_schema_extra={"fine": True},
         )
         examples: str = Field(
             "",
@@ -82,7 +87,12 @@ class Hypothesis(Tool):
             True, title="Near-misses", description="Try its parts and its wrong places as well."
         )
         seed: int = Field(
-            0, ge=0, le=9999, title="Seed", description="Another number draws other inputs."
+            0,
+            ge=0,
+            le=9999,
+            title="Seed",
+            description="Another number draws other inputs.",
+            json_schema_extra={"fine": True},
         )
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:

@@ -55,10 +55,18 @@ class IntegratedGradients(Tool):
             Field(
                 title="Baselines",
                 description="Black, the pool's mean colour, or the picture itself, blurred.",
+                json_schema_extra={"fine": True},
             ),
         ] = "black, blurred"
         steps: Annotated[
-            int, Field(title="Steps", description="Along each path.", ge=4, le=256)
+            int,
+            Field(
+                title="Steps",
+                description="Along each path.",
+                ge=4,
+                le=256,
+                json_schema_extra={"fine": True},
+            ),
         ] = 50
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:

@@ -57,10 +57,24 @@ class Inversion(Tool):
             ),
         ] = ""
         steps: Annotated[
-            int, Field(title="Steps", description="Of the search, per class.", ge=1, le=400)
+            int,
+            Field(
+                title="Steps",
+                description="Of the search, per class.",
+                ge=1,
+                le=400,
+                json_schema_extra={"fine": True},
+            ),
         ] = 120
         batch: Annotated[
-            int, Field(title="Pictures per step", description="Of the pool.", ge=1, le=32)
+            int,
+            Field(
+                title="Pictures per step",
+                description="Of the pool.",
+                ge=1,
+                le=32,
+                json_schema_extra={"fine": True},
+            ),
         ] = 8
         siblings: Annotated[
             int,
@@ -71,7 +85,16 @@ class Inversion(Tool):
                 le=5,
             ),
         ] = 3
-        seed: Annotated[int, Field(title="Seed", description="Of the search.", ge=0, le=2**31)] = 0
+        seed: Annotated[
+            int,
+            Field(
+                title="Seed",
+                description="Of the search.",
+                ge=0,
+                le=2**31,
+                json_schema_extra={"fine": True},
+            ),
+        ] = 0
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """Two for each class, step and picture; at the end, two for each class and example."""

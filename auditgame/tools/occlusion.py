@@ -52,6 +52,7 @@ class Occlusion(Tool):
                 description="Side in pixels; 0 for an eighth of the picture.",
                 ge=0,
                 le=32,
+                json_schema_extra={"fine": True},
             ),
         ] = 0
         stride: Annotated[
@@ -61,6 +62,7 @@ class Occlusion(Tool):
                 description="Pixels from one place to the next; 0 for half a square.",
                 ge=0,
                 le=32,
+                json_schema_extra={"fine": True},
             ),
         ] = 0
         fill: Annotated[
@@ -68,6 +70,7 @@ class Occlusion(Tool):
             Field(
                 title="Cover with",
                 description="The pool's mean colour, or the picture itself, blurred.",
+                json_schema_extra={"fine": True},
             ),
         ] = "mean"
 

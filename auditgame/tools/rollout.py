@@ -79,7 +79,13 @@ class Rollout(Tool):
         ] = 3
         moves: Annotated[
             int,
-            Field(title="Moves", description="After how many a walk is given up.", ge=1, le=60),
+            Field(
+                title="Moves",
+                description="After how many a walk is given up.",
+                ge=1,
+                le=60,
+                json_schema_extra={"fine": True},
+            ),
         ] = 20
         siblings: Annotated[
             bool, Field(title="Siblings", description="Let them walk the same mazes.")

@@ -53,19 +53,37 @@ class SmoothGrad(Tool):
                 description="Standard deviation, as a share of the picture's range.",
                 ge=0.01,
                 le=0.5,
+                json_schema_extra={"fine": True},
             ),
         ] = 0.15
         copies: Annotated[
-            int, Field(title="Copies", description="Of each picture.", ge=2, le=256)
+            int,
+            Field(
+                title="Copies",
+                description="Of each picture.",
+                ge=2,
+                le=256,
+                json_schema_extra={"fine": True},
+            ),
         ] = 50
         colours: Annotated[
             Literal["strength", "signed"],
             Field(
                 title="Colours",
                 description="strength: the strongest of the three. signed: their sum.",
+                json_schema_extra={"fine": True},
             ),
         ] = "strength"
-        seed: Annotated[int, Field(title="Seed", description="Of the noise.", ge=0, le=2**31)] = 0
+        seed: Annotated[
+            int,
+            Field(
+                title="Seed",
+                description="Of the noise.",
+                ge=0,
+                le=2**31,
+                json_schema_extra={"fine": True},
+            ),
+        ] = 0
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """Two probes for each picture and copy, thrice with checks; and one."""

@@ -67,7 +67,14 @@ class WordSweep(Tool):
         siblings: int = Field(
             1, ge=0, le=3, title="Siblings", description="Clean models to subtract."
         )
-        top: int = Field(12, ge=1, le=100, title="Words shown", description="For each class.")
+        top: int = Field(
+            12,
+            ge=1,
+            le=100,
+            title="Words shown",
+            description="For each class.",
+            json_schema_extra={"fine": True},
+        )
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """One probe for each text as it is and as changed, on each model."""
