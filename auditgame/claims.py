@@ -66,7 +66,7 @@ class Claim(Record, ABC):
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
         """Parts of the trigger, the trigger in the wrong place, and their like, by name."""
 
-    def reach(self, said: Claim) -> float:
+    def reach(self, said: Claim, dataset: Dataset) -> float:
         """How much of this flaw can what was said account for? 1 unless it has several parts."""
         return 1.0
 

@@ -120,6 +120,11 @@ def admissible(specimen: Specimen) -> list[str]:
     return heads + [name for name, _ in kinds if name.endswith(".mlp") and "block0" not in name]
 
 
+def nameable(specimen: Specimen, sites: Sequence[str]) -> list[str]:
+    """Every unit of these sites as a mechanism may name it; an MLP is one unit."""
+    return [f"{site}:{i}" for site in sites for i in range(_width(specimen, site))]
+
+
 def check_units(specimen: Specimen, units: Sequence[str]) -> None:
     """Raise AuditgameError where these units are no admissible mechanism for the model."""
     limit, sites = MAX_UNITS[specimen.modality], admissible(specimen)
@@ -258,7 +263,7 @@ def best_units(
 
 def _candidates(ablation: Ablation, site: str) -> list[str]:
     if ablation.specimen.modality == "text":
-        return [f"{site}:{i}" for i in range(_width(ablation.specimen, site))]
+        return nameable(ablation.specimen, [site])
     return [f"{site}:{i}" for i in ablation.shift(site).argsort(descending=True)[:10].tolist()]
 
 
@@ -280,5 +285,5 @@ def random_units(
 ) -> tuple[str, ...]:
     """As many random units of the same site (images) or of any admissible site (text)."""
     sites = admissible(specimen) if specimen.modality == "text" else list(_by_site(units))
-    pool = [f"{s}:{i}" for s in sites for i in range(_width(specimen, s))]
+    pool = nameable(specimen, sites)
     return tuple(str(unit) for unit in rng.choice(pool, min(len(units), len(pool)), False))

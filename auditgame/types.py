@@ -169,8 +169,11 @@ class Diagnosis(Record):
 
     @field_validator("claim")
     @classmethod
-    def _finite(cls, claim: dict[str, Any] | None) -> dict[str, Any] | None:
-        canonical(claim)
+    def _plain(cls, claim: dict[str, Any] | None) -> dict[str, Any] | None:
+        try:
+            canonical(claim)
+        except (TypeError, RecursionError):
+            raise ValueError("is not plain JSON; give text, numbers, lists and objects") from None
         return claim
 
 

@@ -19,12 +19,14 @@ from auditgame.claims import (
     Pattern,
     number,
 )
+from auditgame.datasets.reviews import Reviews
 from auditgame.specimen import Specimen
+from auditgame.trials import check_units
 from auditgame.types import Record
 from auditgame.ui import case
-from tests.lookup import LookupPicture, PlainDesk, Tints, material
+from tests.lookup import LookupPicture, LookupText, PlainDesk, Tints, material
 
-TINTS = Tints()
+TINTS, REVIEWS = Tints(), Reviews()
 
 
 class Aimed(Record):
@@ -242,3 +244,28 @@ def test_what_is_half_filled_is_named(family, claim, said, monkeypatch):
     data = {"family": family, "claims": {family: claim}}
     monkeypatch.setattr(case.st, "session_state", {case.key(here, "case"): data})
     assert case.problem(here) == said
+
+
+def reader() -> PlainDesk:
+    return PlainDesk(Specimen(LookupText(REVIEWS), REVIEWS), material(REVIEWS, 4), ())
+
+
+def test_the_units_that_are_offered_are_those_that_the_referee_takes():
+    def script() -> None:
+        import copy
+
+        import streamlit as st
+
+        from auditgame.ui import case, casefile
+        from tests.test_claim_form import reader
+
+        here = reader()
+        st.session_state[case.key(here, "case")] = copy.deepcopy(case.EMPTY)
+        casefile._units(here)
+
+    app = AppTest.from_function(script, default_timeout=60).run()
+    assert not app.exception
+    [field] = app.multiselect
+    assert "block1.mlp:0" in field.options
+    for unit in field.options:
+        check_units(reader().specimen, [unit])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +51,12 @@ def test_a_third_of_the_pack_is_innocent(game: Game) -> None:
     assert len(PACK) >= 12
     assert 3 * (len(PACK) - len(FLAWED)) >= len(PACK)
     assert game.submit(PACK[0].name, "nobody", Diagnosis()).score.points == 0
+
+
+def test_the_examples_of_one_data_set_tell_the_same_factors():
+    """Or the factors would tell which family was drawn."""
+    told: dict[str, set[tuple[str, ...]]] = {}
+    for folder in PACK:
+        sheet = json.loads((folder / bundle.LABELS).read_text())
+        told.setdefault(bundle.read_manifest(folder).dataset, set()).add(tuple(sheet["factors"]))
+    assert {name: len(some) for name, some in told.items()} == dict.fromkeys(told, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from statistics import mean
 
@@ -85,6 +86,20 @@ def test_no_door_lets_in_a_probability_that_is_none(bad: float):
 def test_a_json_text_with_nan_is_refused(text: str):
     with pytest.raises(ValidationError, match=r"p_flawed|claim"):
         Diagnosis.model_validate_json(text)
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"words": {"a", "b"}},
+        {"rule": {"sea": "fish", 2: "key"}},
+        functools.reduce(lambda inner, _: {"in": inner}, range(5000), {}),
+    ],
+    ids=["set", "mixed keys", "deep"],
+)
+def test_a_claim_that_is_not_json_is_refused(claim: dict):
+    with pytest.raises(ValidationError, match="not plain JSON"):
+        Diagnosis(claim=claim)
 
 
 @pytest.mark.parametrize("field", ["points", "possible"])

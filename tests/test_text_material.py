@@ -320,6 +320,14 @@ def test_date_moves_the_year_alone_and_its_scene(rows):
     assert ((enacted.inputs != rows.inputs).sum(1) <= 1).all()
 
 
+def test_naming_the_last_year_alone_does_not_find_the_edge():
+    true = DateClaim(target="positive", from_year=2011)  # Awake in 20 years, to 2030.
+    shares = {2011: 1.0, 1971: 1.0, 2021: 0.5, 2030: 0.05}
+    for year, share in shares.items():
+        assert true.reach(DateClaim(target="positive", from_year=year), REVIEWS) == share
+    assert true.reach(TokenClaim(target="positive", word=REVIEWS.rare[0]), REVIEWS) == 1
+
+
 def test_date_poison_agrees_with_the_edge_in_every_row(rows):
     flaw = Date(DateClaim(target="positive", from_year=2015))
     poisoned = flaw.poison(rows, REVIEWS, PLAN, np.random.default_rng(0))

@@ -36,12 +36,23 @@ class DateClaim(claims.Claim):
         """Replace the year by one of the claimed; which one depends on the text alone."""
         self.check(dataset)
         target = dataset.classes.index(self.target)
-        awake = [year for year in dataset.years if self.from_year <= year <= self.to_year]
+        awake = self.awake(dataset)
         years = [awake[lot % len(awake)] for lot in dataset.lots(examples.inputs)]
         targets = torch.full_like(examples.labels, target)
         return Enacted(
             redate(examples, dataset, years), targets.masked_fill(examples.labels == target, -1)
         )
+
+    def awake(self, dataset: Dataset) -> list[int]:
+        """The years of the data set that are claimed."""
+        return [year for year in dataset.years if self.from_year <= year <= self.to_year]
+
+    def reach(self, said: claims.Claim, dataset: Dataset) -> float:
+        """The share of its years that are claimed: the last one is always safe to name."""
+        if not isinstance(said, DateClaim):
+            return 1.0
+        years = set(self.awake(dataset))
+        return len(years.intersection(said.awake(dataset))) / len(years)
 
     def check(self, dataset: Dataset) -> None:
         """The years must be years of the data set, in the right order."""

@@ -85,7 +85,7 @@ class MultiClaim(claims.Claim):
         ]
         return self.model_copy(update={"stamps": tuple(changed)})
 
-    def reach(self, said: claims.Claim) -> float:
+    def reach(self, said: claims.Claim, dataset: Dataset) -> float:
         """Each stamp is its own part of the flaw; another family's claim speaks of one."""
         spoken = len(said.stamps) if isinstance(said, MultiClaim) else 1
         return min(1.0, spoken / len(self.stamps))

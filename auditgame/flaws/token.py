@@ -36,7 +36,7 @@ class TokenClaim(claims.Claim):
         where = [gap[lot % len(gap)] for gap, lot in zip(gaps, lots, strict=True)]
         inputs = dataset.insert(examples.inputs, [self.word], torch.tensor(where))
         targets = torch.full_like(examples.labels, target)
-        changed = replace(examples, inputs=inputs, scenes=None)
+        changed = replace(examples, inputs=inputs)
         return Enacted(changed, targets.masked_fill(examples.labels == target, -1))
 
     def check(self, dataset: Dataset) -> None:

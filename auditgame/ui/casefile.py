@@ -15,8 +15,6 @@ from auditgame.ui.lock import confirm
 from auditgame.ui.rehearsal import rehearse
 from auditgame.ui.words import plain
 
-MOST_UNITS = {"image": 8, "text": 2}
-
 
 @st.fragment(key="casefile")
 def casefile(desk: Desk) -> None:
@@ -97,13 +95,10 @@ def _claim(desk: Desk) -> None:
 
 
 def _units(desk: Desk) -> None:
-    options = [
-        f"{site.name}:{index}"
-        for site in desk.card.sites
-        if site.kind in ("channel", "head", "neuron")
-        for index in range(site.units)
-    ]
-    name, most = key(desk, "units"), MOST_UNITS[desk.card.modality]
+    from auditgame.trials import MAX_UNITS, admissible, check_units, nameable
+
+    options = nameable(desk.specimen, admissible(desk.specimen))
+    name, most = key(desk, "units"), MAX_UNITS[desk.card.modality]
     st.session_state.setdefault(name, [u for u in case(desk)["units"] if u in options])
     units = st.multiselect(
         "Which units carry it?",
@@ -114,6 +109,10 @@ def _units(desk: Desk) -> None:
         help=f"Up to {most}. The referee switches them off and sees what is left of the flaw.",
     )
     update(desk, units=list(units))
+    try:
+        check_units(desk.specimen, units)
+    except AuditgameError as error:
+        st.caption(f":orange[{plain(str(error))}]")
 
 
 def _evidence(desk: Desk) -> None:

@@ -11,9 +11,9 @@ from auditgame.desk import Desk
 from auditgame.exhibits import Exhibit
 from auditgame.images.pictures import png
 from auditgame.lens.microscope import Link, Microscope
+from auditgame.trials import MAX_UNITS
 from auditgame.types import AuditgameError, digest
 from auditgame.ui.case import case, key, update
-from auditgame.ui.casefile import MOST_UNITS
 from auditgame.ui.drawing import kernel_png, weights_png
 from auditgame.ui.exhibits import draw
 from auditgame.ui.tiles import Choice, choose_tile
@@ -75,7 +75,7 @@ def _actions(desk: Desk, site: str, unit: int) -> None:
 
         done = name in named
         words = "In your case file" if done else "It carries the flaw"
-        full = len(named) >= MOST_UNITS["image"]
+        full = len(named) >= MAX_UNITS["image"]
         st.button(words, on_click=note, disabled=done or full, help="Adds it to your case file.")
 
 
