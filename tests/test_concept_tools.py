@@ -12,6 +12,7 @@ from auditgame.catalog import load
 from auditgame.claims import Box
 from auditgame.datasets import Examples
 from auditgame.exhibits import Gallery, Grid, HeatMap, Table
+from auditgame.lens import cartography
 from auditgame.lens.attribution import slopes
 from auditgame.lens.maps import layer, patch, under
 from auditgame.material import Material
@@ -168,7 +169,7 @@ def test_nothing_to_factor_is_said(colours, digits):
 
 def test_one_inner_activation_of_each_picture_with_its_share_of_the_logits(specimen, material):
     images = material.examples.inputs[:6]
-    found = module("atlas").points(specimen, images, "conv3", rng())
+    found = cartography.points(specimen, images, "conv3", rng())
     assert ((found.place >= 1) & (found.place < found.size[0] - 1)).all()
     for k in (0, 7):
         value, slope = slopes(specimen, images, torch.full((6,), k), "conv3")
@@ -190,7 +191,7 @@ def test_like_lies_by_like_and_speaks_for_its_class(colours, corners):
 
 def test_the_same_seed_lays_out_the_same_map():
     values = torch.rand(30, 60, generator=rng())
-    layout = module("atlas").layout
+    layout = cartography.layout
     assert torch.equal(layout(values, 3), layout(values, 3))
     spots = layout(torch.cat([values, values + 9]), 0)
     gap = torch.cdist(spots[:30], spots[30:]).min()
@@ -199,7 +200,7 @@ def test_the_same_seed_lays_out_the_same_map():
 
 
 def test_one_unit_is_laid_out_and_a_dead_layer_refused():
-    layout = module("atlas").layout
+    layout = cartography.layout
     spots = layout(torch.rand(20, 1, generator=rng()), 0)
     assert spots.isfinite().all() and spots.std(0).max() > 0
     for alike in (torch.zeros(20, 5), torch.ones(1, 5)):
