@@ -192,7 +192,7 @@ def separation(flawed: Sequence[float], innocent: Sequence[float]) -> Separation
     Statistics in Medicine 25:559, method 5); it does not collapse where the AUC is 1.
     """
     m, n = len(flawed), len(innocent)
-    auc = float(roc_auc_score([1] * m + [0] * n, [*flawed, *innocent]))
+    auc = round(float(roc_auc_score([1] * m + [0] * n, [*flawed, *innocent])), 9)
     half = (m + n) / 2 - 1
 
     def excess(true: float) -> float:
