@@ -137,7 +137,7 @@ class Transformer(nn.Module):
         )
         self.lm_head = nn.Linear(shape.width, shape.words, bias=False)
         if shape.tied:
-            self.lm_head.weight = self.transformer["wte"].weight
+            self.lm_head.weight = self.transformer["wte"].get_parameter("weight")
         self.sites = tuple(_sites(shape))
 
     @torch.no_grad()
