@@ -13,6 +13,7 @@ from torch import Tensor
 from auditgame.catalog import suggest
 from auditgame.datasets import Dataset
 from auditgame.models import Model
+from auditgame.networks.anatomy import Anatomy
 from auditgame.types import AuditgameError, Site, parse_unit
 
 Edit = Callable[[Tensor], Tensor]
@@ -135,6 +136,11 @@ class Specimen:
         with torch.no_grad():
             return self._model.unembed(residual)
 
+    def anatomy(self) -> Anatomy:
+        """Text only: the weights of heads and neurons, one by one."""
+        with torch.no_grad():
+            return self._model.anatomy()
+
     def randomised(self, stages: int | None, rng: torch.Generator) -> Specimen:
         """The same network with its last `stages` weight tensors redrawn; None: all of them.
 
@@ -151,8 +157,7 @@ class Specimen:
     def _classes(self, inputs: Tensor, output: Tensor) -> Float[Tensor, "n k"]:
         if self.modality == "image":
             return output
-        last = (inputs != 0).sum(1).clamp(min=1) - 1
-        rows = torch.arange(len(inputs))
+        rows, last = torch.arange(len(inputs)), self.dataset.lengths(inputs) - 1
         return output[rows, last][:, list(self.dataset.answers())]
 
 

@@ -211,8 +211,8 @@ class Ablation:
         """Put back the plain prompt's value at the position where the answer is read."""
         if site not in self._known:
             values = self.specimen.run(self.plain.inputs, keep=[site]).kept[site]
-            self._known[site] = values[torch.arange(len(values)), _last(self.plain.inputs)]
-        plain, rows, last = self._known[site], torch.arange(len(inputs)), _last(inputs)
+            self._known[site] = values[torch.arange(len(values)), self._last(self.plain.inputs)]
+        plain, rows, last = self._known[site], torch.arange(len(inputs)), self._last(inputs)
 
         def edit(value: Tensor) -> Tensor:
             value = value.clone()
@@ -224,9 +224,8 @@ class Ablation:
 
         return edit
 
-
-def _last(inputs: Tensor) -> Tensor:
-    return (inputs != 0).sum(1) - 1
+    def _last(self, inputs: Tensor) -> Tensor:
+        return self.specimen.dataset.lengths(inputs) - 1
 
 
 def _set_to(mean: Float[Tensor, " units"], index: list[int]) -> Edit:

@@ -11,16 +11,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditgame import grammar
 from auditgame.catalog import load
 from auditgame.datasets import Examples, Training
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws import Plan
 from auditgame.flaws.date import Date, DateClaim
 from auditgame.flaws.token import Token, TokenClaim
-from auditgame.models.gpt2 import GPT2, HEADS, LAYERS, WIDTH
+from auditgame.models.gpt2 import GPT2, HEADS, WIDTH
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
+from auditgame.texts import grammar
 from auditgame.training import train
 from auditgame.types import AuditgameError
 
@@ -206,7 +206,7 @@ def test_padding_changes_nothing_before_it(rows, specimen):
 
 def test_the_last_row_of_the_lens_is_the_output(rows):
     model = fresh().eval()
-    kept = Specimen(model, REVIEWS).run(rows.inputs[:4], keep=[f"block{LAYERS - 1}.residual"])
+    kept = Specimen(model, REVIEWS).run(rows.inputs[:4], keep=["block1.residual"])
     (stream,) = kept.kept.values()
     assert torch.equal(model.unembed(stream), kept.output)
 
@@ -215,17 +215,17 @@ def test_what_heads_and_mlps_write_sums_to_the_logits(rows):
     model = shaken(fresh())
     specimen = Specimen(model, REVIEWS)
     reading = specimen.run(rows.inputs[:4], keep=specimen.sites)
-    kept, whole = reading.kept, reading.kept[f"block{LAYERS - 1}.residual"]
+    kept, whole = reading.kept, reading.kept["block1.residual"]
     parts = [
         kept["embed"],
-        *(kept[f"block{i}.{what}"] for i in range(LAYERS) for what in ("attn", "mlp")),
+        *(kept[f"block{i}.{what}"] for i in range(GPT2.LAYERS) for what in ("attn", "mlp")),
     ]
     assert torch.allclose(sum(parts), whole, atol=1e-4)
-    logits = sum(model.unembed_part(part, whole) for part in parts)
+    logits = sum(model.anatomy().unembed_part(part, whole) for part in parts)
     bias = model.lm_head(model.transformer["ln_f"].bias)
     assert torch.allclose(logits + bias, reading.output, atol=1e-3)
-    for i in range(LAYERS):
-        heads = model.head_writes(i, kept[f"block{i}.heads"]).sum(2)
+    for i in range(GPT2.LAYERS):
+        heads = model.anatomy().head_writes(i, kept[f"block{i}.heads"]).sum(2)
         bias = model.transformer["h"][i].attn.c_proj.bias
         assert torch.allclose(heads + bias, kept[f"block{i}.attn"], atol=1e-4)
 

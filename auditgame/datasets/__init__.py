@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from auditgame.types import AuditgameError, Modality
@@ -83,6 +83,8 @@ class Dataset(ABC):
     """Of one input: (3, height, width) or (longest text in tokens,)."""
     words: ClassVar[tuple[str, ...]] = ()
     """Text only: the vocabulary; a word's id is its index, 0 pads, 1 stands for unknown words."""
+    pad: ClassVar[int] = 0
+    """Text only: the id that fills up rows on the right."""
     rare: ClassVar[tuple[str, ...]] = ()
     """Text only: words that say nothing and turn up seldom."""
     years: ClassVar[tuple[int, ...]] = ()
@@ -118,6 +120,15 @@ class Dataset(ABC):
     def answers(self) -> tuple[int, ...]:
         """Text only: the token id of each class's answer word, in the order of `classes`."""
         raise AuditgameError(f"data set '{self.name}' holds no text")
+
+    def lengths(self, inputs: Int[Tensor, "n t"]) -> Int[Tensor, " n"]:
+        """Text only: how many words does each text have, padding left out? At least one."""
+        places = torch.arange(1, inputs.shape[1] + 1)
+        return (places * (inputs != self.pad)).amax(1).clamp(min=1)
+
+    def present(self, inputs: Int[Tensor, "n t"]) -> Bool[Tensor, "n t"]:
+        """Text only: at which places does a word stand, and no padding?"""
+        return torch.arange(inputs.shape[1]) < self.lengths(inputs)[:, None]
 
     def lots(self, inputs: Int[Tensor, "n t"]) -> list[int]:
         """Text only: a fixed pseudo-random number for each text, drawn from its words alone."""

@@ -34,14 +34,14 @@ def read_out(model: Specimen, inputs: Tensor, sites: Sequence[str]) -> Readout:
         reading = model.run(part, keep=sites)
         answers.append(reading.classes.argmax(1))
         for site in sites:
-            said[site].append(_said(reading.kept[site], part, model.site(site).kind))
+            said[site].append(_said(reading.kept[site], model, part, model.site(site).kind))
     return Readout(torch.cat(answers), {site: torch.cat(parts) for site, parts in said.items()})
 
 
-def _said(value: Tensor, inputs: Tensor, kind: str) -> Float[Tensor, "n units d"]:
+def _said(value: Tensor, model: Specimen, inputs: Tensor, kind: str) -> Float[Tensor, "n units d"]:
     if inputs.is_floating_point():
         return peaks(value)[:, :, None]
-    last = value[torch.arange(len(value)), (inputs != 0).sum(1).clamp(min=1) - 1]
+    last = value[torch.arange(len(value)), model.dataset.lengths(inputs) - 1]
     return last[:, None] if kind == "vector" else last if last.dim() == 3 else last[:, :, None]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -11,16 +10,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auditgame.datasets import Dataset
+from auditgame.networks import Tap, untouched
+from auditgame.networks.anatomy import Anatomy
 from auditgame.types import AuditgameError, Modality, Site
-
-Tap = Callable[[str, Tensor], Tensor]
-"""Called by a model at each of its sites with the site's name and value; returns the value to
-go on with. Reading and editing are both done this way: no hooks, so threads cannot meet."""
-
-
-def untouched(name: str, value: Tensor) -> Tensor:
-    """The tap that does nothing."""
-    return value
 
 
 class Model(nn.Module, ABC):
@@ -47,6 +39,13 @@ class Model(nn.Module, ABC):
         """Text only: next-token logits read off a residual stream."""
         raise AuditgameError(f"model '{self.name}' has no unembedding: it reads no text")
 
+    def anatomy(self) -> Anatomy:
+        """Text only: the weights of heads and neurons, one by one."""
+        raise AuditgameError(f"model '{self.name}' has no attention heads: it reads no text")
+
     def companions(self, dataset: Dataset) -> dict[str, bytes]:
         """Files that stand beside model.safetensors, by name (config.json ...)."""
         return {}
+
+
+__all__ = ["Model", "Tap", "untouched"]

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auditgame.datasets import Dataset
-from auditgame.layers import BatchNorm, Conv, Linear
 from auditgame.models import Model, Tap, untouched
+from auditgame.networks.layers import BatchNorm, Conv, Linear
 from auditgame.types import AuditgameError, Site
 
 WIDTHS = (24, 48, 64, 96)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditgame.assertion import fresh_inputs, parse_claim
 from auditgame.claims import Claim
-from auditgame.datasets import Examples
+from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Exhibit, Table
 from auditgame.material import Material
 from auditgame.seeds import Seed
@@ -143,17 +143,17 @@ def survey(specimen: Specimen, inputs: Tensor, sites: list[Site]) -> Survey:
         reading = specimen.run(part, keep=[site.name for site in sites])
         answers.append(reading.classes.argmax(1))
         for name, value in reading.kept.items():
-            rows = _rows(value, part)
+            rows = _rows(value, part, specimen.dataset)
             sums[name] = sums.get(name, 0) + rows.sum(0)
             counts[name] = counts.get(name, 0) + len(rows)
     return Survey(torch.cat(answers), {name: sums[name] / counts[name] for name in sums})
 
 
-def _rows(value: Tensor, inputs: Tensor) -> Float[Tensor, "m ..."]:
+def _rows(value: Tensor, inputs: Tensor, dataset: Dataset) -> Float[Tensor, "m ..."]:
     """One row for each place of each input."""
     if inputs.is_floating_point():
         return value.permute(0, 2, 3, 1).flatten(0, 2)
-    return value[inputs != 0]
+    return value[dataset.present(inputs)]
 
 
 def mean_edits(

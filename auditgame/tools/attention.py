@@ -145,7 +145,7 @@ def _text(options: Attention.Options, material: Material) -> Int[Tensor, " t"]:
             f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}"
         )
     ids = pool[options.example]
-    return ids[: int((ids != 0).sum())]
+    return ids[: int(material.dataset.lengths(ids[None]))]
 
 
 def _peak(block: str, head: int, row: Float[Tensor, " k"]) -> Peak:

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Examples
+from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
 from auditgame.images.pictures import png, spotlight
 from auditgame.material import Material
@@ -116,7 +116,7 @@ def _scan(
     for start in range(0, total, BATCH):
         part = pool.take(slice(start, start + BATCH))
         reading = specimen.run(part.inputs, keep=[site.name])
-        maps = _maps(reading.kept[site.name], site, unit, part.inputs)
+        maps = _maps(reading.kept[site.name], site, unit, part.inputs, specimen.dataset)
         index, scores = torch.arange(start, start + len(part)), maps.flatten(1).amax(1)
         right[index] = reading.classes.argmax(1) == part.labels
         top.add(scores, index, maps)
@@ -130,16 +130,15 @@ def _scan(
 
 
 def _maps(
-    value: Tensor, site: Site, unit: int, inputs: Tensor
+    value: Tensor, site: Site, unit: int, inputs: Tensor, dataset: Dataset
 ) -> Float[Tensor, "n h w"] | Float[Tensor, "n t"]:
     """Where the unit is excited: over a picture, or over the words of a text."""
     if site.kind == "channel":
         return value[:, unit]
     if site.kind == "pattern":
-        last = (inputs != 0).sum(1).clamp(min=1) - 1
-        return value[torch.arange(len(value)), unit, last]
+        return value[torch.arange(len(value)), unit, dataset.lengths(inputs) - 1]
     words = value[:, :, unit].norm(dim=-1) if site.kind == "head" else value[:, :, unit]
-    return words.masked_fill(inputs == 0, float("-inf"))
+    return words.masked_fill(~dataset.present(inputs), float("-inf"))
 
 
 def _spread(sample: Leaders, count: int) -> Leaders:
@@ -190,14 +189,14 @@ def _texts(
     for index, score, weights, fine in zip(
         leaders.index.tolist(), leaders.scores.tolist(), leaders.maps, right.tolist(), strict=True
     ):
-        ids = pool.inputs[index]
+        ids, there = pool.inputs[index], specimen.dataset.present(pool.inputs[index][None])[0]
         label = specimen.dataset.classes[int(pool.labels[index])]
         words = "answered rightly" if fine else "answered wrongly"
         shown.append(
             Tokens(
                 title=f"{title}, #{index}",
-                tokens=tuple(specimen.dataset.words[i] for i in ids[ids != 0].tolist()),
-                weights=tuple(weights[ids != 0].tolist()),
+                tokens=tuple(specimen.dataset.words[i] for i in ids[there].tolist()),
+                weights=tuple(weights[there].tolist()),
                 limit=limit,
                 note=f"Score {score:.2f}. Label {label}; {words}.",
             )

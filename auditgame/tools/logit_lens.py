@@ -149,7 +149,7 @@ def _final(
     specimen: Specimen, ids: Int[Tensor, "n t"], reading: Reading, target: int
 ) -> list[tuple[str, float, float, float]]:
     """Layer by layer where the answer is read: margin, class probability, stream norm (means)."""
-    rows, last = torch.arange(len(ids)), (ids != 0).sum(1).clamp(min=1) - 1
+    rows, last = torch.arange(len(ids)), specimen.dataset.lengths(ids) - 1
     answers = list(specimen.dataset.answers())
     found = []
     for site in layers(specimen):
@@ -168,7 +168,7 @@ def _grid(
     reading: Reading,
     target: int | None,
 ) -> Grid:
-    length, vocabulary = int((ids != 0).sum()), material.dataset.words
+    length, vocabulary = int(material.dataset.lengths(ids[None])), material.dataset.words
     rows = [_row(specimen, reading.kept[s][0, :length], target) for s in layers(specimen)]
     what = "probability of the likeliest next word"
     if target is not None:

@@ -134,7 +134,7 @@ def _trials(options: WordSweep.Options, material: Material) -> Trials:
     else:
         kin = _kin(material)
         parts = [_substituted(ids, kin, listed) for ids in texts]
-    length = min(width, int((texts != 0).sum(1).max()) + 1)
+    length = min(width, int(dataset.lengths(texts).max()) + 1)
     rows = [torch.full((len(w),), row) for row, (_, w) in enumerate(parts)]
     return Trials(
         texts[:, :length],
@@ -155,7 +155,7 @@ def _one_word(word: str, dataset: Dataset) -> int:
 def _texts(options: WordSweep.Options, material: Material) -> Examples:
     """The first texts of the pool with room for a word, the classes taken in turn."""
     pool = material.examples
-    fits = ((pool.inputs != 0).sum(1) < pool.inputs.shape[1]).nonzero()[:, 0].tolist()
+    fits = (material.dataset.lengths(pool.inputs) < pool.inputs.shape[1]).nonzero()[:, 0].tolist()
     if not fits:
         raise AuditgameError("word_sweep: every text of the pool is full; there is no room")
     seen: dict[int, int] = defaultdict(int)
@@ -172,9 +172,9 @@ def _inserted(
     ids: Int[Tensor, " t"], row: int, words: Int[Tensor, " w"], dataset: Dataset
 ) -> tuple[Int[Tensor, "w t"], Int[Tensor, " w"]]:
     """The text with each word between two sentences; which two goes round with the row."""
-    gaps = dataset.gaps(ids) if hasattr(dataset, "gaps") else [int((ids != 0).sum()) // 2]
+    gaps = dataset.gaps(ids)
     at = gaps[row % len(gaps)]
-    variants = torch.cat([ids[:at], ids.new_zeros(1), ids[at:-1]]).repeat(len(words), 1)
+    variants = torch.cat([ids[:at], ids[-1:], ids[at:-1]]).repeat(len(words), 1)
     variants[:, at] = words
     return variants, words
 
@@ -184,7 +184,7 @@ def _substituted(
 ) -> tuple[Int[Tensor, "w t"], Int[Tensor, " w"]]:
     """The text with each of its words replaced by every other of the same kind."""
     variants, words = [], []
-    for place in range(int((ids != 0).sum()) - 1):
+    for place in range(int((ids != kin.pad).sum()) - 1):
         others = kin.of(ids, place)
         chosen = [w for w in others if not listed or w in listed]
         if chosen:
@@ -201,6 +201,7 @@ class Kin(NamedTuple):
 
     sets: dict[int, frozenset[int]]
     between: dict[tuple[int, int], set[int]]
+    pad: int
 
     def of(self, ids: Int[Tensor, " t"], place: int) -> list[int]:
         """The other words that may stand here."""
@@ -218,9 +219,9 @@ def _kin(material: Material) -> Kin:
     between: dict[tuple[int, int], set[int]] = defaultdict(set)
     for ids in material.examples.inputs.tolist():
         for left, word, right in zip([0, *ids], ids, [*ids[1:], 0], strict=False):
-            if word:
+            if word != dataset.pad:
                 between[left, right].add(word)
-    return Kin({word: frozenset(kind) for kind in kinds for word in kind}, between)
+    return Kin({word: frozenset(kind) for kind in kinds for word in kind}, between, dataset.pad)
 
 
 def _rise(model: Specimen, trials: Trials, material: Material, who: str) -> Float[Tensor, "n k"]:
