@@ -10,10 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, Grid, Table, Tokens
+from auditgame.lens.prompts import Prompt, labels, prompt, words
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.types import AuditgameError
 
 
 class Attention(Tool):
@@ -42,23 +43,9 @@ class Attention(Tool):
     asks = "Where does it look?"
     modality = frozenset({"text"})
 
-    class Options(Record):
+    class Options(Prompt):
         """Which text, and which head in detail?"""
 
-        text: str = Field(
-            "",
-            max_length=2000,
-            title="Text",
-            description="Words to read; empty takes the example below.",
-            json_schema_extra={"widget": "text"},
-        )
-        example: int = Field(
-            0,
-            ge=0,
-            title="Example",
-            description="Number of a text in your pool.",
-            json_schema_extra={"widget": "example"},
-        )
         head: str = Field(
             "",
             max_length=64,
@@ -79,13 +66,13 @@ class Attention(Tool):
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """All heads at a glance, then one in detail."""
-        ids = _text(options, material)
+        ids = prompt(options, material)
         scores = patterns(specimen, ids)
         unit = "attention weight"
         if options.value_weighted:
             scores = {b: s * values(specimen, ids, b)[:, None] for b, s in scores.items()}
             unit = "weight times length of the value"
-        words = tuple(material.dataset.words[i] for i in ids.tolist())
+        said = words(ids.tolist(), material.dataset)
         glance = [
             _peak(block, head, row)
             for block, score in scores.items()
@@ -94,10 +81,10 @@ class Attention(Tool):
         block, head = _chosen(options, specimen, glance)
         score = scores[block][head]
         return [
-            _overview(glance, words, unit),
-            _listed(glance, words, unit),
-            _detail(f"{block}.heads:{head}", score, words, unit),
-            _from_answer(f"{block}.heads:{head}", score[-1], words, unit),
+            _overview(glance, said, unit),
+            _listed(glance, said, unit),
+            _detail(f"{block}.heads:{head}", score, labels(ids, material.dataset), unit),
+            _from_answer(f"{block}.heads:{head}", score[-1], said, unit),
         ]
 
 
@@ -136,18 +123,6 @@ def _blocks(specimen: Specimen) -> list[str]:
     return [n.removesuffix(".pattern") for n in specimen.sites if n.endswith(".pattern")]
 
 
-def _text(options: Attention.Options, material: Material) -> Int[Tensor, " t"]:
-    if options.text.strip():
-        return material.dataset.encode(options.text)
-    pool = material.examples.inputs
-    if options.example >= len(pool):
-        raise AuditgameError(
-            f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}"
-        )
-    ids = pool[options.example]
-    return ids[: int(material.dataset.lengths(ids[None]))]
-
-
 def _peak(block: str, head: int, row: Float[Tensor, " k"]) -> Peak:
     place = int(row.argmax())
     return Peak(block, head, place, round(float(row[place]), 4))
@@ -163,7 +138,7 @@ def _chosen(options: Attention.Options, specimen: Specimen, glance: list[Peak]) 
     return site.name.removesuffix(".heads"), index
 
 
-def _overview(glance: list[Peak], words: tuple[str, ...], unit: str) -> Grid:
+def _overview(glance: list[Peak], said: tuple[str, ...], unit: str) -> Grid:
     blocks = list(dict.fromkeys(peak.block for peak in glance))
     rows = [[peak for peak in glance if peak.block == block] for block in blocks]
     return Grid(
@@ -171,30 +146,29 @@ def _overview(glance: list[Peak], words: tuple[str, ...], unit: str) -> Grid:
         rows=tuple(blocks),
         columns=tuple(f"head {peak.head}" for peak in rows[0]),
         values=tuple(tuple(peak.weight for peak in row) for row in rows),
-        words=tuple(tuple(words[peak.place] for peak in row) for row in rows),
+        words=tuple(tuple(said[peak.place] for peak in row) for row in rows),
         row_axis="block",
         column_axis="head",
         note=f"Cells: the largest {unit}, and the word it falls on.",
     )
 
 
-def _listed(glance: list[Peak], words: tuple[str, ...], unit: str) -> Table:
+def _listed(glance: list[Peak], said: tuple[str, ...], unit: str) -> Table:
     return Table(
         title="The same as a list",
         columns=("head", "place", "word", unit),
         rows=tuple(
-            (f"{peak.block}.heads:{peak.head}", peak.place, words[peak.place], peak.weight)
+            (f"{peak.block}.heads:{peak.head}", peak.place, said[peak.place], peak.weight)
             for peak in sorted(glance, key=lambda peak: -peak.weight)
         ),
     )
 
 
-def _detail(name: str, score: Float[Tensor, "q k"], words: tuple[str, ...], unit: str) -> Grid:
-    labels = tuple(f"{i} {word}" for i, word in enumerate(words))
+def _detail(name: str, score: Float[Tensor, "q k"], places: tuple[str, ...], unit: str) -> Grid:
     return Grid(
         title=f"{name} in detail",
-        rows=labels,
-        columns=labels,
+        rows=places,
+        columns=places,
         values=tuple(tuple(round(v, 4) for v in row) for row in score.tolist()),
         row_axis="from",
         column_axis="to",
@@ -202,11 +176,11 @@ def _detail(name: str, score: Float[Tensor, "q k"], words: tuple[str, ...], unit
     )
 
 
-def _from_answer(name: str, row: Float[Tensor, " k"], words: tuple[str, ...], unit: str) -> Tokens:
+def _from_answer(name: str, row: Float[Tensor, " k"], said: tuple[str, ...], unit: str) -> Tokens:
     weights = tuple(round(v, 4) for v in row.tolist())
     return Tokens(
         title=f"{name} from the answer's place",
-        tokens=words,
+        tokens=said,
         weights=weights,
         limit=max(weights),
         note=f"Shade: {unit}.",

@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, Grid, Table
+from auditgame.lens.prompts import Prompt, labels, prompts, words
 from auditgame.material import Material
 from auditgame.specimen import Reading, Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
 
 
 class LogitLens(Tool):
@@ -43,23 +43,9 @@ class LogitLens(Tool):
     asks = "What is inside?"
     modality = frozenset({"text"})
 
-    class Options(Record):
+    class Options(Prompt):
         """Which text is read, and which number fills the cells?"""
 
-        text: str = Field(
-            "",
-            max_length=2000,
-            title="Text",
-            description="Words to read; empty takes the example below.",
-            json_schema_extra={"widget": "text"},
-        )
-        example: int = Field(
-            0,
-            ge=0,
-            title="Example",
-            description="Number of a text in your pool.",
-            json_schema_extra={"widget": "example"},
-        )
         texts: int = Field(
             1,
             ge=1,
@@ -114,14 +100,7 @@ def layers(specimen: Specimen) -> list[str]:
 
 
 def _texts(options: LogitLens.Options, material: Material) -> Int[Tensor, "n t"]:
-    if options.text.strip():
-        return material.dataset.encode(options.text)[None]
-    pool = material.examples.inputs
-    if options.example >= len(pool):
-        raise AuditgameError(
-            f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}"
-        )
-    return pool[options.example : options.example + options.texts]
+    return prompts(options, material, options.texts)
 
 
 def _controls(options: LogitLens.Options, material: Material) -> tuple[Specimen, ...]:
@@ -168,7 +147,7 @@ def _grid(
     reading: Reading,
     target: int | None,
 ) -> Grid:
-    length, vocabulary = int(material.dataset.lengths(ids[None])), material.dataset.words
+    length = int(material.dataset.lengths(ids[None]))
     rows = [_row(specimen, reading.kept[s][0, :length], target) for s in layers(specimen)]
     what = "probability of the likeliest next word"
     if target is not None:
@@ -176,7 +155,7 @@ def _grid(
     return Grid(
         title="Logit lens",
         rows=tuple(layers(specimen)),
-        columns=tuple(f"{i} {vocabulary[t]}" for i, t in enumerate(ids[:length].tolist())),
+        columns=labels(ids[:length], material.dataset),
         values=tuple(values for values, _ in rows),
         words=tuple(words for _, words in rows),
         row_axis="after layer",
@@ -191,10 +170,11 @@ def _row(
     """The cells of one layer, and the likeliest next word in each."""
     logits = specimen.unembed(stream)
     best = logits.softmax(1).max(1)
-    answers, vocabulary = list(specimen.dataset.answers()), specimen.dataset.words
+    answers = list(specimen.dataset.answers())
     cells = best.values if target is None else _margin(logits[:, answers], target)
-    words = tuple(vocabulary[i] for i in best.indices.tolist())
-    return tuple(round(v, 4) for v in cells.tolist()), words
+    return tuple(round(v, 4) for v in cells.tolist()), words(
+        best.indices.tolist(), specimen.dataset
+    )
 
 
 def _curve(curves: dict[str, list[tuple[str, float, float, float]]], name: str, n: int) -> Curve:
