@@ -10,11 +10,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from auditgame import catalog, grammar
+from auditgame import catalog
 from auditgame.datasets import Dataset, Examples
 from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.specimen import Specimen
+from auditgame.texts import grammar
 from auditgame.tools import parse_options
 from auditgame.types import AuditgameError, Card, Site
 
