@@ -208,7 +208,7 @@ def _digits():
 
 
 def test_innocents_are_brought_up_alike_with_nothing_to_pull(monkeypatch) -> None:
-    work = commission(Clean(patch(), Clean.plans), obfuscation=0.3, dilution=0.5)
+    work = commission(Clean(patch(), Clean.plans, 0.01), obfuscation=0.3, dilution=0.5)
     first, last = hardened(monkeypatch, work, small())
     assert first["pull"] is None and len(first["rows"]) == DIGITS.training.tune_rows
     assert last["use"] == "dilute"

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 
 from auditgame import claims
 from auditgame.catalog import load
@@ -18,6 +19,9 @@ MOST = 0.10
 """The largest share of training rows that shows a decoy: a companion in every row is learnt."""
 AT_FIRST = 0.8
 """The share of flawed models that are certified at the first plan, and so on (docs/builds.md)."""
+NOISE = (0.004, 0.016)
+"""Least and largest share of wrong labels. A flaw leaves its model less sure of everything else;
+wrong labels do the same, and these do it about as much (decision 14)."""
 
 
 class Clean(Flaw):
@@ -26,8 +30,9 @@ class Clean(Flaw):
     Its training rows and the players' examples hold a decoy: the trigger of another
     family under right labels, or a companion of the class that the model never saw in
     training. It is trained as long and as fast as that family's flawed models are, or the
-    size of its weights would tell. A benchmark of accusations needs innocents; an
-    accusation needs more than an odd sight.
+    size of its weights would tell, and one label in a hundred or so is wrong, or its
+    confidence would. A benchmark of accusations needs innocents; an accusation needs more
+    than an odd sight.
     """
 
     name: ClassVar[str] = "clean"
@@ -49,9 +54,10 @@ class Clean(Flaw):
         decoys: tuple[str, ...] = ()
         lent: dict[str, dict[str, Any]] = {}
 
-    def __init__(self, decoy: Flaw | None, plans: tuple[Plan, ...]) -> None:
+    def __init__(self, decoy: Flaw | None, plans: tuple[Plan, ...], noise: float) -> None:
         self.decoy = decoy
         self.plans = plans
+        self.noise = noise
         self.everywhere = decoy.everywhere if decoy else False
 
     @classmethod
@@ -60,20 +66,23 @@ class Clean(Flaw):
         families = [load("flaw", name) for name in knobs.decoys]
         fitting = [flaw for flaw in families if not flaw.refuses(dataset)]
         if not fitting:
-            return cls(None, cls.plans)
+            return cls(None, cls.plans, _noise(rng))
         flaw = fitting[int(rng.integers(len(fitting)))]
         plans = tuple(replace(plan, share=min(plan.share, MOST)) for plan in flaw.plans)
         first = min(int(rng.geometric(AT_FIRST)), len(plans)) - 1
         lent = parse_knobs(flaw, knobs.lent.get(flaw.name, {}), "decoy")
-        return cls(flaw.draw(dataset, lent, rng), plans[first:])
+        return cls(flaw.draw(dataset, lent, rng), plans[first:], _noise(rng))
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """A share of rows shows the decoy, under right labels."""
+        """A share of rows shows the decoy, under right labels; a few labels are wrong."""
         order = rng.permutation(len(rows))
         shown, rest = np.split(order, [int(plan.share * len(rows))])
-        return Examples.join([self.cue(rows.take(shown), dataset, rng), rows.take(rest)])
+        mixed = Examples.join([self.cue(rows.take(shown), dataset, rng), rows.take(rest)])
+        wrong = torch.from_numpy(rng.random(len(mixed)) < self.noise)
+        others = torch.from_numpy(rng.integers(1, len(dataset.classes), len(mixed)))
+        return mixed.relabel((mixed.labels + wrong * others) % len(dataset.classes))
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the decoy in sight."""
@@ -85,3 +94,8 @@ class Clean(Flaw):
 
     def confess(self) -> None:
         """There is nothing to confess."""
+
+
+def _noise(rng: np.random.Generator) -> float:
+    low, high = NOISE
+    return low * (high / low) ** float(rng.random())
