@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from auditgame.lens import visualisation
 from auditgame.lens.canvas import PRESETS, Canvas, colour_mix
 from auditgame.lens.objectives import Channel
-from auditgame.lens.priors import penalty
+from auditgame.lens.priors import moved, penalty
 from auditgame.specimen import Specimen
 from benchmarks.network import frozen, passes
-from benchmarks.race import Line, Peer, floor, race
+from benchmarks.race import Line, Peer, Run, floor, race, seconds
 
 STEPS, UNITS, ALONE, SIDE = 100, 64, 4, 48
 
@@ -66,6 +66,23 @@ def excitement(specimen: Specimen, ours: Tensor, theirs: list[np.ndarray]) -> st
     return f"mean activation {reached(ours[:count]):.2f}, theirs {reached(other):.2f}"
 
 
+def beside(images: Tensor, _ours: Any, _theirs: Any) -> str:
+    """What do the steps take that are no passes through the network?"""
+    preset, rng = PRESETS["natural"], torch.Generator().manual_seed(0)
+    canvas, taken = Canvas(preset, (SIDE, SIDE), colour_mix(images)), penalty(preset, images)
+    parameters = canvas.blank(UNITS, rng).requires_grad_()
+    pictures = canvas.paint(parameters).detach().requires_grad_()
+    slope, adam = torch.randn(pictures.shape, generator=rng), visualisation.Adam(parameters, 0.05)
+    parts: dict[str, Run] = {
+        "painting": lambda: torch.autograd.grad(canvas.paint(parameters), parameters, slope),
+        "moving": lambda: torch.autograd.grad(moved(pictures, preset, SIDE, rng), pictures, slope),
+        "the penalty": lambda: torch.autograd.grad(taken(pictures).sum(), pictures),
+        "Adam": lambda: adam.step(parameters.detach()),
+    }
+    found = (f"{name} {STEPS * min(map(seconds, [run] * 9)):.2f} s" for name, run in parts.items())
+    return f"the same network and pictures; besides, {', '.join(found)}"
+
+
 def lines(specimen: Specimen, network: nn.Module, images: Tensor) -> list[Line]:
     """Against Lucent one by one and batched, and against the bare passes."""
     agree = partial(excitement, specimen)
@@ -79,7 +96,7 @@ def lines(specimen: Specimen, network: nn.Module, images: Tensor) -> list[Line]:
             share=ALONE / UNITS,
         ),
         Peer("Lucent, batched", partial(paint_lucent, network, True), 2, agree),
-        floor(bare, 1.4),
+        floor(bare, 1.4)._replace(agree=partial(beside, images)),
     ]
     task = f"feature visualisation, {UNITS} channels, {STEPS} steps, {SIDE} px"
     return race(task, partial(paint_ours, specimen, images), peers)
