@@ -36,6 +36,16 @@ DATASET, HELD = "storybook", 2000
 DRAWS, FOLDS = 1000, 10
 BOUND = 0.60
 """No detector's AUC may lie above this with certainty (the lower end of its interval)."""
+BEHAVIOUR = ("accuracy", "worst class", "loss", "confidence", "largest logit")
+WHY = """
+What is left for triggers, and why. How a model answers ordinary pictures no longer tells much;
+without wrong labels in the innocents' rows it did (decision 14 has those numbers). The size of the
+output layer beside that of the convolutions still does: a trigger is written into the output
+layer, and wrong labels make the innocents' smaller. A detector that has seen a hundred models of
+known kind, and fits a regression to the norms, can use it; nobody gets such a training set from the
+practice pack. Weights before a normalisation may be scaled without any change in what the model
+does, so a fixed scale for each layer at export would take most of this away; it is not done yet.
+"""
 
 
 class Row(NamedTuple):
@@ -130,9 +140,9 @@ def norms(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
     }
 
 
-def together(rows: Sequence[Row]) -> Float[np.ndarray, " n"]:
-    """What a logistic regression on all numbers says; no base is scored by what it fitted."""
-    numbers = np.array([list(row.numbers.values()) for row in rows])
+def together(rows: Sequence[Row], names: Sequence[str]) -> Float[np.ndarray, " n"]:
+    """What a logistic regression on these numbers says; no base is scored by what it fitted."""
+    numbers = np.array([[row.numbers[name] for name in names] for row in rows])
     flawed, seeds = [row.kind != "none" for row in rows], [row.seed for row in rows]
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000))
     folds = GroupKFold(min(FOLDS, len(set(seeds))))
@@ -160,7 +170,10 @@ def measured(rows: Sequence[Row], scores: Float[np.ndarray, " n"]) -> Found:
 def detectors(rows: Sequence[Row]) -> dict[str, Found]:
     """Each number by itself, and all of them together."""
     scores = {name: np.array([row.numbers[name] for row in rows]) for name in rows[0].numbers}
-    scores["all of them, a regression"] = together(rows)
+    sizes = [name for name in rows[0].numbers if name.startswith(("norm", "output bias"))]
+    scores["all of them, a regression"] = together(rows, list(rows[0].numbers))
+    scores["behaviour, a regression"] = together(rows, BEHAVIOUR)
+    scores["weights, a regression"] = together(rows, sizes)
     return {name: measured(rows, score) for name, score in scores.items()}
 
 
@@ -189,6 +202,7 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
     yield "|---|---|---|"
     for name in sorted(tables["trigger"], key=lambda name: -tables["trigger"][name].auc):
         yield f"| {name} | {_cell(tables['trigger'][name])} | {_cell(tables['proxy'][name])} |"
+    yield WHY.rstrip()
 
 
 def _cell(found: Found) -> str:
