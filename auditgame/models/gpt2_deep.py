@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
 
 
-class GPT2Deep(GPT2):
+class GPT2Deep(GPT2, Model):
     """A four-layer GPT-2 of our own (Radford et al. 2019), else as `gpt2`.
 
     Its folder opens with Hugging Face's AutoModelForCausalLM.
     """
 
     name = "gpt2_deep"
+    modality = "text"
     LAYERS: ClassVar[int] = 4
