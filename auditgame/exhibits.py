@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -43,8 +43,31 @@ class HeatMap(Record):
     note: str = ""
 
 
+def _absent(value: object) -> bool:
+    """Left out of dumps, so that digests of older exhibits stay."""
+    return value is None
+
+
+class FollowUp(Record):
+    """Where does a cell or a word lead? To another tool, with options that the place fills in.
+
+    options: the same for all places. rows, columns: what each row and each column (or word)
+    adds to them, in order; empty where it adds nothing.
+    """
+
+    tool: str
+    options: dict[str, Any] = {}
+    rows: tuple[dict[str, Any], ...] = ()
+    columns: tuple[dict[str, Any], ...] = ()
+
+    def at(self, column: int, row: int = 0) -> dict[str, Any]:
+        """The options of one place."""
+        across = self.columns[column] if self.columns else {}
+        return {**self.options, **(self.rows[row] if self.rows else {}), **across}
+
+
 class Tokens(Record):
-    """Words of a text with a signed weight each."""
+    """Words of a text with a signed weight each; `follow`: where a word leads."""
 
     kind: Literal["tokens"] = "tokens"
     title: str
@@ -52,10 +75,14 @@ class Tokens(Record):
     weights: tuple[float, ...]
     limit: float
     note: str = ""
+    follow: Annotated[FollowUp | None, Field(exclude_if=_absent)] = None
 
 
 class Grid(Record):
-    """A matrix of numbers with a name for each row and column, and a word for each cell."""
+    """A matrix of numbers with a name for each row and column, and a word for each cell.
+
+    follow: where a cell leads.
+    """
 
     kind: Literal["grid"] = "grid"
     title: str
@@ -66,6 +93,7 @@ class Grid(Record):
     row_axis: str = ""
     column_axis: str = ""
     note: str = ""
+    follow: Annotated[FollowUp | None, Field(exclude_if=_absent)] = None
 
 
 class Table(Record):
