@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import csv
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import groupby, islice
 from typing import Any, NamedTuple
@@ -33,8 +33,10 @@ COLUMNS = (
     "recipe", "family", "seed", "case", "effect", "clean", "siblings", "cpu_s", "tries", "result",
 )  # fmt: skip
 EFFECTS = ("attack success rate", "conflict follows the proxy", "decoy is inert")
-FIRST, BASES = 1000, 40
-"""The first seed's number; kinds begin at different ones, so that so many bases share the work."""
+FIRST = 1000
+"""The first seed's number."""
+BASES: dict[str, int] = {"image": 40, "text": 4}
+"""Kinds begin at different seeds: at the first of so many bases, which so share the work."""
 SEEDS, INNOCENTS = 5, 3
 """Builds of each flawed kind, and of innocents of each recipe."""
 
@@ -74,13 +76,8 @@ def main() -> None:
     asked.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     options = asked.parse_args()
     done = list(csv.DictReader(TABLE.open())) if TABLE.exists() else []
-    there = {(row["recipe"], row["family"], row["seed"]) for row in done}
-    todo = [
-        (kind, seed)
-        for kind, seed in due()
-        if (kind.recipe.name, kind.wish["family"], str(seed)) not in there
-        and options.modality in (None, modality(kind.recipe))
-    ]
+    wanted = [k for k in kinds() if options.modality in (None, modality(k.recipe))]
+    todo = due(wanted, done)
     with ProcessPoolExecutor(options.jobs) as pool:
         for ended in as_completed([pool.submit(measure, *task) for task in todo]):
             done.append(ended.result())
@@ -97,14 +94,22 @@ def kinds() -> list[Kind]:
     asked += BESIDE
     found: dict[tuple[str, ...], Kind] = {}
     for name, wish in asked:
-        first = FIRST + 2 * len(found) % BASES
+        first = FIRST + 2 * len(found) % BASES[modality(recipes[name])]
         found.setdefault((name, *wish.values()), Kind(recipes[name], wish, first))
     return list(found.values())
 
 
-def due() -> list[tuple[Kind, int]]:
-    """All builds, the first of every kind before the second of any."""
-    rounds = [(kind, list(islice(kind.seeds(), kind.count))) for kind in kinds()]
+def due(wanted: Sequence[Kind], done: Sequence[dict[str, Any]]) -> list[tuple[Kind, int]]:
+    """The builds that are missing, the first of every kind before the second of any.
+
+    A row counts for its kind whatever its seed: where a kind begins may change as kinds are added.
+    """
+    rounds = []
+    for kind in wanted:
+        same = (kind.recipe.name, kind.wish["family"])
+        used = {row["seed"] for row in done if (row["recipe"], row["family"]) == same}
+        fresh = (seed for seed in kind.seeds() if str(seed) not in used)
+        rounds.append((kind, list(islice(fresh, max(0, kind.count - len(used))))))
     return [
         (kind, seeds[turn])
         for turn in range(max(SEEDS, INNOCENTS))

@@ -58,10 +58,21 @@ def test_the_order_of_scores_does_not_matter_to_a_leak():
 
 
 def test_every_kind_of_the_pack_is_due_and_no_build_twice():
-    tasks = [(kind.recipe.name, kind.wish["family"], seed) for kind, seed in due()]
+    tasks = [(kind.recipe.name, kind.wish["family"], seed) for kind, seed in due(kinds(), [])]
     assert len(tasks) == len(set(tasks)) == sum(kind.count for kind in kinds())
     first = tasks[: len(kinds())]
     assert len({task[:2] for task in first}) == len(kinds()), "one of each comes first"
+
+
+def test_what_was_built_counts_whatever_its_seed():
+    kind = next(kind for kind in kinds() if kind.recipe.name == "digits")
+    family, all_of_them = kind.wish["family"], [seed for _, seed in due([kind], [])]
+    done = [
+        {"recipe": "digits", "family": family, "seed": str(seed)}
+        for seed in (all_of_them[0], 77, 78)
+    ]
+    assert [seed for _, seed in due([kind], done)] == all_of_them[1 : kind.count - 2]
+    assert due([kind], [{**row, "seed": str(number)} for number, row in enumerate(done * 2)]) == []
 
 
 class Shown(NamedTuple):
