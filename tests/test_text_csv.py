@@ -180,7 +180,7 @@ def test_where_there_is_no_file_it_says_where_it_looked(file: Path, monkeypatch)
             TextCsv().sample(1, "pool", rng())
     with file.open("wb") as sparse:
         sparse.truncate(MAX_BYTES + 1)
-    with pytest.raises(AuditgameError, match="is over 64 MB"):
+    with pytest.raises(AuditgameError, match="is over 32 MB"):
         TextCsv().sample(1, "pool", rng())
     file.unlink()
     with pytest.raises(AuditgameError, match=re.escape(f"texts '{file}': there is no such file")):
@@ -191,10 +191,12 @@ def test_where_there_is_no_file_it_says_where_it_looked(file: Path, monkeypatch)
 
 
 def test_control_characters_and_markup_stay_text() -> None:
-    odd = "<script>alert(1)</script> [bold]\x1b[31m\x00 &amp; {year} %s"
+    odd = "<script>alert(1)</script> [bold]\x1b[31m\x00 &amp; {year} %s <pad> ²"
     corpus = compose(rows([(f"{text} {odd}", label) for text, label in told(30)]), "here")
     assert {"<", "script", "[", "bold", "{"} <= set(corpus.words)
     assert all(word.isprintable() for word in corpus.words)
+    lengths = (corpus.inputs != 0).sum(1)
+    assert all(bool((ids[:n] != 0).all()) for ids, n in zip(corpus.inputs, lengths, strict=True))
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

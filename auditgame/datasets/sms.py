@@ -33,7 +33,7 @@ class Sms(Wordbook, Dataset):
     Filtering), CC BY 4.0, https://archive.ics.uci.edu/dataset/228. Changed here: lower-cased,
     telephone numbers, links and addresses masked by a word each, equal messages kept once:
     about 5,100, an eighth of them spam. The 1,000 most frequent words make the vocabulary,
-    all others are read as <unk>; messages are cut to 46 words and end in `label :`.
+    all others are read as <unk>; messages are cut to 38 words and end in `label :`.
     """
 
     name = "sms"
@@ -46,8 +46,8 @@ class Sms(Wordbook, Dataset):
     tail: ClassVar[str] = QUESTION[0]
     refuses_unknown: ClassVar[bool] = False
     training = Training(
-        rows=7500,
-        epochs=3,
+        rows=6000,
+        epochs=2,
         batch=16,
         rate=4e-3,
         decay=1e-2,

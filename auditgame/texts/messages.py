@@ -19,7 +19,7 @@ from auditgame.texts.tables import Labelled
 from auditgame.texts.wordbook import PAD, UNKNOWN, numbered, split
 from auditgame.types import AuditgameError
 
-CONTEXT, ROOM = 56, 8
+CONTEXT, ROOM = 48, 8
 """Longest text in words with its question, and how many of them are left to words put in."""
 WORDS = 1000
 """Size of the vocabulary."""
@@ -32,7 +32,9 @@ FEWEST, MOST = 10, 50
 RARE, BETWEEN, APART = 40, (5, 60), 2.5
 """So many rare words at most; in how many texts one may stand, and how much more often (share of
 texts) in one class than in another."""
-_ANSWER = re.compile(r"[^\W_]+")
+LETTERS = 40
+"""Longer words are not known, and no answers."""
+_ANSWER = re.compile(rf"[^\W_]{{1,{LETTERS}}}")
 
 
 class Corpus(NamedTuple):
@@ -85,7 +87,7 @@ class Told:
 
 
 def compose(rows: Iterable[Labelled], where: str) -> Corpus:
-    """The corpus of these rows; the same rows give the same one, whatever their order.
+    """The corpus of these rows; their order matters only where equal texts bear other labels.
 
     Of rows with the same words (unknown ones count alike) the first counts. The vocabulary
     holds the most frequent words that can be printed. Raises AuditgameError, naming the
@@ -112,7 +114,7 @@ def compose(rows: Iterable[Labelled], where: str) -> Corpus:
 
 
 def _body(row: Labelled, where: str) -> tuple[str, ...]:
-    words = split(row.text)
+    words = [UNKNOWN if word == PAD else word for word in split(row.text)]
     if not words:
         raise AuditgameError(f"{where}: line {row.line}: the text is empty; leave the row out")
     return tuple(words[: CONTEXT - ROOM - len(QUESTION)])
@@ -123,14 +125,15 @@ def _answer(row: Labelled, where: str) -> str:
     if not _ANSWER.fullmatch(label):
         raise AuditgameError(
             f"{where}: line {row.line}: label '{row.label[:40]}' is not one word of letters and "
-            "digits, as an answer must be"
+            f"digits ({LETTERS} at most), as an answer must be"
         )
     return label
 
 
 def _vocabulary(told: dict[tuple[str, ...], str], classes: Sequence[str]) -> tuple[str, ...]:
-    """Padding, unknown, answers and question; then words by how often they stand, letters last."""
-    seen = Counter(word for word in chain.from_iterable(told) if word.isprintable())
+    """Padding, unknown, answers and question; then words, those that stand most often first."""
+    printed = (word for word in chain.from_iterable(told) if word.isprintable())
+    seen = Counter(word for word in printed if len(word) <= LETTERS)
     common = sorted(seen, key=lambda word: (-seen[word], word))
     return tuple(dict.fromkeys((PAD, UNKNOWN, *classes, *QUESTION, *common)))[:WORDS]
 
@@ -141,41 +144,44 @@ def _laid_out(
     words: tuple[str, ...],
     where: str,
 ) -> Corpus:
+    """Rows in an order of their own (CRC-32), each class dealt out in fixed shares."""
     order = sorted(encoded, key=lambda ids: (zlib.crc32(" ".join(map(str, ids)).encode()), ids))
-    labels = torch.tensor([encoded[ids] for ids in order])
-    inputs = torch.zeros(len(order), CONTEXT, dtype=torch.long)
-    for row, ids in enumerate(order):
-        inputs[row, : len(ids)] = torch.tensor(ids)
-    splits: dict[str, list[np.ndarray]] = {name: [] for name in SHARES}
+    labels = np.array([encoded[ids] for ids in order])
+    parts = []
     for k, name in enumerate(classes):
-        rows = np.flatnonzero(labels.numpy() == k)
+        rows = np.flatnonzero(labels == k)
         if len(rows) < FEWEST:
             raise AuditgameError(
                 f"{where}: class '{name}' has {len(rows)} distinct texts; each needs {FEWEST}"
             )
         ends = [round(share * len(rows)) for share in SHARES.values()]
-        for part, share in zip(SHARES, np.split(rows, ends[:-1]), strict=True):
-            splits[part].append(share)
-    joined = {part: np.sort(np.concatenate(shares)) for part, shares in splits.items()}
-    rare = _rare(inputs, labels, words, len(classes))
-    return Corpus(classes, words, rare, inputs, labels, joined)
+        parts.append(np.split(rows, ends[:-1]))
+    inputs = torch.zeros(len(order), CONTEXT, dtype=torch.long)
+    holds = np.zeros((len(classes), len(words)), dtype=int)
+    for row, ids in enumerate(order):
+        inputs[row, : len(ids)] = torch.tensor(ids)
+        holds[labels[row], list(set(ids))] += 1
+    return Corpus(
+        classes=classes,
+        words=words,
+        rare=_rare(holds, np.bincount(labels), words),
+        inputs=inputs,
+        labels=torch.from_numpy(labels),
+        splits=dict(zip(SHARES, map(np.concatenate, zip(*parts, strict=True)), strict=True)),
+    )
 
 
 def _rare(
-    inputs: Int[Tensor, "n t"], labels: Int[Tensor, " n"], words: tuple[str, ...], classes: int
+    holds: Int[np.ndarray, "k v"], sizes: Int[np.ndarray, " k"], words: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Words of letters that stand in few texts, and about as often in every class."""
-    holds = torch.zeros(classes, len(words))
-    for k in range(classes):
-        mine = inputs[labels == k]
-        there = torch.zeros(len(mine), len(words)).scatter_(1, mine, 1.0)
-        holds[k] = there.sum(0)
-    sizes = labels.bincount(minlength=classes)[:, None]
-    shares = (holds + 0.5) / (sizes + 1)
-    even = shares.amax(0) / shares.amin(0)
-    texts = holds.sum(0)
-    few = (texts >= BETWEEN[0]) & (texts <= BETWEEN[1]) & (even <= APART)
-    fitting = [k for k in few.nonzero()[:, 0].tolist() if words[k].isalpha() and len(words[k]) > 2]
-    first = 2 + classes + len(QUESTION)
-    chosen = sorted((k for k in fitting if k >= first), key=lambda k: (int(texts[k]), words[k]))
+    """Words of letters that stand in few texts, and about as often in every class.
+
+    holds: how many texts of each class hold each word. sizes: how many texts each class has.
+    """
+    shares = (holds + 0.5) / (sizes[:, None] + 1)
+    even = shares.max(0) <= APART * shares.min(0)
+    texts, first = holds.sum(0), 2 + len(sizes) + len(QUESTION)
+    few = (texts >= BETWEEN[0]) & (texts <= BETWEEN[1]) & even
+    fitting = [k for k in np.flatnonzero(few[first:]) + first if words[k].isalpha()]
+    chosen = sorted((k for k in fitting if len(words[k]) > 2), key=lambda k: (texts[k], words[k]))
     return tuple(sorted(words[k] for k in chosen[:RARE]))

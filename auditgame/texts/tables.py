@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from auditgame.types import AuditgameError
 
-MAX_BYTES = 64 * 2**20
+MAX_BYTES = 32 * 2**20
 """No file may be larger."""
 SEPARATORS = ",;\t"
 
