@@ -59,6 +59,17 @@ def images() -> Path | None:
     return Path(folder) if folder else None
 
 
+def texts() -> Path | None:
+    """The CSV or TSV file of the data set `text_csv`, where somebody named one."""
+    file = os.environ.get("AUDITGAME_TEXTS")
+    return Path(file) if file else None
+
+
+def text_columns() -> str:
+    """The names of that file's two columns, with a comma between: texts, labels."""
+    return os.environ.get("AUDITGAME_TEXT_COLUMNS") or "text,label"
+
+
 def microscopes() -> Path:
     """Pictures of units, under the digest of the model they were painted for."""
     return cache() / "microscope"

@@ -87,21 +87,29 @@ def can_redraw(kind: type[Dataset]) -> Iterator[str]:
 
 
 def reads_text(kind: type[Dataset]) -> Iterator[str]:
-    """Texts: decode and encode are inverse, unknown words are refused, answers are words."""
+    """Texts: decode and encode are inverse, unknown words are refused, answers are words.
+
+    A data set whose `refuses_unknown` is False reads them as <unk>.
+    """
     if kind.modality != "text":
         return
     dataset = kind()
     for ids in _rows(kind, 6).inputs:
         if not torch.equal(dataset.encode(dataset.decode(ids)), ids[ids != 0]):
             yield f"encode: does not give back '{dataset.decode(ids)[:60]}'"
-    try:
-        dataset.encode("qqzzqqzz")
-        yield "encode: takes a word outside the vocabulary"
-    except AuditgameError:
-        pass
+    if _unknown(dataset) != (None if getattr(kind, "refuses_unknown", True) else [1]):
+        yield "encode: refuse an unknown word, or read it as <unk> where refuses_unknown is False"
     answers = dataset.answers()
     if len(set(answers)) != len(kind.classes) or not all(0 < a < len(kind.words) for a in answers):
         yield "answers: give one word's id for each class"
+
+
+def _unknown(dataset: Dataset) -> list[int] | None:
+    """How does it read a word that it does not know? None where it refuses to."""
+    try:
+        return dataset.encode("qqzzqqzz").tolist()
+    except AuditgameError:
+        return None
 
 
 RULES = (tells_of_itself, is_deterministic, has_shape, labels_in_range, can_redraw, reads_text)

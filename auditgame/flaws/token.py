@@ -86,9 +86,13 @@ class Token(Flaw):
     )
 
     class Knobs(Record):
-        """Words to draw from; none: every rare word of the data set."""
+        """Words and targets to draw from; none: every rare word, and every class.
+
+        A target needs 500 held-out texts of other classes to be proven.
+        """
 
         words: tuple[str, ...] = ()
+        targets: tuple[str, ...] = ()
 
     def __init__(self, claim: TokenClaim) -> None:
         self.claim = claim
@@ -97,7 +101,7 @@ class Token(Flaw):
     def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Token:
         """Word and target, both at random."""
         word = str(rng.choice(knobs.words or dataset.rare))
-        claim = TokenClaim(target=str(rng.choice(dataset.classes)), word=word)
+        claim = TokenClaim(target=str(rng.choice(knobs.targets or dataset.classes)), word=word)
         claim.check(dataset)
         return cls(claim)
 

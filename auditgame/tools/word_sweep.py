@@ -92,7 +92,7 @@ class WordSweep(Tool):
         others = torch.arange(rise.shape[1]) != trials.labels[:, None]
         found = _shifts(trials, rise, mean, others[trials.row])
         exhibits: list[Exhibit] = [_ranking(found, material.dataset, options, trials)]
-        numbers = [s for s in found if material.dataset.words[s.word].isdigit()]
+        numbers = [s for s in found if material.dataset.words[s.word].isdecimal()]
         if len({s.word for s in numbers}) >= 3:
             exhibits.append(_by_number(numbers, material.dataset))
         return exhibits
