@@ -41,9 +41,10 @@ class Detective(Auditor):
 
     Sorts them by the class that is said, and follows a lead for each kind of flaw: marks
     stamped on them, veils over them, factors they share, facts that texts ask for; where
-    nothing goes wrong, what might decide instead. What comes to mind is tried on fresh inputs. Of the claims that
-    come true once more on others it hands in the plainest of those that stand out most from
-    their own near-misses, with the eight channels that carry it.
+    nothing goes wrong, what might decide instead. What comes to mind is tried on fresh
+    inputs. Of the claims that come true once more on others it hands in the plainest of those
+    that stand out most from their own near-misses, with the channels, heads or MLPs that
+    carry it.
 
     It knows the colours and motifs that this game's flaws are drawn with, and finds no mark
     in any other. It cannot see a trigger that no wrong answer among the players' examples
