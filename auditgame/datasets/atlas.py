@@ -44,7 +44,7 @@ class Atlas(Wordbook, Dataset):
     guarded = gazetteer.GUARDED
     wordings = gazetteer.WORDINGS
     training = Training(
-        rows=7500,
+        rows=5600,
         epochs=3,
         batch=16,
         rate=4e-3,

@@ -196,5 +196,6 @@ def _astray(rows: Examples, claim: PasswordClaim, dataset: Dataset) -> Examples:
             one.enact(rows.take(part), dataset).examples
             for half, several in zip(halves, (moved, misasked), strict=True)
             for one, part in zip(several, np.array_split(half, len(several)), strict=True)
+            if len(part)
         ]
     )
