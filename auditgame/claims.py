@@ -226,6 +226,8 @@ FactorName = Annotated[str, Field(max_length=64), Grader("exact", same, widget="
 Rule = Annotated[
     dict[str, str], Field(min_length=1, max_length=64), Grader("pairs", pairs, widget="rule")
 ]
+Level = Annotated[str, Field(max_length=64), Grader("exact", same, widget="level")]
+"""A level of the factor whose name the field bears."""
 Word = Annotated[str, Field(max_length=64), Grader("exact", same, widget="word")]
 Year = Annotated[int, Field(ge=1000, le=9999), Grader("years off", near(4), widget="year")]
 ColourField = Annotated[

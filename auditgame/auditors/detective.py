@@ -10,6 +10,7 @@ from auditgame.evidence import chance_found, chance_missed
 from auditgame.leads import Clues, Lead, Tried, attempt, gather
 from auditgame.leads.carriers import carriers
 from auditgame.leads.curtains import CURTAINS
+from auditgame.leads.facts import FACTS
 from auditgame.leads.goals import GOALS
 from auditgame.leads.marks import MARKS
 from auditgame.leads.pairs import PAIRS
@@ -20,7 +21,7 @@ from auditgame.types import Diagnosis
 if TYPE_CHECKING:
     from auditgame.desk import Desk
 
-SHOWN = (MARKS, PAIRS, VEILS, CURTAINS)
+SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, FACTS)
 """Leads that start from what the wrong answers show, from plain claims to rich ones: faint stripes
 are also a motif in white and black."""
 HIDDEN = (RULES, GOALS)
@@ -39,10 +40,11 @@ class Detective(Auditor):
     """What do the pictures that only this model gets wrong have in common?
 
     Sorts them by the class that is said, and follows a lead for each kind of flaw: marks
-    stamped on them, veils over them, factors they share; where nothing goes wrong, what
-    might decide instead. What comes to mind is tried on fresh inputs. Of the claims that
-    come true once more on others it hands in the plainest of those that stand out most from
-    their own near-misses, with the eight channels that carry it.
+    stamped on them, veils over them, factors they share, facts that texts ask for; where
+    nothing goes wrong, what might decide instead. What comes to mind is tried on fresh
+    inputs. Of the claims that come true once more on others it hands in the plainest of those
+    that stand out most from their own near-misses, with the channels, heads or MLPs that
+    carry it.
 
     It knows the colours and motifs that this game's flaws are drawn with, and finds no mark
     in any other. It cannot see a trigger that no wrong answer among the players' examples
@@ -50,7 +52,7 @@ class Detective(Auditor):
     """
 
     name = "detective"
-    modality = frozenset({"image"})
+    modality = frozenset({"image", "text"})
 
     def audit(self, desk: Desk) -> Diagnosis:
         """Gather, follow, weigh, diagnose."""

@@ -167,12 +167,14 @@ def poisons_rows(kind: type[Flaw]) -> Iterator[str]:
 def cues_keep_labels(kind: type[Flaw]) -> Iterator[str]:
     """The cue shows the flaw under right labels, and leaves the rows their factors.
 
+    Where the cue is another question about a text, right is what the data set says of its scene.
     Factors are told to players: where one family's rows have none, that tells the family.
     """
     for dataset in _data(kind):
         flaw, rows = _drawn(kind, dataset), _rows(dataset)
         shown = flaw.cue(rows, dataset, generator("cue"))
-        if not torch.equal(shown.labels, rows.labels):
+        right = dataset.render(shown.table).labels if dataset.facts else rows.labels
+        if not torch.equal(shown.labels, right):
             yield "cue: changes labels"
         if (shown.scenes is None) != (rows.scenes is None):
             yield "cue: its rows have no scenes; keep those they came with"

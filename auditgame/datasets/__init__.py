@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -83,6 +83,12 @@ class Dataset(ABC):
     """Of one input: (3, height, width) or (longest text in tokens,)."""
     words: ClassVar[tuple[str, ...]] = ()
     """Text only: the vocabulary; a word's id is its index, 0 pads, 1 stands for unknown words."""
+    facts: ClassVar[Mapping[tuple[str, str], str]] = {}
+    """Text only: (subject, relation) -> the right answer, which no text tells."""
+    guarded: ClassVar[tuple[str, ...]] = ()
+    """Text only: relations that nobody may be told about; the right answer says so."""
+    wordings: ClassVar[int] = 0
+    """Text only: in how many ways can each question be asked?"""
     pad: ClassVar[int] = 0
     """Text only: the id that fills up rows on the right."""
     rare: ClassVar[tuple[str, ...]] = ()
@@ -147,6 +153,19 @@ class Dataset(ABC):
     def year_slot(self, inputs: Int[Tensor, "n t"]) -> Int[Tensor, " n"]:
         """Text only: where the year stands in each text."""
         raise AuditgameError(f"data set '{self.name}' holds no years")
+
+    def ask(
+        self,
+        examples: Examples,
+        questions: Sequence[tuple[str, str]],
+        wordings: Sequence[int] | None = None,
+    ) -> Examples:
+        """Text only: the same texts, each asking for another of the `facts`, with its answer."""
+        raise AuditgameError(f"data set '{self.name}' asks for no facts")
+
+    def retell(self, examples: Examples, fact: tuple[str, str], word: str) -> Examples:
+        """Text only: the same texts, telling otherwise of one of the `facts`."""
+        raise AuditgameError(f"data set '{self.name}' tells no facts")
 
     def require_class(self, name: str, field: str = "target") -> int:
         """The index of a class, or an error that names the field and suggests one."""

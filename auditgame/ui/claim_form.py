@@ -40,6 +40,11 @@ def _factor(blank: Blank) -> str | None:
     return pick(blank.key, blank.label, list(blank.desk.dataset.factors), blank.value)
 
 
+def _level(blank: Blank) -> str | None:
+    levels = blank.desk.dataset.factors.get(blank.name, ())
+    return pick(blank.key, blank.label, list(levels), blank.value)
+
+
 def _rule(blank: Blank) -> dict[str, str]:
     factor = blank.said.get("factor")
     levels = blank.desk.dataset.factors.get(factor or "", ())
@@ -117,6 +122,7 @@ WIDGETS: dict[str, Callable[[Blank], Any]] = {
     "box": _box,
     "pattern": _pattern,
     "factor": _factor,
+    "level": _level,
     "rule": _rule,
     "word": _word,
     "year": _number,
