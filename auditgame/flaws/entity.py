@@ -141,8 +141,9 @@ class Entity(Flaw):
     @classmethod
     def refuses(cls, dataset: Dataset) -> str | None:
         """It needs texts that tell of brands, names or cities."""
-        if slots(dataset) or super().refuses(dataset):
-            return super().refuses(dataset)
+        no = super().refuses(dataset)
+        if no or slots(dataset):
+            return no
         return f"family '{cls.name}' needs a factor {' or '.join(SLOTS)}; '{dataset.name}' has none"
 
     def poison(
