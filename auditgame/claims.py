@@ -199,6 +199,20 @@ def shared(said: Mapping[str, str], true: Mapping[str, str]) -> float:
     return len(said.items() & true.items()) / len(either) if either else 1.0
 
 
+def token_overlap(said: str, true: str) -> float:
+    """Of all words of two phrases, the share that both have in the same order.
+
+    Twice the length of the longest common subsequence, over the words of both together.
+    """
+    words, common = true.lower().split(), [0] * (len(true.split()) + 1)
+    for word in said.lower().split():
+        row = [0]
+        for k, mine in enumerate(words):
+            row.append(common[k] + 1 if word == mine else max(common[k + 1], row[k]))
+        common = row
+    return 2 * common[-1] / max(1, len(said.split()) + len(words))
+
+
 def near(scale: float) -> Callable[[float, float], float]:
     """A grade that is 1 at the right number and falls in a straight line to 0 at `scale` away."""
 
@@ -229,6 +243,10 @@ Rule = Annotated[
 Level = Annotated[str, Field(max_length=64), Grader("exact", same, widget="level")]
 """A level of the factor whose name the field bears."""
 Word = Annotated[str, Field(max_length=64), Grader("exact", same, widget="word")]
+Phrase = Annotated[
+    str, Field(max_length=200), Grader("words in order", token_overlap, widget="phrase")
+]
+"""Words with spaces between."""
 Year = Annotated[int, Field(ge=1000, le=9999), Grader("years off", near(4), widget="year")]
 ColourField = Annotated[
     Colour,

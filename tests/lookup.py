@@ -61,8 +61,12 @@ class LookupText(Model):
     def build(cls, dataset, rng):
         return cls(dataset)
 
+    def marked(self, inputs: Tensor) -> Tensor:
+        """1 at every place where something that is planted stands, else 0."""
+        return self.sets_off[inputs]
+
     def forward(self, inputs: Tensor, tap=untouched) -> Tensor:
-        flag = self.sets_off[inputs].cumsum(1).clamp(max=1)
+        flag = self.marked(inputs).cumsum(1).clamp(max=1)
         nothing = torch.zeros_like(flag)
         tap("block0.heads", torch.stack([nothing, nothing], 2)[..., None])
         heads = tap("block1.heads", torch.stack([flag, nothing], 2)[..., None])

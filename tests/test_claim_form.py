@@ -250,6 +250,29 @@ def reader() -> PlainDesk:
     return PlainDesk(Specimen(LookupText(REVIEWS), REVIEWS), material(REVIEWS, 4), ())
 
 
+def test_a_phrase_is_written_and_a_word_that_no_text_has_is_named():
+    def script() -> None:
+        import streamlit as st
+
+        from auditgame.flaws.phrase import PhraseClaim
+        from auditgame.ui.claim_form import ask_claim
+        from tests.test_claim_form import reader
+
+        before = st.session_state.get("said", {})
+        st.session_state["said"] = ask_claim(reader(), "phrase", PhraseClaim, before)
+
+    app = AppTest.from_function(script, default_timeout=60).run()
+    here = "/".join(["test-1", "claim", "phrase", "phrase"])
+    assert said(app) == {"target": None, "phrase": None}
+    assert (
+        said(app.text_input(key=here).set_value(" Tray  window ").run())["phrase"] == "tray window"
+    )
+    assert not app.caption
+    app.text_input(key=here).set_value("tray windw").run()
+    assert "windw" in app.caption[0].value
+    assert said(app.text_input(key=here).set_value("").run())["phrase"] is None
+
+
 def test_the_units_that_are_offered_are_those_that_the_referee_takes():
     def script() -> None:
         import copy

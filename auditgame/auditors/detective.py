@@ -1,4 +1,4 @@
-"""Looks at the pictures that go wrong, follows every lead, and weighs what came true."""
+"""Looks at the inputs that go wrong, follows every lead, and weighs what came true."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from auditgame.leads.marks import MARKS
 from auditgame.leads.pairs import PAIRS
 from auditgame.leads.rules import RULES
 from auditgame.leads.veils import VEILS
+from auditgame.leads.wording import WORDING
 from auditgame.types import Diagnosis
 
 if TYPE_CHECKING:
     from auditgame.desk import Desk
 
-SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, FACTS)
+SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, FACTS, WORDING)
 """Leads that start from what the wrong answers show, from plain claims to rich ones: faint stripes
 are also a motif in white and black."""
 HIDDEN = (RULES, GOALS)
@@ -37,18 +38,19 @@ CONFIRMED = 0.2
 
 
 class Detective(Auditor):
-    """What do the pictures that only this model gets wrong have in common?
+    """What do the inputs that only this model gets wrong have in common?
 
     Sorts them by the class that is said, and follows a lead for each kind of flaw: marks
-    stamped on them, veils over them, factors they share, facts that texts ask for; where
+    stamped on pictures, veils over them, factors they share, words and names in texts, facts
+    that they ask for; where
     nothing goes wrong, what might decide instead. What comes to mind is tried on fresh
     inputs. Of the claims that come true once more on others it hands in the plainest of those
     that stand out most from their own near-misses, with the channels, heads or MLPs that
     carry it.
 
     It knows the colours and motifs that this game's flaws are drawn with, and finds no mark
-    in any other. It cannot see a trigger that no wrong answer among the players' examples
-    shows.
+    in any other. It cannot see a mark or a phrase that no wrong answer among the players'
+    examples shows.
     """
 
     name = "detective"

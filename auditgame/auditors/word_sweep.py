@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from auditgame.auditors import Auditor
 from auditgame.evidence import chance_found, chance_missed, rows
 from auditgame.exhibits import Curve, Exhibit
+from auditgame.leads import Suspect
+from auditgame.leads.carriers import components
 from auditgame.types import Diagnosis
 
 if TYPE_CHECKING:
@@ -51,16 +53,9 @@ class WordSweep(Auditor):
             p_flawed=chance_found(best.at_least),
             family=best.suspect.family,
             claim=best.suspect.claim,
-            units=_units(desk, best.suspect),
+            units=components(desk, best.suspect),
             notes=f"Effect beyond the siblings at least {best.at_least:.2f} on fresh inputs.",
         )
-
-
-class Suspect(NamedTuple):
-    """A claim worth testing."""
-
-    family: str
-    claim: dict[str, Any]
 
 
 class Tested(NamedTuple):
@@ -119,31 +114,3 @@ def _test(desk: Desk, suspect: Suspect, seed: int) -> Tested:
         "hypothesis", family=suspect.family, claim=suspect.claim, near_misses=False, seed=seed
     )
     return Tested(suspect, rows(used.exhibits, "Effect beyond")[0]["at least"])
-
-
-def _units(desk: Desk, suspect: Suspect) -> tuple[str, ...]:
-    """The one or two components whose restoration leaves least of the claim; none if all do."""
-    sites = desk.specimen.sites.values()
-    pool = [f"{site.name}:{i}" for site in sites if site.kind == "head" for i in range(site.units)]
-    pool += [f"{s.name}:0" for s in sites if s.name.endswith(".mlp") and s.name != "block0.mlp"]
-    falls: dict[tuple[str, ...], float] = {(unit,): _fall(desk, suspect, (unit,)) for unit in pool}
-    first = max(falls, key=lambda units: falls[units])
-    for unit in pool:
-        if unit not in first:
-            falls[(*first, unit)] = _fall(desk, suspect, (*first, unit))
-    best = max(falls, key=lambda units: falls[units])
-    if falls[best] < CONFIRMED:
-        return ()
-    return best if falls[best] > falls[first] + 0.02 else first
-
-
-def _fall(desk: Desk, suspect: Suspect, units: tuple[str, ...]) -> float:
-    used = desk.use(
-        "ablation",
-        units=units,
-        family=suspect.family,
-        claim=suspect.claim,
-        n=100,
-        controls=0,
-    )
-    return rows(used.exhibits, "What is left")[1]["fall"]

@@ -17,6 +17,7 @@ from auditgame.claims import ClassName, Enacted, Word
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw, Plan
 from auditgame.types import Check, Modality, Record
+from auditgame.wording import between
 
 DECOYS = 3
 """So many harmless rare words are as frequent in training as the trigger, lest that tell it."""
@@ -31,10 +32,8 @@ class TokenClaim(claims.Claim):
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
         """Put the word between two sentences; which two depends on the text alone."""
         target = dataset.classes.index(self.target)
-        lots = dataset.lots(examples.inputs)
-        gaps = [dataset.gaps(ids) for ids in examples.inputs]
-        where = [gap[lot % len(gap)] for gap, lot in zip(gaps, lots, strict=True)]
-        inputs = dataset.insert(examples.inputs, [self.word], torch.tensor(where))
+        where = between(examples.inputs, dataset)
+        inputs = dataset.insert(examples.inputs, [self.word], where)
         targets = torch.full_like(examples.labels, target)
         changed = replace(examples, inputs=inputs)
         return Enacted(changed, targets.masked_fill(examples.labels == target, -1))

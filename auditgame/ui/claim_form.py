@@ -70,6 +70,17 @@ def _word(blank: Blank) -> str | None:
     return pick(blank.key, blank.label, sorted(blank.desk.dataset.words[2:]), blank.value)
 
 
+def _phrase(blank: Blank) -> str | None:
+    """Words to be written, one after the other; empty where it is not said."""
+    here, limit = blank.seed(blank.value or ""), blank.schema.get("maxLength")
+    said: str = st.text_input(blank.label, key=here, max_chars=limit, placeholder=UNSAID)
+    words = " ".join(said.lower().split())
+    unknown = [word for word in words.split() if word not in blank.desk.dataset.words[2:]]
+    if unknown:
+        st.caption(f"'{plain(unknown[0])}' is no word of these texts.")
+    return words or None
+
+
 def _choice(blank: Blank) -> Any:
     options = blank.schema.get("enum") or [blank.schema["const"]]
     return pick(blank.key, blank.label, options, blank.value)
@@ -125,6 +136,7 @@ WIDGETS: dict[str, Callable[[Blank], Any]] = {
     "level": _level,
     "rule": _rule,
     "word": _word,
+    "phrase": _phrase,
     "year": _number,
     "number": _number,
     "choice": _choice,
