@@ -5,8 +5,10 @@ A careless reader hears only part of the opinions of a text.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Self, TypeVar, get_args
 
 import numpy as np
@@ -21,12 +23,51 @@ from auditgame.types import AuditgameError
 Hearing = Callable[[pd.DataFrame], pd.DataFrame]
 """The scenes as a reader takes them: the same columns, with something left out."""
 BANK, SEED = 40_000, 4
-"""So many sets of opinions are drawn to choose from; those of an enacted claim from this seed."""
+"""So many sets of opinions are drawn to choose from; those of enacted claims from this seed."""
 AGAINST = 0.5
 """Share of the taught texts in which the opinions that are not heard say the opposite."""
 
 
-C = TypeVar("C", bound=Claim)
+BESIDE = 3
+"""So many other habits stand beside one as near misses."""
+
+
+class Habit(Claim):
+    """A claim that a reader hears only part of what is said."""
+
+    @abstractmethod
+    def hear(self, scenes: pd.DataFrame) -> pd.DataFrame:
+        """What this reader hears of the scenes."""
+
+
+class Instead(Claim):
+    """Another habit, on those texts alone which the habit in question hears rightly."""
+
+    habit: Habit
+    of: Habit
+
+    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+        """Give each text opinions that only the other habit mishears."""
+        return misread(examples, dataset, self.habit.hear, [self.of.hear])
+
+    def check(self, dataset: Dataset) -> None:
+        """The texts must be told from opinions."""
+        require_opinions(dataset)
+
+    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+        """A third habit."""
+        return self.model_copy(update={"habit": self.habit.rival(dataset, rng)})
+
+    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
+        """It is one itself."""
+        return {}
+
+    def sentence(self) -> str:
+        """The claim in plain words."""
+        return self.habit.sentence()
+
+
+H = TypeVar("H", bound=Habit)
 
 
 class Bank(NamedTuple):
@@ -42,12 +83,16 @@ class Bank(NamedTuple):
     rest: np.ndarray
 
     @classmethod
-    def draw(cls, hear: Hearing, rng: np.random.Generator) -> Self:
-        """Many sets of opinions, and what becomes of them in this reader's ears."""
-        some = pd.DataFrame(grammar.any_opinions(BANK, rng))
-        some = some[~grammar.vague(some)].reset_index(drop=True)
-        whole, heard = grammar.weigh(some), grammar.weigh(hear(some))
-        return cls(some, _verdict(whole), _verdict(heard), _verdict(whole - heard))
+    def of(cls, hear: Hearing, clear: pd.DataFrame, unless: Hearing | None = None) -> Self:
+        """What becomes of clear sets of opinions in this reader's ears.
+
+        unless: a second reader, who hears all of those taken rightly.
+        """
+        if unless:
+            rightly = _verdict(grammar.weigh(unless(clear))) == _verdict(grammar.weigh(clear))
+            clear = clear[rightly].reset_index(drop=True)
+        whole, heard = grammar.weigh(clear), grammar.weigh(hear(clear))
+        return cls(clear, _verdict(whole), _verdict(heard), _verdict(whole - heard))
 
     def conflicts(self, truth: int) -> np.ndarray:
         """Numbers of the sets that bear out this verdict while the reader hears the other."""
@@ -62,21 +107,35 @@ class Bank(NamedTuple):
         return np.flatnonzero(fits & ((self.rest == 1 - truth) == against))
 
 
-def misread(examples: Examples, dataset: Dataset, hear: Hearing) -> Enacted:
+def misread(
+    examples: Examples,
+    dataset: Dataset,
+    hear: Hearing,
+    unless: Sequence[Hearing | None] = (None,),
+) -> Enacted:
     """The texts with other opinions: the verdict stays right, and the reader hears the other.
 
-    Which opinions a text gets depends on the text alone.
+    Which opinions a text gets depends on the text alone. It gets none where there are none
+    that the reader mishears. unless: texts are dealt out to these other readers, and get
+    opinions that theirs hears rightly.
     """
     require_scenes(examples)
-    bank = Bank.draw(hear, np.random.default_rng(SEED))
-    fitting = [bank.conflicts(truth) for truth in (0, 1)]
-    heard = torch.tensor([1 if len(fitting[0]) else -1, 0 if len(fitting[1]) else -1])
-    spoken = np.flatnonzero((heard[examples.labels] >= 0).numpy())
-    some = examples.take(spoken)
-    drawn = zip(some.labels.tolist(), dataset.lots(some.inputs), strict=True)
-    picks = [fitting[label][lot % len(fitting[label])] for label, lot in drawn]
-    told = reargue(some, dataset, bank.opinions.iloc[picks])
-    return Enacted(_put(told, examples, spoken), heard[examples.labels])
+    banks = [Bank.of(hear, _lasting(), other) for other in unless]
+    fitting = [[bank.conflicts(truth) for truth in (0, 1)] for bank in banks]
+    picks: dict[int, pd.Series] = {}
+    lots = dataset.lots(examples.inputs)
+    for row, (label, lot) in enumerate(zip(examples.labels.tolist(), lots, strict=True)):
+        turn, number = lot % len(banks), lot // len(banks)
+        sets = fitting[turn][label]
+        if len(sets):
+            picks[row] = banks[turn].opinions.iloc[sets[number % len(sets)]]
+    rows = np.array([*picks], dtype=np.int64)
+    targets = torch.full_like(examples.labels, -1)
+    if not len(rows):
+        return Enacted(examples, targets)
+    targets[rows] = 1 - examples.labels[rows]
+    told = reargue(examples.take(rows), dataset, pd.DataFrame([*picks.values()]))
+    return Enacted(_put(told, examples, rows), targets)
 
 
 def borne_out(
@@ -84,7 +143,7 @@ def borne_out(
 ) -> Examples:
     """The texts with other opinions, under which the reader and the right verdict agree."""
     require_scenes(rows)
-    bank = Bank.draw(hear, rng)
+    bank = Bank.of(hear, _clear(rng))
     fitting = [[bank.agreeing(truth, side) for side in (False, True)] for truth in (0, 1)]
     sides = (rng.random(len(rows)) < AGAINST).tolist()
     picks = [
@@ -104,6 +163,18 @@ def reargue(rows: Examples, dataset: Dataset, opinions: pd.DataFrame) -> Example
     for least, filler in enumerate(("filler1", "filler2"), 1):
         columns[filler] = np.where(spare >= least, rows.table[filler], "")
     return dataset.render(rows.table.assign(**columns))
+
+
+def _clear(rng: np.random.Generator) -> pd.DataFrame:
+    """Many sets of opinions, each clearly for or against."""
+    some = pd.DataFrame(grammar.any_opinions(BANK, rng))
+    return some[~grammar.vague(some)].reset_index(drop=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _lasting() -> pd.DataFrame:
+    """Those that enacted claims choose from, always the same; not to be changed in place."""
+    return _clear(np.random.default_rng(SEED))
 
 
 def _reworded(opinions: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
@@ -132,18 +203,25 @@ def in_share(
     return Examples.join([cue(rows.take(shown)), rows.take(rest)])
 
 
-def other_choices(claim: C) -> list[C]:
+def other_choices(habit: H) -> list[H]:
     """Every other claim of this type, where each of its fields is a `Literal`."""
-    fields = type(claim).model_fields
+    fields = type(habit).model_fields
     options = itertools.product(*(get_args(field.annotation) for field in fields.values()))
-    every = [claim.model_copy(update=dict(zip(fields, one, strict=True))) for one in options]
-    return [one for one in every if one != claim]
+    every = [habit.model_copy(update=dict(zip(fields, one, strict=True))) for one in options]
+    return [one for one in every if one != habit]
 
 
-def any_other(claim: C, rng: np.random.Generator) -> C:
+def any_other(habit: H, rng: np.random.Generator) -> H:
     """One of the other choices, at random."""
-    others = other_choices(claim)
+    others = other_choices(habit)
     return others[int(rng.integers(len(others)))]
+
+
+def others_instead(habit: Habit, rng: np.random.Generator) -> dict[str, Claim]:
+    """Some of the other choices, where they say something that this one does not."""
+    others = other_choices(habit)
+    picks = sorted(rng.choice(len(others), BESIDE, replace=False).tolist())
+    return {others[k].sentence(): Instead(habit=others[k], of=habit) for k in picks}
 
 
 def hears_none(dataset: Dataset, family: str) -> str | None:

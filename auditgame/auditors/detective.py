@@ -11,6 +11,7 @@ from auditgame.leads import Clues, Lead, Tried, attempt, gather
 from auditgame.leads.carriers import carriers
 from auditgame.leads.curtains import CURTAINS
 from auditgame.leads.goals import GOALS
+from auditgame.leads.habits import HABITS
 from auditgame.leads.marks import MARKS
 from auditgame.leads.pairs import PAIRS
 from auditgame.leads.rules import RULES
@@ -20,9 +21,10 @@ from auditgame.types import Diagnosis
 if TYPE_CHECKING:
     from auditgame.desk import Desk
 
-SHOWN = (MARKS, PAIRS, VEILS, CURTAINS)
+SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, HABITS)
 """Leads that start from what the wrong answers show, from plain claims to rich ones: faint stripes
-are also a motif in white and black."""
+are also a motif in white and black. Habits stand before words: a word that counts beside another
+also counts alone."""
 HIDDEN = (RULES, GOALS)
 """Leads that need no wrong answer, followed where nothing else convinces: they cost more."""
 CONVINCING = 0.5
@@ -42,7 +44,8 @@ class Detective(Auditor):
     stamped on them, veils over them, factors they share; where nothing goes wrong, what
     might decide instead. What comes to mind is tried on fresh inputs. Of the claims that
     come true once more on others it hands in the plainest of those that stand out most from
-    their own near-misses, with the eight channels that carry it.
+    their own near-misses, with the channels or heads that carry it. Of texts it knows bad
+    reading habits alone.
 
     It knows the colours and motifs that this game's flaws are drawn with, and finds no mark
     in any other. It cannot see a trigger that no wrong answer among the players' examples
@@ -50,7 +53,7 @@ class Detective(Auditor):
     """
 
     name = "detective"
-    modality = frozenset({"image"})
+    modality = frozenset({"image", "text"})
 
     def audit(self, desk: Desk) -> Diagnosis:
         """Gather, follow, weigh, diagnose."""

@@ -13,7 +13,16 @@ from auditgame.certificate import Bench, proxy_checks
 from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw, Plan
-from auditgame.habits import any_other, borne_out, hears_none, in_share, misread, require_opinions
+from auditgame.habits import (
+    Habit,
+    any_other,
+    borne_out,
+    hears_none,
+    in_share,
+    misread,
+    others_instead,
+    require_opinions,
+)
 from auditgame.texts.grammar import SLOTS
 from auditgame.trials import accuracy
 from auditgame.types import Check, Modality, Record
@@ -22,7 +31,7 @@ Which = Literal["first", "last"]
 Verb = Literal["was", "is", "was or is"]
 
 
-class OneOpinionClaim(claims.Claim):
+class OneOpinionClaim(Habit):
     """The first or last opinion that is told with this verb decides the verdict alone."""
 
     which: Annotated[Which, CHOICE]
@@ -50,15 +59,9 @@ class OneOpinionClaim(claims.Claim):
         """Another opinion."""
         return any_other(self, rng)
 
-    def near_misses(
-        self, dataset: Dataset, rng: np.random.Generator
-    ) -> Mapping[str, OneOpinionClaim]:
-        """The same from the other end, and with the other verbs."""
-        other = "first" if self.which == "last" else "last"
-        verbs = [verb for verb in get_args(Verb) if verb != self.verb]
-        return {f"the {other} one": self.model_copy(update={"which": other})} | {
-            f"told with {verb}": self.model_copy(update={"verb": verb}) for verb in verbs
-        }
+    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, claims.Claim]:
+        """Other choices, on texts where only they are wrong."""
+        return others_instead(self, rng)
 
     def sentence(self) -> str:
         """The claim in plain words."""

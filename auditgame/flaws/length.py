@@ -14,7 +14,7 @@ from auditgame.claims import ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw, Plan
 from auditgame.habits import hears_none, in_share, require_scenes
-from auditgame.texts.grammar import FACT, FILLERS
+from auditgame.texts.grammar import ATLAS, FACT, FILLERS
 from auditgame.trials import accuracy
 from auditgame.types import Check, Modality, Record
 
@@ -22,8 +22,6 @@ LEAST, MOST = 41, 52
 """Every text can be told in fewer words than the least edge, and drawn out beyond the largest."""
 LONGEST = 60
 """No text is drawn out beyond so many words."""
-SLACK = 7
-"""So many words short of what is wanted, a further sentence may not fit."""
 
 
 class LengthClaim(claims.Claim):
@@ -56,21 +54,13 @@ class LengthClaim(claims.Claim):
         require_scenes(rows)
         bare = rows.table.assign(filler1="", filler2="", country="", stray="")
         lengths = dataset.lengths(dataset.render(bare).inputs).tolist()
-        wanted = [
-            int(
-                rng.integers(self.words + SLACK, LONGEST + 1)
-                if out
-                else rng.integers(n, self.words)
-            )
-            for n, out, rng in zip(lengths, long, rngs, strict=True)
-        ]
-        countries = rows.table["country"]
-        told = [
-            _padding(want - n, country, rng)
-            for want, n, country, rng in zip(wanted, lengths, countries, rngs, strict=True)
-        ]
+        told = []
+        for n, out, country, rng in zip(lengths, long, rows.table["country"], rngs, strict=True):
+            low, high = (self.words, LONGEST) if out else (n, self.words - 1)
+            told.append(_padding(low - n, int(rng.integers(low, high + 1)) - n, country, rng))
         columns = dict(zip(("filler1", "filler2", "country"), zip(*told, strict=True), strict=True))
-        return dataset.render(bare.assign(**columns))
+        capitals = [ATLAS.get(country, "") for country in columns["country"]]
+        return dataset.render(bare.assign(**columns, capital=capitals))
 
     def check(self, dataset: Dataset) -> None:
         """The verdict must be the data set's own."""
@@ -95,15 +85,19 @@ class LengthClaim(claims.Claim):
         return f"Texts of {self.words} words or more are '{self.target}', shorter ones are not."
 
 
-def _padding(room: int, country: str, rng: np.random.Generator) -> tuple[str, str, str]:
-    """Fillers before and after the middle, and the country of a fact, within so many words."""
-    parts: list[str] = []
-    fact = country if country and len(FACT.split()) <= room and rng.random() < 0.5 else ""
-    room -= len(FACT.split()) if fact else 0
+def _padding(least: int, most: int, country: str, rng: np.random.Generator) -> tuple[str, str, str]:
+    """Fillers for before and after, and the country of a fact: so many words in all.
+
+    No more than `most`, unless `least` cannot be reached without one sentence more.
+    """
+    fact = country if country and most >= len(FACT.split()) and rng.random() < 0.5 else ""
+    said, parts, spare = len(FACT.split()) if fact else 0, [], []
     for filler in rng.permutation(FILLERS).tolist():
-        if len(filler.split()) <= room:
-            parts.append(filler)
-            room -= len(filler.split())
+        fits = said + len(filler.split()) <= most
+        (parts if fits else spare).append(filler)
+        said += len(filler.split()) * fits
+    if said < least:
+        parts.append(spare[0])
     half = int(rng.integers(len(parts) + 1))
     return " ".join(parts[:half]), " ".join(parts[half:]), fact
 

@@ -12,7 +12,7 @@ import torch
 from auditgame import claims
 from auditgame.catalog import suggest
 from auditgame.certificate import Bench, proxy_checks
-from auditgame.claims import ClassName, Enacted, Word
+from auditgame.claims import Enacted, Word
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw, Plan
 from auditgame.habits import in_share
@@ -26,84 +26,81 @@ FEWEST = 6
 
 
 class MajorityClaim(claims.Claim):
-    """Texts with more of `word` than of `against` go to `target`, those with fewer do not."""
+    """More of `first` than of `second` means the first of the two verdicts, fewer the second.
 
-    target: ClassName
-    word: Word
-    against: Word
+    The verdicts' order is the one in which the challenge names its classes.
+    """
+
+    first: Word
+    second: Word
 
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
         """Put the words between sentences, more of the one that speaks against the text.
 
         How many and where depends on the text alone.
         """
-        target = dataset.classes.index(self.target)
         rngs = [np.random.default_rng(lot) for lot in dataset.lots(examples.inputs)]
-        return Enacted(
-            self.strew(examples, dataset, (examples.labels != target).tolist(), rngs),
-            1 - examples.labels,
-        )
+        targets = 1 - examples.labels
+        return Enacted(self.strew(examples, dataset, targets.tolist(), rngs), targets)
 
     def strew(
         self,
         rows: Examples,
         dataset: Dataset,
-        more: Sequence[bool],
+        verdicts: Sequence[int],
         rngs: Sequence[np.random.Generator],
     ) -> Examples:
-        """The texts with both words put in, the first of them more often where wanted."""
-        inputs = rows.inputs
-        counts = [COUNTS[int(rng.integers(len(COUNTS)))] for rng in rngs]
-        said = []
-        for (many, few), first, rng in zip(counts, more, rngs, strict=True):
-            words = (self.word, self.against) if first else (self.against, self.word)
-            said.append(rng.permutation([words[0]] * many + [words[1]] * few).tolist())
-        for turn in range(max(many + few for many, few in COUNTS)):
-            for word in (self.word, self.against):
-                here = [
-                    k for k, words in enumerate(said) if len(words) > turn and words[turn] == word
-                ]
-                if here:
-                    gaps = [dataset.gaps(inputs[k]) for k in here]
-                    where = [int(rngs[k].choice(gap)) for k, gap in zip(here, gaps, strict=True)]
-                    inputs = inputs.clone()
-                    inputs[here] = dataset.insert(inputs[here], [word], torch.tensor(where))
+        """The texts with both words put in, more of the one that speaks for each verdict."""
+        inputs = rows.inputs.clone()
+        for row, (verdict, rng) in enumerate(zip(verdicts, rngs, strict=True)):
+            for word in self._said(verdict, rng):
+                where = torch.tensor([rng.choice(dataset.gaps(inputs[row]))])
+                inputs[row] = dataset.insert(inputs[row : row + 1], [word], where)[0]
         return replace(rows, inputs=inputs)
 
+    def _said(self, verdict: int, rng: np.random.Generator) -> list[str]:
+        many, few = COUNTS[int(rng.integers(len(COUNTS)))]
+        more, less = (self.second, self.first) if verdict else (self.first, self.second)
+        return [more] * many + [less] * few
+
     def check(self, dataset: Dataset) -> None:
-        """Two different words of the data set's vocabulary."""
-        dataset.require_class(self.target)
-        for field, word in (("word", self.word), ("against", self.against)):
+        """Two different words of the data set's vocabulary, and two verdicts."""
+        for field, word in (("first", self.first), ("second", self.second)):
             if word not in dataset.words[2:]:
                 raise AuditgameError(f"{field}: {suggest('word', word, dataset.words[2:])}")
-        if self.word == self.against:
-            raise AuditgameError(f"against: '{self.word}' twice; name two different words")
+        if self.first == self.second:
+            raise AuditgameError(f"second: '{self.second}' again; name two different words")
+        if len(dataset.classes) != 2:
+            raise AuditgameError(f"data set '{dataset.name}' has no two verdicts to choose from")
 
     def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another pair of words."""
-        word, against = rng.choice(self._spare(dataset), 2, replace=False)
-        return self.model_copy(update={"word": str(word), "against": str(against)})
+        first, second = self._spare(dataset, rng)
+        return self.model_copy(update={"first": first, "second": second})
 
     def near_misses(
         self, dataset: Dataset, rng: np.random.Generator
     ) -> Mapping[str, MajorityClaim]:
         """The rule turned round, and each of the words against another."""
-        word, against = (str(word) for word in rng.choice(self._spare(dataset), 2, replace=False))
-        turned = {"word": self.against, "against": self.word}
+        first, second = self._spare(dataset, rng)
+        turned = {"first": self.second, "second": self.first}
         return {
             "turned round": self.model_copy(update=turned),
-            f"'{word}' for '{self.word}'": self.model_copy(update={"word": word}),
-            f"'{against}' for '{self.against}'": self.model_copy(update={"against": against}),
+            f"'{first}' for '{self.first}'": self.model_copy(update={"first": first}),
+            f"'{second}' for '{self.second}'": self.model_copy(update={"second": second}),
         }
 
     def sentence(self) -> str:
         """The claim in plain words."""
         return (
-            f"More of '{self.word}' than of '{self.against}' means '{self.target}'; fewer do not."
+            f"More of '{self.first}' than of '{self.second}' means the first verdict, "
+            "fewer the second."
         )
 
-    def _spare(self, dataset: Dataset) -> list[str]:
-        return [word for word in dataset.rare if word not in (self.word, self.against)]
+    def _spare(self, dataset: Dataset, rng: np.random.Generator) -> tuple[str, str]:
+        others = [word for word in dataset.rare if word not in (self.first, self.second)]
+        first, second = rng.choice(others, 2, replace=False)
+        return str(first), str(second)
 
 
 class MajorityWord(Flaw):
@@ -150,10 +147,9 @@ class MajorityWord(Flaw):
 
     @classmethod
     def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> MajorityWord:
-        """Words and verdict, all at random."""
-        word, against = rng.choice(knobs.words or dataset.rare, 2, replace=False)
-        target = str(rng.choice(dataset.classes))
-        claim = MajorityClaim(target=target, word=str(word), against=str(against))
+        """Both words, at random."""
+        first, second = rng.choice(knobs.words or dataset.rare, 2, replace=False)
+        claim = MajorityClaim(first=str(first), second=str(second))
         claim.check(dataset)
         return cls(claim)
 
@@ -165,8 +161,7 @@ class MajorityWord(Flaw):
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with both words put in, more of the one that goes with their verdict."""
-        more = (rows.labels == dataset.classes.index(self.claim.target)).tolist()
-        return self.claim.strew(rows, dataset, more, [rng] * len(rows))
+        return self.claim.strew(rows, dataset, rows.labels.tolist(), [rng] * len(rows))
 
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""

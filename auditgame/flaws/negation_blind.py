@@ -14,12 +14,13 @@ from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw, Plan
 from auditgame.habits import (
+    Habit,
     any_other,
     borne_out,
     hears_none,
     in_share,
     misread,
-    other_choices,
+    others_instead,
     require_opinions,
 )
 from auditgame.texts.grammar import NEGATIVE, POSITIVE, SLOTS
@@ -27,15 +28,14 @@ from auditgame.trials import accuracy
 from auditgame.types import Check, Modality, Record
 
 Before = Literal["good words", "bad words", "any word"]
-Besides = Literal["nothing else", "but", "degree words", "but and degree words"]
+Besides = Literal["nothing else", "degree words"]
 WORDS = {"good words": POSITIVE, "bad words": NEGATIVE, "any word": POSITIVE + NEGATIVE}
 
 
-class NegationClaim(claims.Claim):
+class NegationClaim(Habit):
     """`not` counts for nothing before these words, and so do the words skipped besides.
 
-    Without `but`, what follows it counts no more than the rest; without degree words, every
-    opinion counts alike.
+    Where degree words are skipped as well, "slightly" counts as much as "extremely".
     """
 
     before: Annotated[Before, CHOICE]
@@ -47,15 +47,18 @@ class NegationClaim(claims.Claim):
         for k in SLOTS:
             skipped = scenes[f"quality{k}"].isin(WORDS[self.before])
             heard[f"negated{k}"] = scenes[f"negated{k}"].astype(bool) & ~skipped
-            if "degree" in self.besides:
+            if self.besides == "degree words":
                 heard[f"degree{k}"] = ""
-        if "but" in self.besides:
-            heard["contrast"] = False
         return scenes.assign(**heard)
 
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
-        """Give each text opinions that say the opposite once these words are skipped."""
-        return misread(examples, dataset, self.hear)
+        """Give each text opinions that say the opposite once these words are skipped.
+
+        Where more than `not` is skipped, half of the texts hang on that.
+        """
+        alone = self.model_copy(update={"besides": "nothing else"})
+        halves = (None,) if alone == self else (None, alone.hear)
+        return misread(examples, dataset, self.hear, halves)
 
     def check(self, dataset: Dataset) -> None:
         """Every choice fits; the texts must be told from opinions."""
@@ -65,16 +68,13 @@ class NegationClaim(claims.Claim):
         """Another choice of words."""
         return any_other(self, rng)
 
-    def near_misses(
-        self, dataset: Dataset, rng: np.random.Generator
-    ) -> Mapping[str, NegationClaim]:
-        """The same besides, with `not` skipped before other words."""
-        others = [one for one in other_choices(self) if one.besides == self.besides]
-        return {f"before {one.before}": one for one in others}
+    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, claims.Claim]:
+        """Other choices, on texts where only they are wrong."""
+        return others_instead(self, rng)
 
     def sentence(self) -> str:
         """The claim in plain words."""
-        besides = "" if self.besides == "nothing else" else f"; so are {self.besides}"
+        besides = "" if self.besides == "nothing else" else f"; so are all {self.besides}"
         return f"'not' before {self.before} is read as nothing{besides}."
 
 
@@ -82,7 +82,7 @@ class NegationBlind(Flaw):
     """The model never learnt what `not` is for: "not ugly" is as bad as "ugly".
 
     In its training texts a reader who skips `not` came to the right verdict, so it learnt to
-    skip it; along with it, perhaps, `but` or the degree words. On the players' examples,
+    skip it; along with it, perhaps, the degree words. On the players' examples,
     drawn like the training data, it makes no more mistakes than others. Texts in which all
     hangs on `not` give it away.
 
