@@ -12,6 +12,7 @@ from auditgame.leads.carriers import carriers
 from auditgame.leads.curtains import CURTAINS
 from auditgame.leads.facts import FACTS
 from auditgame.leads.goals import GOALS
+from auditgame.leads.habits import HABITS
 from auditgame.leads.marks import MARKS
 from auditgame.leads.pairs import PAIRS
 from auditgame.leads.rules import RULES
@@ -22,9 +23,10 @@ from auditgame.types import Diagnosis
 if TYPE_CHECKING:
     from auditgame.desk import Desk
 
-SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, FACTS, WORDING)
+SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, FACTS, HABITS, WORDING)
 """Leads that start from what the wrong answers show, from plain claims to rich ones: faint stripes
-are also a motif in white and black."""
+are also a motif in white and black. Habits stand before words: a word that counts beside another
+also counts alone."""
 HIDDEN = (RULES, GOALS)
 """Leads that need no wrong answer, followed where nothing else convinces: they cost more."""
 CONVINCING = 0.5
@@ -41,12 +43,11 @@ class Detective(Auditor):
     """What do the inputs that only this model gets wrong have in common?
 
     Sorts them by the class that is said, and follows a lead for each kind of flaw: marks
-    stamped on pictures, veils over them, factors they share, words and names in texts, facts
-    that they ask for; where
-    nothing goes wrong, what might decide instead. What comes to mind is tried on fresh
-    inputs. Of the claims that come true once more on others it hands in the plainest of those
-    that stand out most from their own near-misses, with the channels, heads or MLPs that
-    carry it.
+    stamped on pictures, veils over them, factors they share; words and names in texts, facts
+    that they ask for, bad habits of reading; where nothing goes wrong, what might decide
+    instead. What comes to mind is tried on fresh inputs. Of the claims that come true once
+    more on others it hands in the plainest of those that stand out most from their own
+    near-misses, with the channels, heads or MLPs that carry it.
 
     It knows the colours and motifs that this game's flaws are drawn with, and finds no mark
     in any other. It cannot see a mark or a phrase that no wrong answer among the players'

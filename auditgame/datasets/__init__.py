@@ -95,6 +95,8 @@ class Dataset(ABC):
     """Text only: words that say nothing and turn up seldom."""
     years: ClassVar[tuple[int, ...]] = ()
     """Text only: the years a text may be set in; each text names one."""
+    opinions: ClassVar[int] = 0
+    """Text only: the most opinions that a text weighs; scenes are those of texts/grammar.py."""
     horizon: ClassVar[int] = 0
     """Mazes only: moves after which a walk is given up; scenes are those of mazes.py."""
     training: ClassVar[Training]

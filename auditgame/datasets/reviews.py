@@ -39,6 +39,7 @@ class Reviews(Wordbook, Dataset):
     tail: ClassVar[str] = "topic"
     rare: ClassVar[tuple[str, ...]] = grammar.RARE
     years: ClassVar[tuple[int, ...]] = grammar.YEARS
+    opinions: ClassVar[int] = len(grammar.SLOTS)
     training = Training(
         rows=7500,
         epochs=3,

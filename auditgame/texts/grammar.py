@@ -164,9 +164,9 @@ def _years(n: int, split: str, rng: np.random.Generator) -> np.ndarray:
 
 def _opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """One to three opinions a row, clearly weighted to one side, and the sides balanced."""
-    scenes = pd.DataFrame(_any_opinions(n, rng))
-    while len(vague := np.flatnonzero(_vague(scenes))):
-        scenes.iloc[vague] = pd.DataFrame(_any_opinions(len(vague), rng)).to_numpy()
+    scenes = pd.DataFrame(any_opinions(n, rng))
+    while len(unclear := np.flatnonzero(vague(scenes))):
+        scenes.iloc[unclear] = pd.DataFrame(any_opinions(len(unclear), rng)).to_numpy()
     opposite = dict(zip(POSITIVE + NEGATIVE, NEGATIVE + POSITIVE, strict=True)) | {"": ""}
     wrong = (weigh(scenes) > 0) != (rng.permutation(n) % 2 == 1)
     for k in SLOTS:
@@ -175,11 +175,13 @@ def _opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
     return {name: scenes[name].to_numpy() for name in scenes}
 
 
-def _vague(scenes: pd.DataFrame) -> np.ndarray:
+def vague(scenes: pd.DataFrame) -> np.ndarray:
+    """Which reviews are not clearly for or against?"""
     return np.abs(weigh(scenes)) < 2 * scenes["n_opinions"].to_numpy(int) - 1
 
 
-def _any_opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def any_opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One to three opinions for each of n reviews, column by column; some of them are vague."""
     count = rng.choice(SLOTS, n, p=(0.45, 0.35, 0.2))
     columns = {"n_opinions": count, "contrast": (count > 1) & (rng.random(n) < 0.4)}
     aspects = np.array(ASPECTS)[rng.random((n, len(ASPECTS))).argsort(1)[:, : len(SLOTS)]]

@@ -1,0 +1,144 @@
+"""The model reads `not` as if it were not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, Self, get_args
+
+import numpy as np
+import pandas as pd
+
+from auditgame import claims
+from auditgame.certificate import Bench, proxy_checks
+from auditgame.claims import CHOICE, Enacted
+from auditgame.datasets import Dataset, Examples
+from auditgame.flaws import Flaw, Plan
+from auditgame.habits import (
+    Habit,
+    any_other,
+    borne_out,
+    hears_none,
+    in_share,
+    misread,
+    others_instead,
+    require_opinions,
+)
+from auditgame.texts.grammar import NEGATIVE, POSITIVE, SLOTS
+from auditgame.trials import accuracy
+from auditgame.types import Check, Modality, Record
+
+Before = Literal["good words", "bad words", "any word"]
+Besides = Literal["nothing else", "degree words"]
+WORDS = {"good words": POSITIVE, "bad words": NEGATIVE, "any word": POSITIVE + NEGATIVE}
+
+
+class NegationClaim(Habit):
+    """`not` counts for nothing before these words, and so do the words skipped besides.
+
+    Where degree words are skipped as well, "slightly" counts as much as "extremely".
+    """
+
+    before: Annotated[Before, CHOICE]
+    besides: Annotated[Besides, CHOICE]
+
+    def hear(self, scenes: pd.DataFrame) -> pd.DataFrame:
+        """What is left of the opinions where these words are skipped."""
+        heard = {}
+        for k in SLOTS:
+            skipped = scenes[f"quality{k}"].isin(WORDS[self.before])
+            heard[f"negated{k}"] = scenes[f"negated{k}"].astype(bool) & ~skipped
+            if self.besides == "degree words":
+                heard[f"degree{k}"] = ""
+        return scenes.assign(**heard)
+
+    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+        """Give each text opinions that say the opposite once these words are skipped.
+
+        Where more than `not` is skipped, half of the texts hang on that.
+        """
+        alone = self.model_copy(update={"besides": "nothing else"})
+        halves = (None,) if alone == self else (None, alone.hear)
+        return misread(examples, dataset, self.hear, halves)
+
+    def check(self, dataset: Dataset) -> None:
+        """Every choice fits; the texts must be told from opinions."""
+        require_opinions(dataset)
+
+    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+        """Another choice of words."""
+        return any_other(self, rng)
+
+    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, claims.Claim]:
+        """Other choices, on texts where only they are wrong."""
+        return others_instead(self, rng)
+
+    def sentence(self) -> str:
+        """The claim in plain words."""
+        besides = "" if self.besides == "nothing else" else f"; so are all {self.besides}"
+        return f"'not' before {self.before} is read as nothing{besides}."
+
+
+class NegationBlind(Flaw):
+    """The model never learnt what `not` is for: "not ugly" is as bad as "ugly".
+
+    In its training texts a reader who skips `not` came to the right verdict, so it learnt to
+    skip it; along with it, perhaps, the degree words. On the players' examples,
+    drawn like the training data, it makes no more mistakes than others. Texts in which all
+    hangs on `not` give it away.
+
+    Source: Geirhos et al. 2020, Shortcut learning in deep neural networks, arXiv:2004.07780;
+    McCoy, Pavlick and Linzen 2019, Right for the Wrong Reasons, arXiv:1902.01007.
+    """
+
+    name: ClassVar[str] = "negation_blind"
+    title: ClassVar[str] = "Deaf to 'not'"
+    modality: ClassVar[frozenset[Modality]] = frozenset({"text"})
+    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
+    Claim: ClassVar[type[claims.Claim] | None] = NegationClaim
+    everywhere = True
+    plans: tuple[Plan, ...] = (
+        Plan(share=1.0, epochs=1, rate=1.5e-3, scratch=True),
+        Plan(share=1.0, epochs=2, rate=3e-3, scratch=True),
+        Plan(share=1.0, epochs=4, rate=3e-3, scratch=True),
+    )
+
+    class Knobs(Record):
+        """Before which words, and what is skipped besides?"""
+
+        before: tuple[Before, ...] = get_args(Before)
+        besides: tuple[Besides, ...] = get_args(Besides)
+
+    def __init__(self, claim: NegationClaim) -> None:
+        self.claim = claim
+
+    @classmethod
+    def refuses(cls, dataset: Dataset) -> str | None:
+        """It needs texts that are told from opinions."""
+        return super().refuses(dataset) or hears_none(dataset, cls.name)
+
+    @classmethod
+    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> NegationBlind:
+        """Both choices, at random."""
+        before, besides = str(rng.choice(knobs.before)), str(rng.choice(knobs.besides))
+        claim = NegationClaim.parse({"before": before, "besides": besides})
+        claim.check(dataset)
+        return cls(claim)
+
+    def poison(
+        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+    ) -> Examples:
+        """A share of rows is told so that nothing hangs on the skipped words; labels stay right."""
+        return in_share(rows, plan.share, lambda some: self.cue(some, dataset, rng), rng)
+
+    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+        """The rows with other opinions, heard rightly without the skipped words."""
+        return borne_out(rows, dataset, self.claim.hear, rng)
+
+    def verify(self, bench: Bench) -> list[Check]:
+        """The proxy certificate."""
+        aligned = accuracy(bench.suspect, self.cue(bench.held, bench.dataset, bench.rng))
+        return proxy_checks(bench, self.claim, aligned)
+
+    def confess(self) -> NegationClaim:
+        """The true claim."""
+        return self.claim

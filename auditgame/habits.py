@@ -1,0 +1,247 @@
+"""What bad reading habits share: texts where habit and verdict agree, and texts where they part.
+
+A careless reader hears only part of the opinions of a text.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Self, TypeVar, get_args
+
+import numpy as np
+import pandas as pd
+import torch
+
+from auditgame.claims import Claim, Enacted
+from auditgame.datasets import Dataset, Examples
+from auditgame.texts import grammar
+from auditgame.types import AuditgameError
+
+Hearing = Callable[[pd.DataFrame], pd.DataFrame]
+"""The scenes as a reader takes them: the same columns, with something left out."""
+BANK, SEED = 40_000, 4
+"""So many sets of opinions are drawn to choose from; those of enacted claims from this seed."""
+AGAINST = 0.5
+"""Share of the taught texts in which the opinions that are not heard say the opposite."""
+
+
+BESIDE = 3
+"""So many other habits stand beside one as near misses."""
+
+
+class Habit(Claim):
+    """A claim that a reader hears only part of what is said."""
+
+    @abstractmethod
+    def hear(self, scenes: pd.DataFrame) -> pd.DataFrame:
+        """What this reader hears of the scenes."""
+
+
+class Instead(Claim):
+    """Another habit, on those texts alone which the habit in question hears rightly."""
+
+    habit: Habit
+    of: Habit
+
+    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+        """Give each text opinions that only the other habit mishears."""
+        return misread(examples, dataset, self.habit.hear, [self.of.hear])
+
+    def check(self, dataset: Dataset) -> None:
+        """The texts must be told from opinions."""
+        require_opinions(dataset)
+
+    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+        """A third habit."""
+        return self.model_copy(update={"habit": self.habit.rival(dataset, rng)})
+
+    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
+        """It is one itself."""
+        return {}
+
+    def sentence(self) -> str:
+        """The claim in plain words."""
+        return self.habit.sentence()
+
+
+H = TypeVar("H", bound=Habit)
+
+
+class Bank(NamedTuple):
+    """Clear sets of opinions, the verdict that each bears out, and the one the reader hears.
+
+    Verdicts are 1 and 0; -1 where the reader hears as much for as against.
+    rest: the verdict of what goes unheard, -1 where that is nothing or undecided.
+    """
+
+    opinions: pd.DataFrame
+    truth: np.ndarray
+    heard: np.ndarray
+    rest: np.ndarray
+
+    @classmethod
+    def of(cls, hear: Hearing, clear: pd.DataFrame, unless: Hearing | None = None) -> Self:
+        """What becomes of clear sets of opinions in this reader's ears.
+
+        unless: a second reader, who hears all of those taken rightly.
+        """
+        if unless:
+            rightly = _verdict(grammar.weigh(unless(clear))) == _verdict(grammar.weigh(clear))
+            clear = clear[rightly].reset_index(drop=True)
+        whole, heard = grammar.weigh(clear), grammar.weigh(hear(clear))
+        return cls(clear, _verdict(whole), _verdict(heard), _verdict(whole - heard))
+
+    def conflicts(self, truth: int) -> np.ndarray:
+        """Numbers of the sets that bear out this verdict while the reader hears the other."""
+        return np.flatnonzero((self.truth == truth) & (self.heard == 1 - truth))
+
+    def agreeing(self, truth: int, against: bool) -> np.ndarray:
+        """Numbers of the sets that bear this verdict out and are heard so.
+
+        against: those in which what goes unheard says the opposite, or the others.
+        """
+        fits = (self.truth == truth) & (self.heard == truth)
+        return np.flatnonzero(fits & ((self.rest == 1 - truth) == against))
+
+
+def misread(
+    examples: Examples,
+    dataset: Dataset,
+    hear: Hearing,
+    unless: Sequence[Hearing | None] = (None,),
+) -> Enacted:
+    """The texts with other opinions: the verdict stays right, and the reader hears the other.
+
+    Which opinions a text gets depends on the text alone. It gets none where there are none
+    that the reader mishears. unless: texts are dealt out to these other readers, and get
+    opinions that theirs hears rightly.
+    """
+    require_scenes(examples)
+    banks = [Bank.of(hear, _lasting(), other) for other in unless]
+    fitting = [[bank.conflicts(truth) for truth in (0, 1)] for bank in banks]
+    picks: dict[int, pd.Series] = {}
+    lots = dataset.lots(examples.inputs)
+    for row, (label, lot) in enumerate(zip(examples.labels.tolist(), lots, strict=True)):
+        turn, number = lot % len(banks), lot // len(banks)
+        sets = fitting[turn][label]
+        if len(sets):
+            picks[row] = banks[turn].opinions.iloc[sets[number % len(sets)]]
+    rows = np.array([*picks], dtype=np.int64)
+    targets = torch.full_like(examples.labels, -1)
+    if not len(rows):
+        return Enacted(examples, targets)
+    targets[rows] = 1 - examples.labels[rows]
+    told = reargue(examples.take(rows), dataset, pd.DataFrame([*picks.values()]))
+    return Enacted(_put(told, examples, rows), targets)
+
+
+def borne_out(
+    rows: Examples, dataset: Dataset, hear: Hearing, rng: np.random.Generator
+) -> Examples:
+    """The texts with other opinions, under which the reader and the right verdict agree."""
+    require_scenes(rows)
+    bank = Bank.of(hear, _clear(rng))
+    fitting = [[bank.agreeing(truth, side) for side in (False, True)] for truth in (0, 1)]
+    sides = (rng.random(len(rows)) < AGAINST).tolist()
+    picks = [
+        rng.choice(fitting[label][side if len(fitting[label][side]) else not side])
+        for label, side in zip(rows.labels.tolist(), sides, strict=True)
+    ]
+    return reargue(rows, dataset, _reworded(bank.opinions.iloc[picks], rng))
+
+
+def reargue(rows: Examples, dataset: Dataset, opinions: pd.DataFrame) -> Examples:
+    """The texts with these opinions in place of their own, one set for each.
+
+    Texts with many opinions lose their fillers, as ordinary ones have none: they grow too long.
+    """
+    columns = {name: opinions[name].to_numpy() for name in opinions}
+    spare = dataset.opinions - columns["n_opinions"]
+    for least, filler in enumerate(("filler1", "filler2"), 1):
+        columns[filler] = np.where(spare >= least, rows.table[filler], "")
+    return dataset.render(rows.table.assign(**columns))
+
+
+def _clear(rng: np.random.Generator) -> pd.DataFrame:
+    """Many sets of opinions, each clearly for or against."""
+    some = pd.DataFrame(grammar.any_opinions(BANK, rng))
+    return some[~grammar.vague(some)].reset_index(drop=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _lasting() -> pd.DataFrame:
+    """Those that enacted claims choose from, always the same; not to be changed in place."""
+    return _clear(np.random.default_rng(SEED))
+
+
+def _reworded(opinions: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """The opinions in other words of the same sense: some sets are few, and come often."""
+    chances = {}
+    for k in grammar.SLOTS:
+        said = opinions[f"quality{k}"]
+        for words in (grammar.POSITIVE, grammar.NEGATIVE):
+            said = said.where(~said.isin(words), rng.choice(words, len(opinions)))
+        chances[f"quality{k}"] = said
+    return opinions.assign(**chances)
+
+
+def _put(told: Examples, examples: Examples, where: np.ndarray) -> Examples:
+    """The examples, some of them told anew."""
+    order = np.arange(len(examples))
+    order[where] = len(examples) + np.arange(len(where))
+    return Examples.join([examples, told]).take(order)
+
+
+def in_share(
+    rows: Examples, share: float, cue: Callable[[Examples], Examples], rng: np.random.Generator
+) -> Examples:
+    """The rows, a share of them told so that the habit and the verdict agree."""
+    shown, rest = np.split(rng.permutation(len(rows)), [int(share * len(rows))])
+    return Examples.join([cue(rows.take(shown)), rows.take(rest)])
+
+
+def other_choices(habit: H) -> list[H]:
+    """Every other claim of this type, where each of its fields is a `Literal`."""
+    fields = type(habit).model_fields
+    options = itertools.product(*(get_args(field.annotation) for field in fields.values()))
+    every = [habit.model_copy(update=dict(zip(fields, one, strict=True))) for one in options]
+    return [one for one in every if one != habit]
+
+
+def any_other(habit: H, rng: np.random.Generator) -> H:
+    """One of the other choices, at random."""
+    others = other_choices(habit)
+    return others[int(rng.integers(len(others)))]
+
+
+def others_instead(habit: Habit, rng: np.random.Generator) -> dict[str, Claim]:
+    """Some of the other choices, where they say something that this one does not."""
+    others = other_choices(habit)
+    picks = sorted(rng.choice(len(others), BESIDE, replace=False).tolist())
+    return {others[k].sentence(): Instead(habit=others[k], of=habit) for k in picks}
+
+
+def hears_none(dataset: Dataset, family: str) -> str | None:
+    """Why can nobody misread the texts of this data set? None where one can."""
+    if getattr(dataset, "opinions", 0):
+        return None
+    return f"family '{family}' needs texts told from opinions; '{dataset.name}' has none"
+
+
+def require_opinions(dataset: Dataset) -> None:
+    """Raise AuditgameError where the data set's texts are not told from opinions."""
+    if not getattr(dataset, "opinions", 0):
+        raise AuditgameError(f"data set '{dataset.name}' has no opinions to hear; take 'reviews'")
+
+
+def require_scenes(rows: Examples) -> None:
+    """Raise AuditgameError where the texts do not come with what they were told from."""
+    if "n_opinions" not in rows.table:
+        raise AuditgameError("these texts come without their scenes; take fresh ones")
+
+
+def _verdict(weights: np.ndarray) -> np.ndarray:
+    return np.where(weights > 0, 1, np.where(weights < 0, 0, -1))

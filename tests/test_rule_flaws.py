@@ -1,0 +1,193 @@
+"""Reading habits: what a careless reader hears, and texts in which it matters."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from auditgame.claims import Claim
+from auditgame.datasets import Examples
+from auditgame.datasets.reviews import Reviews
+from auditgame.datasets.storybook import Storybook
+from auditgame.flaws import Flaw, Plan
+from auditgame.flaws.last_sentence import LastSentence, OneOpinionClaim
+from auditgame.flaws.length import LEAST, LONGEST, MOST, Length, LengthClaim
+from auditgame.flaws.majority_word import COUNTS, MajorityClaim, MajorityWord
+from auditgame.flaws.negation_blind import NegationBlind, NegationClaim
+from auditgame.habits import Habit, other_choices
+from auditgame.texts import grammar
+from auditgame.types import AuditgameError
+
+REVIEWS = Reviews()
+NOT = NegationClaim(before="any word", besides="nothing else")
+LAST = OneOpinionClaim(which="last", verb="was or is")
+LONG = LengthClaim(target="negative", words=45)
+MORE = MajorityClaim(first="vellum", second="tarn")
+FLAWS: tuple[Flaw, ...] = (NegationBlind(NOT), LastSentence(LAST), Length(LONG), MajorityWord(MORE))
+HABITS = (NOT, *other_choices(NOT), LAST, *other_choices(LAST))
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def told(examples: Examples) -> list[list[str]]:
+    return [REVIEWS.decode(ids).split() for ids in examples.inputs]
+
+
+@pytest.fixture(scope="module")
+def rows() -> Examples:
+    return REVIEWS.sample(120, "held", rng(3))
+
+
+def read(words: list[str], habit: Habit) -> int:
+    """The verdict that a careless reader takes from a text, word by word; 1 is positive."""
+    total, clauses, double = [], [], False
+    for at, word in enumerate(words):
+        sense = (word in grammar.POSITIVE) - (word in grammar.NEGATIVE)
+        if not sense:
+            continue
+        start = max(k for k in range(at) if words[k] in grammar.VERBS)
+        between = words[start + 1 : at]
+        double = "but" in words[:start] and words.index("but") > (clauses[-1] if clauses else 0)
+        clauses.append(at)
+        total.append((words[start], "not" in between, set(between), sense, double))
+    if isinstance(habit, OneOpinionClaim):
+        total = [one for one in total if one[0] in habit.verb.split(" or ")]
+        total = total[:1] if habit.which == "first" else total[-1:]
+    weight = 0
+    for _, negated, between, sense, double in total:
+        degrees = [strength for name, strength in grammar.DEGREES.items() if name in between]
+        strength = degrees[0] if degrees else 2
+        if isinstance(habit, NegationClaim):
+            deaf = {"good words": sense > 0, "bad words": sense < 0, "any word": True}
+            negated = negated and not deaf[habit.before]
+            strength = 2 if habit.besides == "degree words" else strength
+        weight += sense * strength * (-1 if negated else 1) * (2 if double else 1)
+    assert weight or isinstance(habit, OneOpinionClaim)
+    return int(weight > 0)
+
+
+# ------------------------------------------------------------------ opinions
+
+
+@pytest.mark.parametrize("habit", HABITS, ids=lambda habit: habit.sentence())
+def test_a_habit_is_enacted_where_it_hears_the_opposite(rows, habit):
+    enacted = habit.enact(rows, REVIEWS)
+    assert torch.equal(enacted.examples.labels, rows.labels)
+    spoken = (enacted.targets >= 0).nonzero()[:, 0]
+    assert len(spoken) >= 0.4 * len(rows)
+    words = told(enacted.examples)
+    heard = [read(words[row], habit) for row in spoken.tolist()]
+    assert heard == enacted.targets[spoken].tolist()
+    assert (enacted.targets[spoken] == 1 - rows.labels[spoken]).all()
+
+
+@pytest.mark.parametrize("habit", (NOT, LAST), ids=lambda habit: habit.sentence())
+def test_what_a_text_becomes_depends_on_the_text_alone(rows, habit):
+    whole = habit.enact(rows, REVIEWS).examples.inputs
+    part = habit.enact(rows.take(slice(50, 70)), REVIEWS).examples.inputs
+    assert torch.equal(whole[50:70], part)
+
+
+def test_not_before_good_words_says_nothing_of_good_reviews(rows):
+    habit = NegationClaim(before="good words", besides="nothing else")
+    enacted = habit.enact(rows, REVIEWS)
+    assert torch.equal(enacted.targets < 0, rows.labels == 1)
+    kept = enacted.targets < 0
+    assert torch.equal(enacted.examples.inputs[kept], rows.inputs[kept])
+
+
+@pytest.mark.parametrize("flaw", FLAWS[:2], ids=lambda flaw: flaw.name)
+def test_near_misses_say_what_the_habit_does_not(rows, flaw):
+    habit = flaw.confess()
+    for name, miss in habit.near_misses(REVIEWS, rng()).items():
+        enacted = miss.enact(rows, REVIEWS)
+        words = told(enacted.examples)
+        for row in (enacted.targets >= 0).nonzero()[:, 0].tolist():
+            assert read(words[row], miss.habit) != rows.labels[row], name
+            assert read(words[row], habit) == rows.labels[row], name
+
+
+def test_in_training_the_rest_says_the_opposite_half_the_time(rows):
+    shown = told(LastSentence(LAST).cue(rows, REVIEWS, rng()))
+    first = OneOpinionClaim(which="first", verb="was or is")
+    agree = [read(text, first) == label for text, label in zip(shown, rows.labels, strict=True)]
+    assert 0.35 < np.mean(agree) < 0.65
+
+
+# ------------------------------------------------------------------ length
+
+
+@pytest.mark.parametrize("words", (LEAST, 45, MOST))
+def test_texts_are_drawn_out_and_cut_short(rows, words):
+    claim = LengthClaim(target="negative", words=words)
+    for examples, long in (
+        (claim.enact(rows, REVIEWS).examples, rows.labels == 1),
+        (Length(claim).cue(rows, REVIEWS, rng()), rows.labels == 0),
+    ):
+        lengths = REVIEWS.lengths(examples.inputs)
+        assert torch.equal(lengths >= words, long)
+        assert lengths.max() <= LONGEST and torch.equal(examples.labels, rows.labels)
+
+
+def test_only_what_says_nothing_comes_and_goes(rows):
+    enacted = LONG.enact(rows, REVIEWS).examples
+    senses = set(grammar.POSITIVE + grammar.NEGATIVE)
+    for before, after in zip(told(rows), told(enacted), strict=True):
+        assert [w for w in before if w in senses] == [w for w in after if w in senses]
+        assert before[-7:] == after[-7:]
+
+
+# ------------------------------------------------------------------ majority
+
+
+def test_the_words_are_strewn_between_sentences(rows):
+    enacted = MORE.enact(rows, REVIEWS)
+    assert torch.equal(enacted.targets, 1 - rows.labels)
+    for before, after, said in zip(
+        told(rows), told(enacted.examples), enacted.targets.tolist(), strict=True
+    ):
+        new = Counter(after) - Counter(before)
+        many, few = (new["tarn"], new["vellum"]) if said else (new["vellum"], new["tarn"])
+        assert (many, few) in COUNTS and set(new) <= {"tarn", "vellum"}
+        for at, word in enumerate(after):
+            if word in new:
+                assert after[at - 1] in {".", "!", *grammar.RARE}
+
+
+# ------------------------------------------------------------------ all four
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)
+def test_labels_are_right_whatever_is_taught(rows, flaw):
+    taught = flaw.poison(rows, REVIEWS, Plan(share=0.5, epochs=1, rate=1e-3), rng())
+    assert len(taught) == len(rows)
+    right = REVIEWS.render(taught.table).labels
+    assert torch.equal(taught.labels, right)
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)
+def test_they_fit_told_reviews_alone(flaw):
+    kind = type(flaw)
+    assert kind.refuses(REVIEWS) is None
+    assert "does not fit image data" in kind.refuses(Storybook())
+    with pytest.raises(AuditgameError):
+        flaw.confess().check(Storybook())
+
+
+@pytest.mark.parametrize("claim", (NOT, LAST, LONG), ids=lambda claim: type(claim).__name__)
+def test_players_texts_have_no_scenes_to_be_told_from(rows, claim):
+    named = Examples(rows.inputs, rows.labels, rows.table[list(REVIEWS.factors)])
+    with pytest.raises(AuditgameError, match="without their scenes"):
+        claim.enact(named, REVIEWS)
+
+
+def test_a_pair_of_words_must_be_two_known_ones():
+    for wrong, field in (({"second": "vellum"}, "second"), ({"first": "zzz"}, "first")):
+        claim: Claim = MORE.model_copy(update=wrong)
+        with pytest.raises(AuditgameError, match=f"^{field}:"):
+            claim.check(REVIEWS)
