@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,6 +27,7 @@ from auditgame.material import Stopped
 from auditgame.models.gpt2 import GPT2
 from auditgame.tools import parse_options
 from auditgame.types import AuditgameError
+from benchmarks import language
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -404,7 +410,8 @@ def test_the_regression_solves_its_equation(specimen, stuff):
     whole = streams(specimen, stuff.examples.inputs)[:, DATA.present(stuff.examples.inputs)]
     maps = translators.ridge(whole)
     for layer in range(2):
-        change, shift = mechanisms.translator(whole[layer], whole[-1], translators.RIDGE)
+        solved = mechanisms.translator(whole[layer], whole[-1], translators.RIDGE)
+        change, shift = (torch.from_numpy(part) for part in solved)
         assert close(maps.change[layer].double(), change, 1e-3)
         assert close(maps.shift[layer].double(), shift, 1e-3)
         said = whole[layer].double() + whole[layer].double() @ change + shift
@@ -442,47 +449,10 @@ def test_without_steps_the_regression_is_all(specimen, stuff):
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory, specimen):
-    """The same weights in TransformerLens, by way of the folder that bundles have."""
-    transformers = pytest.importorskip("transformers")
-    lens = pytest.importorskip("transformer_lens")
-    from safetensors.torch import save_file
-
-    folder = tmp_path_factory.mktemp("gpt2")
-    for name, data in GPT2.build(DATA, None).companions(DATA).items():
-        (folder / name).write_bytes(data)
-    save_file(specimen.weights(), folder / "model.safetensors", {"format": "pt"})
-    model = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
-    return hooked(lens, model)
-
-
-def hooked(lens, model):
-    """A HookedTransformer with a Hugging Face GPT-2's weights, nothing folded in."""
-    from transformer_lens.pretrained.weight_conversions import convert_gpt2_weights
-
-    shape = model.config
-    config = lens.HookedTransformerConfig(
-        n_layers=shape.n_layer,
-        d_model=shape.n_embd,
-        n_ctx=shape.n_positions,
-        d_head=shape.n_embd // shape.n_head,
-        n_heads=shape.n_head,
-        d_vocab=shape.vocab_size,
-        act_fn="gelu_new",
-        normalization_type="LN",
-        eps=shape.layer_norm_epsilon,
-        device="cpu",
-    )
-    found = lens.HookedTransformer(config)
-    found.load_and_process_state_dict(
-        convert_gpt2_weights(model, config),
-        fold_ln=False,
-        center_writing_weights=False,
-        center_unembed=False,
-        fold_value_biases=False,
-        refactor_factored_attn_matrices=False,
-    )
-    return found.eval()
+def theirs(specimen):
+    """The same weights in TransformerLens."""
+    pytest.importorskip("transformer_lens")
+    return language.hooked(specimen._model)
 
 
 @pytest.mark.slow
@@ -541,3 +511,21 @@ def test_patching_agrees_with_transformer_lens(specimen, theirs):
             specimen, ids(OTHER), donor, patches, lambda x: x[:, answer] - x[:, rival], 16
         )
         assert close(mine.view(expected.shape), expected)
+
+
+# ---------------------------------------------------------------- GPT-2's size
+
+
+@pytest.mark.slow
+def test_every_tool_works_at_gpt2s_size_within_4_gb():
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, str(here / "large.py")],
+        env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found["seconds"]) == {*TOOLS, "attention"}
+    assert found["peak"] < 4096

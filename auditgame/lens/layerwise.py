@@ -120,7 +120,7 @@ def kl(final: Float[Tensor, "n v"], guess: Float[Tensor, "n v"]) -> Float[Tensor
 
 
 def _word(logits: Tensor, best: Tensor, at: Tensor, asked: Asked) -> Tensor:
-    return (best - logits.logsumexp(1)).exp()
+    return logits.sub_(best[:, None]).exp_().sum(1).reciprocal()
 
 
 def _probability(logits: Tensor, best: Tensor, at: Tensor, asked: Asked) -> Tensor:
