@@ -1,13 +1,8 @@
-"""Tools that look at mechanism: against slow replicas, the model itself, and TransformerLens."""
+"""Tools that look at mechanism: against slow replicas and the model itself."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -27,7 +22,6 @@ from auditgame.material import Stopped
 from auditgame.models.gpt2 import GPT2
 from auditgame.tools import parse_options
 from auditgame.types import AuditgameError
-from benchmarks import language
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -443,89 +437,3 @@ def test_translated_layers_come_nearer_and_the_last_stays(specimen, stuff):
 def test_without_steps_the_regression_is_all(specimen, stuff):
     table = use("tuned_lens", specimen, stuff, steps=0)[1]
     assert all(row[2] == row[3] for row in table.rows)
-
-
-# ------------------------------------------------------------- TransformerLens
-
-
-@pytest.fixture(scope="module")
-def theirs(specimen):
-    """The same weights in TransformerLens."""
-    pytest.importorskip("transformer_lens")
-    return language.hooked(specimen._model)
-
-
-@pytest.mark.slow
-def test_lens_patterns_and_parts_agree_with_transformer_lens(specimen, theirs):
-    with torch.no_grad():
-        logits, cache = theirs.run_with_cache(ids()[None])
-        stack, _ = cache.accumulated_resid(layer=-1, incl_mid=False, return_labels=True)
-        whole = streams(specimen, ids()[None])[:, 0]
-        for mine, his in zip(whole, stack, strict=True):
-            assert close(mine, his[0])
-            assert close(specimen.unembed(mine), theirs.unembed(theirs.ln_final(his))[0])
-        assert close(specimen.unembed(whole[-1]), logits[0])
-        for layer in range(2):
-            assert close(patterns(specimen, ids())[f"block{layer}"], cache["pattern", layer][0])
-        parts_agree(specimen, theirs, cache)
-
-
-def parts_agree(specimen, theirs, cache) -> None:
-    answer, rival = DATA.answers()
-    at = torch.tensor([len(ids()) - 1])
-    mine = Attribution(specimen, Followed(answer, rival, ""), ids()[None], at).parts()
-    way = theirs.ln_final.w * (theirs.W_U[:, answer] - theirs.W_U[:, rival])
-    cache.compute_head_results()
-    heads = cache.stack_head_results(layer=-1, pos_slice=-1)
-    scaled = cache.apply_ln_to_stack(heads, layer=-1, pos_slice=-1)
-    assert close(mine.heads.flatten(), scaled[:, 0] @ way)
-    mlps = torch.stack([cache["mlp_out", n][:, -1] for n in range(2)])
-    assert close(mine.mlps, cache.apply_ln_to_stack(mlps, layer=-1, pos_slice=-1)[:, 0] @ way)
-
-
-@pytest.mark.slow
-def test_patching_agrees_with_transformer_lens(specimen, theirs):
-    patching = pytest.importorskip("transformer_lens.patching")
-    answer, rival = DATA.answers()
-
-    def metric(logits):
-        return logits[:, -1, answer] - logits[:, -1, rival]
-
-    with torch.no_grad():
-        _, clean = theirs.run_with_cache(ids()[None])
-        corrupt = ids(OTHER)[None]
-        his = {
-            "residual": patching.get_act_patch_resid_pre(theirs, corrupt, clean, metric)[1:],
-            "attn": patching.get_act_patch_attn_out(theirs, corrupt, clean, metric),
-            "mlp": patching.get_act_patch_mlp_out(theirs, corrupt, clean, metric),
-            "heads": patching.get_act_patch_attn_head_out_all_pos(theirs, corrupt, clean, metric),
-        }
-    for kind, expected in his.items():
-        blocks = range(len(expected))
-        if kind == "heads":
-            patches = [swaps.Patch(f"block{n}.heads", None, h) for n in blocks for h in range(4)]
-        else:
-            patches = [swaps.Patch(f"block{n}.{kind}", at) for n in blocks for at in range(17)]
-        donor = swaps.values(specimen, ids(), patches)
-        mine = swaps.patched(
-            specimen, ids(OTHER), donor, patches, lambda x: x[:, answer] - x[:, rival], 16
-        )
-        assert close(mine.view(expected.shape), expected)
-
-
-# ---------------------------------------------------------------- GPT-2's size
-
-
-@pytest.mark.slow
-def test_every_tool_works_at_gpt2s_size_within_4_gb():
-    here = Path(__file__).parent
-    done = subprocess.run(
-        [sys.executable, str(here / "large.py")],
-        env=os.environ | {"PYTHONPATH": f"{here}{os.pathsep}{here.parent}"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
-    assert set(found["seconds"]) == {*TOOLS, "attention"}
-    assert found["peak"] < 4096

@@ -228,6 +228,7 @@ def _composed(
     options: Circuits.Options,
     material: Material,
 ) -> list[Exhibit]:
+    """One head beside all others, and its closest partners, against what chance gives."""
     material.progress(0.5, "pairs of heads")
     found = list(_joints(specimen, anatomy, unit, at))
     if not found:
@@ -235,12 +236,16 @@ def _composed(
     rng = torch.Generator().manual_seed(Seed.of(0).child("chance").integer())
     width, inner = anatomy.layers[0].query.shape[1:]
     usual = chance(width, inner, rng)
-    others = list(dict.fromkeys(j.late if j.early == unit else j.early for j in found))
+    return [_partners(unit, found, usual), _closest(found, usual, options.top)]
+
+
+def _partners(unit: str, found: list[Joint], usual: float) -> Grid:
     scores = {(j.kind, j.late if j.early == unit else j.early): j.score for j in found}
-    grid = Grid(
+    others = tuple(dict.fromkeys(other for _, other in scores))
+    return Grid(
         title=f"{unit} with heads of other layers",
         rows=KINDS,
-        columns=tuple(others),
+        columns=others,
         values=tuple(tuple(round(scores[kind, o], 4) for o in others) for kind in KINDS),
         row_axis="read as",
         column_axis="other head",
@@ -251,10 +256,12 @@ def _composed(
             columns=tuple({"head": other} for other in others),
         ),
     )
-    ranked = sorted(found, key=lambda joint: -joint.score)[: options.top]
-    table = Table(
+
+
+def _closest(found: list[Joint], usual: float, top: int) -> Table:
+    ranked = sorted(found, key=lambda joint: -joint.score)[:top]
+    return Table(
         title="The closest pairs",
         columns=("read as", "earlier head", "later head", "score", "beyond random"),
         rows=tuple((*j[:3], round(j.score, 4), round(j.score - usual, 4)) for j in ranked),
     )
-    return [grid, table]
