@@ -33,12 +33,8 @@ def theirs(model: Any, ids: Int[Tensor, " t"], filtered: bool) -> Cells:
         stack = torch.stack(found)
     else:
         stack = cache.accumulated_resid(layer=-1, incl_mid=False)
-    # One layer at a time: all at once would not fit beside the model at GPT-2's size.
-    best = [model.unembed(model.ln_final(row)).softmax(-1).max(-1) for row in stack]
-    return Cells(
-        torch.stack([each.values[0] for each in best]),
-        torch.stack([each.indices[0] for each in best]),
-    )
+    best = model.unembed(model.ln_final(stack[:, 0])).softmax(-1).max(-1)
+    return Cells(best.values, best.indices)
 
 
 @torch.no_grad()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from functools import partial
 from typing import Any
 
@@ -44,17 +46,18 @@ def theirs(model: Any, clean: Int[Tensor, " t"], corrupt: Int[Tensor, " t"]) -> 
         partial(patching.generic_activation_patch, activation_name="attn_out"),
         partial(patching.generic_activation_patch, activation_name="mlp_out"),
     )
-    found = [
-        way(
-            model,
-            corrupt[None],
-            cache,
-            lambda logits: first_less_second(logits[:, -1]),
-            patch_setter=patching.layer_pos_patch_setter,
-            index_axis_names=("layer", "pos"),
-        )
-        for way in ways
-    ]
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bars
+        found = [
+            way(
+                model,
+                corrupt[None],
+                cache,
+                lambda logits: first_less_second(logits[:, -1]),
+                patch_setter=patching.layer_pos_patch_setter,
+                index_axis_names=("layer", "pos"),
+            )
+            for way in ways
+        ]
     return torch.stack(found)
 
 

@@ -94,12 +94,11 @@ def read(
     No more than ROWS cells are held over the vocabulary at once.
     """
     depth, length = streams.shape[:2]
-    rows, places = streams.flatten(0, 1), torch.arange(length).repeat(depth)
-    values, words = [], []
-    for part, at in zip(rows.split(ROWS), places.split(ROWS), strict=True):
+    rows, values, words = streams.flatten(0, 1), [], []
+    for part in rows.split(ROWS):
         logits = specimen.unembed(part)
         best = logits.max(1)
-        values.append(FILLS[show](logits, best.values, at, asked))
+        values.append(FILLS[show](logits, best.values, ROWS * len(words), asked))
         words.append(best.indices)
         report(len(values) * ROWS / len(rows))
     return Cells(torch.cat(values).view(depth, length), torch.cat(words).view(depth, length))
@@ -119,34 +118,40 @@ def kl(final: Float[Tensor, "n v"], guess: Float[Tensor, "n v"]) -> Float[Tensor
     return F.kl_div(logs[1], logs[0], reduction="none", log_target=True).sum(1)
 
 
-def _word(logits: Tensor, best: Tensor, at: Tensor, asked: Asked) -> Tensor:
+def _word(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
     return logits.sub_(best[:, None]).exp_().sum(1).reciprocal()
 
 
-def _probability(logits: Tensor, best: Tensor, at: Tensor, asked: Asked) -> Tensor:
-    return (_mine(logits, at, asked) - logits.logsumexp(1)).exp()
+def _probability(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
+    return (_mine(logits, start, asked) - logits.logsumexp(1)).exp()
 
 
-def _margin(logits: Tensor, best: Tensor, at: Tensor, asked: Asked) -> Tensor:
+def _margin(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
     return margin(logits, int(asked.answer[0]), asked.among)
 
 
-def _rank(logits: Tensor, best: Tensor, at: Tensor, asked: Asked) -> Tensor:
-    return 1.0 + (logits > _mine(logits, at, asked)[:, None]).sum(1)
+def _rank(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
+    return 1.0 + (logits > _mine(logits, start, asked)[:, None]).sum(1)
 
 
-def _kl(logits: Tensor, best: Tensor, at: Tensor, asked: Asked) -> Tensor:
-    return kl(asked.final[at], logits)
+def _kl(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
+    return kl(_each(asked.final, start, len(logits)), logits)
 
 
-def _mine(logits: Tensor, at: Tensor, asked: Asked) -> Tensor:
-    return logits.gather(1, asked.answer[at][:, None])[:, 0]
+def _mine(logits: Tensor, start: int, asked: Asked) -> Tensor:
+    return logits.gather(1, _each(asked.answer, start, len(logits))[:, None])[:, 0]
 
 
-FILLS: dict[Show, Callable[[Tensor, Tensor, Tensor, Asked], Tensor]] = {
+def _each(by_place: Tensor, start: int, count: int) -> Tensor:
+    """What is said of each place, for so many cells from this one on, layer after layer."""
+    return by_place[torch.arange(start, start + count) % len(by_place)]
+
+
+FILLS: dict[Show, Callable[[Tensor, Tensor, int, Asked], Tensor]] = {
     "word": _word,
     "probability": _probability,
     "answer": _margin,
     "rank": _rank,
     "kl": _kl,
 }
+"""From the logits of some cells, the largest of each, and the number of the first cell."""
