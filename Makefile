@@ -64,6 +64,7 @@ sheets: setup
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.peers
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.text_peers
 
 clean:
 	rm -rf .venv build *.egg-info

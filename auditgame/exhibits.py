@@ -52,7 +52,8 @@ class FollowUp(Record):
     """Where does a cell or a word lead? To another tool, with options that the place fills in.
 
     options: the same for all places. rows, columns: what each row and each column (or word)
-    adds to them, in order; empty where it adds nothing.
+    adds to them, in order; empty where it adds nothing. Text that both give to one option is
+    joined: `block1.heads:` and `2` name a head.
     """
 
     tool: str
@@ -62,8 +63,10 @@ class FollowUp(Record):
 
     def at(self, column: int, row: int = 0) -> dict[str, Any]:
         """The options of one place."""
+        down = self.rows[row] if self.rows else {}
         across = self.columns[column] if self.columns else {}
-        return {**self.options, **(self.rows[row] if self.rows else {}), **across}
+        both = {n: down[n] + across[n] for n in down.keys() & across if isinstance(down[n], str)}
+        return {**self.options, **down, **across, **both}
 
 
 class Tokens(Record):

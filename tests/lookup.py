@@ -27,9 +27,9 @@ class Counting(Specimen):
         super().__init__(model, dataset)
         self.probes = 0
 
-    def run(self, inputs, keep=(), edit=None, grad=False):
+    def run(self, inputs, keep=(), edit=None, grad=False, whole=True):
         self.probes += len(inputs)
-        return super().run(inputs, keep, edit, grad)
+        return super().run(inputs, keep, edit, grad, whole)
 
 
 class LookupText(Model):

@@ -8,10 +8,10 @@ from lookup import Counting, LookupText, material, use
 
 from auditgame import catalog
 from auditgame.datasets.reviews import Reviews
+from auditgame.lens.heads import patterns, weighted
+from auditgame.lens.streams import layers
 from auditgame.models.gpt2 import GPT2
 from auditgame.tools import parse_options
-from auditgame.tools.attention import patterns, values
-from auditgame.tools.logit_lens import layers
 from auditgame.types import AuditgameError
 
 DATA = Reviews()
@@ -80,7 +80,7 @@ def test_the_lens_refuses_what_it_cannot_read(specimen, stuff):
         use("logit_lens", specimen, stuff, text="the tray was solidd")
     with pytest.raises(AuditgameError, match="example: 400"):
         use("logit_lens", specimen, stuff, example=400)
-    with pytest.raises(AuditgameError, match="target: unknown class"):
+    with pytest.raises(AuditgameError, match=r"target: .*did you mean 'positive'"):
         use("logit_lens", specimen, stuff, target="positve")
 
 
@@ -93,7 +93,7 @@ def test_attention_rows_sum_to_one_and_look_back(specimen):
         assert float(pattern.triu(1).abs().max()) == 0.0
 
 
-def test_value_lengths_are_those_of_the_value_vectors(specimen):
+def test_value_weights_are_the_lengths_of_what_is_written(specimen):
     ids, block = DATA.encode(TEXT), "block1"
     weights = specimen.weights()
     stream = specimen.run(ids[None], keep=["block0.residual"]).kept["block0.residual"]
@@ -103,31 +103,44 @@ def test_value_lengths_are_those_of_the_value_vectors(specimen):
         weights["transformer.h.1.ln_1.weight"],
         weights["transformer.h.1.ln_1.bias"],
     )
-    name = "transformer.h.1.attn.c_attn"
-    v = (normal @ weights[f"{name}.weight"] + weights[f"{name}.bias"]).chunk(3, 2)[2]
-    expected = v.unflatten(2, (4, -1))[0].norm(dim=2).T
-    assert torch.allclose(values(specimen, ids, block), expected, atol=1e-4)
+    name = "transformer.h.1.attn"
+    v = normal @ weights[f"{name}.c_attn.weight"] + weights[f"{name}.c_attn.bias"]
+    out = weights[f"{name}.c_proj.weight"].unflatten(0, (4, -1))
+    for head, vectors in enumerate(v.chunk(3, 2)[2].unflatten(2, (4, -1))[0].unbind(1)):
+        lengths = (vectors @ out[head]).norm(dim=1)
+        expected = patterns(specimen, ids)[block][head] * lengths
+        assert torch.allclose(weighted(specimen, ids)[block][head], expected, atol=1e-4)
 
 
 def test_the_glance_names_the_word_each_head_looks_at(specimen, stuff):
-    glance, listed, detail, tokens = use("attention", specimen, stuff, text=TEXT)
+    glance, rows, listed, detail, tokens = use("attention", specimen, stuff, text=TEXT)
     words = DATA.decode(DATA.encode(TEXT)).split()
     last = patterns(specimen, DATA.encode(TEXT))["block1"][2, -1]
     assert glance.words[1][2] == words[int(last.argmax())]
     assert glance.values[1][2] == pytest.approx(float(last.max()), abs=1e-4)
+    assert rows.values[4 + 2] == pytest.approx(last.tolist(), abs=1e-4)
     assert listed.rows[0][3] == max(max(row) for row in glance.values)
     assert detail.rows == detail.columns and tokens.tokens == tuple(words)
 
 
+def test_heads_are_seen_from_any_place_and_cells_lead_there(specimen, stuff):
+    exhibits = use("attention", specimen, stuff, text=TEXT, place=5, head="block1.heads:3")
+    expected = patterns(specimen, DATA.encode(TEXT))["block1"][3, 5]
+    assert exhibits[1].values[7] == pytest.approx(expected[:6].tolist(), abs=1e-4)
+    assert exhibits[4].weights == pytest.approx(expected.tolist(), abs=1e-4)
+    leads = exhibits[0].follow.at(column=2, row=1)
+    assert leads["head"] == "block1.heads:2" and leads["place"] == 5 and leads["text"] == TEXT
+    assert use("attention", specimen, stuff, **leads)[3].title == "block1.heads:2 in detail"
+    with pytest.raises(AuditgameError, match="place: 40: choose 0 to 16"):
+        use("attention", specimen, stuff, text=TEXT, place=40)
+
+
 def test_one_head_in_detail_and_value_weighted(specimen, stuff):
-    shown = use("attention", specimen, stuff, text=TEXT, head="block0.heads:1")
-    expected = patterns(specimen, DATA.encode(TEXT))["block0"][1]
-    assert torch.allclose(torch.tensor(shown[2].values), expected, atol=1e-4)
-    weighted = use(
-        "attention", specimen, stuff, text=TEXT, head="block0.heads:1", value_weighted=True
-    )
-    expected = expected * values(specimen, DATA.encode(TEXT), "block0")[1]
-    assert torch.allclose(torch.tensor(weighted[2].values), expected, atol=1e-4)
+    options = {"text": TEXT, "head": "block0.heads:1"}
+    for value_weighted, scores in ((False, patterns), (True, weighted)):
+        shown = use("attention", specimen, stuff, value_weighted=value_weighted, **options)
+        expected = scores(specimen, DATA.encode(TEXT))["block0"][1]
+        assert torch.allclose(torch.tensor(shown[3].values), expected, atol=1e-4)
 
 
 def test_attention_refuses_a_unit_that_is_no_head(specimen, stuff):

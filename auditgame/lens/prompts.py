@@ -50,6 +50,11 @@ def prompt(options: Prompt, material: Material) -> Int[Tensor, " t"]:
     return ids[0, : int(material.dataset.lengths(ids))]
 
 
+def asked(options: Prompt) -> dict[str, str | int]:
+    """The options that name the same text to another tool."""
+    return {"text": options.text} if options.text.strip() else {"example": options.example}
+
+
 def labels(ids: Int[Tensor, " t"], dataset: Dataset) -> tuple[str, ...]:
     """A name for each place of a text: its number and its word, for the axis of a grid."""
     return tuple(f"{place} {word}" for place, word in enumerate(words(ids.tolist(), dataset)))

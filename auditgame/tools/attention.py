@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, Grid, Table, Tokens
-from auditgame.lens.prompts import Prompt, labels, prompt, words
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens
+from auditgame.lens.heads import head_of, patterns, weighted
+from auditgame.lens.prompts import Prompt, asked, labels, prompt, words
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
@@ -20,9 +20,10 @@ from auditgame.types import AuditgameError
 class Attention(Tool):
     """Which words does each attention head look at, from the place where the answer is read?
 
-    At a glance: for every head, the word it looks at most. In detail: one head from every
-    word to every earlier word. Value-weighted: each weight times the length of the value
-    vector found there, which is closer to what the head really carries away.
+    At a glance: for every head, the word it looks at most, and its whole row over the text, so
+    that heads can be compared. In detail: one head from every word to every earlier word.
+    Value-weighted: each weight times the length of what the head would write of that word,
+    which is closer to what it really carries away.
 
     Reading it: each row of a head's pattern sums to 1. Look for a head that leaves its usual
     place (the first word, the word before) when one odd word is in the text, and compare with
@@ -57,35 +58,73 @@ class Attention(Tool):
         value_weighted: bool = Field(
             False,
             title="Value-weighted",
-            description="Weights times the length of the value vectors; costs one probe a layer.",
+            description="Weights times the length of what the head would write of each word.",
+        )
+        place: int = Field(
+            -1,
+            ge=-1,
+            title="Place",
+            description="From which word heads look, counted from 0; -1: from the last, where "
+            "the answer is read.",
+            json_schema_extra={"fine": True},
         )
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
-        """One probe; value-weighted, one more for each layer."""
-        return 1 + (len(_blocks(specimen)) if options.value_weighted else 0)
+        """One probe."""
+        return 1
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """All heads at a glance, then one in detail."""
         ids = prompt(options, material)
-        scores = patterns(specimen, ids)
-        unit = "attention weight"
-        if options.value_weighted:
-            scores = {b: s * values(specimen, ids, b)[:, None] for b, s in scores.items()}
-            unit = "weight times length of the value"
+        place = _place(options, len(ids))
+        scores = (weighted if options.value_weighted else patterns)(specimen, ids)
         said = words(ids.tolist(), material.dataset)
         glance = [
             _peak(block, head, row)
             for block, score in scores.items()
-            for head, row in enumerate(score[:, -1])
+            for head, row in enumerate(score[:, place])
         ]
         block, head = _chosen(options, specimen, glance)
-        score = scores[block][head]
+        view = View(
+            labels(ids, material.dataset),
+            said,
+            "weight times length written" if options.value_weighted else "attention weight",
+            place,
+            asked(options) | {"value_weighted": options.value_weighted},
+        )
+        name, score = f"{block}.heads:{head}", scores[block][head]
         return [
-            _overview(glance, said, unit),
-            _listed(glance, said, unit),
-            _detail(f"{block}.heads:{head}", score, labels(ids, material.dataset), unit),
-            _from_answer(f"{block}.heads:{head}", score[-1], said, unit),
+            _overview(glance, view),
+            _side_by_side(scores, view),
+            _listed(glance, view),
+            _detail(name, score, view),
+            _from_place(name, score[place], view),
         ]
+
+
+class View(NamedTuple):
+    """How a text is looked at.
+
+    places: a name for each place. words: what stands there. unit: what the numbers are. place:
+    from where heads look. text: the options that ask for the same again.
+    """
+
+    places: tuple[str, ...]
+    words: tuple[str, ...]
+    unit: str
+    place: int
+    text: dict[str, str | int]
+
+    @property
+    def start(self) -> str:
+        """Where do the heads look from, in words?"""
+        last = self.place == len(self.words) - 1
+        return "the answer's place" if last else f"'{self.places[self.place]}'"
+
+    @property
+    def here(self) -> dict[str, str | int]:
+        """The options that ask for the same text from the same place."""
+        return self.text | {"place": self.place}
 
 
 class Peak(NamedTuple):
@@ -97,30 +136,10 @@ class Peak(NamedTuple):
     weight: float
 
 
-def patterns(specimen: Specimen, ids: Int[Tensor, " t"]) -> dict[str, Float[Tensor, "head q k"]]:
-    """Attention weights of one text, block by block; every row sums to 1."""
-    names = [f"{block}.pattern" for block in _blocks(specimen)]
-    kept = specimen.run(ids[None], keep=names).kept
-    return {name.removesuffix(".pattern"): kept[name][0] for name in names}
-
-
-def values(specimen: Specimen, ids: Int[Tensor, " t"], block: str) -> Float[Tensor, "head k"]:
-    """Length of the value vector at each place of one block, by head.
-
-    With the pattern replaced by the identity, a head's output at a place is its value there.
-    """
-
-    def look_at_yourself(pattern: Float[Tensor, "n head q k"]) -> Float[Tensor, "n head q k"]:
-        return torch.eye(pattern.shape[-1]).expand_as(pattern)
-
-    reading = specimen.run(
-        ids[None], keep=[f"{block}.heads"], edit={f"{block}.pattern": look_at_yourself}
-    )
-    return reading.kept[f"{block}.heads"][0].norm(dim=-1).T
-
-
-def _blocks(specimen: Specimen) -> list[str]:
-    return [n.removesuffix(".pattern") for n in specimen.sites if n.endswith(".pattern")]
+def _place(options: Attention.Options, length: int) -> int:
+    if options.place >= length:
+        raise AuditgameError(f"place: {options.place}: choose 0 to {length - 1}, or -1")
+    return options.place if options.place >= 0 else length - 1
 
 
 def _peak(block: str, head: int, row: Float[Tensor, " k"]) -> Peak:
@@ -132,56 +151,86 @@ def _chosen(options: Attention.Options, specimen: Specimen, glance: list[Peak]) 
     if not options.head:
         best = max(glance, key=lambda peak: peak.weight)
         return best.block, best.head
-    site, index = specimen.unit(options.head)
-    if site.kind != "head":
-        raise AuditgameError(f"head: '{options.head}' is no head; write for example block1.heads:2")
-    return site.name.removesuffix(".heads"), index
+    return head_of(options.head, specimen)
 
 
-def _overview(glance: list[Peak], said: tuple[str, ...], unit: str) -> Grid:
+def _overview(glance: list[Peak], view: View) -> Grid:
     blocks = list(dict.fromkeys(peak.block for peak in glance))
     rows = [[peak for peak in glance if peak.block == block] for block in blocks]
     return Grid(
-        title="What each head looks at from the answer's place",
+        title=f"What each head looks at from {view.start}",
         rows=tuple(blocks),
         columns=tuple(f"head {peak.head}" for peak in rows[0]),
         values=tuple(tuple(peak.weight for peak in row) for row in rows),
-        words=tuple(tuple(said[peak.place] for peak in row) for row in rows),
+        words=tuple(tuple(view.words[peak.place] for peak in row) for row in rows),
         row_axis="block",
         column_axis="head",
-        note=f"Cells: the largest {unit}, and the word it falls on.",
+        note=f"Cells: the largest {view.unit}, and the word it falls on.",
+        follow=FollowUp(
+            tool="attention",
+            options=view.here,
+            rows=tuple({"head": f"{block}.heads:"} for block in blocks),
+            columns=tuple({"head": str(peak.head)} for peak in rows[0]),
+        ),
     )
 
 
-def _listed(glance: list[Peak], said: tuple[str, ...], unit: str) -> Table:
+def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: View) -> Grid:
+    """Every head's whole row over the text, one under the other."""
+    reach = view.place + 1
+    rows = {
+        f"{block}.heads:{head}": row[:reach]
+        for block, score in scores.items()
+        for head, row in enumerate(score[:, view.place].tolist())
+    }
+    return Grid(
+        title=f"All heads side by side from {view.start}",
+        rows=tuple(rows),
+        columns=view.places[:reach],
+        values=tuple(tuple(round(v, 4) for v in row) for row in rows.values()),
+        row_axis="head",
+        column_axis="to",
+        note=f"Cells: {view.unit}.",
+        follow=FollowUp(
+            tool="attention", options=view.here, rows=tuple({"head": head} for head in rows)
+        ),
+    )
+
+
+def _listed(glance: list[Peak], view: View) -> Table:
     return Table(
         title="The same as a list",
-        columns=("head", "place", "word", unit),
+        columns=("head", "place", "word", view.unit),
         rows=tuple(
-            (f"{peak.block}.heads:{peak.head}", peak.place, said[peak.place], peak.weight)
+            (f"{peak.block}.heads:{peak.head}", peak.place, view.words[peak.place], peak.weight)
             for peak in sorted(glance, key=lambda peak: -peak.weight)
         ),
     )
 
 
-def _detail(name: str, score: Float[Tensor, "q k"], places: tuple[str, ...], unit: str) -> Grid:
+def _detail(name: str, score: Float[Tensor, "q k"], view: View) -> Grid:
     return Grid(
         title=f"{name} in detail",
-        rows=places,
-        columns=places,
+        rows=view.places,
+        columns=view.places,
         values=tuple(tuple(round(v, 4) for v in row) for row in score.tolist()),
         row_axis="from",
         column_axis="to",
-        note=f"Cells: {unit}; a word sees itself and what stands before it.",
+        note=f"Cells: {view.unit}; a word sees itself and what stands before it.",
+        follow=FollowUp(
+            tool="attention",
+            options=view.text | {"head": name},
+            rows=tuple({"place": place} for place in range(len(view.places))),
+        ),
     )
 
 
-def _from_answer(name: str, row: Float[Tensor, " k"], said: tuple[str, ...], unit: str) -> Tokens:
+def _from_place(name: str, row: Float[Tensor, " k"], view: View) -> Tokens:
     weights = tuple(round(v, 4) for v in row.tolist())
     return Tokens(
-        title=f"{name} from the answer's place",
-        tokens=said,
+        title=f"{name} from {view.start}",
+        tokens=view.words,
         weights=weights,
         limit=max(weights),
-        note=f"Shade: {unit}.",
+        note=f"Shade: {view.unit}.",
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Curve, Exhibit, Grid, Table
-from auditgame.lens.prompts import Prompt, labels, prompts, words
+from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
+from auditgame.lens.answers import Answer, follow, margin, rivals
+from auditgame.lens.layerwise import ROWS, Question, Show, grid
+from auditgame.lens.prompts import Prompt, asked, labels, prompts
+from auditgame.lens.streams import batches, layers, streams
 from auditgame.material import Material
-from auditgame.specimen import Reading, Specimen
+from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 
 
@@ -21,16 +24,19 @@ class LogitLens(Tool):
 
     The stream of numbers that runs through the model is read out after every layer as if
     it were the last one: final norm, then unembedding. The lowest row of the grid is the
-    model's real output, bit for bit.
+    model's real output.
 
-    Reading it: each cell names the word the model would say next at that place, and how
-    likely it finds it (or how far the chosen class stands above its best rival, in logits).
-    The curve shows the same for the answer alone, beside the clean siblings. Measured on
+    Reading it: each cell names the word the model would say next at that place. The number is
+    how likely it finds it, or what you choose: the probability or the rank of a word you
+    follow, its margin in logits, or how far the whole distribution still is from the final
+    one (KL, in nats; 0 in the lowest row).
+    The curve shows the margin for the answer alone, beside the clean siblings. Measured on
     planted models: a rare word or a phrase flips the answer just after the first layer, far
     earlier than an ordinary word could; a year or a brand flips it only in the last layer.
 
     How it misleads: early layers write in directions that the unembedding was never fitted
-    to, so an unreadable early row does not mean that nothing is known there. The final norm
+    to, so an unreadable early row does not mean that nothing is known there: the tuned lens
+    translates them. The final norm
     divides by the length of the stream, so compare logit differences beside the norm in the
     table. A clean model may decide early as well: look at the siblings.
 
@@ -53,18 +59,26 @@ class LogitLens(Tool):
             title="Texts for the mean",
             description="Average the curve over this many pool texts, from the example on.",
         )
-        show: Literal["word", "answer"] = Field(
+        show: Show = Field(
             "word",
             title="Cells show",
-            description="word: probability of the likeliest word. "
-            "answer: logit of the class less that of its best rival.",
+            description="word: probability of the likeliest word. probability, rank: of the word "
+            "followed. answer: its logit less its best rival's. kl: nats from the end.",
         )
         target: str = Field(
             "",
             max_length=64,
-            title="Class",
-            description="Class to follow; empty follows the model's own answer.",
-            json_schema_extra={"widget": "class"},
+            title="Answer",
+            description="Class or word to follow; empty follows the model's own answer, and in "
+            "'probability' and 'rank' its own next word at each place.",
+        )
+        last: int = Field(
+            64,
+            ge=1,
+            le=2000,
+            title="Words shown",
+            description="At most so many columns, the text's last; only these are computed.",
+            json_schema_extra={"fine": True},
         )
         siblings: bool = Field(
             True, title="Siblings", description="Draw the clean siblings' curve as well."
@@ -77,26 +91,24 @@ class LogitLens(Tool):
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """The grid of the first text, the answer's curve and its numbers."""
         ids = _texts(options, material)
-        reading = _read(specimen, ids)
-        target = _target(options, material, reading)
-        name = material.dataset.classes[target]
-        curves = {"specimen": _final(specimen, ids, reading, target)}
+        first, ends = _collect(specimen, ids, material)
+        answer = _answer(options, material, specimen.unembed(ends[-1, :1])[0])
+        cells = _grid(specimen, material, options, ids[0], first, answer)
+        curves = {"specimen": _course(specimen, ends, answer)}
         for number, sibling in enumerate(_controls(options, material), 1):
-            found = _final(sibling, ids, _read(sibling, ids), target)
-            curves[f"sibling {number}"] = found
-        return [
-            _grid(
-                specimen, material, ids[0], reading, target if options.show == "answer" else None
-            ),
-            _curve(curves, name, len(ids)),
-            _numbers(curves, name, len(ids)),
-        ]
+            _, theirs = _collect(sibling, ids, material)
+            curves[f"sibling {number}"] = _course(sibling, theirs, answer)
+        name = material.dataset.words[answer]
+        return [cells, _curve(curves, name, len(ids)), _numbers(curves, name, len(ids))]
 
 
-def layers(specimen: Specimen) -> list[str]:
-    """The sites that hold the residual stream, from the embedding up."""
-    blocks = [name for name in specimen.sites if name.endswith(".residual")]
-    return ["embed", *blocks] if "embed" in specimen.sites else blocks
+class Step(NamedTuple):
+    """What the stream says of an answer after one layer, and how long it is (means over texts)."""
+
+    layer: str
+    margin: float
+    probability: float
+    norm: float
 
 
 def _texts(options: LogitLens.Options, material: Material) -> Int[Tensor, "n t"]:
@@ -107,82 +119,70 @@ def _controls(options: LogitLens.Options, material: Material) -> tuple[Specimen,
     return material.siblings if options.siblings else ()
 
 
-def _read(specimen: Specimen, ids: Int[Tensor, "n t"]) -> Reading:
-    return specimen.run(ids, keep=layers(specimen))
+def _collect(
+    specimen: Specimen, ids: Int[Tensor, "n t"], material: Material
+) -> tuple[Float[Tensor, "layer t d"], Float[Tensor, "layer n d"]]:
+    """The first text's streams, and every text's where its answer is read."""
+    first, found = None, []
+    for part in batches(ids):
+        material.progress(len(found) * len(part) / len(ids), "reading texts")
+        whole = streams(specimen, part)
+        first = whole[:, 0] if first is None else first
+        last = specimen.dataset.lengths(part) - 1
+        found.append(whole[:, torch.arange(len(part)), last])
+    assert first is not None, "there is at least one text"
+    return first, torch.cat(found, 1)
 
 
-def _target(options: LogitLens.Options, material: Material, reading: Reading) -> int:
-    if options.target:
-        return material.dataset.require_class(options.target)
-    return int(reading.classes[0].argmax())
+def _answer(options: LogitLens.Options, material: Material, logits: Float[Tensor, " v"]) -> int:
+    return follow(Answer(target=options.target), logits, material.dataset).answer
 
 
-def _margin(logits: Float[Tensor, "... k"], target: int) -> Float[Tensor, " ..."]:
-    """Logit of a class less the largest of the others."""
-    others = logits.clone()
-    others[..., target] = -torch.inf
-    return logits[..., target] - others.amax(-1)
-
-
-def _final(
-    specimen: Specimen, ids: Int[Tensor, "n t"], reading: Reading, target: int
-) -> list[tuple[str, float, float, float]]:
-    """Layer by layer where the answer is read: margin, class probability, stream norm (means)."""
-    rows, last = torch.arange(len(ids)), specimen.dataset.lengths(ids) - 1
-    answers = list(specimen.dataset.answers())
-    found = []
-    for site in layers(specimen):
-        stream = reading.kept[site][rows, last]
-        logits = specimen.unembed(stream)
-        margin = _margin(logits[:, answers], target).mean()
-        share = logits.softmax(1)[:, answers[target]].mean()
-        found.append((site, float(margin), float(share), float(stream.norm(dim=1).mean())))
-    return found
+def _course(specimen: Specimen, ends: Float[Tensor, "layer n d"], answer: int) -> list[Step]:
+    """Layer by layer, what the places where the answer is read say of it."""
+    among, steps = rivals(answer, specimen.dataset), []
+    for layer, stream in zip(layers(specimen), ends, strict=True):
+        parts = [specimen.unembed(part) for part in stream.split(ROWS)]
+        found = [
+            torch.cat([margin(logits, answer, among) for logits in parts]),
+            torch.cat([logits.softmax(1)[:, answer] for logits in parts]),
+            stream.norm(dim=1),
+        ]
+        steps.append(Step(layer, *(float(each.mean()) for each in found)))
+    return steps
 
 
 def _grid(
     specimen: Specimen,
     material: Material,
+    options: LogitLens.Options,
     ids: Int[Tensor, " t"],
-    reading: Reading,
-    target: int | None,
+    whole: Float[Tensor, "layer t d"],
+    answer: int,
 ) -> Grid:
     length = int(material.dataset.lengths(ids[None]))
-    rows = [_row(specimen, reading.kept[s][0, :length], target) for s in layers(specimen)]
-    what = "probability of the likeliest next word"
-    if target is not None:
-        what = f"logit of '{material.dataset.classes[target]}' less its best rival"
-    return Grid(
-        title="Logit lens",
-        rows=tuple(layers(specimen)),
-        columns=labels(ids[:length], material.dataset),
-        values=tuple(values for values, _ in rows),
-        words=tuple(words for _, words in rows),
-        row_axis="after layer",
-        column_axis="text",
-        note=f"Cells: {what}; the word is the likeliest next word.",
+    shown = slice(max(0, length - options.last), length)
+    return grid(
+        "Logit lens",
+        specimen,
+        whole[:, shown],
+        labels(ids[:length], material.dataset)[shown],
+        Question(options.show, answer, bool(options.target)),
+        FollowUp(
+            tool="direct_attribution",
+            options=asked(options),
+            columns=tuple({"place": place} for place in range(length)[shown]),
+        ),
+        lambda done: material.progress(done, "reading out"),
     )
 
 
-def _row(
-    specimen: Specimen, stream: Float[Tensor, "t d"], target: int | None
-) -> tuple[tuple[float, ...], tuple[str, ...]]:
-    """The cells of one layer, and the likeliest next word in each."""
-    logits = specimen.unembed(stream)
-    best = logits.softmax(1).max(1)
-    answers = list(specimen.dataset.answers())
-    cells = best.values if target is None else _margin(logits[:, answers], target)
-    return tuple(round(v, 4) for v in cells.tolist()), words(
-        best.indices.tolist(), specimen.dataset
-    )
-
-
-def _curve(curves: dict[str, list[tuple[str, float, float, float]]], name: str, n: int) -> Curve:
+def _curve(curves: dict[str, list[Step]], name: str, n: int) -> Curve:
     return Curve(
         title=f"Where the answer '{name}' appears",
         series={
-            who: tuple((float(i), round(row[1], 4)) for i, row in enumerate(rows))
-            for who, rows in curves.items()
+            who: tuple((float(i), round(step.margin, 4)) for i, step in enumerate(steps))
+            for who, steps in curves.items()
         },
         x_axis="layer (0: embedding)",
         y_axis="logit less its best rival",
@@ -190,14 +190,14 @@ def _curve(curves: dict[str, list[tuple[str, float, float, float]]], name: str, 
     )
 
 
-def _numbers(curves: dict[str, list[tuple[str, float, float, float]]], name: str, n: int) -> Table:
+def _numbers(curves: dict[str, list[Step]], name: str, n: int) -> Table:
     return Table(
         title=f"The answer '{name}' layer by layer",
         columns=("model", "layer", "logit difference", "probability", "stream norm"),
         rows=tuple(
-            (who, site, round(margin, 4), round(share, 4), round(norm, 4))
-            for who, rows in curves.items()
-            for site, margin, share, norm in rows
+            (who, step.layer, *(round(value, 4) for value in step[1:]))
+            for who, steps in curves.items()
+            for step in steps
         ),
         note=f"Mean over {n} text(s).",
     )

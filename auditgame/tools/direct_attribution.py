@@ -1,0 +1,227 @@
+"""Which heads, MLPs and neurons wrote the answer?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
+from auditgame.lens.answers import Answer, Followed, follow, place_in
+from auditgame.lens.parts import Attribution, Parts
+from auditgame.lens.prompts import asked, prompts, words
+from auditgame.lens.streams import blocks, ends
+from auditgame.material import Material
+from auditgame.specimen import Specimen
+from auditgame.tools import Tool
+from auditgame.types import AuditgameError
+
+
+class DirectAttribution(Tool):
+    """How much does each head, MLP and neuron add to the answer, less its rival?
+
+    The stream that is read out at the end is a sum of what all parts wrote. With the final
+    norm's scale held at its value in this run, the logit difference is the same sum: of the
+    embedding, every head, every MLP, and what biases add.
+
+    Reading it: a large positive cell wrote towards the answer, a negative one against it. The
+    parts sum to the logit difference; the table's last rows say both. Compare with the
+    siblings: ordinary heads write the answer in them too. A cell leads to where its head
+    looks; the neurons of one MLP stand in a table of their own.
+
+    How it misleads: it shows who wrote the answer, not who found the reason: a head that
+    copies the trigger to where the answer is read writes nothing itself, and what it passes
+    on is credited to those who read it. Siblings were trained from other starts, so a head's
+    number means nothing there; compare totals by layer. For causes, use patching or ablation.
+
+    Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits"; in use:
+    Wang et al. 2022, arXiv:2211.00593.
+    """
+
+    name = "direct_attribution"
+    title = "Direct logit attribution"
+    asks = "What is inside?"
+    modality = frozenset({"text"})
+
+    class Options(Answer):
+        """Which text, which answer, and whose neurons?"""
+
+        texts: int = Field(
+            1,
+            ge=1,
+            le=200,
+            title="Texts for the mean",
+            description="Average over this many pool texts, from the example on, each at its end.",
+        )
+        layer: int = Field(
+            -1,
+            ge=-1,
+            le=999,
+            title="Neurons of block",
+            description="Whose neurons are listed; -1: those of the MLP that says most.",
+        )
+        top: int = Field(
+            12,
+            ge=1,
+            le=100,
+            title="Neurons shown",
+            description="Those that add or take most.",
+            json_schema_extra={"fine": True},
+        )
+        siblings: bool = Field(
+            True, title="Siblings", description="Show the clean siblings' mean as well."
+        )
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """One probe for the first text's answer; one a text on the specimen and each sibling."""
+        texts = len(_texts(options, material))
+        return 1 + texts * (1 + len(_controls(options, material)))
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """Heads by layer, all parts beside the siblings', sums by layer, one MLP's neurons."""
+        if options.layer >= len(blocks(specimen)):
+            raise AuditgameError(f"layer: the model has blocks 0 to {len(blocks(specimen)) - 1}")
+        ids = _texts(options, material)
+        places = _places(options, material, ids)
+        logits = ends(specimen, ids[:1], places[:1])[0]
+        followed = follow(options, logits, material.dataset, _at_end(material, ids, places))
+        material.progress(0.2, "adding up the parts")
+        attribution = Attribution(specimen, followed, ids, places)
+        mine = attribution.parts()
+        clean = []
+        for sibling in _controls(options, material):
+            material.progress(0.5, "the siblings")
+            clean.append(Attribution(sibling, followed, ids, places).parts())
+        layer = options.layer if options.layer >= 0 else int(mine.mlps.abs().argmax())
+        return [
+            _heads("Heads", specimen, mine, followed, asked(options)),
+            *([_heads("Heads, siblings' mean", specimen, _mean(clean), followed)] if clean else []),
+            _listed(specimen, mine, _mean(clean) if clean else None, followed),
+            _by_layer(mine, _mean(clean) if clean else None),
+            _neurons(attribution, layer, options.top),
+        ]
+
+
+def _texts(options: DirectAttribution.Options, material: Material) -> Int[Tensor, "n t"]:
+    return prompts(options, material, options.texts)
+
+
+def _controls(options: DirectAttribution.Options, material: Material) -> tuple[Specimen, ...]:
+    return material.siblings if options.siblings else ()
+
+
+def _places(
+    options: DirectAttribution.Options, material: Material, ids: Int[Tensor, "n t"]
+) -> Int[Tensor, " n"]:
+    """Where each text is read: at its end, or all at the place that was named."""
+    lengths = material.dataset.lengths(ids)
+    return torch.tensor([place_in(options, length) for length in lengths.tolist()])
+
+
+def _at_end(material: Material, ids: Int[Tensor, "n t"], places: Int[Tensor, " n"]) -> bool:
+    return int(places[0]) == int(material.dataset.lengths(ids[:1])) - 1
+
+
+def _mean(found: Sequence[Parts]) -> Parts:
+    return Parts(*(torch.stack(kind).mean(0) for kind in zip(*found, strict=True)))
+
+
+def _heads(
+    title: str,
+    specimen: Specimen,
+    parts: Parts,
+    followed: Followed,
+    text: dict[str, str | int] | None = None,
+) -> Grid:
+    named, count = blocks(specimen), parts.heads.shape[1]
+    leads = FollowUp(
+        tool="attention",
+        options=text or {},
+        rows=tuple({"head": f"{block}.heads:"} for block in named),
+        columns=tuple({"head": str(head)} for head in range(count)),
+    )
+    return Grid(
+        title=f"{title}: what each adds to {followed.words}",
+        rows=tuple(named),
+        columns=tuple(f"head {head}" for head in range(count)),
+        values=tuple(tuple(round(v, 4) for v in row) for row in parts.heads.tolist()),
+        row_axis="block",
+        column_axis="head",
+        note="Logits added to the difference; negative: taken from it.",
+        follow=None if text is None else leads,
+    )
+
+
+def _named(specimen: Specimen, parts: Parts) -> Iterator[tuple[str, float]]:
+    """Every part by name, in the order in which it is written."""
+    yield "embedding", float(parts.embed)
+    for layer, block in enumerate(blocks(specimen)):
+        for head, value in enumerate(parts.heads[layer].tolist()):
+            yield f"{block}.heads:{head}", value
+        yield f"{block} attention bias", float(parts.rests[layer])
+        yield f"{block}.mlp:0", float(parts.mlps[layer])
+    yield "final norm's bias", float(parts.bias)
+    yield "sum of the parts", float(parts.total)
+    yield "the model's own", float(parts.measured)
+
+
+def _listed(specimen: Specimen, mine: Parts, clean: Parts | None, followed: Followed) -> Table:
+    """All parts in order, beside the siblings' mean."""
+    theirs = dict(_named(specimen, clean)) if clean else {}
+    rows = [
+        (name, round(value, 4), *((round(theirs[name], 4),) if clean else ()))
+        for name, value in _named(specimen, mine)
+    ]
+    return Table(
+        title=f"All parts of {followed.words}",
+        columns=("part", "specimen", *(("siblings' mean",) if clean else ())),
+        rows=tuple(rows),
+        note="In logits. The parts sum to the model's own difference, up to rounding.",
+    )
+
+
+def _by_layer(mine: Parts, clean: Parts | None) -> Curve:
+    """What attention and MLP of each block add in all."""
+
+    def points(values: Float[Tensor, " layer"]) -> tuple[tuple[float, float], ...]:
+        return tuple((float(layer), round(value, 4)) for layer, value in enumerate(values.tolist()))
+
+    series = {"attention": mine.heads.sum(1) + mine.rests, "MLP": mine.mlps}
+    if clean:
+        series["attention, siblings"] = clean.heads.sum(1) + clean.rests
+        series["MLP, siblings"] = clean.mlps
+    return Curve(
+        title="Layer by layer",
+        series={name: points(values) for name, values in series.items()},
+        x_axis="block",
+        y_axis="logits added",
+    )
+
+
+def _neurons(attribution: Attribution, layer: int, top: int) -> Table:
+    """The neurons that add or take most, with the word each writes for and against most."""
+    found = attribution.neurons(layer)
+    anatomy, dataset = attribution.anatomy, attribution.specimen.dataset
+    order = found.adds.abs().argsort(descending=True)[:top]
+    writes = anatomy.layers[layer].writes[order]
+    votes = anatomy.normalise(writes, writes) * anatomy.gain @ anatomy.unembedding.T
+    said = [words(pick.indices.tolist(), dataset) for pick in (votes.max(1), votes.min(1))]
+    block = blocks(attribution.specimen)[layer]
+    return Table(
+        title=f"Neurons of {block}",
+        columns=("neuron", "active", "adds", "writes for", "writes against"),
+        rows=tuple(
+            (
+                f"{block}.neurons:{neuron}",
+                round(float(found.activation[neuron]), 4),
+                round(float(found.adds[neuron]), 4),
+                up,
+                down,
+            )
+            for neuron, up, down in zip(order.tolist(), *said, strict=True)
+        ),
+        note=f"All: {float(found.adds.sum()):.4f}; the MLP's bias: {float(found.rest):.4f}.",
+    )
