@@ -18,8 +18,8 @@ LONGEST = 14
 """A word in a cell with more letters is shortened; the pointer shows it whole."""
 LEVEL = 6
 """Names of so few columns, if they are short, are written level; others upright."""
-ROW, NARROW_ROW, LETTER = 30, 20, 7
-"""Pixels of a row, of one among many, and of a letter's width."""
+ROW, NARROW_ROW, LETTER, FRAME = 30, 20, 7, 84
+"""Pixels of a row, of one among many, of a letter's width, and of all that is around the cells."""
 INKS = {"light": ("#22292B", "#FCFBF8"), "dark": ("#E7E4DC", "#14191B")}
 """On weak and on strong cells, by theme."""
 
@@ -137,7 +137,7 @@ def _chart(view: View, span: Span | None) -> Any:
 def _height(across: list[str], down: list[str], level: bool) -> int:
     """Pixels for rows that can be read, the names below them and the title of the axis."""
     row = ROW if len(down) <= WIDE else NARROW_ROW
-    return row * len(down) + (50 if level else 50 + LETTER * max(map(len, across)))
+    return row * len(down) + FRAME + (0 if level else LETTER * max(map(len, across)))
 
 
 def _scale(cells: pd.DataFrame, span: Span | None) -> alt.Scale:
