@@ -127,6 +127,15 @@ class Desk:
         """The evidence pinned so far."""
         return self._ledger.pins(self.player, self.card.id)
 
+    def exhibit(self, ref: Any) -> Exhibit | None:
+        """What was pinned under this reference; None where no tool showed it at this desk."""
+        journal = reversed(self._ledger.journal(self.player, self.card.id))
+        for question in dict.fromkeys(row.exhibits_digest for row in journal):
+            for exhibit in self._ledger.result(question) or ():
+                if digest(exhibit.model_dump(mode="json")) == ref["exhibit"]:
+                    return exhibit
+        return None
+
     def unpin(self, ref: Any) -> None:
         """Take a piece of evidence down."""
         self._ledger.unpin(self.player, self.card.id, ref)

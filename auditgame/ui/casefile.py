@@ -12,6 +12,7 @@ from auditgame.ui.case import case, diagnosis, key, problem, update
 from auditgame.ui.claim_form import ask_claim
 from auditgame.ui.docstrings import leaf
 from auditgame.ui.lock import confirm
+from auditgame.ui.pinned import evidence
 from auditgame.ui.rehearsal import rehearse
 from auditgame.ui.words import plain
 
@@ -23,7 +24,7 @@ def casefile(desk: Desk) -> None:
     _probability(desk)
     _claim(desk)
     _units(desk)
-    _evidence(desk)
+    evidence(desk)
     _notes(desk)
     _lock(desk)
 
@@ -113,23 +114,6 @@ def _units(desk: Desk) -> None:
         check_units(desk.specimen, units)
     except AuditgameError as error:
         st.caption(f":orange[{plain(str(error))}]")
-
-
-def _evidence(desk: Desk) -> None:
-    pins = desk.pins()
-    st.markdown(f"**Evidence** · {len(pins)} pinned" if pins else "**Evidence**")
-    if not pins:
-        st.caption("Pin what a tool shows, and it is kept here.")
-    for pin in pins:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(plain(pin.title), width="stretch")
-            name = key(desk, "unpin", str(pin.ref))
-            st.button("Remove", type="tertiary", key=name, on_click=_unpin, args=(desk, pin.ref))
-
-
-def _unpin(desk: Desk, ref: object) -> None:
-    desk.unpin(ref)
-    st.rerun(["casefile", "toolbench"])
 
 
 def _notes(desk: Desk) -> None:

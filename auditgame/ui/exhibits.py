@@ -10,7 +10,10 @@ import pandas as pd
 import streamlit as st
 
 from auditgame.exhibits import Curve, Exhibit, Gallery, Grid, HeatMap, Note, Table, Tokens
+from auditgame.ui import grids
+from auditgame.ui.chips import Chip, choose_chip
 from auditgame.ui.drawing import heat
+from auditgame.ui.frames import Frame, Go, Span
 from auditgame.ui.words import figure, plain, safe, tiles
 
 WARM, COLD = "200,85,45", "38,105,178"
@@ -18,69 +21,88 @@ SENTENCE = 60
 """A cell with more letters than this is wrapped."""
 
 
-def draw(exhibit: Exhibit, key: str, beside: Callable[[], None] | None = None) -> None:
+def draw(
+    exhibit: Exhibit,
+    key: str,
+    beside: Callable[[], None] | None = None,
+    go: Go | None = None,
+    span: Span | None = None,
+) -> None:
     """Draw an exhibit of any kind under its title; `beside` draws what stands next to the title.
 
-    key: tells this exhibit's controls from those of others.
+    key: tells this exhibit's controls from those of others. go: opens the tool that a word or
+    a cell leads to. span: the scale, where several exhibits are compared.
     """
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{plain(exhibit.title)}**", width="stretch")
         asked = exhibit.kind in NUMBERED and st.toggle("Numbers", key=f"{key}-numbers")
         if beside:
             beside()
-    draw: Callable[[Any], None] = numbers if asked else DRAWN[exhibit.kind]
-    draw(exhibit)
+    shown: Callable[[Any, Frame], None] = numbers if asked else DRAWN[exhibit.kind]
+    shown(exhibit, Frame(key, go, span))
     note = getattr(exhibit, "note", "")
     if note:
         st.caption(plain(note))
 
 
-def numbers(exhibit: HeatMap | Tokens | Grid) -> None:
+def numbers(exhibit: HeatMap | Tokens | Grid, frame: Frame) -> None:
     """The plain numbers behind a picture, for those who cannot or would not read colours."""
-    if isinstance(exhibit, Tokens):
-        frame = pd.DataFrame({"word": exhibit.tokens, "weight": exhibit.weights})
-    elif isinstance(exhibit, Grid):
-        index, columns = _distinct(exhibit.rows), _distinct(exhibit.columns)
-        frame = pd.DataFrame(exhibit.values, index=index, columns=columns)
+    if isinstance(exhibit, Grid):
+        grids.numbers(exhibit, frame)
+    elif isinstance(exhibit, Tokens):
+        rows = pd.DataFrame({"word": exhibit.tokens, "weight": exhibit.weights})
+        st.dataframe(rows, alt=exhibit.title)
     else:
-        frame = pd.DataFrame(exhibit.values)
-    st.dataframe(frame, hide_index=isinstance(exhibit, Tokens), alt=exhibit.title)
+        st.dataframe(pd.DataFrame(exhibit.values), alt=exhibit.title)
 
 
-def gallery(exhibit: Gallery) -> None:
+def gallery(exhibit: Gallery, frame: Frame) -> None:
     """Pictures side by side; red and green frames for wrong and right."""
     shown = [figure(t.png, t.label, t.note, t.tone) for t in exhibit.tiles]
     least = 92 if exhibit.group == 1 else 84
     st.html(tiles(shown, exhibit.columns, least, exhibit.group))
 
 
-def heatmap(exhibit: HeatMap) -> None:
+def heatmap(exhibit: HeatMap, frame: Frame) -> None:
     """The picture, and the picture with signed heat over it, on the exhibit's own scale."""
-    shown = heat(exhibit.png, exhibit.values, exhibit.limit)
+    limit = frame.span.high if frame.span else exhibit.limit
+    shown = heat(exhibit.png, exhibit.values, limit)
     pair = [figure(exhibit.png, "picture"), figure(shown, "map", alt=exhibit.title)]
-    st.html(tiles(pair, 4, least=150) + _scale(exhibit.limit))
+    st.html(tiles(pair, 4, least=150) + _scale(limit))
 
 
-def tokens(exhibit: Tokens) -> None:
-    """Words as shaded chips; the weight of each appears under the pointer."""
-    limit = exhibit.limit or 1.0
-    chips = []
-    for word, weight in zip(exhibit.tokens, exhibit.weights, strict=True):
-        strength = min(abs(weight) / limit, 1.0) * 0.75
-        colour = f"rgba({WARM if weight >= 0 else COLD},{strength:.2f})"
-        chips.append(
-            f'<span class="ag-word" style="background:{colour}" title="{weight:+.3g}">'
-            f"{safe(word)}</span>"
-        )
-    st.html(f'<div class="ag-words">{" ".join(chips)}</div>{_scale(exhibit.limit)}')
+def tokens(exhibit: Tokens, frame: Frame) -> None:
+    """Words as shaded chips, the weight of each under the pointer; a click goes deeper."""
+    limit = (frame.span.high if frame.span else exhibit.limit) or 1.0
+    pairs = list(zip(exhibit.tokens, exhibit.weights, strict=True))
+    shades = [_shade(weight / limit) for _, weight in pairs]
+    if exhibit.follow and frame.go:
+        shown = [
+            Chip(word, f"{weight:+.3g}", shade)
+            for (word, weight), shade in zip(pairs, shades, strict=True)
+        ]
+
+        def pick(place: int) -> None:
+            frame.follow(exhibit.follow, place)
+
+        choose_chip(shown, f"{frame.key}-words", pick, exhibit.title)
+        st.html(_scale(limit))
+        st.caption("Click a word to go deeper.")
+        return
+    chips = [
+        f'<span class="ag-word" style="background:{shade}" title="{weight:+.3g}">'
+        f"{safe(word)}</span>"
+        for (word, weight), shade in zip(pairs, shades, strict=True)
+    ]
+    st.html(f'<div class="ag-words">{" ".join(chips)}</div>{_scale(limit)}')
 
 
-def grid(exhibit: Grid) -> None:
-    """A matrix of shaded cells with the number under the pointer."""
-    st.altair_chart(_rectangles(exhibit), alt=exhibit.title)
+def _shade(share: float) -> str:
+    """The colour behind a word: warm above zero, cold below, full at 1."""
+    return f"rgba({WARM if share >= 0 else COLD},{min(abs(share), 1.0) * 0.75:.2f})"
 
 
-def table(exhibit: Table) -> None:
+def table(exhibit: Table, frame: Frame) -> None:
     """Rows under named columns; sentences are wrapped, numbers can be sorted."""
     rows = pd.DataFrame(list(exhibit.rows), columns=list(exhibit.columns))
     if any(isinstance(cell, str) and len(cell) > SENTENCE for row in exhibit.rows for cell in row):
@@ -90,35 +112,41 @@ def table(exhibit: Table) -> None:
         st.dataframe(rows, hide_index=True, alt=exhibit.title)
 
 
-def curve(exhibit: Curve) -> None:
+def curve(exhibit: Curve, frame: Frame) -> None:
     """Lines through points, one colour for each series."""
     points = [
         {"x": x, "y": y, "series": name} for name, line in exhibit.series.items() for x, y in line
     ]
+    scale = alt.Scale(domain=list(frame.span)) if frame.span else alt.Scale()
     chart = (
         alt.Chart(pd.DataFrame(points, columns=["x", "y", "series"]), height=280)
         .mark_line(point=True)
         .encode(
             x=alt.X("x:Q", title=exhibit.x_axis or None),
-            y=alt.Y("y:Q", title=exhibit.y_axis or None),
-            color=alt.Color("series:N", title=None, sort=list(exhibit.series)),
+            y=alt.Y("y:Q", title=exhibit.y_axis or None, scale=scale),
+            color=alt.Color("series:N", title=None, sort=sorted(exhibit.series, key=_rank)),
             tooltip=["series:N", "x:Q", "y:Q"],
         )
     )
     st.altair_chart(chart, alt=exhibit.title)
 
 
-def note(exhibit: Note) -> None:
+def _rank(series: str) -> tuple[bool, str]:
+    """The model itself comes before its siblings, so that it keeps its colour."""
+    return series.startswith("sibling"), series
+
+
+def note(exhibit: Note, frame: Frame) -> None:
     """A finding in words."""
     st.markdown(plain(exhibit.text).replace("\n", "  \n"))
 
 
 NUMBERED = ("heatmap", "tokens", "grid")
-DRAWN: dict[str, Callable[[Any], None]] = {
+DRAWN: dict[str, Callable[[Any, Frame], None]] = {
     "gallery": gallery,
     "heatmap": heatmap,
     "tokens": tokens,
-    "grid": grid,
+    "grid": grids.draw_grid,
     "table": table,
     "curve": curve,
     "note": note,
@@ -131,31 +159,3 @@ def _scale(limit: float) -> str:
         f'<div class="ag-scale" aria-hidden="true">{-limit:.3g}'
         f'<i style="background:{ramp}"></i>{limit:+.3g}</div>'
     )
-
-
-def _distinct(names: tuple[str, ...]) -> list[str]:
-    """Names with a number added where one stands twice: a chart needs them apart."""
-    return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names)]
-
-
-def _rectangles(exhibit: Grid) -> Any:
-    rows, columns = _distinct(exhibit.rows), _distinct(exhibit.columns)
-    words = exhibit.words or [[""] * len(columns)] * len(rows)
-    cells: list[dict[str, Any]] = [
-        {"row": row, "column": column, "value": value, "word": word}
-        for row, values, said in zip(rows, exhibit.values, words, strict=True)
-        for column, value, word in zip(columns, values, said, strict=True)
-    ]
-    signed = any(cell["value"] < 0 for cell in cells)
-    scale = alt.Scale(range="diverging", domainMid=0) if signed else alt.Scale(range="heatmap")
-    base = alt.Chart(pd.DataFrame(cells), height=max(120, 26 * len(rows) + 60)).encode(
-        x=alt.X("column:N", sort=columns, title=exhibit.column_axis or None),
-        y=alt.Y("row:N", sort=rows, title=exhibit.row_axis or None),
-        tooltip=["row:N", "column:N", alt.Tooltip("value:Q", format=".4g"), "word:N"],
-    )
-    chart = base.mark_rect().encode(color=alt.Color("value:Q", scale=scale, title=None))
-    if exhibit.words and len(columns) <= 16:
-        strong = f"abs(datum.value) > {0.6 * max(abs(cell['value']) for cell in cells)}"
-        ink = alt.condition(strong, alt.value("#FCFBF8"), alt.value("#22292B"))
-        return alt.layer(chart, base.mark_text(fontSize=11).encode(text="word:N", color=ink))
-    return alt.layer(chart)

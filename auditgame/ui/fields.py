@@ -76,6 +76,27 @@ def _followed(part: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     return {**found, "items": _followed(found["items"], known)} if "items" in found else found
 
 
+class PromptNames(NamedTuple):
+    """Under which options does a tool take a text, and which example it is?
+
+    example: None where no one example can be chosen, so that only a written text counts.
+    """
+
+    text: str
+    example: str | None
+
+
+def prompt_names(fields: Mapping[str, Mapping[str, Any]]) -> list[PromptNames]:
+    """The texts among these fields; an example's number stands right after the text."""
+    names, found = list(fields), list[PromptNames]()
+    for name, after in zip(names, [*names[1:], ""], strict=True):
+        if fields[name].get("widget") == "text":
+            field = fields.get(after, {})
+            numbered = field.get("widget") == "example" and field.get("type") == "integer"
+            found.append(PromptNames(name, after if numbered else None))
+    return found
+
+
 def ask(field: Field) -> Any:
     """Draw the widget that fits the field, and give back its value."""
     widget = field.schema.get("widget")
@@ -99,12 +120,6 @@ def _text(field: Field) -> str:
     field.seed(str(field.start or ""))
     limit = field.schema.get("maxLength")
     return st.text_input(field.label, key=field.key, help=field.help, max_chars=limit)
-
-
-def _long_text(field: Field) -> str:
-    field.seed(str(field.start or ""))
-    limit = field.schema.get("maxLength")
-    return st.text_area(field.label, key=field.key, help=field.help, max_chars=limit, height=80)
 
 
 def _number(field: Field) -> float | int:
@@ -189,7 +204,6 @@ WIDGETS: dict[str, Callable[[Field], Any]] = {
     "factor": _factor,
     "level": _level,
     "box": _box,
-    "text": _long_text,
 }
 TYPES: dict[str, Callable[[Field], Any]] = {
     "string": _text,

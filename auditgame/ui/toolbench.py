@@ -5,33 +5,31 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import partial
-from itertools import groupby
 from typing import Any, get_args
 
 import streamlit as st
 
 from auditgame.catalog import load
 from auditgame.desk import Desk
-from auditgame.exhibits import Exhibit
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Question, digest
-from auditgame.ui.case import case, claim_of, key, problem
+from auditgame.types import AuditgameError, Question
+from auditgame.ui.case import key, problem
 from auditgame.ui.docstrings import leaf, paragraphs
 from auditgame.ui.errand import Errand
-from auditgame.ui.exhibits import draw
-from auditgame.ui.fields import Field, ask, followed, wanted
-from auditgame.ui.samples import bench
+from auditgame.ui.findings import findings, keep
+from auditgame.ui.follow import at_top
+from auditgame.ui.toolform import Options, ask_options
 from auditgame.ui.uploads import ask_picture
 from auditgame.ui.words import plain
 
 QUICK_SECONDS = 1.5
 LOOK_IN_SECONDS = 0.6
-FOREIGN = {"image": {"text"}, "text": {"picture"}}
 
 
 @st.fragment(key="toolbench")
 def toolbench(desk: Desk) -> None:
     """Everything on the left of the workbench."""
+    at_top(desk)
     tool = load("tool", _choose(desk))
     text = paragraphs(leaf("tool", tool.name).text)
     st.markdown(f"#### {plain(tool.title)}")
@@ -40,8 +38,7 @@ def toolbench(desk: Desk) -> None:
         with st.expander("How to read it, and how it misleads"):
             for part in text[1:]:
                 st.markdown(_headed(part))
-    options = _options(desk, tool)
-    _run_row(desk, tool, options)
+    _run_row(desk, tool, ask_options(desk, tool))
     _outcome(desk, tool)
 
 
@@ -95,73 +92,25 @@ def _headed(part: str) -> str:
     return f"**{plain(head)}.** {plain(rest.strip())}" if colon and len(head) < 24 else plain(part)
 
 
-def _options(desk: Desk, tool: type[Tool]) -> dict[str, Any]:
-    """The options as chosen in the form; those that come from the case file are taken from it."""
-    schema = tool.Options.model_json_schema()
-    given, found = _from_link(tool.name), dict[str, Any]()
-    fields = {
-        name: {**field, **({"default": given[name]} if name in given else {})}
-        for name, field in followed(schema).items()
-        if field.get("widget") not in FOREIGN[desk.card.modality]
-    }
-
-    def put(name: str) -> None:
-        here, needed = key(desk, "option", tool.name, name), name in schema.get("required", ())
-        if wanted(fields[name], found):
-            found[name] = ask(Field(here, fields[name], desk, needed, found))
-
-    claimed = {"claim", "family"} if "claim" in fields else set()
-    drawn = [name for name, field in fields.items() if field.get("widget") == "box"]
-    fine = [name for name, field in fields.items() if field.get("fine")]
-    with st.grid(min_column_width=190, vertical_alignment="bottom"):
-        for name in [n for n in fields if n not in {*claimed, *drawn, *fine}]:
-            put(name)
-    for name in drawn:
-        put(name)
-    if fine:
-        with st.expander("Finer settings"), st.grid(min_column_width=190):
-            for name in fine:
-                put(name)
-    if claimed:
-        found |= _claimed(desk, "claim" in schema.get("required", ()))
-    return found
-
-
-def _claimed(desk: Desk, needed: bool) -> dict[str, Any]:
-    """The claim of the case file; none where it is not complete and the tool can do without."""
-    if not needed and problem(desk):
-        st.caption("Your claim is not complete: this goes without it.")
-        return {"family": "", "claim": {}}
-    st.caption("It tests the claim that stands in your case file.")
-    return {"family": case(desk)["family"] or "", "claim": claim_of(desk) or {}}
-
-
-def _from_link(tool: str) -> dict[str, Any]:
-    if st.query_params.get("tool") != tool:
-        return {}
+def _run_row(desk: Desk, tool: type[Tool], asked: list[Options]) -> None:
+    pictured = bool(asked) and asked[0].pop("picture", False)
+    picture = ask_picture(desk) if pictured else None
     try:
-        given = json.loads(st.query_params.get("options", "{}"))
-    except ValueError:
-        return {}
-    return given if isinstance(given, dict) else {}
-
-
-def _run_row(desk: Desk, tool: type[Tool], options: dict[str, Any]) -> None:
-    picture = ask_picture(desk) if options.pop("picture", False) else None
-    try:
-        cost = _cost(desk, tool, options, picture)
+        cost = sum(_cost(desk, tool, options, picture) for options in asked)
     except AuditgameError as error:
         st.warning(plain(error))
         return
     errand = st.session_state.get(key(desk, "errand"))
     busy = errand is not None and not errand.over
     with st.container(horizontal=True, vertical_alignment="center"):
-        start = partial(_start, desk, tool, options, picture)
-        st.button("Run", type="primary", key=key(desk, "run"), on_click=start, disabled=busy)
-        st.caption(f"{cost:,} probes · {desk.left():,} left")
+        start = partial(_start, desk, tool, asked, picture)
+        dead = busy or not asked
+        st.button("Run", type="primary", key=key(desk, "run"), on_click=start, disabled=dead)
+        price = f"{cost:,} probes" if asked else "The text cannot be read yet"
+        st.caption(f"{price} · {desk.left():,} left")
 
 
-def _cost(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -> int:
+def _cost(desk: Desk, tool: type[Tool], options: Options, picture: Any) -> int:
     """In probes. AuditgameError where an option is wrong, or the claim to be tested incomplete."""
     trouble = problem(desk) if options.get("family") else None
     if trouble:
@@ -169,11 +118,15 @@ def _cost(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -
     return desk.price(tool.name, picture, **options)
 
 
-def _start(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) -> None:
-    def work(progress: Any) -> Any:
-        return desk.use(tool.name, progress=progress, picture=picture, **options)
+def _start(desk: Desk, tool: type[Tool], asked: list[Options], picture: Any) -> None:
+    """Set an errand going: one use of the tool, or one for each of two texts."""
 
-    link = {k: v for k, v in options.items() if k not in ("claim", "family")}
+    def work(progress: Any) -> Any:
+        return [
+            desk.use(tool.name, progress=progress, picture=picture, **options) for options in asked
+        ]
+
+    link = {k: v for k, v in asked[0].items() if k not in ("claim", "family")}
     st.query_params.update(tool=tool.name, options=json.dumps(link, separators=(",", ":")))
     errand = Errand(work, tool.title)
     st.session_state[key(desk, "errand")] = errand
@@ -182,25 +135,17 @@ def _start(desk: Desk, tool: type[Tool], options: dict[str, Any], picture: Any) 
 
 
 def _outcome(desk: Desk, tool: type[Tool]) -> None:
-    """Progress while a tool works, then what it showed; before its first use, the examples."""
+    """Progress while a tool works, then what it showed."""
     errand = st.session_state.get(key(desk, "errand"))
     whose = st.session_state.get(key(desk, "errand tool"))
     if errand is not None and not errand.over:
         st.fragment(_watch, run_every=LOOK_IN_SECONDS)(errand)
         return
     if errand is not None and errand.result is not None:
-        st.session_state[key(desk, "shown", str(whose))] = errand.result
+        keep(desk, str(whose), errand.result)
     if errand is not None and whose == tool.name and errand.error:
         st.warning(plain(errand.error))
-    use = st.session_state.get(key(desk, "shown", tool.name))
-    if use is None:
-        bench(desk)
-    pinned = {pin.ref["exhibit"] for pin in desk.pins()} if use else set()
-    numbered = enumerate(use.exhibits if use else ())
-    for kind, group in groupby(numbered, key=lambda pair: pair[1].kind):
-        with st.grid(min_column_width=330) if kind == "heatmap" else st.container():
-            for number, exhibit in group:
-                _exhibit(desk, exhibit, key(desk, "exhibit", tool.name, str(number)), pinned)
+    findings(desk, tool.name)
 
 
 def _watch(errand: Errand) -> None:
@@ -208,19 +153,3 @@ def _watch(errand: Errand) -> None:
         st.rerun()
     st.progress(errand.share, text=f"{plain(errand.name)}: {plain(errand.words)}")
     st.button("Stop", on_click=errand.stop, key="stop-errand")
-
-
-def _exhibit(desk: Desk, exhibit: Exhibit, name: str, pinned: set[str]) -> None:
-    mark = digest(exhibit.model_dump(mode="json"))
-
-    def pin() -> None:
-        desk.pin(exhibit)
-        st.rerun(["casefile", "toolbench"])
-
-    def button() -> None:
-        done = mark in pinned
-        label = "Pinned" if done else "Pin as evidence"
-        st.button(label, type="tertiary", on_click=pin, disabled=done, key=f"{name}/pin")
-
-    with st.container(border=True):
-        draw(exhibit, name, button)

@@ -94,6 +94,11 @@ class Visitor:
         field.press(key)
         self.settle()
 
+    def word(self, word: str) -> None:
+        """Click this word of the text that lies on the table."""
+        self.page.locator(".chips").first.get_by_text(word, exact=True).first.click()
+        self.settle()
+
     def use(self, tool: str) -> None:
         """Choose a tool and run it to its end."""
         self.take(tool)

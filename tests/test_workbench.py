@@ -1,0 +1,308 @@
+"""The workbench for texts without a browser: words, cells, two texts, and evidence."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from auditgame import places
+from auditgame.desk import Desk
+from auditgame.exhibits import Curve, FollowUp, Grid, Note, Tokens
+from auditgame.game import Game
+from auditgame.types import digest
+from auditgame.ui import chips, grids
+from auditgame.ui.follow import leads
+from auditgame.ui.frames import Span, span
+from auditgame.ui.grids import View
+from auditgame.ui.sheet import Sheet
+from tests.conftest import CHECKOUT, PUBLISHED, furnish, settle
+from tests.test_app import view
+
+FAR = Grid(
+    title="Far",
+    rows=("a", "b"),
+    columns=("x", "y", "z"),
+    values=((1.0, 2.0, 3.0), (4.0, 5.0, 6.0)),
+    follow=FollowUp(
+        tool="attention",
+        options={"example": 3},
+        rows=({"head": "block0.heads:1"}, {"head": "block1.heads:2"}),
+        columns=({}, {"value_weighted": True}, {}),
+    ),
+)
+WORDS = Tokens(
+    title="Words",
+    tokens=("one", "two"),
+    weights=(0.5, -1.0),
+    limit=1.0,
+    follow=FollowUp(tool="word_sweep", columns=({"words": "kelp"}, {"words": "quoin"})),
+)
+
+
+@pytest.fixture
+def text_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A text case of the practice pack, in a house of its own; its name."""
+    settle(monkeypatch, furnish(tmp_path, "reviews", "gpt2"))
+    pack = CHECKOUT / "challenges" / "practice"
+    folder = sorted(pack.glob("reviews-*"))[0]
+    places.built().mkdir(parents=True)
+    shutil.copy(pack / PUBLISHED, places.built() / PUBLISHED)
+    shutil.copytree(folder, places.built() / folder.name)
+    st.cache_resource.clear()
+    yield folder.name
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def desk(text_case: str) -> Desk:
+    """The desk at which the visitor of `view` sits."""
+    return Game().sit(text_case, Game().guest("someone"))
+
+
+@pytest.fixture
+def sheet(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Sheet:
+    """A text on the table, with a session of its own."""
+    monkeypatch.setattr(st, "session_state", {})
+    sheet = Sheet(desk)
+    sheet.start("", 0)
+    return sheet
+
+
+def run(app: AppTest, id: str) -> AppTest:
+    """Press Run, and wait for the end."""
+    app.button(key=f"{id}/run").click().run()
+    wait = time.monotonic() + 120
+    while not app.session_state[f"{id}/errand"].over and time.monotonic() < wait:
+        time.sleep(0.2)
+    return app.run()
+
+
+def pick(app: AppTest, id: str, place: int, slot: str = "first") -> AppTest:
+    """Choose the word at this place, as a click on its chip does."""
+    app.session_state[f"{id}/sheet/{slot}/place"] = place
+    return app.run()
+
+
+# ------------------------------------------------------------------ one text
+
+
+def test_words_are_edited_in_place(sheet: Sheet) -> None:
+    words = sheet.example
+    assert sheet.words == words
+    sheet.replace(2, "Kelp")
+    assert sheet.words == [*words[:2], "kelp", *words[3:]]
+    assert sheet.changed == {2}
+    assert sheet.related
+    sheet.replace(2, f"{words[2]} quoin")
+    assert sheet.changed == {3}
+    sheet.replace(3, "")
+    assert sheet.text == ""
+    assert sheet.words == words
+
+
+def test_what_cannot_be_read_is_explained(sheet: Sheet) -> None:
+    sheet.lay("the colou was <script>alert(1)</script>", 0)
+    assert sheet.unknown[:2] == ["colou", "<"]
+    assert "colour" in sheet.meant("colou")
+    assert "unknown word" in sheet.trouble
+    sheet.lay("the " * 65, 0)
+    assert "too many" in sheet.trouble
+    sheet.lay("a" * 2001, 0)
+    assert "2000 letters" in sheet.trouble
+    sheet.lay("  ", 10**9)
+    assert sheet.trouble is None
+    assert sheet.number == len(sheet.desk.material.examples) - 1
+
+
+def test_a_word_leads_to_tools_that_take_places_and_words(sheet: Sheet) -> None:
+    found = leads(sheet, 3)
+    word = sheet.words[3]
+    assert {"attention", "logit_lens", "word_sweep"} <= {lead.tool for lead in found}
+    [sweep] = [lead for lead in found if lead.tool == "word_sweep"]
+    assert sweep.options == {"words": word}
+    for lead in found:
+        assert sheet.desk.price(lead.tool, **lead.options) > 0
+
+
+def test_an_edit_shows_the_answer_at_a_probe_a_text(text_case: str, desk: Desk) -> None:
+    id, left = text_case, desk.left()
+    app = view("workbench", id=id, tool="attention")
+    assert desk.left() == left
+    pick(app, id, 2)
+    field = app.text_input(key=f"{id}/sheet/first/word")
+    assert field.label == "Word 2"
+    field.set_value("kelp").run()
+    assert not app.exception
+    assert desk.left() == left - 2
+    assert any(", was " in part.value for part in app.markdown)
+    assert any("1 word was changed" in part.value for part in app.caption)
+    app.run()
+    assert desk.left() == left - 2
+    app.button(key=f"{id}/sheet/first/back").click().run()
+    assert any("right answer" in part.value for part in app.caption)
+
+
+def test_an_unknown_word_is_corrected_by_a_click(text_case: str) -> None:
+    id = text_case
+    app = view("workbench", id=id, tool="attention")
+    pick(app, id, 2)
+    app.text_input(key=f"{id}/sheet/first/word").set_value("superbb").run()
+    assert app.button(key=f"{id}/run").disabled
+    assert any("does not know" in part.value for part in app.markdown)
+    app.button(key=f"{id}/sheet/first/meant/superbb/superb").click().run()
+    assert not app.exception
+    assert not app.button(key=f"{id}/run").disabled
+    assert "superb" in app.session_state[f"{id}/sheet/first/text"].split()
+
+
+def test_markup_stays_text(text_case: str) -> None:
+    options = json.dumps({"text": "<script>alert(1)</script> ![x](http://evil.example/x.png)"})
+    app = view("workbench", id=text_case, tool="attention", options=options)
+    assert not app.exception
+    assert not any("<script>" in part.value for part in [*app.html, *app.markdown])
+    assert not any("![x]" in part.value for part in app.markdown)
+    assert app.button(key=f"{text_case}/run").disabled
+
+
+def test_a_link_brings_its_text_and_a_crafted_one_harms_nothing(text_case: str) -> None:
+    id, text = text_case, "the tray was superb . verdict :"
+    app = view("workbench", id=id, tool="predict", options=json.dumps({"text": text}))
+    assert not app.exception
+    assert app.session_state[f"{id}/sheet/first/text"] == text
+    run(app, id)
+    assert any("Predictions" in part.value for part in app.markdown)
+    for crafted in ('{"text": 7, "example": "x"}', "[1]", "{", '{"example": -5}'):
+        app = view("workbench", id=id, tool="attention", options=crafted)
+        assert not app.exception
+        assert not app.button(key=f"{id}/run").disabled
+
+
+# ----------------------------------------------------------------- two texts
+
+
+def test_two_texts_are_two_uses_of_a_tool(text_case: str, desk: Desk) -> None:
+    id, left = text_case, desk.left()
+    app = view("workbench", id=id, tool="attention")
+    app.toggle(key=f"{id}/beside").set_value(True).run()
+    pick(app, id, 2, "second")
+    app.text_input(key=f"{id}/sheet/second/word").set_value("kelp").run()
+    run(app, id)
+    assert not app.exception
+    uses = [row for row in desk._ledger.journal(desk.player, id) if row.tool == "attention"]
+    assert [bool(row.options["text"]) for row in uses] == [False, True]
+    assert sum(row.cost for row in uses) == 2
+    assert desk.left() == left - 4
+    pins = [button for button in app.button if button.label == "Pin as evidence"]
+    assert len(pins) == 2 * len(app.session_state[f"{id}/shown/attention"].exhibits)
+
+
+def test_compared_exhibits_share_a_scale() -> None:
+    low = Grid(title="g", rows=("a",), columns=("b",), values=((-3.0,),))
+    high = low.model_copy(update={"values": ((2.0,),)})
+    assert span([low, high]) == Span(-3.0, 2.0)
+    assert span([WORDS, WORDS.model_copy(update={"limit": 4.0})]) == Span(-4.0, 4.0)
+    line = Curve(title="c", series={"a": ((0.0, 1.0), (1.0, 5.0))})
+    assert span([line]) == Span(1.0, 5.0)
+    assert span([Note(title="n", text="t")]) is None
+
+
+# -------------------------------------------------------------- going deeper
+
+
+def shown(app: AppTest, id: str, exhibit: Grid | Tokens) -> AppTest:
+    """As if the tool on the bench had just shown this."""
+    use = SimpleNamespace(exhibits=[exhibit])
+    app.session_state[f"{id}/shown/predict"] = use
+    return app.run()
+
+
+def test_a_cell_leads_to_its_tool_by_keyboard(text_case: str) -> None:
+    id = text_case
+    app = shown(view("workbench", id=id), id, FAR)
+    here = f"{id}/exhibit/predict/0"
+    app.toggle(key=f"{here}-numbers").set_value(True).run()
+    app.selectbox(key=f"{here}-row").select("b")
+    app.selectbox(key=f"{here}-column").select("y")
+    app.button(key=f"{here}-go").click().run()
+    assert not app.exception
+    assert app.segmented_control(key=f"{id}/question").value == "Where does it look?"
+    assert app.selectbox(key=f"{id}/option/attention/head").value == "block1.heads:2"
+    assert app.toggle(key=f"{id}/option/attention/value_weighted").value
+    assert app.session_state[f"{id}/sheet/first/example"] == 3
+    assert "block1.heads:2" in app.query_params["options"][0]
+
+
+def test_what_leads_to_an_unknown_tool_is_drawn_without_a_way(text_case: str) -> None:
+    id = text_case
+    lost = FAR.model_copy(update={"follow": FollowUp(tool="nowhere")})
+    app = shown(view("workbench", id=id), id, lost)
+    app.toggle(key=f"{id}/exhibit/predict/0-numbers").set_value(True).run()
+    assert not app.exception
+    assert not [b for b in app.button if b.label == "Go deeper"]
+
+
+@pytest.mark.parametrize("cell", [None, [], [{"r": 5, "c": 0}], [{"r": "0", "c": 0}], [{}], "x"])
+def test_a_crafted_cell_is_refused(cell: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grids.st, "session_state", {"k": {"selection": {"cell": cell}}})
+    assert grids._picked("k", FAR) is None
+
+
+@pytest.mark.parametrize(("place", "taken"), [(1, [1]), (2, []), (-1, []), ("0", []), (None, [])])
+def test_a_crafted_word_is_refused(
+    place: object, taken: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers: list[Callable[[], None]] = []
+
+    def component(*_: object, **__: object) -> Callable[..., None]:
+        return lambda **given: handlers.append(given["on_picked_change"])
+
+    monkeypatch.setattr(chips.st.components.v2, "component", component)
+    monkeypatch.setattr(chips.st, "session_state", {"k": SimpleNamespace(picked=place)})
+    seen: list[int] = []
+    chips.choose_chip([chips.Chip("a"), chips.Chip("b")], "k", seen.append, "words")
+    handlers[0]()
+    assert seen == taken
+
+
+def test_a_wide_grid_of_words_is_turned_so_that_they_fit() -> None:
+    names = tuple(f"{n} word" for n in range(32))
+    wide = Grid(
+        title="w",
+        rows=("one", "two"),
+        columns=names,
+        values=((0.5,) * 32,) * 2,
+        words=(("kelp",) * 32,) * 2,
+    )
+    assert View.of(wide).turned
+    assert View.of(wide).axes == (["one", "two"], list(names))
+    assert not View.of(wide.model_copy(update={"words": None})).turned
+    assert not View.of(FAR).turned
+
+
+# ------------------------------------------------------------------ evidence
+
+
+def test_pinned_evidence_is_drawn_in_the_case_file(text_case: str, desk: Desk) -> None:
+    id = text_case
+    for tool in ("attention", "logit_lens", "mistakes"):
+        for exhibit in desk.use(tool).exhibits:
+            desk.pin(exhibit)
+            ref = {"exhibit": digest(exhibit.model_dump(mode="json"))}
+            assert desk.exhibit(ref) == exhibit
+            app = view("workbench", id=id)
+            app.session_state[f"{id}/pinned/{ref['exhibit']}"] = True
+            app.run()
+            assert not app.exception
+            title = f"**{exhibit.title}**".replace(".", ".")
+            assert any(title in part.value.replace("\\", "") for part in app.markdown)
+            app.button(key=f"{id}/pinned/{ref['exhibit']}/remove").click().run()
+            assert not desk.pins()
+    assert desk.exhibit({"exhibit": "0" * 64}) is None
