@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ BATCH = 96
 """Inputs of one pass, where nobody says otherwise."""
 PIXELS = BATCH * 64 * 64
 """No pass of `classify` or `collect` takes more pixels than these: large pictures go few by few."""
+NUMBERS = 2**26
+"""Nor more numbers in one layer at once than these: so do long texts in wide models."""
+FINAL = "final"
+"""The site of a text model from which its word logits are read, row by row."""
 
 
 class _Seen(Exception):
@@ -32,15 +37,20 @@ class _Seen(Exception):
 class Reading:
     """What one pass showed.
 
-    classes: class logits `n k`. output: the model's raw output. kept: the value at each
-    site asked for. inputs: what to differentiate with respect to, if `grad` was asked
-    for (the pictures themselves, the token embeddings of a text, or a site's value).
+    classes: class logits `n k`. kept: the value at each site asked for. inputs: what to
+    differentiate with respect to, if `grad` was asked for (the pictures themselves, the
+    token embeddings of a text, or a site's value). read: how to come by the output.
     """
 
     classes: Float[Tensor, "n k"]
-    output: Tensor
+    read: Callable[[], Tensor]
     kept: Mapping[str, Tensor]
     inputs: Tensor
+
+    @functools.cached_property
+    def output(self) -> Tensor:
+        """The model's raw output. A text's word logits are many: made when first asked for."""
+        return self.read()
 
 
 class Specimen:
@@ -72,6 +82,7 @@ class Specimen:
         start = grad if isinstance(grad, str) else "embed"
         for name in wanted | edits.keys() | ({start} if isinstance(grad, str) else set()):
             self.site(name)
+        final: list[Tensor] = []
         source, pixels = inputs, grad is True and inputs.is_floating_point()
         if pixels and not inputs.requires_grad:
             source = inputs.detach().requires_grad_()
@@ -87,21 +98,26 @@ class Specimen:
                 kept[name] = value
                 if not whole and len(kept) == len(wanted):
                     raise _Seen
+            if name == FINAL:
+                final.append(value)
+                raise _Seen
             return value
 
         with torch.enable_grad() if grad else torch.no_grad():
             try:
                 output = self._model(_packed(source), tap)
+                return Reading(self._classes(source, output), lambda: output, kept, leaf[0])
             except _Seen:
+                if final and whole:
+                    return self._read(source, final[0], kept, leaf[0])
                 nothing = torch.empty(len(inputs), 0)
-                return Reading(nothing, nothing, kept, leaf[0])
-            return Reading(self._classes(source, output), output, kept, leaf[0])
+                return Reading(nothing, lambda: nothing, kept, leaf[0])
 
     def classify(
         self, inputs: Tensor, edit: Mapping[str, Edit] | None = None, batch: int = BATCH
     ) -> Float[Tensor, "n k"]:
         """Class logits of any number of inputs, in batches, without gradients."""
-        parts = inputs.split(_fitting(inputs, batch))
+        parts = inputs.split(self.fitting(inputs, batch))
         return torch.cat([self.run(part, edit=edit).classes for part in parts])
 
     def predict(self, inputs: Tensor, edit: Mapping[str, Edit] | None = None) -> Int[Tensor, " n"]:
@@ -110,8 +126,16 @@ class Specimen:
 
     def collect(self, inputs: Tensor, site: str, batch: int = BATCH) -> Tensor:
         """The values at one site for any number of inputs."""
-        parts = inputs.split(_fitting(inputs, batch))
+        parts = inputs.split(self.fitting(inputs, batch))
         return torch.cat([self.run(part, keep=[site]).kept[site] for part in parts])
+
+    def fitting(self, inputs: Tensor, batch: int) -> int:
+        """As many inputs as asked for, or as many large ones as there is room for in a pass."""
+        if inputs.dim() == 4:
+            return max(1, min(batch, PIXELS // (inputs.shape[2] * inputs.shape[3])))
+        if inputs.dim() != 2:
+            return batch
+        return max(1, min(batch, NUMBERS // self._numbers(inputs.shape[1])))
 
     def site(self, name: str) -> Site:
         """The site of this name, or an error with a suggestion."""
@@ -157,17 +181,31 @@ class Specimen:
     def _classes(self, inputs: Tensor, output: Tensor) -> Float[Tensor, "n k"]:
         if self.modality == "image":
             return output
-        rows, last = torch.arange(len(inputs)), self.dataset.lengths(inputs) - 1
-        return output[rows, last][:, list(self.dataset.answers())]
+        return self._last(inputs, output)[:, list(self.dataset.answers())]
+
+    def _read(
+        self, inputs: Tensor, final: Tensor, kept: Mapping[str, Tensor], leaf: Tensor
+    ) -> Reading:
+        """A text's class logits, from its last word alone; the other logits wait."""
+
+        def output() -> Tensor:
+            with torch.set_grad_enabled(final.requires_grad):
+                return self._model.logits(final)
+
+        answers = list(self.dataset.answers())
+        classes = self._model.logits(self._last(inputs, final))[:, answers]
+        return Reading(classes, output, kept, leaf)
+
+    def _last(self, inputs: Tensor, value: Float[Tensor, "n t d"]) -> Float[Tensor, "n d"]:
+        return value[torch.arange(len(inputs)), self.dataset.lengths(inputs) - 1]
+
+    def _numbers(self, words: int) -> int:
+        """What one text of so many words fills in a layer: patterns, and values of its units."""
+        kinds = {site.kind: site.units for site in self.sites.values()}
+        patterns = kinds.get("pattern", 0) * words
+        return max(1, words * (3 * patterns + 4 * kinds.get("neuron", 0)))
 
 
 def _packed(inputs: Tensor) -> Tensor:
     """Pictures with their channels innermost: pooling is three times as fast, convolution 1.4."""
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
-
-
-def _fitting(inputs: Tensor, batch: int) -> int:
-    """As many inputs as asked for, or as many large pictures as there is room for."""
-    if inputs.dim() < 4:
-        return batch
-    return max(1, min(batch, PIXELS // (inputs.shape[2] * inputs.shape[3])))

@@ -18,10 +18,14 @@ from auditgame.types import AuditgameError
 if TYPE_CHECKING:
     from auditgame.foreign import Laid
 
-MODEL = "torchvision:NAME, or FILE.py:FUNCTION, which is run and gives a torch module."
+MODEL = (
+    "torchvision:NAME; FILE.py:FUNCTION, which is run and gives a torch module; or hf:FOLDER, "
+    "a Hugging Face language model."
+)
 WEIGHTS = "A state dict: .safetensors, .pt, .pth or .th; or 'pretrained', torchvision's own."
 NORMALISE = "none, half, imagenet, cifar10, or m,m,m/s,s,s; one number each for grey pictures."
 IMAGES = "A folder of pictures, or of one folder for each class."
+TEXTS = "Texts for a language model: one a line, or a CSV file with a column 'text'."
 
 ModelOption = Annotated[
     str | None, typer.Option("--model", metavar="MODEL", help=f"A network of yours: {MODEL}")
@@ -35,19 +39,36 @@ SizeOption = Annotated[
 ]
 MostOption = Annotated[
     int,
-    typer.Option("--most", metavar="N", min=1, max=20_000, help="Pictures taken of the folder."),
+    typer.Option("--most", metavar="N", min=1, max=20_000, help="Pictures or texts taken."),
+]
+TextsOption = Annotated[Path | None, typer.Option("--texts", metavar="FILE", help=TEXTS)]
+PromptOption = Annotated[
+    list[str] | None,
+    typer.Option("--prompt", metavar="TEXT", help="A text for a language model; repeatable."),
+]
+AnswersOption = Annotated[
+    str | None,
+    typer.Option("--answers", metavar="A,B", help="Next words to compare; else the likeliest."),
 ]
 
 
 class Network(NamedTuple):
     """A network from elsewhere, as it was asked for."""
 
-    model: str | None
-    weights: str | None
-    normalise: str | None
-    images: Path | None
-    size: int | None
-    most: int
+    model: str | None = None
+    weights: str | None = None
+    normalise: str | None = None
+    images: Path | None = None
+    size: int | None = None
+    texts: Path | None = None
+    prompts: tuple[str, ...] = ()
+    answers: str | None = None
+    most: int = 400
+
+    @property
+    def named(self) -> bool:
+        """Was anything said of it?"""
+        return self != Network(most=self.most)
 
 
 class Answer(NamedTuple):
@@ -59,19 +80,22 @@ class Answer(NamedTuple):
 
 
 def lay_out(network: Network) -> Laid:
-    """The network on the table, with its pictures."""
-    from auditgame.foreign import lay_out as lay
+    """The network on the table, with its pictures or texts."""
+    from auditgame import foreign
+    from auditgame.foreign.folder import PREFIX
 
-    if network.model is None or network.images is None:
-        raise AuditgameError("use: a network of yours needs both --model and --images FOLDER")
-    return lay(
-        network.model,
-        network.images,
-        network.weights,
-        network.normalise,
-        network.size,
-        network.most,
-    )
+    model, weights, normalise, images, size, texts, prompts, answers, most = network
+    if model is not None and model.startswith(PREFIX):
+        if images or weights or normalise or size:
+            raise AuditgameError("use: a language model takes --texts or --prompt, no pictures")
+        words = [word.strip() for word in answers.split(",")] if answers else []
+        return foreign.lay_out_texts(model, texts, prompts, words, most)
+    if model is None or images is None or texts or prompts or answers:
+        raise AuditgameError(
+            "use: a network of yours needs both --model and --images FOLDER; "
+            f"a language model is --model {PREFIX}FOLDER"
+        )
+    return foreign.lay_out(model, images, weights, normalise, size, most)
 
 
 def ask(
@@ -80,6 +104,8 @@ def ask(
     """Put a tool's question to a network from elsewhere."""
     from auditgame.foreign import use
 
+    if chosen.get("text") and not network.texts and not network.prompts:
+        network = network._replace(prompts=(str(chosen["text"]),))
     laid = lay_out(network)
     upload = read_picture(picture, laid.specimen.dataset.shape) if picture else None
     with printing.progress(quiet) as report:

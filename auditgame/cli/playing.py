@@ -10,12 +10,15 @@ import typer
 from auditgame.cli import printing
 from auditgame.cli.elsewhere import (
     Answer,
+    AnswersOption,
     ImagesOption,
     ModelOption,
     MostOption,
     Network,
     NormaliseOption,
+    PromptOption,
     SizeOption,
+    TextsOption,
     WeightsOption,
     ask,
 )
@@ -47,12 +50,16 @@ def use(
     normalise: NormaliseOption = None,
     images: ImagesOption = None,
     size: SizeOption = None,
+    texts: TextsOption = None,
+    prompt: PromptOption = None,
+    answers: AnswersOption = None,
     most: MostOption = 400,
     as_json: Json = False,
 ) -> None:
     """Put a tool's question to a challenge's model, or to a network of your own."""
-    network = Network(model, weights, normalise, images, size, most)
-    if id is not None and network != Network(None, None, None, None, None, most):
+    prompts = tuple(prompt or ())
+    network = Network(model, weights, normalise, images, size, texts, prompts, answers, most)
+    if id is not None and network.named:
         raise AuditgameError("use: name a challenge, or a network of yours; not both")
     if id is None and model is None:
         raise AuditgameError("use: name a challenge, or a network with --model")

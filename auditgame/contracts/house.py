@@ -90,7 +90,7 @@ class Counted(Specimen):
                 seen.append(True)
                 self._count(rows)
 
-        for value in (reading.output, *reading.kept.values()):
+        for value in (reading.classes, reading.output, *reading.kept.values()):
             if value.requires_grad:
                 value.register_hook(went)
 

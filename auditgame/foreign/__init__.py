@@ -1,16 +1,13 @@
-"""A network from elsewhere on the table, with pictures beside it: every image tool runs on it."""
+"""A network from elsewhere on the table, with pictures or texts beside it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from auditgame.catalog import load
 from auditgame.datasets import Dataset, Examples, Split
-from auditgame.exhibits import Exhibit
 from auditgame.foreign.architecture import (
     PREFIX,
     Architecture,
@@ -18,25 +15,20 @@ from auditgame.foreign.architecture import (
     published_file,
 )
 from auditgame.foreign.checkpoint import load_weights, read_weights
+from auditgame.foreign.language import lay_out_texts
 from auditgame.foreign.network import Foreign
+from auditgame.foreign.table import Laid, use
 from auditgame.images.albums import Album, Folder, common_size, draw, list_folder, read_pictures
-from auditgame.material import Material, no_progress
+from auditgame.material import Material
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
 from auditgame.types import AuditgameError
+
+__all__ = ["Laid", "lay_out", "lay_out_texts", "use"]
 
 MOST = 400
 """Pictures that are taken from a folder, unless more are asked for."""
 PUBLISHED = "pretrained"
 """Said in the place of a file: the weights that torchvision publishes."""
-
-
-class Laid(NamedTuple):
-    """A specimen on the table, what lies beside it, and what should be known of both."""
-
-    specimen: Specimen
-    material: Material
-    notes: tuple[str, ...] = ()
 
 
 def lay_out(
@@ -72,22 +64,6 @@ def lay_out(
         notes.append("The pictures lie in no folders of classes: labels are the network's answers.")
     whole = specimen.dataset.sample(len(pictures), "pool", np.random.default_rng(0))
     return Laid(specimen, Material(specimen.dataset, whole), tuple(notes))
-
-
-def use(
-    laid: Laid, tool: str, progress: Any = no_progress, picture: Any = None, **options: Any
-) -> tuple[list[Exhibit], int]:
-    """Put a tool's question to it: what it shows, and the probes it took."""
-    kind = load("tool", tool)
-    refusal = kind.fits(laid.specimen)
-    if refusal:
-        raise AuditgameError(refusal)
-    if picture is not None and "picture" in kind.Options.model_fields:
-        options["picture"] = True
-    chosen = parse_options(kind, options)
-    material = Material(laid.specimen.dataset, laid.material.examples, (), picture, progress)
-    cost = kind().cost(chosen, laid.specimen, material)
-    return kind().run(laid.specimen, material, chosen), cost
 
 
 def _weights_file(model: str, weights: str | None) -> Path | None:

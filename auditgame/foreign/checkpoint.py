@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from auditgame.types import AuditgameError
 
-SUFFIXES = (".pt", ".pth", ".th")
+SUFFIXES = (".pt", ".pth", ".th", ".bin")
 IDLE = re.compile(r"(^|\.)num_batches_tracked$|^aux", re.IGNORECASE)
 """Tensors that a file may lack: they count for training only."""
 NAMED = 3
@@ -111,7 +111,14 @@ def class_count(tensors: Mapping[str, Tensor], network: nn.Module, classes: int)
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Fill the network; AuditgameError names the first tensors that do not fit."""
-    tensors, own = unwrapped(tensors, network), network.state_dict()
+    tensors = unwrapped(tensors, network)
+    require_fit(network, tensors, where)
+    network.load_state_dict(tensors, strict=False)
+
+
+def require_fit(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
+    """Are these the network's own tensors? AuditgameError names the first that do not fit."""
+    own = network.state_dict()
     faults = [
         f"'{name}' is missing" for name in own if name not in tensors and not IDLE.search(name)
     ]
@@ -124,7 +131,6 @@ def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], where: str) 
     if faults:
         more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
         raise AuditgameError(f"{where}: do not fit: {'; '.join(faults[:NAMED])}{more}")
-    network.load_state_dict(tensors, strict=False)
 
 
 def _shape(value: Tensor) -> str:

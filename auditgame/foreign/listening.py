@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -42,14 +42,24 @@ def _listening(kind: type[nn.Module]) -> type[nn.Module]:
     return type(kind.__name__, (Listening, kind), {"__module__": kind.__module__})
 
 
-def open_up(network: nn.Module) -> None:
-    """Let every module be listened to, and none overwrite what it is given."""
+def open_up(network: nn.Module, only: Container[str] | None = None) -> None:
+    """Let every module, or those of these paths, be listened to; none overwrites what it is given.
+
+    A module's class is changed for one that looks for a listener: nothing is hung on it.
+    """
     for path, module in network.named_modules():
+        if only is not None and path not in only:
+            continue
         if path and not isinstance(module, torch.jit.ScriptModule):
             module.path = path
             module.__class__ = _listening(module.__class__)
         if getattr(module, "inplace", None) is True:
             module.inplace = False
+
+
+def listening() -> Listener | None:
+    """Who listens to the pass that this thread is making, if anybody."""
+    return _LISTENER.get()
 
 
 @contextmanager

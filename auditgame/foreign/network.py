@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auditgame.datasets import Dataset
+from auditgame.foreign.brought import Brought
 from auditgame.foreign.listening import Listening, heard_by, open_up
 from auditgame.foreign.survey import Place, Survey, places
-from auditgame.models import Model, Tap, untouched
+from auditgame.models import Tap, untouched
 from auditgame.types import AuditgameError, Site
 
 SMALLEST = 4
@@ -35,7 +35,7 @@ class Normalisation(NamedTuple):
 class Spot:
     """What is tapped at one call of a module. copied: values that the network overwrites later."""
 
-    after: str
+    after: str | None = None
     before: str | None = None
     copied: frozenset[str] = frozenset()
 
@@ -56,21 +56,21 @@ class Tapping:
             return call(*args, **more)
         if spot.before:
             args = (self._tapped(spot, spot.before, args[0]), *args[1:])
-        return self._tapped(spot, spot.after, call(*args, **more))
+        value = call(*args, **more)
+        return self._tapped(spot, spot.after, value) if spot.after else value
 
     def _tapped(self, spot: Spot, name: str, value: Tensor) -> Tensor:
         value = self.tap(name, value)
         return value.clone() if name in spot.copied else value
 
 
-class Foreign(Model):
+class Foreign(Brought):
     """A network that somebody else built and trained, with its own normalisation.
 
     Its sites are found in one pass over a grey picture: see `places`. The network is changed
     in two ways that no answer shows: its modules can be listened to, and do not work in place.
     """
 
-    name = "foreign"
     modality = "image"
     mean: Tensor
     spread: Tensor
@@ -94,13 +94,6 @@ class Foreign(Model):
         )
         large = [p.name for p in found if min(sides[p.name][2:]) >= SMALLEST]
         self.map_site = next(reversed(large or [p.name for p in found]), "")
-
-    @classmethod
-    def build(cls, dataset: Dataset, rng: torch.Generator | None) -> Foreign:  # noqa: ARG003
-        """Refused: a foreign network comes as it is."""
-        raise AuditgameError(
-            f"model 'foreign': comes as it is and is not trained on '{dataset.name}'"
-        )
 
     def forward(
         self, inputs: Float[Tensor, "n 3 h w"], tap: Tap = untouched

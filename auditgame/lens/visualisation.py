@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -122,7 +123,7 @@ def together(objectives: Sequence[Objective], each: int = 1) -> Score:
             objective.score(
                 Reading(
                     classes[i],
-                    outputs[i],
+                    partial(outputs.__getitem__, i),
                     {name: rows[i] for name, rows in kept.items()},
                     inputs[i],
                 )

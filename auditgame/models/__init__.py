@@ -39,6 +39,10 @@ class Model(nn.Module, ABC):
         """Text only: next-token logits read off a residual stream."""
         raise AuditgameError(f"model '{self.name}' has no unembedding: it reads no text")
 
+    def logits(self, final: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
+        """Text only: next-token logits of what the site `final` holds, if the model has one."""
+        raise AuditgameError(f"model '{self.name}' has no unembedding: it reads no text")
+
     def anatomy(self) -> Anatomy:
         """Text only: the weights of heads and neurons, one by one."""
         raise AuditgameError(f"model '{self.name}' has no attention heads: it reads no text")

@@ -138,7 +138,7 @@ class Transformer(nn.Module):
         self.lm_head = nn.Linear(shape.width, shape.words, bias=False)
         if shape.tied:
             self.lm_head.weight = self.transformer["wte"].get_parameter("weight")
-        self.sites = tuple(_sites(shape))
+        self.sites = tuple(sites(shape.layers, shape.width, shape.heads, 4 * shape.width))
 
     @torch.no_grad()
     def initialise(self, rng: torch.Generator) -> None:
@@ -159,14 +159,18 @@ class Transformer(nn.Module):
         x = tap("embed", body["wte"](inputs) + body["wpe"](places))
         for index, block in enumerate(body["h"]):
             x = block(x, f"block{index}", tap)
-        return self.lm_head(tap("final", body["ln_f"](x)))
+        return self.logits(tap("final", body["ln_f"](x)))
+
+    def logits(self, final: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
+        """Next-token logits of what the site `final` holds."""
+        return self.lm_head(final)
 
     def unembed(self, residual: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
         """Which next word would the stream give, read as if this were the last layer?
 
         The logit lens (nostalgebraist 2020): final norm, then unembedding.
         """
-        return self.lm_head(self.transformer["ln_f"](residual))
+        return self.logits(self.transformer["ln_f"](residual))
 
     def anatomy(self) -> Anatomy:
         """What it is made of: see `Anatomy`."""
@@ -183,15 +187,15 @@ class Transformer(nn.Module):
         )
 
 
-def _sites(shape: Shape) -> Iterator[Site]:
-    width = shape.width
+def sites(layers: int, width: int, heads: int, neurons: int) -> Iterator[Site]:
+    """The sites of a language model of this size, in the order of its pass."""
     yield Site(name="embed", kind="vector", units=width)
-    for index in range(shape.layers):
+    for index in range(layers):
         at = f"block{index}"
-        yield Site(name=f"{at}.pattern", kind="pattern", units=shape.heads)
-        yield Site(name=f"{at}.heads", kind="head", units=shape.heads)
+        yield Site(name=f"{at}.pattern", kind="pattern", units=heads)
+        yield Site(name=f"{at}.heads", kind="head", units=heads)
         yield Site(name=f"{at}.attn", kind="vector", units=width)
-        yield Site(name=f"{at}.neurons", kind="neuron", units=4 * width)
+        yield Site(name=f"{at}.neurons", kind="neuron", units=neurons)
         yield Site(name=f"{at}.mlp", kind="vector", units=width)
         yield Site(name=f"{at}.residual", kind="vector", units=width)
     yield Site(name="final", kind="vector", units=width)

@@ -41,6 +41,7 @@ class Wordbook:
     classes: ClassVar[tuple[str, ...]]
     words: ClassVar[tuple[str, ...]]
     shape: ClassVar[tuple[int, ...]]
+    pad: ClassVar[int] = 0
     marks: ClassVar[tuple[str, ...]] = (".", "!", "?")
     tail: ClassVar[str] = ""
     refuses_unknown: ClassVar[bool] = True
@@ -77,7 +78,7 @@ class Wordbook:
 
     def gaps(self, ids: Int[Tensor, " t"]) -> list[int]:
         """Where may a word stand between two sentences of this text, before its questions?"""
-        words = [self.words[index] for index in ids.tolist() if index]
+        words = [self.words[index] for index in ids.tolist() if index != self.pad]
         end = len(words) - 1 - words[::-1].index(self.tail) if self.tail in words else len(words)
         ends = [at + 1 for at in range(end) if words[at] in self.marks]
         return ends or [end]
@@ -86,15 +87,19 @@ class Wordbook:
         """A fixed pseudo-random number for each text, drawn from its words alone (CRC-32)."""
         return [zlib.crc32(" ".join(map(str, row)).encode()) for row in inputs.tolist()]
 
+    def phrase(self, words: Sequence[str]) -> Int[Tensor, " p"]:
+        """Token ids of words as they stand within a text."""
+        return torch.cat([self.encode(word) for word in words])
+
     def insert(
         self, inputs: Int[Tensor, "n t"], words: Sequence[str], where: Int[Tensor, " n"]
     ) -> Int[Tensor, "n t"]:
         """The texts with these words put in at position `where` of each; the rest moves right."""
-        phrase = torch.cat([self.encode(word) for word in words])
+        phrase = self.phrase(words)
         extra, width = len(phrase), inputs.shape[1]
-        if int((inputs != 0).sum(1).max()) + extra > width:
-            raise AuditgameError(f"text: no room for {extra} more words within {width}")
         column = torch.arange(width).expand_as(inputs)
+        if int(((column + 1) * (inputs != self.pad)).max()) + extra > width:
+            raise AuditgameError(f"text: no room for {extra} more words within {width}")
         start = where[:, None]
         shifted = inputs.gather(1, (column - extra).clamp(min=0))
         inside = phrase[(column - start).clamp(0, extra - 1)]
