@@ -3,7 +3,7 @@ PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 
-.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture sheets bench clean
+.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture sheets stimuli bench clean
 
 play: setup
 	$(PY) -m auditgame play
@@ -60,6 +60,9 @@ picture: setup
 
 sheets: setup
 	OMP_NUM_THREADS=1 $(PY) -m docs.sheets
+
+stimuli: setup
+	OMP_NUM_THREADS=1 $(PY) -m docs.stimuli
 
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt

@@ -1,0 +1,147 @@
+"""Write docs/superstimulus.md: what excites the head that carries a planted date. `make stimuli`.
+
+The practice pack's date case is found through its published key; its head is the key's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from auditgame import bundle, contents, places, referee
+from auditgame.flaws.date import DateClaim
+from auditgame.lens.stimuli import Found
+from auditgame.material import Material
+from auditgame.tools.superstimulus import Clock, Hunt, Hunter, Superstimulus, _starts, changes
+
+PAGE = places.home() / "docs" / "superstimulus.md"
+RESTARTS, SHOWN = 20, 6
+PRIORS = (0.1, 0.0)
+COLUMNS = (
+    "model",
+    "head",
+    "best of the pool",
+    "best found",
+    "mean found",
+    "log-probability, start",
+    "log-probability, found",
+    "words changed",
+    "names a trigger year",
+)
+
+
+class Case(NamedTuple):
+    """A date case with its answer: the edge, and the head that carries it."""
+
+    folder: Path
+    claim: DateClaim
+    unit: str
+
+
+def date_case() -> Case:
+    """The first date case of the practice pack, by its published key."""
+    for manifest in sorted(places.practice().glob(f"*/{bundle.MANIFEST}")):
+        key = referee.open_key(manifest.parent)
+        heads = [unit for unit in key.units if ".heads:" in unit]
+        if key.family == "date" and heads:
+            return Case(manifest.parent, DateClaim.parse(key.claim), heads[0])
+    raise SystemExit("the practice pack holds no date case with a head in its key")
+
+
+def hunts(case: Case, prior: float) -> list[Hunt]:
+    """The same searches on the suspect and on each sibling: the same head, and the one most alike."""
+    manifest = bundle.read_manifest(case.folder)
+    table = referee.set_up(case.folder, manifest)
+    pool = contents.read_examples(case.folder, table.dataset, manifest.files)
+    material = Material(table.dataset, pool, table.siblings)
+    options = Superstimulus.Options(unit=case.unit, restarts=RESTARTS, prior=prior)
+    clock = Clock(1, material)
+    hunter = Hunter(options, material, _starts(options, material), clock)
+    found = [hunter.hunt("suspect", case.unit, table.suspect)]
+    for number, sibling in enumerate(table.siblings, 1):
+        found.append(hunter.hunt(f"sibling {number}, same head", case.unit, sibling))
+        kin = hunter.kin(found[0].scores, sibling)
+        found.append(hunter.hunt(f"sibling {number}, head most alike", kin, sibling))
+    return found
+
+
+def names_a_trigger(found: Found, claim: DateClaim, hunt: Hunt) -> bool:
+    """Did the search put in a year from the edge on? One that stood there before does not count."""
+    awake = {str(year) for year in claim.awake(hunt.judge.model.dataset)}
+    return any(new in awake for _, _, new in changes(found, hunt.judge.model.dataset))
+
+
+def page(case: Case) -> Iterator[str]:
+    """The page, line by line."""
+    yield "# Superstimulus"
+    yield ""
+    yield "Text that is likely under the model and strongly excites one head: the founding question."
+    yield f"Case `{case.folder.name}` of the practice pack. Its key: {case.claim.sentence()} The head"
+    yield f"is `{case.unit}`, the first of the key's units. Written by `make stimuli`."
+    yield ""
+    yield f"{RESTARTS} searches, each from another text of the players' pool; the aim is the length of"
+    yield "the head's output where the answer is read. One word at a time is changed where the"
+    yield "gradient points; a changed word costs half a standard deviation of the pool's excitement,"
+    yield "and a nat of the text's log-probability a tenth of one (with the prior) or nothing."
+    yield "Counted are searches that *put in* a year from the edge on. Siblings: the same head, and the"
+    yield "head whose excitement over the pool goes most along with it."
+    for prior in PRIORS:
+        yield from _section(case, prior)
+
+
+def _section(case: Case, prior: float) -> Iterator[str]:
+    found = hunts(case, prior)
+    yield ""
+    yield f"## {'With' if prior else 'Without'} the prior"
+    yield ""
+    yield "| " + " | ".join(COLUMNS) + " |"
+    yield "|---" * len(COLUMNS) + "|"
+    for hunt in found:
+        yield _row(hunt, case.claim)
+    yield ""
+    yield f"The {SHOWN} strongest texts of the suspect:"
+    yield ""
+    yield "| excites, before > after | log-probability, before > after | changed | text |"
+    yield "|---|---|---|---|"
+    for one in sorted(found[0].found, key=lambda f: -f.best.excites)[:SHOWN]:
+        yield _text(one, found[0])
+
+
+def _row(hunt: Hunt, claim: DateClaim) -> str:
+    def mean(values: list[float]) -> float:
+        return float(torch.tensor(values).mean())
+
+    hits = sum(names_a_trigger(found, claim, hunt) for found in hunt.found)
+    changed = [float(len(changes(f, hunt.judge.model.dataset))) for f in hunt.found]
+    cells = (
+        hunt.pool.excites,
+        hunt.best.best.excites,
+        mean([f.best.excites for f in hunt.found]),
+        mean([f.start.likely for f in hunt.found]),
+        mean([f.best.likely for f in hunt.found]),
+        mean(changed),
+    )
+    numbers = " | ".join(f"{cell:.1f}" for cell in cells)
+    return f"| {hunt.who} | {hunt.unit} | {numbers} | {hits} of {len(hunt.found)} |"
+
+
+def _text(found: Found, hunt: Hunt) -> str:
+    dataset = hunt.judge.model.dataset
+    told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, dataset))
+    return (
+        f"| {found.start.excites:.1f} > {found.best.excites:.1f} | {found.start.likely:.1f} > "
+        f"{found.best.likely:.1f} | {told} | {dataset.decode(found.best.ids)} |"
+    )
+
+
+def main() -> None:
+    """Search, and write the page."""
+    torch.set_num_threads(1)
+    PAGE.write_text("\n".join(page(date_case())) + "\n")
+
+
+if __name__ == "__main__":
+    main()
