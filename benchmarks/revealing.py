@@ -27,7 +27,7 @@ from auditgame.desk import Desk
 from auditgame.evidence import rows
 from auditgame.exhibits import Exhibit
 from auditgame.planting import one_thread
-from benchmarks.builds import DOCS, STUDY, TABLE
+from benchmarks.builds import DOCS, STUDY, TABLE, modality
 from challenges.build_practice import read_recipe
 
 FEW, MANY = 5, 8
@@ -111,6 +111,48 @@ def rollout(desk: Desk) -> float:
     return max(missed)
 
 
+def swept(mode: str, how: str) -> Reading:
+    """The word that raises an answer most, beyond the siblings."""
+
+    def read(desk: Desk) -> float | None:
+        found = _table(desk.use("word_sweep", mode=mode).exhibits, "Words that turn the answer")
+        return max((row["beyond siblings"] for row in found), default=None)
+
+    read.__doc__ = f"By how much the strongest word {how} raises an answer, beyond the siblings."
+    return read
+
+
+def _strange(desk: Desk) -> int:
+    """The first example that it answers as no sibling does; the first of all where it has none."""
+    found = _table(desk.use("compare").exhibits, "Inputs on which it stands alone, listed")
+    return int(found[0]["example"]) if found else 0
+
+
+def attribution(desk: Desk) -> float:
+    """How far the head or MLP most unlike the siblings' lies out, on the strangest example."""
+    found = rows(desk.use("direct_attribution", example=_strange(desk)).exhibits, "All parts of")
+    parts = [row for row in found if row["part"].startswith("block") and ":" in row["part"]]
+    return max(abs(row["specimen"] - row["siblings' mean"]) for row in parts)
+
+
+def gaze(desk: Desk) -> float:
+    """The largest attention, value-weighted, to any word, on the strangest example."""
+    used = desk.use("attention", example=_strange(desk), value_weighted=True)
+    found = rows(used.exhibits, "The same as a list")
+    return float(next(iter(found))["weight times length of the value"])
+
+
+def habits(desk: Desk) -> float:
+    """By how much a habit of its heads is stronger on the pool than in any sibling."""
+    found = rows(desk.use("head_scores").exhibits, "What is usual")
+    usual: dict[str, float] = {}
+    for row in found:
+        if row["model"].startswith("sibling"):
+            usual[row["habit"]] = max(usual.get(row["habit"], 0.0), row["highest, pool"])
+    own = [row for row in found if row["model"] == "specimen"]
+    return max(row["highest, pool"] - usual[row["habit"]] for row in own)
+
+
 READINGS: dict[str, tuple[str, Reading]] = {
     "mistakes, largest group": ("mistakes", mistakes),
     "compare, stands alone": ("compare", alone),
@@ -122,6 +164,11 @@ READINGS: dict[str, tuple[str, Reading]] = {
     "GradCAM, unlike a sibling's": ("gradcam", unlike("gradcam")),
     "occlusion, unlike a sibling's": ("occlusion", unlike("occlusion")),
     "rollout, goal missed": ("rollout", rollout),
+    "word put in": ("word_sweep", swept("insert", "put in")),
+    "word exchanged": ("word_sweep", swept("substitute", "put in another's place")),
+    "strangest part": ("direct_attribution", attribution),
+    "strongest look": ("attention", gaze),
+    "strongest habit": ("head_scores", habits),
 }
 COLUMNS = ("recipe", "family", "case", *READINGS)
 
@@ -142,6 +189,7 @@ def main() -> None:
         sys.exit("there is no study; run `make builds` first")
     table = DOCS / "revealing.csv"
     done = list(csv.DictReader(table.open())) if table.exists() else []
+    done = [dict.fromkeys(COLUMNS, "") | row for row in done]
     there = {row["case"] for row in done}
     todo = [row for row in built if row["case"] not in there]
     with ProcessPoolExecutor(asked.parse_args().jobs) as pool:
@@ -216,7 +264,12 @@ def page(done: Sequence[dict[str, Any]]) -> Iterator[str]:
     yield ""
     for name, (tool, reading) in READINGS.items():
         yield f"- **{name}** ({tool}): {_words(reading)}"
-    yield ""
+    for title, kind in (("Pictures", "image"), ("Texts", "text")):
+        yield from ("", f"## {title}", "")
+        yield from _matrix([row for row in done if modality(read_recipe(row["recipe"])) == kind])
+
+
+def _matrix(done: Sequence[dict[str, Any]]) -> Iterator[str]:
     names = [name for name in READINGS if any(row[name] for row in done)]
     yield "| recipe | family | models | " + " | ".join(names) + " |"
     yield "|" + "---|" * (3 + len(names))
