@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.lens.layerwise import Asked, Cells, read
+from auditgame.lens.layerwise import ROWS, Asked, Cells, read
 from auditgame.lens.streams import layers, streams
 from auditgame.specimen import Specimen
 from benchmarks.race import Line, Peer, race
@@ -37,12 +37,12 @@ def theirs(model: Any, ids: Int[Tensor, " t"], filtered: bool) -> Cells:
     return Cells(best.values, best.indices)
 
 
-@torch.no_grad()
-def bare(specimen: Specimen, ids: Int[Tensor, " t"]) -> Tensor:
-    """The pass up to the last stream, then every layer unembedded; nothing is read off."""
+def bare(specimen: Specimen, ids: Int[Tensor, " t"]) -> None:
+    """The pass up to the last stream, then all layers unembedded together; nothing is read off."""
     sites = layers(specimen)
     kept = specimen.run(ids[None], keep=sites, whole=False).kept
-    return torch.stack([specimen.unembed(kept[site][0]).amax() for site in sites])
+    for part in torch.cat([kept[site][0] for site in sites]).split(ROWS):
+        specimen.unembed(part)
 
 
 def agree(mine: Cells, his: Cells) -> str:
@@ -53,7 +53,7 @@ def agree(mine: Cells, his: Cells) -> str:
     return f"{same} of {mine.words.numel()} words the same, probabilities differ by {apart:.0e}"
 
 
-def same_passes(mine: Cells, _: Tensor) -> str:
+def same_passes(mine: Cells, _: None) -> str:
     """What the floor agrees on."""
     return f"the same {mine.values.numel()} cells, none of them read"
 

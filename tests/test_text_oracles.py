@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from large import USES
+from lookup import material
 
 from auditgame.contracts.house import Counted
 from auditgame.datasets.reviews import Reviews
@@ -20,7 +21,7 @@ from auditgame.lens.heads import patterns
 from auditgame.lens.parts import Attribution
 from auditgame.lens.streams import streams
 from auditgame.models.gpt2 import GPT2
-from benchmarks import language
+from benchmarks import language, lensing, patching, sweeping
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -81,7 +82,7 @@ def parts_agree(specimen, theirs, cache) -> None:
 
 
 def test_patching_agrees_with_transformer_lens(specimen, theirs):
-    patching = pytest.importorskip("transformer_lens.patching")
+    swapping = pytest.importorskip("transformer_lens.patching")
     answer, rival = DATA.answers()
 
     def metric(logits):
@@ -91,10 +92,10 @@ def test_patching_agrees_with_transformer_lens(specimen, theirs):
         _, clean = theirs.run_with_cache(ids()[None])
         corrupt = ids(OTHER)[None]
         his = {
-            "residual": patching.get_act_patch_resid_pre(theirs, corrupt, clean, metric)[1:],
-            "attn": patching.get_act_patch_attn_out(theirs, corrupt, clean, metric),
-            "mlp": patching.get_act_patch_mlp_out(theirs, corrupt, clean, metric),
-            "heads": patching.get_act_patch_attn_head_out_all_pos(theirs, corrupt, clean, metric),
+            "residual": swapping.get_act_patch_resid_pre(theirs, corrupt, clean, metric)[1:],
+            "attn": swapping.get_act_patch_attn_out(theirs, corrupt, clean, metric),
+            "mlp": swapping.get_act_patch_mlp_out(theirs, corrupt, clean, metric),
+            "heads": swapping.get_act_patch_attn_head_out_all_pos(theirs, corrupt, clean, metric),
         }
     for kind, expected in his.items():
         blocks = range(len(expected))
@@ -107,6 +108,22 @@ def test_patching_agrees_with_transformer_lens(specimen, theirs):
             specimen, ids(OTHER), donor, patches, lambda x: x[:, answer] - x[:, rival], 16
         )
         assert close(mine.view(expected.shape), expected)
+
+
+# ----------------------------------------------------------------- the races
+
+
+def test_the_races_compare_the_same_results(specimen, theirs):
+    mine = lensing.ours(specimen, ids(), len(ids()))
+    for filtered in (False, True):
+        his = lensing.theirs(theirs, ids(), filtered)
+        assert torch.equal(mine.words, his.words) and close(mine.values, his.values)
+    grid = patching.grid(specimen, ids(), ids(OTHER), 0)
+    assert close(grid, patching.grid(specimen, ids(), ids(OTHER), 1))
+    assert close(grid, patching.theirs(theirs, ids(), ids(OTHER)))
+    stuff = material(DATA, 20)
+    shown, plain = (sweep(specimen, stuff, 1) for sweep in (sweeping.ours, sweeping.loop))
+    assert shown and max(abs(rise - plain[word]) for word, rise in shown.items()) < 1e-4
 
 
 # ---------------------------------------------------------------- GPT-2's size
