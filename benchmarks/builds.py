@@ -37,8 +37,10 @@ FIRST = 1000
 """The first seed's number."""
 BASES: dict[str, int] = {"image": 40, "text": 4}
 """Kinds begin at different seeds: at the first of so many bases, which so share the work."""
-SEEDS, INNOCENTS = 5, 3
-"""Builds of each flawed kind, and of innocents of each recipe."""
+SEEDS = 5
+INNOCENTS = {"image": 3, "text": 1}
+"""Builds of each flawed kind, and of innocents of each recipe: texts have many recipes of one
+data set, whose innocents stand together."""
 
 
 INNOCENT = {"family": "clean"}
@@ -56,7 +58,7 @@ class Kind(NamedTuple):
     @property
     def count(self) -> int:
         """How many builds are wanted."""
-        return INNOCENTS if self.wish == INNOCENT else SEEDS
+        return INNOCENTS[modality(self.recipe)] if self.wish == INNOCENT else SEEDS
 
     def seeds(self) -> Iterator[int]:
         """The seeds that draw it, in order."""
@@ -112,7 +114,7 @@ def due(wanted: Sequence[Kind], done: Sequence[dict[str, Any]]) -> list[tuple[Ki
         rounds.append((kind, list(islice(fresh, max(0, kind.count - len(used))))))
     return [
         (kind, seeds[turn])
-        for turn in range(max(SEEDS, INNOCENTS))
+        for turn in range(SEEDS)
         for kind, seeds in rounds
         if turn < len(seeds)
     ]

@@ -52,7 +52,7 @@ def date_case() -> Case:
 
 
 def hunts(case: Case, prior: float) -> list[Hunt]:
-    """The same searches on the suspect and on each sibling: the same head, and the one most alike."""
+    """The same searches on the suspect and on each sibling: the same head, the one most alike."""
     manifest = bundle.read_manifest(case.folder)
     table = referee.set_up(case.folder, manifest)
     pool = contents.read_examples(case.folder, table.dataset, manifest.files)
@@ -78,16 +78,16 @@ def page(case: Case) -> Iterator[str]:
     """The page, line by line."""
     yield "# Superstimulus"
     yield ""
-    yield "Text that is likely under the model and strongly excites one head: the founding question."
-    yield f"Case `{case.folder.name}` of the practice pack. Its key: {case.claim.sentence()} The head"
-    yield f"is `{case.unit}`, the first of the key's units. Written by `make stimuli`."
+    yield "Text that is likely under the model and strongly excites one head: a founding question."
+    yield f"Case `{case.folder.name}` of the practice pack. Its key: {case.claim.sentence()}"
+    yield f"The head is `{case.unit}`, the first of the key's units. Written by `make stimuli`."
     yield ""
-    yield f"{RESTARTS} searches, each from another text of the players' pool; the aim is the length of"
-    yield "the head's output where the answer is read. One word at a time is changed where the"
-    yield "gradient points; a changed word costs half a standard deviation of the pool's excitement,"
-    yield "and a nat of the text's log-probability a tenth of one (with the prior) or nothing."
-    yield "Counted are searches that *put in* a year from the edge on. Siblings: the same head, and the"
-    yield "head whose excitement over the pool goes most along with it."
+    yield f"{RESTARTS} searches, each from another text of the players' pool; the aim is the"
+    yield "length of the head's output where the answer is read. One word at a time is changed, as"
+    yield "the gradient points. A changed word costs half a standard deviation of the pool's"
+    yield "excitement, and a nat of the text's log-probability a tenth of one (with the prior) or"
+    yield "nothing. Counted are searches that *put in* a year from the edge on. Siblings: the same"
+    yield "head, and the head whose excitement over the pool goes most along with it."
     for prior in PRIORS:
         yield from _section(case, prior)
 

@@ -61,8 +61,16 @@ def between(some: Float[Tensor, "n d"], others: Float[Tensor, "m d"]) -> Directi
     return Direction(apart, float(centred.square().mean().sqrt()))
 
 
+def texts_of(text: str, material: Material, field: str) -> Int[Tensor, "n t"]:
+    """A text in quotes, or the rows of the pool that `named_set` finds."""
+    said = text.strip()
+    if said.startswith('"'):
+        return material.dataset.encode(said.strip('"'))[None]
+    return material.examples.inputs[named_set(said, material.examples, material.dataset, field)]
+
+
 def named_set(text: str, examples: Examples, dataset: Dataset, field: str) -> list[int]:
-    """Which rows of the pool does a person mean: numbers, a class, or `factor=level`?
+    """Which rows does a person mean: numbers, a class, `factor=level` or `factor>=number`?
 
     Raises AuditgameError, naming `field`, where that is nobody.
     """
@@ -70,11 +78,16 @@ def named_set(text: str, examples: Examples, dataset: Dataset, field: str) -> li
     if said in dataset.classes:
         rows = (examples.labels == dataset.classes.index(said)).nonzero()[:, 0].tolist()
     elif "=" in said:
-        factor, level = (part.strip() for part in said.split("=", 1))
-        told = [] if examples.scenes is None else list(examples.scenes.columns)
-        if factor not in told:
-            raise AuditgameError(f"{field}: {suggest('factor', factor, told)}")
-        rows = [i for i, v in enumerate(examples.table[factor].astype(str)) if v == level]
+        factor, level = (part.strip(" >") for part in said.split("=", 1))
+        told = levels(factor, examples, dataset, field)
+        if ">=" not in said:
+            rows = [row for row, value in enumerate(told) if value == level]
+        elif level.isdigit():
+            rows = [
+                i for i, value in enumerate(told) if value.isdigit() and int(value) >= int(level)
+            ]
+        else:
+            raise AuditgameError(f"{field}: '{level}' is no number; write for example year>=2001")
     elif said and not said[0].isdigit():
         raise AuditgameError(f"{field}: {suggest('class', said, dataset.classes)}")
     else:
@@ -82,3 +95,10 @@ def named_set(text: str, examples: Examples, dataset: Dataset, field: str) -> li
     if not rows:
         raise AuditgameError(f"{field}: no example of the pool is '{said}'; choose another")
     return rows
+
+
+def levels(factor: str, examples: Examples, dataset: Dataset, field: str) -> list[str]:
+    """The level of a factor in each row, or AuditgameError where there is no such factor."""
+    if examples.scenes is None or factor not in dataset.factors:
+        raise AuditgameError(f"{field}: {suggest('factor', factor, dataset.factors)}")
+    return [str(value) for value in examples.table[factor]]

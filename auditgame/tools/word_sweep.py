@@ -12,6 +12,7 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Curve, Exhibit, Table
+from auditgame.lens.kin import Kin, kin_of
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
@@ -132,7 +133,7 @@ def _trials(options: WordSweep.Options, material: Material) -> Trials:
         words = torch.tensor(listed or range(2, len(dataset.words)))
         parts = [_inserted(ids, row, words, dataset) for row, ids in enumerate(texts)]
     else:
-        kin = _kin(material)
+        kin = kin_of(material)
         parts = [_substituted(ids, kin, listed) for ids in texts]
     length = min(width, int(dataset.lengths(texts).max()) + 1)
     rows = [torch.full((len(w),), row) for row, (_, w) in enumerate(parts)]
@@ -194,34 +195,6 @@ def _substituted(
             words.extend(chosen)
     empty = ids.new_zeros(0, len(ids))
     return torch.cat([empty, *variants]), torch.tensor(words, dtype=torch.long)
-
-
-class Kin(NamedTuple):
-    """Which words are of one kind: levels of one factor, or seen between the same neighbours."""
-
-    sets: dict[int, frozenset[int]]
-    between: dict[tuple[int, int], set[int]]
-    pad: int
-
-    def of(self, ids: Int[Tensor, " t"], place: int) -> list[int]:
-        """The other words that may stand here."""
-        word = int(ids[place])
-        before = int(ids[place - 1]) if place else 0
-        kind = self.sets.get(word) or self.between.get((before, int(ids[place + 1])), set())
-        return sorted(kind - {word})
-
-
-def _kin(material: Material) -> Kin:
-    dataset = material.dataset
-    index = {word: i for i, word in enumerate(dataset.words)}
-    kinds = [[index[level] for level in f if level in index] for f in dataset.factors.values()]
-    kinds.append([i for word, i in index.items() if word.isdigit()])
-    between: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for ids in material.examples.inputs.tolist():
-        for left, word, right in zip([0, *ids], ids, [*ids[1:], 0], strict=False):
-            if word != dataset.pad:
-                between[left, right].add(word)
-    return Kin({word: frozenset(kind) for kind in kinds for word in kind}, between, dataset.pad)
 
 
 def _rise(model: Specimen, trials: Trials, material: Material, who: str) -> Float[Tensor, "n k"]:

@@ -1,0 +1,211 @@
+"""Let the model go on with a text, and see where a clean sibling would go another way."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
+from auditgame.lens.prompts import Prompt, prompt, words
+from auditgame.material import Material
+from auditgame.seeds import Seed
+from auditgame.specimen import Specimen
+from auditgame.tools import Tool
+from auditgame.types import AuditgameError
+
+
+class Generate(Tool):
+    """How does the model go on with this text, and where does it part from a clean sibling?
+
+    Each word is the likeliest next one, or is drawn at a temperature. The sibling is asked
+    twice: how it would go on by itself, and what it makes of the specimen's words one by one.
+
+    Reading it: words are shaded by their probability. KL (in nats) says how unlike the two
+    models' next-word distributions are at a step of the specimen's text: about 0 where they
+    agree, largest where the specimen knows something that the sibling does not. Start early in
+    a text (keep a few words) to hear what the model holds likely.
+
+    How it misleads: two clean models also differ wherever several words are possible; a large
+    KL counts where both are sure. Greedy text falls into loops, and drawn text depends on the
+    seed. What a model never says it may still know.
+
+    Source: sampling at a temperature: Ackley, Hinton and Sejnowski 1985; on how decoding shapes
+    what is seen: Holtzman et al. 2019, arXiv:1904.09751; Kullback and Leibler 1951.
+    """
+
+    name = "generate"
+    title = "Go on writing"
+    asks = "What does it answer?"
+    modality = frozenset({"text"})
+
+    class Options(Prompt):
+        """From which words, how many more, and how are they chosen?"""
+
+        keep: int = Field(
+            0,
+            ge=0,
+            le=2000,
+            title="Words kept",
+            description="Go on after so many words of the text; 0: after all.",
+        )
+        n: int = Field(12, ge=1, le=256, title="Words", description="How many more at most.")
+        temperature: float = Field(
+            0.0,
+            ge=0,
+            le=5,
+            title="Temperature",
+            description="0: the likeliest word each time; 1: drawn as likely as they are.",
+        )
+        sibling: bool = Field(True, title="Sibling", description="Compare with a clean sibling.")
+        seed: int = Field(
+            0,
+            ge=0,
+            le=9999,
+            title="Seed",
+            description="Of the drawn words.",
+            json_schema_extra={"fine": True},
+        )
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """One probe a word; for the sibling one a word too, and one for the specimen's text."""
+        n = _room(options, _start(options, material), material)
+        return n + (n + 1 if _sibling(options, material) else 0)
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """The specimen's words, the sibling's, and the two compared step by step."""
+        start, sibling = _start(options, material), _sibling(options, material)
+        n = _room(options, start, material)
+        mine = _go_on("the specimen", specimen, start, n, options, material)
+        exhibits: list[Exhibit] = [_tokens("Specimen", mine, material)]
+        if sibling is None:
+            return [*exhibits, _alone(mine, material)]
+        theirs = _go_on("the sibling", sibling, start, n, options, material)
+        followed = sibling.run(mine.ids[None, :-1]).output[0, len(start) - 1 :].log_softmax(1)
+        return [
+            *exhibits,
+            _tokens("Sibling", theirs, material),
+            _compared(mine, theirs, followed, material),
+        ]
+
+
+class Written(NamedTuple):
+    """A text whose words from `start` on a model wrote; `table`: log-probabilities at each step."""
+
+    ids: Int[Tensor, " t"]
+    start: int
+    table: Float[Tensor, "n v"]
+
+    @property
+    def added(self) -> list[int]:
+        """The words written."""
+        return self.ids[self.start :].tolist()
+
+    @property
+    def chances(self) -> list[float]:
+        """How likely was each of them?"""
+        return self.table[torch.arange(len(self.table)), self.ids[self.start :]].exp().tolist()
+
+
+def _start(options: Generate.Options, material: Material) -> Int[Tensor, " t"]:
+    ids = prompt(options, material)
+    return ids[: options.keep] if options.keep else ids
+
+
+def _room(options: Generate.Options, start: Int[Tensor, " t"], material: Material) -> int:
+    room = material.dataset.shape[0] - len(start)
+    if room < 1:
+        raise AuditgameError(
+            f"text: it fills all {material.dataset.shape[0]} words; keep fewer of them"
+        )
+    return min(options.n, room)
+
+
+def _sibling(options: Generate.Options, material: Material) -> Specimen | None:
+    return material.siblings[0] if options.sibling and material.siblings else None
+
+
+def _go_on(
+    who: str,
+    model: Specimen,
+    start: Int[Tensor, " t"],
+    n: int,
+    options: Generate.Options,
+    material: Material,
+) -> Written:
+    rng = torch.Generator().manual_seed(Seed.of(options.seed).child("words").integer())
+    ids, steps = start, []
+    for step in range(n):
+        material.progress(step / n, f"{who} is writing")
+        logits = model.run(ids[None]).output[0, -1]
+        steps.append(logits.log_softmax(0))
+        if options.temperature:
+            chances = (logits / options.temperature).softmax(0)
+            word = torch.multinomial(chances, 1, generator=rng)
+        else:
+            word = logits.argmax(0, keepdim=True)
+        ids = torch.cat([ids, word])
+    return Written(ids, len(start), torch.stack(steps))
+
+
+def _tokens(who: str, written: Written, material: Material) -> Tokens:
+    """The whole text; what was written is shaded by its probability."""
+    said = words(written.ids.tolist(), material.dataset)
+    chances = [0.0] * written.start + [round(p, 4) for p in written.chances]
+    return Tokens(
+        title=f"{who}: {' '.join(said[written.start :])}",
+        tokens=said,
+        weights=tuple(chances),
+        limit=1.0,
+        note="Shade: how likely each word was; the text it was given is not shaded.",
+        follow=FollowUp(
+            tool="logit_lens",
+            columns=tuple({"text": " ".join(said[: max(1, at)])} for at in range(len(said))),
+        ),
+    )
+
+
+def _alone(mine: Written, material: Material) -> Table:
+    said = words(mine.added, material.dataset)
+    rows = enumerate(zip(said, mine.chances, strict=True), 1)
+    return Table(
+        title="Word by word",
+        columns=("step", "word", "probability"),
+        rows=tuple((step, word, round(chance, 4)) for step, (word, chance) in rows),
+    )
+
+
+def _compared(
+    mine: Written, theirs: Written, followed: Float[Tensor, "n v"], material: Material
+) -> Table:
+    """What the sibling makes of the specimen's words, and what it says by itself."""
+    kl = (mine.table.exp() * (mine.table - followed)).sum(1).tolist()
+    added = torch.tensor(mine.added)
+    chances = followed[torch.arange(len(added)), added].exp().tolist()
+    would = words(followed.argmax(1).tolist(), material.dataset)
+    own, said = words(theirs.added, material.dataset), words(mine.added, material.dataset)
+    parted = next(
+        (i for i, pair in enumerate(zip(said, own, strict=True)) if len({*pair}) > 1), None
+    )
+    rows = zip(said, mine.chances, chances, would, kl, own, strict=True)
+    where = "They write the same." if parted is None else f"They part at step {parted + 1}."
+    return Table(
+        title="Word by word, beside a sibling",
+        columns=(
+            "step",
+            "word",
+            "probability",
+            "to the sibling",
+            "the sibling would say",
+            "KL",
+            "sibling's own",
+        ),
+        rows=tuple(
+            (step, word, round(p, 4), round(q, 4), other, round(far, 4), its)
+            for step, (word, p, q, other, far, its) in enumerate(rows, 1)
+        ),
+        note=f"{where} KL (nats) compares the two next-word distributions on the specimen's text.",
+    )

@@ -1,0 +1,203 @@
+"""Can something be read off the stream, layer by layer, and is it more than memory?"""
+
+from __future__ import annotations
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from pydantic import Field
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from auditgame.assertion import fresh_inputs
+from auditgame.datasets import Examples
+from auditgame.exhibits import Curve, Exhibit, Table
+from auditgame.lens.directions import at_answers, levels, named_set, streams
+from auditgame.material import Material
+from auditgame.seeds import Seed
+from auditgame.specimen import Specimen
+from auditgame.tools import Tool
+from auditgame.types import AuditgameError, Record
+
+FOLDS, DRAWS, FEW = 5, 3, 8
+"""Parts of the cross-validation, control tasks, and so few levels that texts are drawn instead."""
+
+
+class Probe(Tool):
+    """What does the model know of its text, at which layer, where the answer is read?
+
+    A logistic regression is trained to tell, from the stream after each layer, whether a text
+    belongs to a set: a class, a factor's level, or a span of numbers such as year>=2001. It is
+    tested on texts it was not trained on. A control task gives every level (or, where there
+    are few, every text) a random label instead.
+
+    Reading it: accuracy is balanced, so that .5 is chance. Selectivity, the accuracy less the
+    control's, is what counts: a probe that learns random labels as well reads memory, not
+    meaning. A model has no use for most factors when it answers; where the specimen knows more
+    of one than the siblings do, it was given a reason to.
+
+    How it misleads: what can be read is not always used; steering and restoration tell.
+    Few texts of a set make accuracy jump: its standard error is about .5 over the root of the
+    rarer set's size. The answer's place may know nothing of what other places hold.
+
+    Source: Alain and Bengio 2016, arXiv:1610.01644; control tasks and selectivity: Hewitt and
+    Liang 2019, arXiv:1909.03368.
+    """
+
+    name = "probe"
+    title = "Linear probe"
+    asks = "What is inside?"
+    modality = frozenset({"text"})
+
+    class Options(Record):
+        """What is to be read off, and from how many texts?"""
+
+        what: str = Field(
+            "",
+            max_length=200,
+            title="What",
+            description="A class, factor=level or factor>=number, for example year>=1990; empty "
+            "takes the last class.",
+        )
+        n: int = Field(
+            200, ge=40, le=2000, title="Texts", description="Fresh ones, as in the pool."
+        )
+        siblings: int = Field(
+            1, ge=0, le=3, title="Siblings", description="Clean models to probe as well."
+        )
+        seed: int = Field(
+            0,
+            ge=0,
+            le=9999,
+            title="Seed",
+            description="Draws texts, folds and control labels.",
+            json_schema_extra={"fine": True},
+        )
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """Each text once on every model."""
+        return options.n * (1 + len(material.siblings[: options.siblings]))
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """Accuracy by layer, beside the control task and the siblings."""
+        examples = fresh_inputs(material.dataset, options.n, options.seed)
+        task = _task(options, examples, material)
+        models = {"specimen": specimen}
+        models |= {
+            f"sibling {i}": s for i, s in enumerate(material.siblings[: options.siblings], 1)
+        }
+        rows = [
+            row
+            for who, model in models.items()
+            for row in _layers(who, model, examples, task, material, options)
+        ]
+        return [_curve(rows, task), _table(rows, task)]
+
+
+class Task(NamedTuple):
+    """Which texts belong to the set, and what the control tasks say instead."""
+
+    words: str
+    truth: np.ndarray
+    controls: list[np.ndarray]
+
+
+class Layer(NamedTuple):
+    """How well is the set, and how well are random labels read off one stream?"""
+
+    who: str
+    site: str
+    accuracy: float
+    control: float
+
+
+def _task(options: Probe.Options, examples: Examples, material: Material) -> Task:
+    dataset = material.dataset
+    words = options.what.strip() or dataset.classes[-1]
+    truth = np.zeros(len(examples), dtype=int)
+    truth[named_set(words, examples, dataset, "what")] = 1
+    fewest = min(truth.sum(), len(truth) - truth.sum())
+    if fewest < FOLDS:
+        raise AuditgameError(
+            f"what: '{words}' splits the {len(truth)} texts into {truth.sum()} and "
+            f"{len(truth) - truth.sum()}; at least {FOLDS} of each are needed, so ask for more"
+        )
+    named = [str(number) for number in range(len(examples))]
+    if "=" in words:
+        told = levels(words.split("=")[0].strip(" >"), examples, dataset, "what")
+        named = told if len(set(told)) >= FEW else named
+    rng = Seed.of(options.seed).child("control task").numpy()
+    return Task(words, truth, [_control(named, truth, rng) for _ in range(DRAWS)])
+
+
+def _control(named: list[str], truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random label for each name, about as often 1 as in the true task."""
+    kinds, index = np.unique(named, return_inverse=True)
+    order = rng.permutation(len(kinds))
+    counts, total = np.bincount(index)[order].cumsum(), int(truth.sum())
+    chosen = order[: max(1, int((counts <= total).sum()))]
+    return np.isin(index, chosen).astype(int)
+
+
+def _layers(
+    who: str,
+    model: Specimen,
+    examples: Examples,
+    task: Task,
+    material: Material,
+    options: Probe.Options,
+) -> list[Layer]:
+    sites = streams(model)
+    found = at_answers(model, examples.inputs, sites, material)
+    rows = []
+    for done, site in enumerate(sites):
+        material.progress(done / len(sites), f"probing the {who}")
+        values = found[site].numpy()
+        control = np.mean([_accuracy(values, labels, options.seed) for labels in task.controls])
+        rows.append(Layer(who, site, _accuracy(values, task.truth, options.seed), float(control)))
+    return rows
+
+
+def _accuracy(values: np.ndarray, labels: np.ndarray, seed: int) -> float:
+    """Balanced accuracy on texts that the probe was not trained on."""
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    probe = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.1, max_iter=200, class_weight="balanced")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        said = cross_val_predict(probe, values, labels, cv=folds)
+    return float(balanced_accuracy_score(labels, said))
+
+
+def _curve(rows: list[Layer], task: Task) -> Curve:
+    series: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        for name, value in ((row.who, row.accuracy), (f"{row.who}, control", row.control)):
+            line = series.setdefault(name, [])
+            line.append((float(len(line)), round(value, 4)))
+    return Curve(
+        title=f"Can '{task.words}' be read off?",
+        series={name: tuple(line) for name, line in series.items()},
+        x_axis="layer (0: embedding)",
+        y_axis="balanced accuracy",
+        note="Where the answer is read; .5 is chance. Control: random labels.",
+    )
+
+
+def _table(rows: list[Layer], task: Task) -> Table:
+    return Table(
+        title="Probes layer by layer",
+        columns=("model", "layer", "accuracy", "control", "selectivity"),
+        rows=tuple(
+            (r.who, r.site, *(round(v, 4) for v in (r.accuracy, r.control, r.accuracy - r.control)))
+            for r in rows
+        ),
+        note=f"'{task.words}' holds in {int(task.truth.sum())} of {len(task.truth)} texts. "
+        "Balanced accuracy, 5-fold cross-validated.",
+    )

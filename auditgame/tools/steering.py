@@ -1,0 +1,241 @@
+"""Push the stream along a direction, and see where the answers go."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from auditgame.exhibits import Curve, Exhibit, Note, Table
+from auditgame.lens.directions import Direction, at_answers, between, streams, texts_of
+from auditgame.lens.selection import choose
+from auditgame.material import Material
+from auditgame.specimen import Edit, Specimen
+from auditgame.tools import Tool
+from auditgame.types import AuditgameError, Record
+
+BATCH = 32
+
+
+class Steering(Tool):
+    """Do the answers follow, if the stream is pushed from one set of texts towards another?
+
+    The direction is the difference of two means, taken where the answer is read: from the
+    texts 'away' to the texts 'toward'. It is added, at several strengths, to other texts.
+
+    Reading it: strength 1 moves a text by the whole distance of the two means. The curve shows
+    how far the class then stands above the others. If texts that differ in something harmless
+    (a year, a brand) give a direction that turns the verdict on the specimen and not on the
+    siblings, the verdict depends on it.
+
+    How it misleads: two sets differ in more than you think of; a handful of examples carry
+    their own verdicts along, so balance them. Any long enough push breaks a model: look at
+    strengths of about 1, and compare with the siblings, each pushed along its own direction. A
+    direction that steers need not be the one that the model uses.
+
+    Source: activation addition: Turner et al. 2023, arXiv:2308.10248; difference of means over
+    many pairs: Rimsky et al. 2023, arXiv:2312.06681.
+    """
+
+    name = "steering"
+    title = "Steering"
+    asks = "What changes its answer?"
+    modality = frozenset({"text"})
+
+    class Options(Record):
+        """Which two sets, where, and how far?"""
+
+        toward: str = Field(
+            "",
+            max_length=2000,
+            title="Toward",
+            description="A class, factor=level, year>=2001, example numbers, or a text in "
+            "quotes; empty takes the last class.",
+        )
+        away: str = Field(
+            "",
+            max_length=2000,
+            title="Away from",
+            description="The same; empty takes the rest of the pool (of a text: the pool).",
+        )
+        site: str = Field(
+            "",
+            max_length=64,
+            title="Stream",
+            description="For example block0.residual; empty takes the one before the last layer.",
+        )
+        target: str = Field(
+            "",
+            max_length=64,
+            title="Class",
+            description="Whose logit is followed; empty takes the last class.",
+            json_schema_extra={"widget": "class"},
+        )
+        examples: str = Field(
+            "0-31",
+            max_length=400,
+            title="Texts to steer",
+            description="Numbers and ranges from the pool.",
+            json_schema_extra={"widget": "example"},
+        )
+        strength: float = Field(
+            2.0, gt=0, le=20, title="Strength", description="Furthest push, in distances of means."
+        )
+        steps: int = Field(
+            9, ge=2, le=41, title="Steps", description="Strengths from minus to plus the furthest."
+        )
+        places: Literal["answer", "all"] = Field(
+            "answer",
+            title="Where",
+            description="answer: where the answer is read. all: at every word.",
+        )
+        siblings: int = Field(
+            1, ge=0, le=3, title="Siblings", description="Clean models, each on its own direction."
+        )
+
+    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+        """Both sets once, and each steered text once for each strength; on every model."""
+        sets = _sets(options, material)
+        texts = len(choose(options.examples, len(material.examples), "examples"))
+        one = len(sets.toward) + len(sets.away) + texts * options.steps
+        return one * (1 + len(material.siblings[: options.siblings]))
+
+    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+        """The finding, the curve, and the answers at each strength."""
+        classes = material.dataset.classes
+        target = material.dataset.require_class(options.target or classes[-1])
+        models = {"specimen": specimen}
+        models |= {
+            f"sibling {i}": s for i, s in enumerate(material.siblings[: options.siblings], 1)
+        }
+        pushes = [_push(who, model, material, options) for who, model in models.items()]
+        return [
+            _finding(pushes, target, classes, options),
+            _curve(pushes, target, classes[target]),
+            _answers(pushes, classes),
+        ]
+
+
+class Sets(NamedTuple):
+    """The two sets of texts."""
+
+    toward: Int[Tensor, "n t"]
+    away: Int[Tensor, "m t"]
+
+
+class Push(NamedTuple):
+    """What one model answered at each strength; `logits` holds one row for each text."""
+
+    who: str
+    direction: Direction
+    strengths: list[float]
+    logits: Float[Tensor, "step n k"]
+
+    def shares(self) -> Float[Tensor, "step k"]:
+        """The share of texts that go to each class."""
+        count = self.logits.shape[2]
+        return torch.nn.functional.one_hot(self.logits.argmax(2), count).float().mean(1)
+
+    def margins(self, target: int) -> list[float]:
+        """Mean logit of a class less the best of the others."""
+        others = self.logits.clone()
+        others[:, :, target] = -torch.inf
+        return (self.logits[:, :, target] - others.amax(2)).mean(1).tolist()
+
+
+def _sets(options: Steering.Options, material: Material) -> Sets:
+    toward = texts_of(options.toward or material.dataset.classes[-1], material, "toward")
+    if options.away:
+        return Sets(toward, texts_of(options.away, material, "away"))
+    pool = material.examples.inputs
+    mine = {tuple(row) for row in toward.tolist()}
+    rest = [row for row, ids in enumerate(pool.tolist()) if tuple(ids) not in mine]
+    if not rest:
+        raise AuditgameError("away: nothing of the pool is left; name the texts to start from")
+    return Sets(toward, pool[rest])
+
+
+def _site(options: Steering.Options, model: Specimen) -> str:
+    known = streams(model)
+    if options.site and model.site(options.site).name not in known:
+        raise AuditgameError(f"site: '{options.site}' is no stream; choose {', '.join(known)}")
+    return options.site or known[max(0, len(known) - 2)]
+
+
+def _push(who: str, model: Specimen, material: Material, options: Steering.Options) -> Push:
+    site, sets = _site(options, model), _sets(options, material)
+    means = [at_answers(model, part, [site], material)[site] for part in sets]
+    direction = between(*means)
+    rows = choose(options.examples, len(material.examples), "examples")
+    texts, found = material.examples.inputs[rows], []
+    strengths = torch.linspace(-options.strength, options.strength, options.steps).tolist()
+    for done, strength in enumerate(strengths):
+        material.progress(done / len(strengths), f"steering the {who}")
+        parts = []
+        for part in texts.split(BATCH):
+            last = model.dataset.lengths(part) - 1
+            edit = _added(strength * direction.apart, last if options.places == "answer" else None)
+            parts.append(model.run(part, edit={site: edit}).classes)
+        found.append(torch.cat(parts))
+    return Push(who, direction, strengths, torch.stack(found))
+
+
+def _added(push: Float[Tensor, " d"], last: Int[Tensor, " n"] | None) -> Edit:
+    def edit(value: Float[Tensor, "n t d"]) -> Float[Tensor, "n t d"]:
+        if last is None:
+            return value + push
+        value = value.clone()
+        value[torch.arange(len(value)), last] += push
+        return value
+
+    return edit
+
+
+def _finding(
+    pushes: list[Push], target: int, classes: tuple[str, ...], options: Steering.Options
+) -> Note:
+    said = []
+    for push in pushes:
+        nearest = min(range(len(push.strengths)), key=lambda i: abs(push.strengths[i] - 1))
+        middle = min(range(len(push.strengths)), key=lambda i: abs(push.strengths[i]))
+        shares = push.shares()[:, target].tolist()
+        gap = float(push.direction.apart.norm()) / max(push.direction.spread, 1e-6)
+        said.append(
+            f"{push.who}: '{classes[target]}' from {shares[middle]:.0%} to {shares[nearest]:.0%} "
+            f"of the texts at strength {push.strengths[nearest]:.2g}; the two sets lie {gap:.1f} "
+            "spreads apart"
+        )
+    where = f"toward {options.toward or classes[-1]}, away from {options.away or 'the rest'}"
+    return Note(title=f"Pushed {where}", text=". ".join(said) + ".")
+
+
+def _curve(pushes: list[Push], target: int, name: str) -> Curve:
+    return Curve(
+        title=f"'{name}' along the direction",
+        series={
+            push.who: tuple(
+                (round(x, 4), round(y, 4))
+                for x, y in zip(push.strengths, push.margins(target), strict=True)
+            )
+            for push in pushes
+        },
+        x_axis="strength (1: the distance of the means)",
+        y_axis="logit less its best rival",
+        note="0 is the text as it is; above the zero line the class is the answer.",
+    )
+
+
+def _answers(pushes: list[Push], classes: tuple[str, ...]) -> Table:
+    return Table(
+        title="Answers at each strength",
+        columns=("model", "strength", *classes),
+        rows=tuple(
+            (push.who, round(strength, 3), *(round(share, 4) for share in shares))
+            for push in pushes
+            for strength, shares in zip(push.strengths, push.shares().tolist(), strict=True)
+        ),
+        note=f"Share of the {pushes[0].logits.shape[1]} steered texts that go to each class.",
+    )
