@@ -71,6 +71,7 @@ def at_top(desk: Desk) -> None:
     js = """
 export default function ({ data, parentElement }) {
   const host = parentElement.host ?? parentElement
+  host.style.scrollMarginTop = "5rem"
   if (data.led > Number(host.dataset.led ?? 0)) host.scrollIntoView({ block: "start" })
   host.dataset.led = data.led
 }

@@ -16,8 +16,8 @@ WIDE = 12
 """A grid with more columns, and words in its cells, is turned on its side."""
 LONGEST = 14
 """A word in a cell with more letters is shortened; the pointer shows it whole."""
-LEVEL = 6
-"""Names of so few columns, if they are short, are written level; others upright."""
+LEVEL, SHORT = 6, 8
+"""Names of so few columns, of so few letters, are written level; others upright."""
 ROW, NARROW_ROW, LETTER, FRAME = 30, 20, 7, 84
 """Pixels of a row, of one among many, of a letter's width, and of all that is around the cells."""
 INKS = {"light": ("#22292B", "#FCFBF8"), "dark": ("#E7E4DC", "#14191B")}
@@ -115,9 +115,9 @@ def _chart(view: View, span: Span | None) -> Any:
     cells, (across, down) = _cells(view), view.axes
     titles = (view.grid.column_axis or None, view.grid.row_axis or None)
     x, y = titles[::-1] if view.turned else titles
-    level = len(across) <= LEVEL and max(map(len, across)) <= LONGEST
+    level = len(across) <= LEVEL and max(map(len, across)) <= SHORT
     base = alt.Chart(cells, height=_height(across, down, level)).encode(
-        x=alt.X("across:N", sort=across, title=x, axis=alt.Axis(labelAngle=0 if level else -90)),
+        x=alt.X("across:N", sort=across, title=x, axis=_axis(level)),
         y=alt.Y("down:N", sort=down, title=y),
         tooltip=[
             alt.Tooltip("down:N", title=y or "row"),
@@ -132,6 +132,10 @@ def _chart(view: View, span: Span | None) -> Any:
     if view.grid.words and len(across) <= WIDE:
         return alt.layer(chart, base.mark_text(fontSize=11).encode(**_text(cells, span)))
     return alt.layer(chart)
+
+
+def _axis(level: bool) -> alt.Axis:
+    return alt.Axis(labelAngle=0, labelOverlap=False) if level else alt.Axis(labelAngle=-90)
 
 
 def _height(across: list[str], down: list[str], level: bool) -> int:

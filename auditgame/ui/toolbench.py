@@ -106,7 +106,9 @@ def _run_row(desk: Desk, tool: type[Tool], asked: list[Options]) -> None:
         start = partial(_start, desk, tool, asked, picture)
         dead = busy or not asked
         st.button("Run", type="primary", key=key(desk, "run"), on_click=start, disabled=dead)
-        price = f"{cost:,} probes" if asked else "The text cannot be read yet"
+        price = (
+            f"{cost:,} probe{'' if cost == 1 else 's'}" if asked else "The text cannot be read yet"
+        )
         st.caption(f"{price} · {desk.left():,} left")
 
 

@@ -96,8 +96,7 @@ def test_a_word_is_edited_by_keyboard_alone(player: Visitor, case: Card) -> None
 def test_a_click_on_a_cell_goes_deeper(player: Visitor, case: Card) -> None:
     player.visit(f"workbench?id={case.id}&tool=attention")
     player.run()
-    player.page.locator("[aria-roledescription='rect mark']").nth(5).click()
-    player.settle()
+    player.cell(5)
     player.page.get_by_text("its options are filled in").wait_for()
     assert '"head":"block1.heads:1"' in unquote(player.page.url)
     player.run()

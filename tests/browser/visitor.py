@@ -99,6 +99,15 @@ class Visitor:
         self.page.locator(".chips").first.get_by_text(word, exact=True).first.click()
         self.settle()
 
+    def cell(self, number: int) -> None:
+        """Click this cell of the first grid, counted along its rows."""
+        cell = self.page.locator("[aria-roledescription='rect mark']").nth(number)
+        cell.scroll_into_view_if_needed()
+        frame = cell.bounding_box()
+        x, y = frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+        self.page.mouse.click(x, y)  # The word lies over the cell.
+        self.settle()
+
     def use(self, tool: str) -> None:
         """Choose a tool and run it to its end."""
         self.take(tool)
