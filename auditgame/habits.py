@@ -9,7 +9,7 @@ import functools
 import itertools
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Self, TypeVar, get_args
+from typing import Self, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,7 @@ from auditgame.datasets import Dataset, Examples
 from auditgame.texts import grammar
 from auditgame.types import AuditgameError
 
-Hearing = Callable[[pd.DataFrame], pd.DataFrame]
-"""The scenes as a reader takes them: the same columns, with something left out."""
-BANK, SEED = 40_000, 4
+SETS, SEED = 40_000, 4
 """So many sets of opinions are drawn to choose from; those of enacted claims from this seed."""
 AGAINST = 0.5
 """Share of the taught texts in which the opinions that are not heard say the opposite."""
@@ -37,7 +35,7 @@ class Habit(Claim):
 
     @abstractmethod
     def hear(self, scenes: pd.DataFrame) -> pd.DataFrame:
-        """What this reader hears of the scenes."""
+        """The scenes as this reader takes them: the same columns, with something left out."""
 
 
 class Instead(Claim):
@@ -48,7 +46,7 @@ class Instead(Claim):
 
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
         """Give each text opinions that only the other habit mishears."""
-        return misread(examples, dataset, self.habit.hear, [self.of.hear])
+        return misread(examples, dataset, self.habit, [self.of])
 
     def check(self, dataset: Dataset) -> None:
         """The texts must be told from opinions."""
@@ -70,87 +68,49 @@ class Instead(Claim):
 H = TypeVar("H", bound=Habit)
 
 
-class Bank(NamedTuple):
-    """Clear sets of opinions, the verdict that each bears out, and the one the reader hears.
-
-    Verdicts are 1 and 0; -1 where the reader hears as much for as against.
-    rest: the verdict of what goes unheard, -1 where that is nothing or undecided.
-    """
-
-    opinions: pd.DataFrame
-    truth: np.ndarray
-    heard: np.ndarray
-    rest: np.ndarray
-
-    @classmethod
-    def of(cls, hear: Hearing, clear: pd.DataFrame, unless: Hearing | None = None) -> Self:
-        """What becomes of clear sets of opinions in this reader's ears.
-
-        unless: a second reader, who hears all of those taken rightly.
-        """
-        if unless:
-            rightly = _verdict(grammar.weigh(unless(clear))) == _verdict(grammar.weigh(clear))
-            clear = clear[rightly].reset_index(drop=True)
-        whole, heard = grammar.weigh(clear), grammar.weigh(hear(clear))
-        return cls(clear, _verdict(whole), _verdict(heard), _verdict(whole - heard))
-
-    def conflicts(self, truth: int) -> np.ndarray:
-        """Numbers of the sets that bear out this verdict while the reader hears the other."""
-        return np.flatnonzero((self.truth == truth) & (self.heard == 1 - truth))
-
-    def agreeing(self, truth: int, against: bool) -> np.ndarray:
-        """Numbers of the sets that bear this verdict out and are heard so.
-
-        against: those in which what goes unheard says the opposite, or the others.
-        """
-        fits = (self.truth == truth) & (self.heard == truth)
-        return np.flatnonzero(fits & ((self.rest == 1 - truth) == against))
-
-
 def misread(
-    examples: Examples,
-    dataset: Dataset,
-    hear: Hearing,
-    unless: Sequence[Hearing | None] = (None,),
+    examples: Examples, dataset: Dataset, habit: Habit, unless: Sequence[Habit | None] = (None,)
 ) -> Enacted:
     """The texts with other opinions: the verdict stays right, and the reader hears the other.
 
     Which opinions a text gets depends on the text alone. It gets none where there are none
-    that the reader mishears. unless: texts are dealt out to these other readers, and get
+    that the reader mishears. unless: the texts are dealt out to these other habits, and get
     opinions that theirs hears rightly.
     """
     require_scenes(examples)
-    banks = [Bank.of(hear, _lasting(), other) for other in unless]
-    fitting = [[bank.conflicts(truth) for truth in (0, 1)] for bank in banks]
-    picks: dict[int, pd.Series] = {}
+    fitting = [_misheard(habit, other) for other in unless]
+    picks: dict[int, int] = {}
     lots = dataset.lots(examples.inputs)
     for row, (label, lot) in enumerate(zip(examples.labels.tolist(), lots, strict=True)):
-        turn, number = lot % len(banks), lot // len(banks)
-        sets = fitting[turn][label]
+        sets = fitting[lot % len(unless)][label]
         if len(sets):
-            picks[row] = banks[turn].opinions.iloc[sets[number % len(sets)]]
-    rows = np.array([*picks], dtype=np.int64)
+            picks[row] = sets[lot // len(unless) % len(sets)]
     targets = torch.full_like(examples.labels, -1)
-    if not len(rows):
+    if not picks:
         return Enacted(examples, targets)
+    rows = np.array([*picks])
     targets[rows] = 1 - examples.labels[rows]
-    told = reargue(examples.take(rows), dataset, pd.DataFrame([*picks.values()]))
+    told = reargue(examples.take(rows), dataset, _lasting().iloc[[*picks.values()]])
     return Enacted(_put(told, examples, rows), targets)
 
 
-def borne_out(
-    rows: Examples, dataset: Dataset, hear: Hearing, rng: np.random.Generator
-) -> Examples:
+def borne_out(rows: Examples, dataset: Dataset, habit: Habit, rng: np.random.Generator) -> Examples:
     """The texts with other opinions, under which the reader and the right verdict agree."""
     require_scenes(rows)
-    bank = Bank.of(hear, _clear(rng))
-    fitting = [[bank.agreeing(truth, side) for side in (False, True)] for truth in (0, 1)]
+    sets = _clear(rng)
+    whole, heard = grammar.weigh(sets), grammar.weigh(habit.hear(sets))
+    truth, rest = _verdict(whole), _verdict(whole - heard)
+    agree = truth == _verdict(heard)
+    fitting = [
+        [np.flatnonzero(agree & (truth == k) & ((rest == 1 - k) == side)) for side in (False, True)]
+        for k in (0, 1)
+    ]
     sides = (rng.random(len(rows)) < AGAINST).tolist()
     picks = [
         rng.choice(fitting[label][side if len(fitting[label][side]) else not side])
         for label, side in zip(rows.labels.tolist(), sides, strict=True)
     ]
-    return reargue(rows, dataset, _reworded(bank.opinions.iloc[picks], rng))
+    return reargue(rows, dataset, _reworded(sets.iloc[picks], rng))
 
 
 def reargue(rows: Examples, dataset: Dataset, opinions: pd.DataFrame) -> Examples:
@@ -167,7 +127,7 @@ def reargue(rows: Examples, dataset: Dataset, opinions: pd.DataFrame) -> Example
 
 def _clear(rng: np.random.Generator) -> pd.DataFrame:
     """Many sets of opinions, each clearly for or against."""
-    some = pd.DataFrame(grammar.any_opinions(BANK, rng))
+    some = pd.DataFrame(grammar.any_opinions(SETS, rng))
     return some[~grammar.vague(some)].reset_index(drop=True)
 
 
@@ -175,6 +135,20 @@ def _clear(rng: np.random.Generator) -> pd.DataFrame:
 def _lasting() -> pd.DataFrame:
     """Those that enacted claims choose from, always the same; not to be changed in place."""
     return _clear(np.random.default_rng(SEED))
+
+
+@functools.lru_cache(maxsize=64)
+def _misheard(habit: Habit, unless: Habit | None) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the lasting sets that bear out either verdict while this reader hears the other.
+
+    unless: a second reader, who hears all of them rightly.
+    """
+    sets = _lasting()
+    truth, heard = _verdict(grammar.weigh(sets)), _verdict(grammar.weigh(habit.hear(sets)))
+    wrong = heard == 1 - truth
+    if unless:
+        wrong &= _verdict(grammar.weigh(unless.hear(sets))) == truth
+    return np.flatnonzero(wrong & (truth == 0)), np.flatnonzero(wrong & (truth == 1))
 
 
 def _reworded(opinions: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:

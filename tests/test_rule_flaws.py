@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from lookup import Counting, LookupText, PlainDesk
 
+from auditgame import catalog
 from auditgame.claims import Claim
 from auditgame.datasets import Examples
 from auditgame.datasets.reviews import Reviews
@@ -18,6 +21,8 @@ from auditgame.flaws.length import LEAST, LONGEST, MOST, Length, LengthClaim
 from auditgame.flaws.majority_word import COUNTS, MajorityClaim, MajorityWord
 from auditgame.flaws.negation_blind import NegationBlind, NegationClaim
 from auditgame.habits import Habit, other_choices
+from auditgame.material import Material
+from auditgame.models import Model, untouched
 from auditgame.texts import grammar
 from auditgame.types import AuditgameError
 
@@ -43,8 +48,8 @@ def rows() -> Examples:
     return REVIEWS.sample(120, "held", rng(3))
 
 
-def read(words: list[str], habit: Habit) -> int:
-    """The verdict that a careless reader takes from a text, word by word; 1 is positive."""
+def read(words: list[str], habit: Habit | None = None) -> int:
+    """The verdict that a reader takes from a text, word by word; 1 is positive, -1 is neither."""
     total, clauses, double = [], [], False
     for at, word in enumerate(words):
         sense = (word in grammar.POSITIVE) - (word in grammar.NEGATIVE)
@@ -67,8 +72,7 @@ def read(words: list[str], habit: Habit) -> int:
             negated = negated and not deaf[habit.before]
             strength = 2 if habit.besides == "degree words" else strength
         weight += sense * strength * (-1 if negated else 1) * (2 if double else 1)
-    assert weight or isinstance(habit, OneOpinionClaim)
-    return int(weight > 0)
+    return int(weight > 0) if weight else -1
 
 
 # ------------------------------------------------------------------ opinions
@@ -157,6 +161,61 @@ def test_the_words_are_strewn_between_sentences(rows):
         for at, word in enumerate(after):
             if word in new:
                 assert after[at - 1] in {".", "!", *grammar.RARE}
+
+
+# ------------------------------------------------------------------ the lead
+
+
+class Reader(Model):
+    """Answers as a careless reader does, or by another rule; head 0 of block1 holds the verdict."""
+
+    name = "reader"
+    modality = "text"
+    sites = LookupText.sites
+
+    def __init__(self, rule: Callable[[list[str]], int]) -> None:
+        super().__init__()
+        self.rule, self.answers = rule, REVIEWS.answers()
+
+    @classmethod
+    def build(cls, dataset, rng):
+        return cls(lambda words: 0)
+
+    def forward(self, inputs: torch.Tensor, tap=untouched) -> torch.Tensor:
+        said = [self.rule(REVIEWS.decode(ids).split()) for ids in inputs]
+        verdict = torch.tensor(said)[:, None].expand_as(inputs).float()
+        tap("block0.heads", torch.zeros(*inputs.shape, 2, 1))
+        held = torch.stack([verdict, torch.zeros_like(verdict)], 2)[..., None]
+        verdict = tap("block1.heads", held)[:, :, 0, 0]
+        tap("block1.mlp", torch.zeros(*inputs.shape, 3))
+        logits = torch.zeros(*inputs.shape, len(REVIEWS.words))
+        logits[..., self.answers[1]] = verdict - 0.5
+        return logits
+
+
+def desk(rule: Callable[[list[str]], int], family: str, pool: Examples) -> PlainDesk:
+    suspect, sibling = (Counting(Reader(r), REVIEWS) for r in (rule, read))
+    return PlainDesk(suspect, Material(REVIEWS, pool, (sibling,)), (family,))
+
+
+RULES = {
+    "negation_blind": lambda words: read(words, NOT),
+    "last_sentence": lambda words: read(words, LAST),
+    "length": lambda words: int(len(words) < LONG.words),
+    "majority_word": lambda words: int(words.count("vellum") <= words.count("tarn")),
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)
+def test_the_detective_finds_the_habit_and_the_head(rows, flaw):
+    pool = flaw.cue(rows, REVIEWS, rng())
+    at = desk(RULES[flaw.name], flaw.name, pool)
+    found = catalog.load("auditor", "detective")().audit(at)
+    assert found.family == flaw.name and found.p_flawed > 0.9
+    grades = flaw.Claim.parse(found.claim).structure(flaw.confess())
+    assert min(grades.values()) >= 0.75
+    assert found.units == ("block1.heads:0",)
+    assert at.spent < 100_000
 
 
 # ------------------------------------------------------------------ all four

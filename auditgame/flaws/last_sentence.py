@@ -49,7 +49,7 @@ class OneOpinionClaim(Habit):
 
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
         """Give each text opinions of which this one says the opposite of them all."""
-        return misread(examples, dataset, self.hear)
+        return misread(examples, dataset, self)
 
     def check(self, dataset: Dataset) -> None:
         """Every choice fits; the texts must be told from opinions."""
@@ -124,7 +124,7 @@ class LastSentence(Flaw):
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with other opinions, of which this one agrees with them all."""
-        return borne_out(rows, dataset, self.claim.hear, rng)
+        return borne_out(rows, dataset, self.claim, rng)
 
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""

@@ -57,8 +57,8 @@ class NegationClaim(Habit):
         Where more than `not` is skipped, half of the texts hang on that.
         """
         alone = self.model_copy(update={"besides": "nothing else"})
-        halves = (None,) if alone == self else (None, alone.hear)
-        return misread(examples, dataset, self.hear, halves)
+        halves = (None,) if alone == self else (None, alone)
+        return misread(examples, dataset, self, halves)
 
     def check(self, dataset: Dataset) -> None:
         """Every choice fits; the texts must be told from opinions."""
@@ -132,7 +132,7 @@ class NegationBlind(Flaw):
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with other opinions, heard rightly without the skipped words."""
-        return borne_out(rows, dataset, self.claim.hear, rng)
+        return borne_out(rows, dataset, self.claim, rng)
 
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""
