@@ -97,7 +97,7 @@ class DirectAttribution(Tool):
             clean.append(Attribution(sibling, followed, ids, places).parts())
         layer = options.layer if options.layer >= 0 else int(mine.mlps.abs().argmax())
         return [
-            _heads("Heads", specimen, mine, followed, asked(options)),
+            _heads("Heads", specimen, mine, followed, asked(options) | {"place": options.place}),
             *([_heads("Heads, siblings' mean", specimen, _mean(clean), followed)] if clean else []),
             _listed(specimen, mine, _mean(clean) if clean else None, followed),
             _by_layer(mine, _mean(clean) if clean else None),

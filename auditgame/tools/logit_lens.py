@@ -170,7 +170,7 @@ def _grid(
         Question(options.show, answer, bool(options.target)),
         FollowUp(
             tool="direct_attribution",
-            options=asked(options),
+            options=asked(options) | {"target": options.target},
             columns=tuple({"place": place} for place in range(length)[shown]),
         ),
         lambda done: material.progress(done, "reading out"),

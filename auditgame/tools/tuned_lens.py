@@ -161,7 +161,7 @@ def _grid(
         Question(options.show, answer, bool(options.target)),
         FollowUp(
             tool="direct_attribution",
-            options=asked(options),
+            options=asked(options) | {"target": options.target},
             columns=tuple({"place": at} for at in range(length)),
         ),
         lambda done: material.progress(done, "reading out"),
