@@ -12,11 +12,14 @@ from typing import NamedTuple
 import torch
 
 from auditgame import bundle, contents, places, referee
+from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.date import DateClaim
-from auditgame.lens.stimuli import Found
+from auditgame.lens.hunts import Hunt, changes
+from auditgame.lens.stimuli import Found, unheard
 from auditgame.material import Material
-from auditgame.tools.superstimulus import Clock, Hunt, Hunter, Superstimulus, _starts, changes
+from auditgame.tools.superstimulus import Superstimulus, hunter
 
+DATA = Reviews()
 PAGE = places.home() / "docs" / "superstimulus.md"
 RESTARTS, SHOWN = 20, 6
 PRIORS = (0.1, 0.0)
@@ -58,20 +61,19 @@ def hunts(case: Case, prior: float) -> list[Hunt]:
     pool = contents.read_examples(case.folder, table.dataset, manifest.files)
     material = Material(table.dataset, pool, table.siblings)
     options = Superstimulus.Options(unit=case.unit, restarts=RESTARTS, prior=prior)
-    clock = Clock(1, material)
-    hunter = Hunter(options, material, _starts(options, material), clock)
-    found = [hunter.hunt("suspect", case.unit, table.suspect)]
+    search = hunter(options, material, unheard)
+    found = [search.hunt("suspect", case.unit, table.suspect)]
     for number, sibling in enumerate(table.siblings, 1):
-        found.append(hunter.hunt(f"sibling {number}, same head", case.unit, sibling))
-        kin = hunter.kin(found[0].scores, sibling)
-        found.append(hunter.hunt(f"sibling {number}, head most alike", kin, sibling))
+        found.append(search.hunt(f"sibling {number}, same head", case.unit, sibling))
+        kin = search.counterpart(found[0], sibling)
+        found.append(search.hunt(f"sibling {number}, head most alike", kin, sibling))
     return found
 
 
-def names_a_trigger(found: Found, claim: DateClaim, hunt: Hunt) -> bool:
+def names_a_trigger(found: Found, claim: DateClaim) -> bool:
     """Did the search put in a year from the edge on? One that stood there before does not count."""
-    awake = {str(year) for year in claim.awake(hunt.judge.model.dataset)}
-    return any(new in awake for _, _, new in changes(found, hunt.judge.model.dataset))
+    awake = {str(year) for year in claim.awake(DATA)}
+    return any(new in awake for _, _, new in changes(found, DATA))
 
 
 def page(case: Case) -> Iterator[str]:
@@ -107,15 +109,15 @@ def _section(case: Case, prior: float) -> Iterator[str]:
     yield "| excites, before > after | log-probability, before > after | changed | text |"
     yield "|---|---|---|---|"
     for one in sorted(found[0].found, key=lambda f: -f.best.excites)[:SHOWN]:
-        yield _text(one, found[0])
+        yield _text(one)
 
 
 def _row(hunt: Hunt, claim: DateClaim) -> str:
     def mean(values: list[float]) -> float:
         return float(torch.tensor(values).mean())
 
-    hits = sum(names_a_trigger(found, claim, hunt) for found in hunt.found)
-    changed = [float(len(changes(f, hunt.judge.model.dataset))) for f in hunt.found]
+    hits = sum(names_a_trigger(found, claim) for found in hunt.found)
+    changed = [float(len(changes(f, DATA))) for f in hunt.found]
     cells = (
         hunt.pool.excites,
         hunt.best.best.excites,
@@ -128,12 +130,11 @@ def _row(hunt: Hunt, claim: DateClaim) -> str:
     return f"| {hunt.who} | {hunt.unit} | {numbers} | {hits} of {len(hunt.found)} |"
 
 
-def _text(found: Found, hunt: Hunt) -> str:
-    dataset = hunt.judge.model.dataset
-    told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, dataset))
+def _text(found: Found) -> str:
+    told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, DATA))
     return (
         f"| {found.start.excites:.1f} > {found.best.excites:.1f} | {found.start.likely:.1f} > "
-        f"{found.best.likely:.1f} | {told} | {dataset.decode(found.best.ids)} |"
+        f"{found.best.likely:.1f} | {told} | {DATA.decode(found.best.ids)} |"
     )
 
 

@@ -26,10 +26,6 @@ class Aim(ABC):
     def score(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """How strongly does each text excite it?"""
 
-    def shade(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, "n t"] | None:
-        """What does it say, or look at, word by word? None where nothing is known."""
-        return None
-
 
 def _at(value: Float[Tensor, "n t ..."], last: Int[Tensor, " n"]) -> Float[Tensor, "n ..."]:
     return value[torch.arange(len(value)), last]
@@ -55,28 +51,14 @@ class Unit(Aim):
 
     @property
     def sites(self) -> frozenset[str]:  # type: ignore[override]
-        """The unit's own, and a head's pattern to shade by."""
-        return frozenset({self.site, *self._pattern})
-
-    @property
-    def _pattern(self) -> tuple[str, ...]:
-        return (self.site.removesuffix(".heads") + ".pattern",) if self.kind == "head" else ()
+        """The unit's own."""
+        return frozenset({self.site})
 
     def score(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Where the answer is read, or the largest."""
-        said = self.words(reading)
-        return _over(said, last) if self.anywhere else _at(said, last)
-
-    def words(self, reading: Reading) -> Float[Tensor, "n t"]:
-        """What it says at each word."""
         value = reading.kept[self.site][:, :, self.index]
-        return value.norm(dim=-1) if self.kind == "head" else value
-
-    def shade(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, "n t"]:
-        """Where a head looks from the answer's place; what a neuron says at each word."""
-        if self.kind == "head" and not self.anywhere:
-            return _at(reading.kept[self._pattern[0]][:, self.index], last)
-        return self.words(reading)
+        said = value.norm(dim=-1) if self.kind == "head" else value
+        return _over(said, last) if self.anywhere else _at(said, last)
 
 
 @dataclass(frozen=True)
@@ -132,12 +114,8 @@ class Along(Aim):
 
     def score(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Where the answer is read, or the largest."""
-        said = self.shade(reading, last)
+        said = reading.kept[self.site] @ self.direction
         return _over(said, last) if self.anywhere else _at(said, last)
-
-    def shade(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, "n t"]:
-        """At each word."""
-        return reading.kept[self.site] @ self.direction
 
 
 @dataclass(frozen=True)

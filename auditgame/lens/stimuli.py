@@ -13,6 +13,7 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset
 from auditgame.lens.aims import Aim
+from auditgame.material import Material
 from auditgame.specimen import Reading, Specimen
 from auditgame.texts.wordbook import UNKNOWN
 
@@ -178,6 +179,21 @@ def forbidden(dataset: Dataset) -> list[int]:
     """The ids that no text may hold: padding, and what stands for unknown words."""
     unknown = [index for index, word in enumerate(dataset.words[:2]) if word == UNKNOWN]
     return [dataset.pad, *unknown]
+
+
+def pool_texts(material: Material, count: int, rng: np.random.Generator) -> list[Tensor]:
+    """So many texts of the pool, without padding; each once while there are enough."""
+    pool, lengths = material.examples.inputs, material.dataset.lengths(material.examples.inputs)
+    rows = rng.choice(len(pool), count, count > len(pool))
+    return [pool[row][: int(lengths[row])] for row in rows.tolist()]
+
+
+def random_texts(
+    dataset: Dataset, length: int, count: int, rng: np.random.Generator
+) -> list[Tensor]:
+    """Texts of random words, no longer than the data set's longest."""
+    known = np.setdiff1d(np.arange(len(dataset.words)), forbidden(dataset))
+    return list(torch.from_numpy(rng.choice(known, (count, min(length, dataset.shape[0])))))
 
 
 def _stray(

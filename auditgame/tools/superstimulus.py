@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal
 
-import numpy as np
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
 from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens
-from auditgame.lens.aims import Aim, Along, Answer, unit_aim, vote_aim
-from auditgame.lens.directions import at_answers, between, streams
+from auditgame.lens.hunts import Clock, Hunt, Hunter, Quarry, changes, kind, tally
 from auditgame.lens.prompts import Prompt, prompt, words
-from auditgame.lens.selection import choose
-from auditgame.lens.stimuli import Found, Judge, Plan, Stimulus, forbidden, search
+from auditgame.lens.stimuli import Found, Plan, pool_texts, random_texts
 from auditgame.material import Material
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
-from auditgame.types import AuditgameError
 
 SHOWN = 3
 
@@ -158,20 +153,21 @@ class Superstimulus(Tool):
         gradients twice. A sibling's pool once more, to find the unit that acts most alike."""
         pool, twice = len(material.examples), options.aim == "direction"
         one = pool * (1 + twice) + options.restarts * _plan(options).probes
-        kin = pool + one if len(_alike(options, specimen)) > 1 else 0
+        alike = Quarry(options.aim, 0).kin(specimen, options.unit)
+        kin = pool + one if len(alike) > 1 else 0
         return one + len(material.siblings[: options.siblings]) * (one + kin)
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """What was found in words, the best texts, which words came in, and every search."""
         clock = Clock(self.cost(options, specimen, material), material)
-        hunter = Hunter(options, material, _starts(options, material), clock)
-        hunts = [hunter.hunt("specimen", options.unit, specimen)]
+        search = hunter(options, material, clock.tick)
+        hunts = [search.hunt("specimen", options.unit, specimen)]
         for number, sibling in enumerate(material.siblings[: options.siblings], 1):
             who = f"sibling {number}"
-            hunts.append(hunter.hunt(f"{who}, same unit", options.unit, sibling))
-            if len(_alike(options, specimen)) > 1:
-                kin = hunter.kin(hunts[0].scores, sibling)
-                hunts.append(hunter.hunt(f"{who}, unit most alike", kin, sibling))
+            hunts.append(search.hunt(f"{who}, same unit", options.unit, sibling))
+            if len(search.quarry.kin(specimen, options.unit)) > 1:
+                other = search.counterpart(hunts[0], sibling)
+                hunts.append(search.hunt(f"{who}, unit most alike", other, sibling))
         best = sorted(hunts[0].found, key=lambda found: -found.best.excites)[:SHOWN]
         return [
             _finding(hunts, material.dataset),
@@ -182,99 +178,22 @@ class Superstimulus(Tool):
         ]
 
 
-@dataclass
-class Clock:
-    """How much of the work is done? Tells `material.progress` at every pass."""
-
-    whole: int
-    material: Material
-    done: int = 0
-
-    def tick(self, texts: int) -> None:
-        """So many texts go through."""
-        self.material.progress(min(1.0, self.done / self.whole), "searching for texts")
-        self.done += texts
-
-
-class Hunt(NamedTuple):
-    """All searches for one unit of one model.
-
-    scores: how each text of the pool excites it. pool: the best of them. spread: of the scores.
-    """
-
-    who: str
-    unit: str
-    judge: Judge
-    scores: Float[Tensor, " n"]
-    pool: Stimulus
-    spread: float
-    found: tuple[Found, ...]
-
-    @property
-    def best(self) -> Found:
-        """The search that came to the strongest text."""
-        return max(self.found, key=lambda found: found.best.excites)
-
-
-@dataclass(frozen=True)
-class Hunter:
-    """Runs the same searches on one model after the other."""
-
-    options: Superstimulus.Options
-    material: Material
-    starts: list[Int[Tensor, " t"]]
-    clock: Clock
-
-    def hunt(self, who: str, unit: str, model: Specimen) -> Hunt:
-        """The pool's scores, then a search from every start."""
-        options, pool = self.options, self.material.examples.inputs
-        aim = _aim(options, unit, model, self.material, self.clock)
-        judge = Judge.of(model, aim, self.clock.tick)
-        scores, likely = judge.weigh(pool)
-        row, spread = int(scores.argmax()), max(float(scores.std()), 1e-3)
-        plan = _plan(options)
-        plan = plan._replace(prior=plan.prior * spread, price=plan.price * spread)
-        found = []
-        for number, start in enumerate(self.starts):
-            rng = Seed.of(options.seed).child(f"search {number}").numpy()
-            found.append(search(judge, start, _free(options, start, model.dataset), plan, rng))
-        ids = pool[row][: int(model.dataset.lengths(pool[row : row + 1]))]
-        best = Stimulus(ids, float(scores[row]), float(likely[row]))
-        return Hunt(who, unit, judge, scores, best, spread, tuple(found))
-
-    def kin(self, scores: Float[Tensor, " n"], sibling: Specimen) -> str:
-        """Another unit of the sibling's, whose scores over the pool go most along with these."""
-        sites = {site for site, _ in _alike(self.options, sibling)}
-        parts = []
-        for part in self.material.examples.inputs.split(32):
-            self.clock.tick(len(part))
-            reading = sibling.run(part, keep=sites)
-            last = sibling.dataset.lengths(part) - 1
-            parts.append(
-                torch.stack(
-                    [_length(reading.kept[s], i, last) for s, i in _alike(self.options, sibling)]
-                )
-            )
-        said = torch.cat(parts, 1)
-        said = said - said.mean(1, keepdim=True)
-        along = said @ (scores - scores.mean()) / said.norm(dim=1).clamp(min=1e-6)
-        names = [f"{site}:{index}" for site, index in _alike(self.options, sibling)]
-        along[[i for i, name in enumerate(names) if name == self.options.unit]] = -torch.inf
-        return names[int(along.argmax())]
-
-
-def _length(value: Tensor, index: int, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-    said = value[torch.arange(len(value)), last, index]
-    return said.norm(dim=-1) if said.dim() == 2 else said
-
-
-def _alike(options: Superstimulus.Options, specimen: Specimen) -> list[tuple[str, int]]:
-    """Every unit of the kind of the one asked for: where a sibling's counterpart may be."""
-    kind = specimen.unit(options.unit)[0].kind
-    if options.aim not in ("output", "vote"):
-        return []
-    sites = [site for site in specimen.sites.values() if site.kind == kind]
-    return [(site.name, index) for site in sites for index in range(site.units)]
+def hunter(
+    options: Superstimulus.Options, material: Material, report: Callable[[int], None]
+) -> Hunter:
+    """The searches that these options ask for; `report` hears of each pass's texts."""
+    dataset = material.dataset
+    target = dataset.require_class(options.target or dataset.classes[-1])
+    free = f"0-{options.length}" if options.start == "random" else ""
+    return Hunter(
+        Quarry(options.aim, target, options.anywhere),
+        _plan(options),
+        _starts(options, material),
+        options.free or free,
+        options.seed,
+        material,
+        report,
+    )
 
 
 def _plan(options: Superstimulus.Options) -> Plan:
@@ -282,71 +201,16 @@ def _plan(options: Superstimulus.Options) -> Plan:
     return Plan(children=options.children, rounds=options.rounds, prior=options.prior, price=price)
 
 
-def _aim(
-    options: Superstimulus.Options, unit: str, model: Specimen, material: Material, clock: Clock
-) -> Aim:
-    dataset = material.dataset
-    target = dataset.require_class(options.target or dataset.classes[-1])
-    if options.aim == "output":
-        return unit_aim(model, unit, options.anywhere)
-    if options.aim == "vote":
-        return vote_aim(model, unit, target)
-    if options.aim == "answer":
-        return Answer(target)
-    site = model.unit(unit)[0].name.split(".")[0]
-    site = site if site in streams(model) else f"{site}.residual"
-    found = at_answers(model, material.examples.inputs, [site], material)[site]
-    mine = material.examples.labels == target
-    if mine.all() or not mine.any():
-        raise AuditgameError(f"target: the pool has nothing to tell '{options.target}' from")
-    return Along(site, between(found[mine], found[~mine]).unit, options.anywhere)
-
-
 def _starts(options: Superstimulus.Options, material: Material) -> list[Int[Tensor, " t"]]:
     rng = Seed.of(options.seed).child("starts").numpy()
     if options.start == "text":
         return [prompt(options, material)] * options.restarts
     if options.start == "random":
-        banned = forbidden(material.dataset)
-        known = np.setdiff1d(np.arange(len(material.dataset.words)), banned)
-        size = (options.restarts, min(options.length, material.dataset.shape[0]))
-        return list(torch.from_numpy(rng.choice(known, size)))
-    pool = material.examples.inputs
-    rows = rng.choice(len(pool), options.restarts, options.restarts > len(pool))
-    lengths = material.dataset.lengths(pool)
-    return [pool[row][: int(lengths[row])] for row in rows.tolist()]
-
-
-def _free(options: Superstimulus.Options, ids: Int[Tensor, " t"], dataset: Dataset) -> list[int]:
-    if options.free:
-        return choose(options.free, len(ids), "free")
-    if options.start == "random":
-        return list(range(len(ids)))
-    return list(range(dataset.gaps(ids)[-1])) or list(range(len(ids)))
+        return random_texts(material.dataset, options.length, options.restarts, rng)
+    return pool_texts(material, options.restarts, rng)
 
 
 # ----------------------------------------------------------------- what is shown
-
-
-def changes(found: Found, dataset: Dataset) -> list[tuple[int, str, str]]:
-    """Which words did a search change: place, before, after."""
-    before, after = (
-        words(found.start.ids.tolist(), dataset),
-        words(found.best.ids.tolist(), dataset),
-    )
-    pairs = enumerate(zip(before, after, strict=True))
-    return [(place, old, new) for place, (old, new) in pairs if old != new]
-
-
-def _kind(word: str, dataset: Dataset) -> str:
-    """The factor of which this word is a level, or the word itself."""
-    return next((f"any {f}" for f, levels in dataset.factors.items() if word in levels), word)
-
-
-def _counts(hunt: Hunt, dataset: Dataset) -> Counter[str]:
-    """In how many searches did a word of this kind come in?"""
-    sets = [{_kind(new, dataset) for _, _, new in changes(f, dataset)} for f in hunt.found]
-    return Counter(kind for kinds in sets for kind in kinds)
 
 
 def _finding(hunts: list[Hunt], dataset: Dataset) -> Note:
@@ -357,26 +221,23 @@ def _finding(hunts: list[Hunt], dataset: Dataset) -> Note:
             f"{hunt.who} ({hunt.unit}): {hunt.best.best.excites:.2f}, best of the pool "
             f"{hunt.pool.excites:.2f} ({sigma:+.1f} standard deviations)"
         )
-    clean = sum((_counts(hunt, dataset) for hunt in hunts[1:]), Counter[str]())
-    tally = _counts(mine, dataset).most_common()
-    own = [f"{kind} ({n})" for kind, n in tally if n > clean[kind] and n > 1]
+    clean = sum((tally(hunt, dataset) for hunt in hunts[1:]), Counter[str]())
+    ours = tally(mine, dataset).most_common()
+    own = [f"{word} ({n})" for word, n in ours if n > clean[word] and n > 1]
     found = f"Words that came in more often than on siblings, and how often of {len(mine.found)}: "
     found += ", ".join(own[:6]) or "none twice; the searches found nothing of this model's own"
     return Note(title=f"What excites {mine.unit}", text=". ".join(said) + ". " + found + ".")
 
 
 def _tokens(found: Found, hunt: Hunt, dataset: Dataset) -> Tokens:
-    """One stimulus, shaded by where the head looks or by what the unit says."""
-    ids, changed = found.best.ids, changes(found, dataset)
-    said = words(ids.tolist(), dataset)
-    weights = [0.0] * len(ids)
-    for place, _, _ in changed:
-        weights[place] = 1.0
+    """One stimulus; the words that the search changed are shaded."""
+    said, changed = words(found.best.ids.tolist(), dataset), changes(found, dataset)
+    new = {place for place, _, _ in changed}
     told = ", ".join(f"{old} > {new}" for _, old, new in changed) or "nothing"
     return Tokens(
         title=f"Superstimulus of {hunt.unit}",
         tokens=said,
-        weights=tuple(weights),
+        weights=tuple(float(place in new) for place in range(len(said))),
         limit=1.0,
         note=f"Excites {found.start.excites:.2f} > {found.best.excites:.2f}; log-probability "
         f"{found.start.likely:.1f} > {found.best.likely:.1f}. Shaded: changed words ({told}).",
@@ -390,18 +251,18 @@ def _tokens(found: Found, hunt: Hunt, dataset: Dataset) -> Tokens:
 
 def _put_in(hunts: list[Hunt], dataset: Dataset) -> Table:
     """Which words came in, in how many searches of each model?"""
-    counts = [_counts(hunt, dataset) for hunt in hunts]
-    kinds = sorted(set().union(*counts), key=lambda kind: (-counts[0][kind], kind))
+    counts = [tally(hunt, dataset) for hunt in hunts]
+    kinds = sorted(set().union(*counts), key=lambda word: (-counts[0][word], word))
     examples: dict[str, list[str]] = {}
     for found in hunts[0].found:
         for _, _, new in changes(found, dataset):
-            examples.setdefault(_kind(new, dataset), []).append(new)
+            examples.setdefault(kind(new, dataset), []).append(new)
     return Table(
         title="Words that the searches put in",
         columns=("word", *(f"{hunt.who} ({hunt.unit})" for hunt in hunts), "in the specimen"),
         rows=tuple(
-            (kind, *(count[kind] for count in counts), " ".join(sorted(examples.get(kind, []))))
-            for kind in kinds[:30]
+            (word, *(count[word] for count in counts), " ".join(sorted(examples.get(word, []))))
+            for word in kinds[:30]
         ),
         note=f"Number of searches, of {len(hunts[0].found)} on each model. Words of one factor "
         "count together.",
@@ -409,13 +270,11 @@ def _put_in(hunts: list[Hunt], dataset: Dataset) -> Table:
 
 
 def _summary(hunts: list[Hunt], dataset: Dataset) -> Table:
-    rows = []
-    for hunt in hunts:
-        for what, one in (("best text of the pool", hunt.pool), ("best found", hunt.best.best)):
-            text = dataset.decode(one.ids)
-            rows.append(
-                (hunt.who, hunt.unit, what, round(one.excites, 3), round(one.likely, 1), text)
-            )
+    rows = [
+        (h.who, h.unit, what, round(one.excites, 3), round(one.likely, 1), dataset.decode(one.ids))
+        for h in hunts
+        for what, one in (("best text of the pool", h.pool), ("best found", h.best.best))
+    ]
     return Table(
         title="Beside the pool and the siblings",
         columns=("model", "unit", "text from", "excites", "log-probability", "text"),
