@@ -169,7 +169,7 @@ def test_gradients_reach_the_embedding(made) -> None:
     for kind in ("gpt2", "llama", "gpt_neox"):
         specimen = opened(made(kind)[0]).specimen
         reading = specimen.run(torch.tensor([[5, 6, 7]]), grad=True)
-        (found,) = torch.autograd.grad(reading.classes[0, 0], reading.inputs)
+        (found,) = torch.autograd.grad(reading.classes[0, 0], reading.inputs, retain_graph=True)
         assert found.abs().max() > 0
         (more,) = torch.autograd.grad(reading.output.sum(), reading.inputs)
         assert more.isfinite().all()

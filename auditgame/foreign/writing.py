@@ -65,20 +65,25 @@ def _content(path: Path, where: str) -> str:
 
 
 def _columns(content: str, separator: str, where: str) -> list[Written]:
-    rows = csv.DictReader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
+    rows = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
     try:
-        names = [name.strip() for name in rows.fieldnames or ()]
+        names = [name.strip() for name in next(rows, [])]
         if TEXT not in names:
             known = ", ".join(f"'{name[:40]}'" for name in names[:12]) or "none"
             raise AuditgameError(f"{where}: no column '{TEXT}'; the first row names {known}")
-        rows.fieldnames = names
-        return [
-            Written(row[TEXT] or "", (row.get(LABEL) or "").strip(), f"{where}: line {number}")
-            for row in rows
-            for number in (rows.line_num,)
-        ]
+        return [_row(names, cells, f"{where}: line {rows.line_num}") for cells in rows if cells]
     except csv.Error as error:
         raise AuditgameError(f"{where}: line {rows.line_num}: {error}") from None
+
+
+def _row(names: list[str], cells: list[str], where: str) -> Written:
+    if len(cells) != len(names):
+        raise AuditgameError(
+            f"{where} has {len(cells)} cells where the first row names {len(names)}; "
+            "put quotes round a text that holds the separator"
+        )
+    row = dict(zip(names, cells, strict=True))
+    return Written(row[TEXT], row.get(LABEL, "").strip(), where)
 
 
 class Texts(Wordbook, Dataset):
@@ -128,6 +133,12 @@ class Texts(Wordbook, Dataset):
     def answers(self) -> tuple[int, ...]:
         """The token id of each class's answer."""
         return self.answer_ids
+
+    def gaps(self, ids: Int[Tensor, " t"]) -> list[int]:
+        """Where may a word stand: behind the pieces that end a sentence, or at the end."""
+        there = ids[: int(self.lengths(ids[None]))].tolist()
+        ends = [at for at, index in enumerate(there, 1) if self.words[index].endswith(self.marks)]
+        return ends or [len(there)]
 
     def phrase(self, words: Sequence[str]) -> Int[Tensor, " p"]:
         """Token ids of words as they stand within a text, each after a space."""

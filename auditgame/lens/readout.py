@@ -30,7 +30,7 @@ def read_out(model: Specimen, inputs: Tensor, sites: Sequence[str]) -> Readout:
     """One pass over the inputs, in batches."""
     answers: list[Tensor] = []
     said: dict[str, list[Tensor]] = {site: [] for site in sites}
-    for part in inputs.split(BATCH):
+    for part in inputs.split(model.fitting(inputs, BATCH)):
         reading = model.run(part, keep=sites)
         answers.append(reading.classes.argmax(1))
         for site in sites:

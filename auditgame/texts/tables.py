@@ -71,9 +71,11 @@ def _content(path: Path, where: str) -> str:
 
 def _rows(content: str, separator: str, where: str) -> Iterator[tuple[int, list[str]]]:
     """Each row that is not blank, with the line on which it begins."""
-    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
     lines = io.StringIO(content, newline="")
-    rows = csv.reader(lines, delimiter=separator, quoting=quoting, strict=True)
+    if separator == "\t":
+        rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE, strict=True)
+    else:
+        rows = csv.reader(lines, delimiter=separator, strict=True)
     while True:
         begin = rows.line_num + 1
         try:

@@ -78,7 +78,7 @@ class Wordbook:
 
     def gaps(self, ids: Int[Tensor, " t"]) -> list[int]:
         """Where may a word stand between two sentences of this text, before its questions?"""
-        words = [self.words[index] for index in ids.tolist() if index != self.pad]
+        words = [self.words[index] for index in ids.tolist() if index]
         end = len(words) - 1 - words[::-1].index(self.tail) if self.tail in words else len(words)
         ends = [at + 1 for at in range(end) if words[at] in self.marks]
         return ends or [end]

@@ -139,7 +139,7 @@ def survey(specimen: Specimen, inputs: Tensor, sites: list[Site]) -> Survey:
     answers: list[Tensor] = []
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
-    for part in inputs.split(BATCH):
+    for part in inputs.split(specimen.fitting(inputs, BATCH)):
         reading = specimen.run(part, keep=[site.name for site in sites])
         answers.append(reading.classes.argmax(1))
         for name, value in reading.kept.items():

@@ -113,8 +113,9 @@ def _scan(
     top, bottom, sample = Leaders(options.count), Leaders(options.count), Leaders(SAMPLE)
     right = torch.empty(total, dtype=torch.bool)
     stride = -(-total // SAMPLE)
-    for start in range(0, total, BATCH):
-        part = pool.take(slice(start, start + BATCH))
+    batch = specimen.fitting(pool.inputs, BATCH)
+    for start in range(0, total, batch):
+        part = pool.take(slice(start, start + batch))
         reading = specimen.run(part.inputs, keep=[site.name])
         maps = _maps(reading.kept[site.name], site, unit, part.inputs, specimen.dataset)
         index, scores = torch.arange(start, start + len(part)), maps.flatten(1).amax(1)
