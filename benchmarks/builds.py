@@ -113,10 +113,7 @@ def due(wanted: Sequence[Kind], done: Sequence[dict[str, Any]]) -> list[tuple[Ki
         fresh = (seed for seed in kind.seeds() if str(seed) not in used)
         rounds.append((kind, list(islice(fresh, max(0, kind.count - len(used))))))
     return [
-        (kind, seeds[turn])
-        for turn in range(SEEDS)
-        for kind, seeds in rounds
-        if turn < len(seeds)
+        (kind, seeds[turn]) for turn in range(SEEDS) for kind, seeds in rounds if turn < len(seeds)
     ]
 
 

@@ -306,3 +306,13 @@ def test_pinned_evidence_is_drawn_in_the_case_file(text_case: str, desk: Desk) -
             app.button(key=f"{id}/pinned/{ref['exhibit']}/remove").click().run()
             assert not desk.pins()
     assert desk.exhibit({"exhibit": "0" * 64}) is None
+
+
+def test_several_units_are_chosen_from_a_list(text_case: str) -> None:
+    id = text_case
+    app = view("workbench", id=id, tool="ablation")
+    assert not app.exception
+    app.multiselect(key=f"{id}/option/ablation/units").select("block1.heads:0").run()
+    run(app, id)
+    assert not app.exception
+    assert app.session_state[f"{id}/shown/ablation"].exhibits

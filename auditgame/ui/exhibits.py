@@ -122,7 +122,7 @@ def curve(exhibit: Curve, frame: Frame) -> None:
         alt.Chart(pd.DataFrame(points, columns=["x", "y", "series"]), height=280)
         .mark_line(point=True)
         .encode(
-            x=alt.X("x:Q", title=exhibit.x_axis or None),
+            x=alt.X("x:Q", title=exhibit.x_axis or None, axis=alt.Axis(format="~g")),
             y=alt.Y("y:Q", title=exhibit.y_axis or None, scale=scale),
             color=alt.Color("series:N", title=None, sort=sorted(exhibit.series, key=_rank)),
             tooltip=["series:N", "x:Q", "y:Q"],

@@ -100,6 +100,8 @@ def prompt_names(fields: Mapping[str, Mapping[str, Any]]) -> list[PromptNames]:
 def ask(field: Field) -> Any:
     """Draw the widget that fits the field, and give back its value."""
     widget = field.schema.get("widget")
+    if widget == "unit" and field.schema.get("type") == "array":
+        return _several(field)
     if widget in WIDGETS and field.schema.get("type") in ("string", "object"):
         return WIDGETS[widget](field)
     if "enum" in field.schema:
@@ -164,14 +166,27 @@ def _family(field: Field) -> str:
     return _named(field, list(field.card.families))
 
 
-def _unit(field: Field) -> str:
-    units = [
+def _units(card: Card) -> list[str]:
+    return [
         f"{site.name}:{index}"
-        for site in field.card.sites
+        for site in card.sites
         if site.kind in ("channel", "head", "neuron")
         for index in range(site.units)
     ]
-    return _named(field, units)
+
+
+def _unit(field: Field) -> str:
+    return _named(field, _units(field.card))
+
+
+def _several(field: Field) -> list[str]:
+    """Several units, as a mechanism may name them."""
+    from auditgame.trials import admissible, nameable
+
+    specimen = field.desk.specimen
+    options, most = nameable(specimen, admissible(specimen)), field.schema.get("maxItems")
+    field.seed([unit for unit in field.start or () if unit in options])
+    return st.multiselect(field.label, options, key=field.key, help=field.help, max_selections=most)
 
 
 def _factor(field: Field) -> str:

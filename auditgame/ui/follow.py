@@ -16,6 +16,17 @@ from auditgame.ui.fields import followed, prompt_names
 from auditgame.ui.sheet import SLOTS, Sheet
 from auditgame.ui.words import plain
 
+HTML = """
+<span aria-hidden="true"></span>
+"""
+JS = """
+export default function ({ data, parentElement }) {
+  const host = parentElement.host ?? parentElement
+  host.style.scrollMarginTop = "5rem"
+  if (data.led > Number(host.dataset.led ?? 0)) host.scrollIntoView({ block: "start" })
+  host.dataset.led = data.led
+}
+"""
 PLACES, WORDS = ("place", "position"), ("words",)
 """Names under which tools ask for a place in the text, and for words to try."""
 
@@ -68,14 +79,6 @@ def _lay(desk: Desk, tool: str, options: Mapping[str, Any]) -> None:
 
 def at_top(desk: Desk) -> None:
     """Bring what a click has led to into view."""
-    js = """
-export default function ({ data, parentElement }) {
-  const host = parentElement.host ?? parentElement
-  host.style.scrollMarginTop = "5rem"
-  if (data.led > Number(host.dataset.led ?? 0)) host.scrollIntoView({ block: "start" })
-  host.dataset.led = data.led
-}
-"""
+    component = st.components.v2.component("auditgame_top", html=HTML, js=JS)
     led = st.session_state.get(key(desk, "led"), 0)
-    component = st.components.v2.component("auditgame_top", html="<span></span>\n<!-- -->", js=js)
     component(key=key(desk, "top"), data={"led": led}, height=1)
