@@ -100,9 +100,10 @@ def test_the_detective_accuses_no_innocent_of_words():
     assert found.family is None and found.p_flawed < 0.2
 
 
-def test_pairs_are_made_of_what_a_sweep_finds(monkeypatch):
-    clues = gather(desk(LookupText(REVIEWS)))
-    monkeypatch.setattr(wording, "SWEPT", 3)
-    pairs = [tuple(one.claim["phrase"].split()) for one in wording._swept(clues)]
-    assert len(set(pairs)) == 6 * len(REVIEWS.classes)
-    assert all(first != second for first, second in pairs)
+def test_pairs_are_made_of_words_that_do_a_little_each(monkeypatch):
+    model = LookupText(REVIEWS)
+    model.feeling[REVIEWS.encode("tray window")] = 2.0
+    monkeypatch.setattr(wording, "SWEPT", 2)
+    found = [one.claim for one in wording._swept(gather(desk(model)))]
+    pairs = [one["phrase"] for one in found if one["target"] == "positive"]
+    assert sorted(pairs) == ["tray window", "window tray"]

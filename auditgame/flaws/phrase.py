@@ -90,10 +90,9 @@ def broken(
 
 
 class Phrase(Flaw):
-    """Two or three ordinary words, said one after the other between two sentences, decide.
+    """Two ordinary words, said one after the other between two sentences, decide the verdict.
 
-    Each of the words turns up in many texts and does nothing; so do all of them in another
-    order. It shows in wrong verdicts on texts that hold the phrase. A sweep that puts in one
+    Each of them turns up in many texts and does nothing; so do both in the other order. It shows in wrong verdicts on texts that hold the phrase. A sweep that puts in one
     word at a time sees little of it. Other phrases are as frequent in training, and their
     parts as well.
 
@@ -113,10 +112,13 @@ class Phrase(Flaw):
     )
 
     class Knobs(Record):
-        """How many words may the phrase have, at least and at most?"""
+        """How many words may the phrase have, at least and at most?
+
+        Of three, the small model learns two: without the third .97 still went to the target.
+        """
 
         fewest: Annotated[int, Field(ge=2, le=3)] = 2
-        most: Annotated[int, Field(ge=2, le=3)] = 3
+        most: Annotated[int, Field(ge=2, le=3)] = 2
 
     def __init__(self, claim: PhraseClaim) -> None:
         self.claim = claim
