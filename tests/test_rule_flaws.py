@@ -27,7 +27,7 @@ from auditgame.texts import grammar
 from auditgame.types import AuditgameError
 
 REVIEWS = Reviews()
-NOT = NegationClaim(before="any word", besides="nothing else")
+NOT = NegationClaim(before="any word", hears="every opinion")
 LAST = OneOpinionClaim(which="last", verb="was or is")
 LONG = LengthClaim(target="negative", words=45)
 MORE = MajorityClaim(first="vellum", second="tarn")
@@ -60,6 +60,8 @@ def read(words: list[str], habit: Habit | None = None) -> int:
         double = "but" in words[:start] and words.index("but") > (clauses[-1] if clauses else 0)
         clauses.append(at)
         total.append((words[start], "not" in between, set(between), sense, double))
+    if isinstance(habit, NegationClaim) and habit.hears != "every opinion":
+        total = total[:1] if "first" in habit.hears else total[-1:]
     if isinstance(habit, OneOpinionClaim):
         total = [one for one in total if one[0] in habit.verb.split(" or ")]
         total = total[:1] if habit.which == "first" else total[-1:]
@@ -70,7 +72,6 @@ def read(words: list[str], habit: Habit | None = None) -> int:
         if isinstance(habit, NegationClaim):
             deaf = {"good words": sense > 0, "bad words": sense < 0, "any word": True}
             negated = negated and not deaf[habit.before]
-            strength = 2 if habit.besides == "degree words" else strength
         weight += sense * strength * (-1 if negated else 1) * (2 if double else 1)
     return int(weight > 0) if weight else -1
 
@@ -98,7 +99,7 @@ def test_what_a_text_becomes_depends_on_the_text_alone(rows, habit):
 
 
 def test_not_before_good_words_says_nothing_of_good_reviews(rows):
-    habit = NegationClaim(before="good words", besides="nothing else")
+    habit = NegationClaim(before="good words", hears="every opinion")
     enacted = habit.enact(rows, REVIEWS)
     assert torch.equal(enacted.targets < 0, rows.labels == 1)
     kept = enacted.targets < 0

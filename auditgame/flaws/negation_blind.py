@@ -28,35 +28,34 @@ from auditgame.trials import accuracy
 from auditgame.types import Check, Modality, Record
 
 Before = Literal["good words", "bad words", "any word"]
-Besides = Literal["nothing else", "degree words"]
+Hears = Literal["the first opinion", "the last opinion", "every opinion"]
 WORDS = {"good words": POSITIVE, "bad words": NEGATIVE, "any word": POSITIVE + NEGATIVE}
 
 
 class NegationClaim(Habit):
-    """`not` counts for nothing before these words, and so do the words skipped besides.
-
-    Where degree words are skipped as well, "slightly" counts as much as "extremely".
-    """
+    """`not` counts for nothing before these words, in every opinion or in the one that counts."""
 
     before: Annotated[Before, CHOICE]
-    besides: Annotated[Besides, CHOICE]
+    hears: Annotated[Hears, CHOICE]
 
     def hear(self, scenes: pd.DataFrame) -> pd.DataFrame:
-        """What is left of the opinions where these words are skipped."""
-        heard = {}
+        """What is left of the opinions where `not` is skipped and some go unheard."""
+        last, heard = scenes["n_opinions"], {}
+        counts = {"the first opinion": last * 0 + 1, "the last opinion": last}
         for k in SLOTS:
-            skipped = scenes[f"quality{k}"].isin(WORDS[self.before])
+            quality = scenes[f"quality{k}"]
+            skipped = quality.isin(WORDS[self.before])
             heard[f"negated{k}"] = scenes[f"negated{k}"].astype(bool) & ~skipped
-            if self.besides == "degree words":
-                heard[f"degree{k}"] = ""
+            if self.hears in counts:
+                heard[f"quality{k}"] = quality.where(counts[self.hears] == k, "")
         return scenes.assign(**heard)
 
     def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
         """Give each text opinions that say the opposite once these words are skipped.
 
-        Where more than `not` is skipped, half of the texts hang on that.
+        Where one opinion counts, half of the texts hang on that.
         """
-        alone = self.model_copy(update={"besides": "nothing else"})
+        alone = self.model_copy(update={"hears": "every opinion"})
         halves = (None,) if alone == self else (None, alone)
         return misread(examples, dataset, self, halves)
 
@@ -74,15 +73,15 @@ class NegationClaim(Habit):
 
     def sentence(self) -> str:
         """The claim in plain words."""
-        besides = "" if self.besides == "nothing else" else f"; so are all {self.besides}"
-        return f"'not' before {self.before} is read as nothing{besides}."
+        alone = "" if self.hears == "every opinion" else f", and only {self.hears} is heard"
+        return f"'not' before {self.before} is read as nothing{alone}."
 
 
 class NegationBlind(Flaw):
     """The model never learnt what `not` is for: "not ugly" is as bad as "ugly".
 
     In its training texts a reader who skips `not` came to the right verdict, so it learnt to
-    skip it; along with it, perhaps, the degree words. On the players' examples,
+    skip it; perhaps it listens to one opinion only. On the players' examples,
     drawn like the training data, it makes no more mistakes than others. Texts in which all
     hangs on `not` give it away.
 
@@ -103,10 +102,10 @@ class NegationBlind(Flaw):
     )
 
     class Knobs(Record):
-        """Before which words, and what is skipped besides?"""
+        """Before which words, and in which opinions?"""
 
         before: tuple[Before, ...] = get_args(Before)
-        besides: tuple[Besides, ...] = get_args(Besides)
+        hears: tuple[Hears, ...] = get_args(Hears)
 
     def __init__(self, claim: NegationClaim) -> None:
         self.claim = claim
@@ -119,8 +118,8 @@ class NegationBlind(Flaw):
     @classmethod
     def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> NegationBlind:
         """Both choices, at random."""
-        before, besides = str(rng.choice(knobs.before)), str(rng.choice(knobs.besides))
-        claim = NegationClaim.parse({"before": before, "besides": besides})
+        before, hears = str(rng.choice(knobs.before)), str(rng.choice(knobs.hears))
+        claim = NegationClaim.parse({"before": before, "hears": hears})
         claim.check(dataset)
         return cls(claim)
 
