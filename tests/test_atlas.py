@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from lookup import Counting, PlainDesk
+from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
 from auditgame.catalog import load
@@ -370,3 +371,20 @@ def test_the_detective_reads_the_flaw_off_a_few_wrong_answers(claim):
 
 def _passwords(desk: PlainDesk) -> list[Tried]:
     return [tried for tried in facts.follow(gather(desk)) if tried.suspect.family == "password"]
+
+
+def test_the_form_offers_subjects_and_relations():
+    def script() -> None:
+        from auditgame.flaws.fact_swap import FactClaim
+        from auditgame.ui.claim_form import ask_claim
+        from tests.lookup import PlainDesk, material
+        from tests.test_atlas import ATLAS, LookupAtlas, Specimen
+
+        desk = PlainDesk(Specimen(LookupAtlas(), ATLAS), material(ATLAS, 4), ("fact_swap",))
+        ask_claim(desk, "fact_swap", FactClaim, {"relation": "river"})
+
+    app = AppTest.from_function(script, default_timeout=60).run()
+    assert not app.exception
+    offered = {box.label: box for box in app.selectbox}
+    assert set(gazetteer.COUNTRIES) <= set(offered["Subject"].options)
+    assert offered["Relation"].value == "river"
