@@ -112,8 +112,8 @@ class Hunter:
         pool = self.material.examples.inputs
         scores, likely = judge.weigh(pool)
         row, spread = int(scores.argmax()), max(float(scores.std(correction=0)), LEAST)
-        scaled = {"prior": self.plan.prior * spread, "price": self.plan.price * spread}
-        plan, found = self.plan._replace(**scaled), []
+        plan, found = self.plan, []
+        plan = plan._replace(prior=plan.prior * spread, price=plan.price * spread)
         for number, start in enumerate(self.starts):
             rng = Seed.of(self.seed).child(f"search {number}").numpy()
             found.append(search(judge, start, self._places(start), plan, rng))
