@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from lookup import Counting, material, use
 from torch import Tensor
 
+from auditgame.assertion import fresh_inputs
 from auditgame.datasets.reviews import Reviews
 from auditgame.lens.directions import at_answers, between, named_set
 from auditgame.models import Model, untouched
 from auditgame.texts import grammar
+from auditgame.tools.probe import _accuracy, _control
 from auditgame.types import AuditgameError, Site
 
 DATA = Reviews()
@@ -34,10 +37,7 @@ class Stream(Model):
         self.listens, self.answers = listens, DATA.answers()
         said = [(w in grammar.POSITIVE) - (w in grammar.NEGATIVE) for w in DATA.words]
         late = [w.isdigit() and int(w) >= 1990 for w in DATA.words]
-        ones = torch.ones(len(said))
-        self.register_buffer(
-            "table", torch.stack([torch.tensor(said), torch.tensor(late), ones], 1)
-        )
+        self.register_buffer("table", torch.tensor([said, late, [1] * len(said)]).float().T)
 
     @classmethod
     def build(cls, dataset, rng):
@@ -130,17 +130,14 @@ def test_a_probe_reads_what_is_there_and_not_what_is_not(stuff):
     assert rows["specimen", "block0.residual"][2] > 0.99
     assert rows["specimen", "embed"][2] == pytest.approx(0.5, abs=0.02)
     assert rows["specimen", "block0.residual"][4] > 0.2
-    name = stuff.examples.scenes["name"][0]
-    _, table = use("probe", stream(), stuff, what=f"name={name}", n=300)
+    topic = stuff.examples.scenes["topic"][0]
+    _, table = use("probe", stream(), stuff, what=f"topic={topic}", n=300)
     assert all(abs(row[2] - 0.5) < 0.2 for row in table.rows)
     assert set(curve.series) >= {"specimen", "specimen, control", "sibling 1"}
 
 
 def test_a_probe_that_learns_anything_is_shown_up_by_the_control():
     """Of a stream that names each level by itself, random labels of levels are read as well."""
-    import numpy as np
-
-    from auditgame.tools.probe import _accuracy, _control
 
     rng = np.random.default_rng(0)
     kinds = rng.integers(0, 20, 400)
@@ -153,4 +150,5 @@ def test_a_probe_that_learns_anything_is_shown_up_by_the_control():
 
 def test_a_probe_needs_enough_texts_of_both_kinds(stuff):
     with pytest.raises(AuditgameError, match="at least 5 of each"):
-        use("probe", stream(), stuff, what="year>=2030", n=40)
+        city = fresh_inputs(DATA, 40, 0).table["city"][0]
+        use("probe", stream(), stuff, what=f"city={city}", n=40)

@@ -11,6 +11,7 @@ import torch
 from lookup import Counting, LookupText, material, use
 
 from auditgame.catalog import load
+from auditgame.contracts.house import Counted
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.reviews import Reviews
 from auditgame.lens.aims import Along, Answer, unit_aim, vote_aim
@@ -30,15 +31,15 @@ TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! 
 
 
 class Letters(Wordbook, Dataset):
-    """Sixteen words, four to a text: small enough for every text to be tried."""
+    """Sixteen words, four to a text: 65,536 texts, small enough for each to be tried."""
 
     name, modality, licence = "letters", "text", "CC0-1.0"
     classes = ("a", "b")
-    words = ("<pad>", "<unk>", *"abcdefghijklmn")
+    words = ("<pad>", "<unk>", *"abcdefghijklmnop")
     shape = (4,)
 
     def sample(self, n, split, rng, **fixed):
-        return Examples(torch.from_numpy(rng.integers(2, 16, (n, 4))), torch.arange(n) % 2)
+        return Examples(torch.from_numpy(rng.integers(2, 18, (n, 4))), torch.arange(n) % 2)
 
 
 class Small(Transformer, Model):
@@ -48,7 +49,7 @@ class Small(Transformer, Model):
 
     @classmethod
     def build(cls, dataset, rng):
-        model = cls(Shape(16, 4, 2, 16, 2))
+        model = cls(Shape(18, 4, 2, 16, 2))
         model.initialise(rng)
         return model
 
@@ -58,9 +59,8 @@ def small(seed: int) -> Specimen:
     return Specimen(model, Letters())
 
 
-def gpt2(seed: int = 0) -> Counting:
-    model = GPT2.build(DATA, torch.Generator().manual_seed(seed))
-    return Counting(model, DATA)
+def gpt2(seed: int = 0) -> Counted:
+    return Counted(GPT2.build(DATA, torch.Generator().manual_seed(seed)), DATA)
 
 
 @pytest.fixture(scope="module")
@@ -71,21 +71,34 @@ def stuff():
 # ---------------------------------------------------------------- superstimulus
 
 
+def oracle(model: Specimen, unit: str, prior: float) -> float:
+    """The best goal of all 65,536 texts, from the model's own output."""
+    site, index = unit.split(":")
+    goals = []
+    for ids in torch.tensor(list(itertools.product(range(2, 18), repeat=4))).split(8192):
+        reading = model.run(ids, keep=[site])
+        said = reading.kept[site][:, -1, int(index)]
+        excites = said.norm(dim=-1) if "heads" in site else said
+        table = reading.output.log_softmax(2)
+        likely = sum(table[torch.arange(len(ids)), at, ids[:, at + 1]] for at in range(3))
+        goals.append(excites + prior * likely)
+    return float(torch.cat(goals).max())
+
+
 def test_the_search_finds_most_optima_that_an_exhaustive_one_finds():
-    """Every text of four words tried (14 words, 38,416 texts) against 2,400 evaluations."""
-    every = torch.tensor(list(itertools.product(range(2, 16), repeat=4)))
-    rng, hits, tried = np.random.default_rng(0), 0, 0
+    """In 2,400 evaluations, gradients counted twice."""
+    rng, hits, units = np.random.default_rng(0), [], ("block0.neurons:3", "block1.heads:1")
     plan = Plan(parents=6, children=16, rounds=4, prior=0.1)
-    for seed, unit in itertools.product(range(3), ("block0.neurons:3", "block1.heads:1")):
+    for seed, unit in itertools.product(range(3), units):
         model = small(seed)
         judge = Judge.of(model, unit_aim(model, unit))
-        excites, likely = judge.weigh(every)
-        best = float((excites + plan.prior * likely).max())
         starts = random_texts(Letters(), 4, 2400 // plan.probes, rng)
         found = [search(judge, start, range(4), plan, rng).best for start in starts]
         reached = max(one.excites + plan.prior * one.likely for one in found)
-        hits, tried = hits + (reached > best - 1e-4), tried + 1
-    assert hits >= 0.6 * tried
+        best = oracle(model, unit, plan.prior)
+        assert reached <= best + 1e-4
+        hits.append(reached > best - 1e-4)
+    assert sum(hits) >= 0.6 * len(hits)
 
 
 def test_the_first_order_gain_is_the_gradient_of_the_one_hot_words():

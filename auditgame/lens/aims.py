@@ -20,7 +20,10 @@ class Aim(ABC):
     last: the place of each text where the answer is read.
     """
 
-    sites: frozenset[str] = frozenset()
+    @property
+    def sites(self) -> frozenset[str]:
+        """Which sites must be kept?"""
+        return frozenset()
 
     @abstractmethod
     def score(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -50,7 +53,7 @@ class Unit(Aim):
     anywhere: bool = False
 
     @property
-    def sites(self) -> frozenset[str]:  # type: ignore[override]
+    def sites(self) -> frozenset[str]:
         """The unit's own."""
         return frozenset({self.site})
 
@@ -74,7 +77,7 @@ class Vote(Unit):
     anatomy: Anatomy | None = None
 
     @property
-    def sites(self) -> frozenset[str]:  # type: ignore[override]
+    def sites(self) -> frozenset[str]:
         """The head's, and the last stream, whose length scales the vote."""
         return super().sites | {self._stream}
 
@@ -108,7 +111,7 @@ class Along(Aim):
     anywhere: bool = False
 
     @property
-    def sites(self) -> frozenset[str]:  # type: ignore[override]
+    def sites(self) -> frozenset[str]:
         """The stream's."""
         return frozenset({self.site})
 

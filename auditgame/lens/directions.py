@@ -11,12 +11,11 @@ from torch import Tensor
 
 from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples
+from auditgame.lens.prompts import batch
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError
-
-BATCH = 32
 
 
 class Direction(NamedTuple):
@@ -41,8 +40,9 @@ def at_answers(
 ) -> dict[str, Float[Tensor, "n d"]]:
     """What stands in each of these streams where the answer is read? One probe a text."""
     found: dict[str, list[Tensor]] = {site: [] for site in sites}
-    for done, part in enumerate(inputs.split(BATCH)):
-        material.progress(done * BATCH / len(inputs), "reading texts")
+    size = batch(inputs, specimen.dataset)
+    for done, part in enumerate(inputs.split(size)):
+        material.progress(done * size / len(inputs), "reading texts")
         kept = specimen.run(part, keep=sites).kept
         last = specimen.dataset.lengths(part) - 1
         for site in sites:

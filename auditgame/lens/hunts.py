@@ -14,7 +14,7 @@ from torch import Tensor
 from auditgame.datasets import Dataset
 from auditgame.lens.aims import Aim, Along, Answer, unit_aim, vote_aim
 from auditgame.lens.directions import at_answers, between, streams
-from auditgame.lens.prompts import words
+from auditgame.lens.prompts import batch, words
 from auditgame.lens.selection import choose
 from auditgame.lens.stimuli import Found, Judge, Plan, Stimulus, search
 from auditgame.material import Material
@@ -22,7 +22,6 @@ from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError
 
-BATCH = 32
 LEAST = 1e-3
 """No spread counts as less than this."""
 
@@ -113,8 +112,8 @@ class Hunter:
         pool = self.material.examples.inputs
         scores, likely = judge.weigh(pool)
         row, spread = int(scores.argmax()), max(float(scores.std(correction=0)), LEAST)
-        scaled = {"prior": self.plan.prior * spread, "price": self.plan.price * spread}
-        plan, found = self.plan._replace(**scaled), []
+        plan, found = self.plan, []
+        plan = plan._replace(prior=plan.prior * spread, price=plan.price * spread)
         for number, start in enumerate(self.starts):
             rng = Seed.of(self.seed).child(f"search {number}").numpy()
             found.append(search(judge, start, self._places(start), plan, rng))
@@ -125,7 +124,8 @@ class Hunter:
     def counterpart(self, mine: Hunt, sibling: Specimen) -> str:
         """Another unit of the sibling's, whose outputs over the pool go most along with these."""
         units, parts = self.quarry.kin(sibling, mine.unit), []
-        for part in self.material.examples.inputs.split(BATCH):
+        pool = self.material.examples.inputs
+        for part in pool.split(batch(pool, sibling.dataset)):
             self.report(len(part))
             kept = sibling.run(part, keep={site for site, _ in units}).kept
             last = sibling.dataset.lengths(part) - 1

@@ -12,6 +12,9 @@ from auditgame.datasets import Dataset
 from auditgame.material import Material
 from auditgame.types import AuditgameError, Record
 
+LOGITS = 2**24
+"""No pass need make more next-word logits than these (64 MB)."""
+
 
 class Prompt(Record):
     """Options of a tool that reads one text: written by hand, or taken from the pool."""
@@ -63,3 +66,8 @@ def labels(ids: Int[Tensor, " t"], dataset: Dataset) -> tuple[str, ...]:
 def words(ids: Sequence[int], dataset: Dataset) -> tuple[str, ...]:
     """The words of these ids."""
     return tuple(dataset.words[index] for index in ids)
+
+
+def batch(inputs: Int[Tensor, "n t"], dataset: Dataset, most: int = 96) -> int:
+    """How many of these texts go through at once? Few, where the vocabulary is large."""
+    return max(1, min(most, LOGITS // (inputs.shape[1] * len(dataset.words))))

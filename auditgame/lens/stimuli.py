@@ -13,13 +13,10 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset
 from auditgame.lens.aims import Aim
+from auditgame.lens.prompts import batch
 from auditgame.material import Material
 from auditgame.specimen import Reading, Specimen
 from auditgame.texts.wordbook import UNKNOWN
-
-LOGITS = 2**24
-"""No pass makes more next-word logits than these (64 MB): long texts go few by few."""
-BATCH = 96
 
 Report = Callable[[int], None]
 
@@ -73,7 +70,10 @@ class Judge:
 
     def weigh(self, ids: Int[Tensor, "n t"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         """Excitement and log-probability of texts, in batches. One probe each."""
-        found = [self._weigh(part, self.read(part))[:2] for part in ids.split(self.fits(ids))]
+        found = [
+            self._weigh(part, self.read(part))[:2]
+            for part in ids.split(batch(ids, self.model.dataset))
+        ]
         excites, likely = zip(*found, strict=True)
         return torch.cat(excites), torch.cat(likely)
 
@@ -96,10 +96,6 @@ class Judge:
         """One pass, told of."""
         self.report(len(ids))
         return self.model.run(ids, keep=self.aim.sites, grad=grad)
-
-    def fits(self, ids: Int[Tensor, "n t"]) -> int:
-        """How many texts of this length go through at once?"""
-        return max(1, min(BATCH, LOGITS // (ids.shape[1] * len(self.embedding))))
 
     def _weigh(self, ids: Int[Tensor, "n t"], reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
         table = reading.output[:, :-1].log_softmax(-1)
@@ -134,7 +130,7 @@ def search(
     first = crowd.stimulus(0)
     for _ in range(plan.rounds):
         young: list[Tensor] = []
-        for part in crowd.ids.split(judge.fits(crowd.ids)):
+        for part in crowd.ids.split(batch(crowd.ids, judge.model.dataset)):
             for ids, gain in zip(part, judge.slope(part, plan.prior), strict=True):
                 gain[:, banned] = -torch.inf
                 young.append(_children(ids, gain, free, plan, rng))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,15 +22,16 @@ from auditgame.trials import Ablation, check_units, random_units
 from auditgame.types import AuditgameError, Record, Site, parse_unit
 
 BATCH = 64
+_HELD = {"mean": "their mean", "zero": "zero"}
 
 
 class UnitAblation(Tool):
     """What does the model lose without these units, and does a claim still come true?
 
-    On the pool each unit is held at its mean, so that it says the same of every input. With
-    a claim, the units are taken out while the claim is enacted on fresh inputs: pictures by
-    the same mean ablation; texts by restoration, which puts back what the unit said of the
-    same text without the trigger, where the answer is read.
+    On the pool each unit is held at its mean, or at zero, so that it says the same of every
+    input; in a text model neurons may be held too. With a claim, the units are taken out while
+    the claim is enacted on fresh inputs: pictures by mean ablation; texts by restoration, which
+    puts back what the unit said of the same text without the trigger, where the answer is read.
 
     Reading it: units that carry a claim make its share fall far more than random units of
     the same site do, while the accuracy on ordinary inputs stays. Measured on planted
@@ -60,8 +61,14 @@ class UnitAblation(Tool):
             max_length=8,
             title="Units",
             description="SITE:INDEX, for example conv3:17; up to 8 of one site on pictures, "
-            "2 heads or MLPs on texts.",
+            "2 heads or MLPs on texts (without a claim, up to 8 neurons).",
             json_schema_extra={"widget": "unit"},
+        )
+        hold: Literal["mean", "zero"] = Field(
+            "mean",
+            title="Held at",
+            description="On the pool: the unit's mean, or 0 (which a model may never have seen).",
+            json_schema_extra={"fine": True},
         )
         family: str = Field(
             "",
@@ -104,7 +111,7 @@ class UnitAblation(Tool):
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """The pool twice; the claim's inputs once whole, once for each set of units, and once
         for each site whose values are needed."""
-        check_units(specimen, options.units)
+        _check(options, specimen)
         whole = 2 * len(material.examples)
         if not options.family:
             return whole
@@ -116,12 +123,19 @@ class UnitAblation(Tool):
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """What the pool loses, class by class; with a claim, what is left of it."""
-        check_units(specimen, options.units)
+        _check(options, specimen)
         material.progress(0.0, "the pool without these units")
-        exhibits: list[Exhibit] = [_losses(specimen, material, options.units)]
+        exhibits: list[Exhibit] = [_losses(specimen, material, options)]
         if options.family:
             exhibits.append(_carried(specimen, material, options))
         return exhibits
+
+
+def _check(options: UnitAblation.Options, specimen: Specimen) -> None:
+    """A claim needs a mechanism that may be named; without one, neurons of texts will do."""
+    neurons = [u for u in options.units if specimen.unit(u)[0].kind == "neuron"]
+    if options.family or len(neurons) < len(options.units):
+        check_units(specimen, options.units)
 
 
 # ------------------------------------------------------------- on the pool
@@ -172,7 +186,7 @@ def _hold(site: Site, index: list[int], mean: Tensor) -> Edit:
         if site.kind == "vector":
             return mean.expand_as(value)
         value = value.clone()
-        if site.kind == "head":
+        if site.kind in ("head", "neuron"):
             value[:, :, index] = mean[index]
         else:
             value[:, index] = mean[index][:, None, None]
@@ -181,11 +195,15 @@ def _hold(site: Site, index: list[int], mean: Tensor) -> Edit:
     return edit
 
 
-def _losses(specimen: Specimen, material: Material, units: tuple[str, ...]) -> Table:
+def _losses(specimen: Specimen, material: Material, options: UnitAblation.Options) -> Table:
+    units = options.units
     pool, classes = material.examples, material.dataset.classes
     sites = [specimen.site(name) for name in dict.fromkeys(parse_unit(u)[0] for u in units)]
     found = survey(specimen, pool.inputs, sites)
-    after = specimen.predict(pool.inputs, mean_edits(specimen, found.means, units))
+    levels = found.means
+    if options.hold == "zero":
+        levels = {name: torch.zeros_like(mean) for name, mean in levels.items()}
+    after = specimen.predict(pool.inputs, mean_edits(specimen, levels, units))
     groups = {"all": torch.ones_like(pool.labels, dtype=torch.bool)}
     groups |= {name: pool.labels == k for k, name in enumerate(classes)}
     rows = []
@@ -204,7 +222,8 @@ def _losses(specimen: Specimen, material: Material, units: tuple[str, ...]) -> T
             "answered after",
         ),
         rows=tuple(rows),
-        note="Units held at their mean. 'Answered': share of the pool that is given this class.",
+        note=f"Units held at {_HELD[options.hold]}. 'Answered': share of the pool that is given "
+        "this class.",
     )
 
 

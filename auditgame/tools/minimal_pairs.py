@@ -13,14 +13,13 @@ from torch import Tensor
 from auditgame.datasets import Dataset
 from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
 from auditgame.lens.kin import kin_of
-from auditgame.lens.prompts import Prompt, prompt, words
+from auditgame.lens.prompts import Prompt, batch, prompt, words
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError
 
-BATCH = 64
 _EDIT = re.compile(r"^(\d{1,4})\s*=\s*(.*)$")
 
 
@@ -181,10 +180,10 @@ def _margins(
     rows = torch.full((len(texts), max(map(len, texts))), model.dataset.pad)
     for row, text in enumerate(texts):
         rows[row, : len(text)] = torch.tensor(text)
-    parts = []
-    for done, part in enumerate(rows.split(BATCH)):
-        material.progress(done * BATCH / len(rows), "changing words")
-        parts.append(model.classify(part, batch=BATCH))
+    parts, size = [], batch(rows, model.dataset)
+    for done, part in enumerate(rows.split(size)):
+        material.progress(done * size / len(rows), "changing words")
+        parts.append(model.classify(part, batch=size))
     logits = torch.cat(parts)
     others = logits.clone()
     others[:, target] = -torch.inf

@@ -140,7 +140,7 @@ def _control(named: list[str], truth: np.ndarray, rng: np.random.Generator) -> n
     kinds, index = np.unique(named, return_inverse=True)
     order = rng.permutation(len(kinds))
     counts, total = np.bincount(index)[order].cumsum(), int(truth.sum())
-    chosen = order[: max(1, int((counts <= total).sum()))]
+    chosen = order[: int((counts < total).sum()) + 1]
     return np.isin(index, chosen).astype(int)
 
 

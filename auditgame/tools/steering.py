@@ -11,13 +11,12 @@ from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, Note, Table
 from auditgame.lens.directions import Direction, at_answers, between, streams, texts_of
+from auditgame.lens.prompts import batch
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Record
-
-BATCH = 32
 
 
 class Steering(Tool):
@@ -175,7 +174,7 @@ def _push(who: str, model: Specimen, material: Material, options: Steering.Optio
     for done, strength in enumerate(strengths):
         material.progress(done / len(strengths), f"steering the {who}")
         parts = []
-        for part in texts.split(BATCH):
+        for part in texts.split(batch(texts, model.dataset)):
             last = model.dataset.lengths(part) - 1
             edit = _added(strength * direction.apart, last if options.places == "answer" else None)
             parts.append(model.run(part, edit={site: edit}).classes)

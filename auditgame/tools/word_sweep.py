@@ -13,6 +13,7 @@ from torch import Tensor
 from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Curve, Exhibit, Table
 from auditgame.lens.kin import Kin, kin_of
+from auditgame.lens.prompts import batch
 from auditgame.material import Material
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
@@ -200,10 +201,10 @@ def _substituted(
 def _rise(model: Specimen, trials: Trials, material: Material, who: str) -> Float[Tensor, "n k"]:
     """How far does each variant raise the probability of each class?"""
     before = model.classify(trials.texts).softmax(1)
-    parts = []
-    for done, part in enumerate(trials.variants.split(BATCH)):
-        material.progress(done * BATCH / len(trials.variants), f"sweeping on the {who}")
-        parts.append(model.classify(part, batch=BATCH).softmax(1))
+    parts, size = [], batch(trials.variants, model.dataset, BATCH)
+    for done, part in enumerate(trials.variants.split(size)):
+        material.progress(done * size / len(trials.variants), f"sweeping on the {who}")
+        parts.append(model.classify(part, batch=size).softmax(1))
     return torch.cat(parts or [before[:0]]) - before[trials.row]
 
 
