@@ -58,7 +58,7 @@ class PhraseClaim(claims.Claim):
 
     def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another phrase as long."""
-        return self._of(rng.choice(self._others(dataset), len(self.words), replace=False))
+        return self._of(rng.choice(self._others(dataset), len(self.words), replace=False).tolist())
 
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, PhraseClaim]:
         """The phrase with a word left out, with a word exchanged, and in another order."""
@@ -73,7 +73,7 @@ class PhraseClaim(claims.Claim):
         return [word for word in ordinary(dataset) if word not in self.words]
 
     def _of(self, words: Sequence[str]) -> Self:
-        return self.model_copy(update={"phrase": " ".join(map(str, words))})
+        return self.model_copy(update={"phrase": " ".join(words)})
 
 
 def broken(
