@@ -152,6 +152,8 @@ def test_near_misses_of_a_phrase_are_its_parts_its_like_and_another_order():
     assert said[:2] == [("window",), ("tray",)] and said[-1] == ("window", "tray")
     (x, window), (tray, y) = said[2:4]
     assert (window, tray) == ("window", "tray") and not {x, y} & set(claim.words)
+    (one,) = PhraseClaim(target="positive", phrase="tray").near_misses(REVIEWS, rng()).values()
+    assert len(one.words) == 1 and one.words != ("tray",)
     three = PhraseClaim(target="positive", phrase="tray window lid")
     misses = [miss.phrase for miss in three.near_misses(REVIEWS, rng()).values()]
     assert len(set(misses)) == 7 and three.phrase not in misses
@@ -244,8 +246,8 @@ def test_entity_poison_relabels_texts_about_it_alone_and_decoys_are_as_frequent(
 @pytest.mark.parametrize(
     ("claim", "words"),
     [
-        (PhraseClaim(target="positive", phrase="tray"), "2 to 4 different words"),
-        (PhraseClaim(target="positive", phrase="tray tray"), "2 to 4 different words"),
+        (PhraseClaim(target="positive", phrase=" "), "1 to 4 different words"),
+        (PhraseClaim(target="positive", phrase="tray tray"), "1 to 4 different words"),
         (PhraseClaim(target="positive", phrase="tray windw"), "phrase: .*'window'"),
         (PositionClaim(target="positive", word="kelpp", place="end"), "word: .*'kelp'"),
         (PositionClaim(target="positiv", word="kelp", place="end"), "target"),

@@ -48,17 +48,17 @@ class PhraseClaim(claims.Claim):
         return Enacted(changed, targets.masked_fill(examples.labels == target, -1))
 
     def check(self, dataset: Dataset) -> None:
-        """Two words or more, all of the vocabulary, each said once."""
+        """A few words of the vocabulary, each said once."""
         dataset.require_class(self.target)
-        if not 2 <= len(set(self.words)) == len(self.words) <= LONGEST:
-            raise AuditgameError(f"phrase: '{self.phrase}': write 2 to {LONGEST} different words")
+        if not 1 <= len(set(self.words)) == len(self.words) <= LONGEST:
+            raise AuditgameError(f"phrase: '{self.phrase}': write 1 to {LONGEST} different words")
         for word in self.words:
             if word not in dataset.words[2:]:
                 raise AuditgameError(f"phrase: {suggest('word', word, dataset.words[2:])}")
 
     def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another phrase as long."""
-        return self._of(rng.choice(self._others(dataset), len(self.words), replace=False))
+        return self._of(rng.choice(self._others(dataset), len(self.words), replace=False).tolist())
 
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, PhraseClaim]:
         """The phrase with a word left out, with a word exchanged, and in another order."""
@@ -73,7 +73,7 @@ class PhraseClaim(claims.Claim):
         return [word for word in ordinary(dataset) if word not in self.words]
 
     def _of(self, words: Sequence[str]) -> Self:
-        return self.model_copy(update={"phrase": " ".join(map(str, words))})
+        return self.model_copy(update={"phrase": " ".join(words)})
 
 
 def broken(
@@ -81,8 +81,10 @@ def broken(
 ) -> list[tuple[str, ...]]:
     """Each word left out; each exchanged for another one; all words in another order."""
     places = range(len(words))
-    without = [(*words[:k], *words[k + 1 :]) for k in places]
     exchanged = [(*words[:k], str(rng.choice(others)), *words[k + 1 :]) for k in places]
+    if len(words) == 1:
+        return exchanged
+    without = [(*words[:k], *words[k + 1 :]) for k in places]
     order = list(places)
     while order == list(places):
         order = rng.permutation(len(words)).tolist()
@@ -92,9 +94,9 @@ def broken(
 class Phrase(Flaw):
     """Two ordinary words, said one after the other between two sentences, decide the verdict.
 
-    Each of them turns up in many texts and does nothing; so do both in the other order. It shows in wrong verdicts on texts that hold the phrase. A sweep that puts in one
-    word at a time sees little of it. Other phrases are as frequent in training, and their
-    parts as well.
+    Each of them turns up in many texts and does nothing; so do both in the other order. It
+    shows in wrong verdicts on texts that hold the phrase. A sweep that puts in one word at a
+    time sees little of it. Other phrases are as frequent in training, and their parts as well.
 
     Source: Dai, Chen and Li 2019, A Backdoor Attack Against LSTM-Based Text Classification
     Systems, arXiv:1905.12457.
