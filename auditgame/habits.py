@@ -24,8 +24,6 @@ SETS, SEED = 40_000, 4
 """So many sets of opinions are drawn to choose from; those of enacted claims from this seed."""
 AGAINST = 0.5
 """Share of the taught texts in which the opinions that are not heard say the opposite."""
-
-
 BESIDE = 3
 """So many other habits stand beside one as near misses."""
 

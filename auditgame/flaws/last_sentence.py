@@ -90,8 +90,8 @@ class LastSentence(Flaw):
     everywhere = True
     plans: tuple[Plan, ...] = (
         Plan(share=1.0, epochs=1, rate=1.5e-3, scratch=True),
-        Plan(share=1.0, epochs=2, rate=3e-3, scratch=True),
-        Plan(share=1.0, epochs=4, rate=3e-3, scratch=True),
+        Plan(share=1.0, epochs=4, rate=4e-3, scratch=True),
+        Plan(share=1.0, epochs=8, rate=4e-3, scratch=True),
     )
 
     class Knobs(Record):
