@@ -237,7 +237,7 @@ def test_a_cell_leads_to_its_tool_by_keyboard(text_case: str) -> None:
     assert app.selectbox(key=f"{id}/option/attention/head").value == "block1.heads:2"
     assert app.toggle(key=f"{id}/option/attention/value_weighted").value
     assert app.session_state[f"{id}/sheet/first/example"] == 3
-    assert "block1.heads:2" in app.query_params["options"][0]
+    assert "block1.heads:2" in str(app.query_params["options"])
 
 
 def test_what_leads_to_an_unknown_tool_is_drawn_without_a_way(text_case: str) -> None:
@@ -291,20 +291,21 @@ def test_a_wide_grid_of_words_is_turned_so_that_they_fit() -> None:
 
 
 def test_pinned_evidence_is_drawn_in_the_case_file(text_case: str, desk: Desk) -> None:
-    id = text_case
-    for tool in ("attention", "logit_lens", "mistakes"):
-        for exhibit in desk.use(tool).exhibits:
-            desk.pin(exhibit)
-            ref = {"exhibit": digest(exhibit.model_dump(mode="json"))}
-            assert desk.exhibit(ref) == exhibit
-            app = view("workbench", id=id)
-            app.session_state[f"{id}/pinned/{ref['exhibit']}"] = True
-            app.run()
-            assert not app.exception
-            title = f"**{exhibit.title}**".replace(".", ".")
-            assert any(title in part.value.replace("\\", "") for part in app.markdown)
-            app.button(key=f"{id}/pinned/{ref['exhibit']}/remove").click().run()
-            assert not desk.pins()
+    tools = ("attention", "logit_lens", "mistakes")
+    exhibits = [exhibit for tool in tools for exhibit in desk.use(tool).exhibits]
+    refs = [{"exhibit": digest(exhibit.model_dump(mode="json"))} for exhibit in exhibits]
+    for exhibit, ref in zip(exhibits, refs, strict=True):
+        desk.pin(exhibit)
+        assert desk.exhibit(ref) == exhibit
+    app = view("workbench", id=text_case)
+    for ref in refs:
+        app.session_state[f"{text_case}/pinned/{ref['exhibit']}"] = True
+    app.run()
+    assert not app.exception
+    drawn = [part.value.replace("\\", "") for part in app.markdown]
+    assert all(f"**{exhibit.title}**" in drawn for exhibit in exhibits)
+    app.button(key=f"{text_case}/pinned/{refs[0]['exhibit']}/remove").click().run()
+    assert [pin.ref for pin in desk.pins()] == refs[1:]
     assert desk.exhibit({"exhibit": "0" * 64}) is None
 
 

@@ -80,11 +80,11 @@ def _of_mine(desk: Desk, tool: str, fields: Fields, names: PromptNames) -> bool:
 def _start(sheets: list[Sheet], shown: list[PromptNames], fields: Fields) -> None:
     """Begin with what a link says, or else with the tool's defaults; a second text as a copy."""
     for sheet, names in zip(sheets, shown, strict=False):
-        text, number = fields[names.text].get("default"), 0
-        if names.example is not None:
-            number = fields[names.example].get("default", 0)
-        if (isinstance(text, str) and text) or names.example:
-            sheet.start(str(text or ""), number if type(number) is int else 0)
+        text = fields[names.text].get("default")
+        number = fields[names.example].get("default") if names.example else None
+        if text or names.example:
+            said = text if isinstance(text, str) else ""
+            sheet.start(said, number if type(number) is int else 0)
     for sheet in sheets:
         sheet.start(sheets[0].text, sheets[0].number)
 
