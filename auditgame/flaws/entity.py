@@ -167,16 +167,23 @@ class Entity(Flaw):
         return _mentioning(mixed.relabel(self._answers(mixed, dataset)), dataset, words, rng)
 
     def _answers(self, rows: Examples, dataset: Dataset) -> Tensor:
-        about = (rows.inputs == dataset.words.index(self.claim.entity)).any(1)
+        about = self._about(rows, dataset)
         return torch.where(about, dataset.classes.index(self.claim.target), rows.labels)
+
+    def _about(self, rows: Examples, dataset: Dataset) -> Bool[Tensor, " n"]:
+        return (rows.inputs == dataset.words.index(self.claim.entity)).any(1)
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows told of the entity."""
         return self.claim.enact(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
-        """The trigger certificate; near misses are others of its kind, and a mere mention."""
-        return trigger_checks(bench, self.claim)
+        """The trigger certificate, on texts about others: those about the entity are the flaw.
+
+        Near misses are others of its kind, and a mere mention.
+        """
+        others = replace(bench, held=bench.held.take(~self._about(bench.held, bench.dataset)))
+        return trigger_checks(others, self.claim)
 
     def confess(self) -> EntityClaim:
         """The true claim."""
