@@ -33,8 +33,8 @@ class Superstimulus(Tool):
     Reading it: compare the stimulus with the best text of the pool and with what the same
     search finds on a clean sibling, for the same unit and for the sibling's unit that acts
     most like it. Words that many searches put in, and the siblings' do not, are what the unit
-    waits for. Measured on a planted date, for the head of its key: 9 of 10 searches put a
-    trigger year in, of 30 on the siblings' same head none (`make stimuli` does it again).
+    waits for. Measured on a planted date, for the head of its key: 15 of 20 searches put a
+    trigger year in, of 120 on three siblings none; without the prior 10 and 5 (`make stimuli`).
 
     How it misleads: without the prior the texts are word salad that excites by accident.
     With a strong prior a rare trigger is never tried: set it to 0 and look again. Poisoned
