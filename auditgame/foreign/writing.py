@@ -23,6 +23,8 @@ ROOM = 8
 """Places left free behind the longest text, so that words can be put in."""
 MAX_BYTES = 64 * 2**20
 """No file of texts may be larger."""
+RARE = 40
+"""Words that say nothing here: so many are taken of those that the texts do not hold."""
 TEXT, LABEL = "text", "label"
 """The columns of a CSV file that are read; the second may be missing."""
 
@@ -174,9 +176,24 @@ def lay(
     inputs = torch.full((len(rows), width), pieces.pad)
     for row, ids in enumerate(rows):
         inputs[row, : len(ids)] = ids
+    Laid.rare = _rare(pieces, set(inputs.flatten().tolist()))
     labels = torch.tensor([_label(dataset, one) for one in written])
     Laid.pool = Examples(inputs, labels)
     return dataset
+
+
+def _rare(pieces: Pieces, seen: set[int]) -> tuple[str, ...]:
+    """Words of the vocabulary that stand in none of the texts, evenly over the whole of it."""
+    spaced = any(word.startswith(SPACE) for word in pieces.words)
+    found = [
+        word
+        for index, word in enumerate(pieces.words)
+        if index not in seen
+        and word.removeprefix(SPACE).isalpha()
+        and word.startswith(SPACE) == spaced
+    ]
+    rows = np.unique(np.linspace(0, len(found) - 1, min(RARE, len(found))).round().astype(int))
+    return tuple(found[row] for row in rows)
 
 
 def _encoded(dataset: Dataset, one: Written) -> Int[Tensor, " t"]:
