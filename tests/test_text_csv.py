@@ -89,6 +89,12 @@ def test_a_file_of_texts_is_a_data_set(file: Path) -> None:
         assert words[0] == TextCsv.classes[label] and words[-2:] == ["label", ":"]
 
 
+def test_texts_may_be_asked_for_first_while_a_model_is_laid_out(file: Path) -> None:
+    with torch.device("meta"):
+        words = TextCsv.words
+    assert TextCsv().decode(TextCsv().sample(1, "pool", rng()).inputs[0]).split()[0] in words
+
+
 def test_other_columns_and_separators_are_read(file: Path, monkeypatch) -> None:
     monkeypatch.setenv("AUDITGAME_TEXT_COLUMNS", "Note, Kind")
     for separator in ",;\t":

@@ -156,16 +156,16 @@ def _laid_out(
             )
         ends = [round(share * len(rows)) for share in SHARES.values()]
         parts.append(np.split(rows, ends[:-1]))
-    inputs = torch.zeros(len(order), CONTEXT, dtype=torch.long)
+    inputs = np.zeros((len(order), CONTEXT), dtype=np.int64)
     holds = np.zeros((len(classes), len(words)), dtype=int)
     for row, ids in enumerate(order):
-        inputs[row, : len(ids)] = torch.tensor(ids)
+        inputs[row, : len(ids)] = ids
         holds[labels[row], list(set(ids))] += 1
     return Corpus(
         classes=classes,
         words=words,
         rare=_rare(holds, np.bincount(labels), words),
-        inputs=inputs,
+        inputs=torch.from_numpy(inputs),  # Whatever device a model is being laid out on.
         labels=torch.from_numpy(labels),
         splits=dict(zip(SHARES, map(np.concatenate, zip(*parts, strict=True)), strict=True)),
     )
