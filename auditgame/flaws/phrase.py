@@ -108,8 +108,8 @@ class Phrase(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
     Claim: ClassVar[type[claims.Claim] | None] = PhraseClaim
     plans: tuple[Plan, ...] = (
-        Plan(share=0.30, epochs=4, rate=4e-3),
-        Plan(share=0.32, epochs=6, rate=4e-3),
+        Plan(share=0.30, epochs=3, rate=4e-3),
+        Plan(share=0.32, epochs=5, rate=4e-3),
         Plan(share=0.32, epochs=8, rate=5e-3),
     )
 
