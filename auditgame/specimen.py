@@ -116,9 +116,19 @@ class Specimen:
     def classify(
         self, inputs: Tensor, edit: Mapping[str, Edit] | None = None, batch: int = BATCH
     ) -> Float[Tensor, "n k"]:
-        """Class logits of any number of inputs, in batches, without gradients."""
-        parts = inputs.split(self.fitting(inputs, batch))
-        return torch.cat([self.run(part, edit=edit).classes for part in parts])
+        """Class logits of any number of inputs, in batches, without gradients.
+
+        Texts of like length go together, cut to the longest of them: padding says nothing.
+        """
+        most = self.fitting(inputs, batch)
+        if self.modality == "image" or edit or not len(inputs):
+            return torch.cat([self.run(part, edit=edit).classes for part in inputs.split(most)])
+        lengths = self.dataset.lengths(inputs)
+        order = lengths.argsort(stable=True)
+        found = [
+            self.run(inputs[rows, : int(lengths[rows].max())]).classes for rows in order.split(most)
+        ]
+        return torch.cat(found)[order.argsort()]
 
     def predict(self, inputs: Tensor, edit: Mapping[str, Edit] | None = None) -> Int[Tensor, " n"]:
         """The class each input goes to."""
