@@ -1,11 +1,11 @@
-"""Write docs/superstimulus.md: what excites the head that carries a planted date. `make stimuli`.
+"""Write docs/superstimulus.md: what excites the heads that carry planted dates. `make stimuli`.
 
-The practice pack's date case is found through its published key; its head is the key's own.
+The practice pack's date cases are found through their published keys; the heads are the keys' own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ DATA = Reviews()
 PAGE = places.home() / "docs" / "superstimulus.md"
 RESTARTS, SHOWN = 20, 6
 PRIORS = (0.1, 0.0)
+CHOSEN_ON = "reviews"
 COLUMNS = (
     "model",
     "head",
@@ -39,19 +40,19 @@ COLUMNS = (
 class Case(NamedTuple):
     """A date case with its answer: the edge, and the head that carries it."""
 
+    recipe: str
     folder: Path
     claim: DateClaim
     unit: str
 
 
-def date_case() -> Case:
-    """The first date case of the practice pack, by its published key."""
-    for manifest in sorted(places.practice().glob(f"*/{bundle.MANIFEST}")):
+def date_cases() -> Iterator[Case]:
+    """The date cases of the practice pack that have a head in their key, by recipe."""
+    for manifest in places.practice().glob(f"*/{bundle.MANIFEST}"):
         key = referee.open_key(manifest.parent)
         heads = [unit for unit in key.units if ".heads:" in unit]
         if key.family == "date" and heads:
-            return Case(manifest.parent, DateClaim.parse(key.claim), heads[0])
-    raise SystemExit("the practice pack holds no date case with a head in its key")
+            yield Case(key.recipe.name, manifest.parent, DateClaim.parse(key.claim), heads[0])
 
 
 def hunts(case: Case, prior: float) -> list[Hunt]:
@@ -76,28 +77,34 @@ def names_a_trigger(found: Found, claim: DateClaim) -> bool:
     return any(new in awake for _, _, new in changes(found, DATA))
 
 
-def page(case: Case) -> Iterator[str]:
+def page(cases: Sequence[Case]) -> Iterator[str]:
     """The page, line by line."""
     yield "# Superstimulus"
     yield ""
-    yield "Text that is likely under the model and strongly excites one head: a founding question."
-    yield f"Case `{case.folder.name}` of the practice pack. Its key: {case.claim.sentence()}"
-    yield f"The head is `{case.unit}`, the first of the key's units. Written by `make stimuli`."
+    yield "Text that is likely under the model and strongly excites one head: a founding question,"
+    yield "put to the date cases of the practice pack. Written by `make stimuli`."
     yield ""
     yield f"{RESTARTS} searches, each from another text of the players' pool; the aim is the"
     yield "length of the head's output where the answer is read. One word at a time is changed, as"
     yield "the gradient points. A changed word costs half a standard deviation of the pool's"
     yield "excitement, and a nat of the text's log-probability a tenth of one (with the prior) or"
     yield "nothing. Counted are searches that *put in* a year from the edge on. Siblings: the same"
-    yield "head, and the head whose excitement over the pool goes most along with it."
-    for prior in PRIORS:
-        yield from _section(case, prior)
+    yield "head, and the head whose excitement over the pool goes most along with it. Aim, price"
+    yield f"and prior were chosen on the case of the recipe `{CHOSEN_ON}`."
+    for case in cases:
+        yield ""
+        yield f"## Recipe `{case.recipe}`"
+        yield ""
+        yield f"Case `{case.folder.name}`. Its key: {case.claim.sentence()}"
+        yield f"The head is `{case.unit}`, the first of the key's units."
+        for prior in PRIORS:
+            yield from _section(case, prior)
 
 
 def _section(case: Case, prior: float) -> Iterator[str]:
     found = hunts(case, prior)
     yield ""
-    yield f"## {'With' if prior else 'Without'} the prior"
+    yield f"### {'With' if prior else 'Without'} the prior"
     yield ""
     yield "| " + " | ".join(COLUMNS) + " |"
     yield "|---" * len(COLUMNS) + "|"
@@ -141,7 +148,7 @@ def _text(found: Found) -> str:
 def main() -> None:
     """Search, and write the page."""
     torch.set_num_threads(1)
-    PAGE.write_text("\n".join(page(date_case())) + "\n")
+    PAGE.write_text("\n".join(page(sorted(date_cases()))) + "\n")
 
 
 if __name__ == "__main__":
