@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.lens.layerwise import ROWS, Asked, Cells, read
-from auditgame.lens.streams import layers, streams
+from auditgame.mechanism.layerwise import ROWS, Asked, Cells, read
+from auditgame.mechanism.streams import layers, streams
 from auditgame.specimen import Specimen
 from benchmarks.race import Line, Peer, race
 

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.lens.streams import blocks
-from auditgame.lens.swaps import Patch, patched, values
+from auditgame.mechanism.streams import blocks
+from auditgame.mechanism.swaps import Patch, patched, values
 from auditgame.specimen import Specimen
 from benchmarks.race import Line, Peer, race
 

@@ -14,9 +14,9 @@ import torch
 from auditgame import bundle, contents, places, referee
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.date import DateClaim
-from auditgame.lens.hunts import Hunt, changes
-from auditgame.lens.stimuli import Found, unheard
 from auditgame.material import Material
+from auditgame.mechanism.hunts import Hunt, changes
+from auditgame.mechanism.stimuli import Found, unheard
 from auditgame.tools.superstimulus import Superstimulus, hunter
 
 DATA = Reviews()

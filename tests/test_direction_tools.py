@@ -10,7 +10,7 @@ from torch import Tensor
 
 from auditgame.assertion import fresh_inputs
 from auditgame.datasets.reviews import Reviews
-from auditgame.lens.directions import at_answers, between, named_set
+from auditgame.mechanism.directions import at_answers, between, named_set
 from auditgame.models import Model, untouched
 from auditgame.texts import grammar
 from auditgame.tools.probe import _accuracy, _control

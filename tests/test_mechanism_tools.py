@@ -13,12 +13,12 @@ from auditgame import catalog
 from auditgame.contracts.house import Counted, weights_digest
 from auditgame.datasets.reviews import Reviews
 from auditgame.exhibits import FollowUp
-from auditgame.lens import circuits, swaps, translators
-from auditgame.lens.answers import Answer, Followed, follow
-from auditgame.lens.heads import HABITS, aims, habits, patterns, repeated
-from auditgame.lens.parts import Attribution
-from auditgame.lens.streams import ends, streams
 from auditgame.material import Stopped
+from auditgame.mechanism import circuits, swaps, translators
+from auditgame.mechanism.answers import Answer, Followed, follow
+from auditgame.mechanism.heads import HABITS, aims, habits, patterns, repeated
+from auditgame.mechanism.parts import Attribution
+from auditgame.mechanism.streams import ends, streams
 from auditgame.models.gpt2 import GPT2
 from auditgame.tools import parse_options
 from auditgame.types import AuditgameError
@@ -218,7 +218,7 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
     texts = repeated(3, 10, len(DATA.words), torch.Generator().manual_seed(0))
     assert torch.equal(texts[:, 1:11], texts[:, 11:]) and texts.shape == (3, 21)
     assert all(len(set(row.tolist())) == 11 and min(row) > 1 for row in texts)
-    monkeypatch.setattr("auditgame.lens.heads.PATTERN", 2 * 4 * 21**2)
+    monkeypatch.setattr("auditgame.mechanism.heads.PATTERN", 2 * 4 * 21**2)
     found = habits(specimen, texts)
     seen = [patterns(specimen, row) for row in texts]
     for layer in range(2):

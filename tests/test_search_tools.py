@@ -14,10 +14,10 @@ from auditgame.catalog import load
 from auditgame.contracts.house import Counted
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.reviews import Reviews
-from auditgame.lens.aims import Along, Answer, unit_aim, vote_aim
-from auditgame.lens.hunts import changes
-from auditgame.lens.stimuli import Judge, Plan, random_texts, search
 from auditgame.material import Stopped
+from auditgame.mechanism.aims import Along, Answer, unit_aim, vote_aim
+from auditgame.mechanism.hunts import changes
+from auditgame.mechanism.stimuli import Judge, Plan, random_texts, search
 from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
 from auditgame.networks.transformer import Shape, Transformer

@@ -15,11 +15,11 @@ from lookup import material
 
 from auditgame.contracts.house import Counted
 from auditgame.datasets.reviews import Reviews
-from auditgame.lens import swaps
-from auditgame.lens.answers import Followed
-from auditgame.lens.heads import patterns
-from auditgame.lens.parts import Attribution
-from auditgame.lens.streams import streams
+from auditgame.mechanism import swaps
+from auditgame.mechanism.answers import Followed
+from auditgame.mechanism.heads import patterns
+from auditgame.mechanism.parts import Attribution
+from auditgame.mechanism.streams import streams
 from auditgame.models.gpt2 import GPT2
 from benchmarks import language, lensing, patching, sweeping
 

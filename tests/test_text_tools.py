@@ -8,8 +8,8 @@ from lookup import Counting, LookupText, material, use
 
 from auditgame import catalog
 from auditgame.datasets.reviews import Reviews
-from auditgame.lens.heads import patterns, weighted
-from auditgame.lens.streams import layers
+from auditgame.mechanism.heads import patterns, weighted
+from auditgame.mechanism.streams import layers
 from auditgame.models.gpt2 import GPT2
 from auditgame.tools import parse_options
 from auditgame.types import AuditgameError

@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens
-from auditgame.lens.heads import head_of, patterns, weighted
-from auditgame.lens.prompts import Prompt, asked, labels, prompt, words
 from auditgame.material import Material
+from auditgame.mechanism.heads import head_of, patterns, weighted
+from auditgame.mechanism.prompts import Prompt, asked, labels, prompt, words
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError

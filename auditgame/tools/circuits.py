@@ -11,8 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.lens.answers import word_id
-from auditgame.lens.circuits import (
+from auditgame.material import Material
+from auditgame.mechanism.answers import word_id
+from auditgame.mechanism.circuits import (
     KINDS,
     Circuit,
     Kind,
@@ -24,10 +25,9 @@ from auditgame.lens.circuits import (
     reading,
     writing,
 )
-from auditgame.lens.heads import head_of
-from auditgame.lens.prompts import words
-from auditgame.lens.streams import blocks, heads
-from auditgame.material import Material
+from auditgame.mechanism.heads import head_of
+from auditgame.mechanism.prompts import words
+from auditgame.mechanism.streams import blocks, heads
 from auditgame.networks.anatomy import Anatomy
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen

@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
-from auditgame.lens.answers import Answer, Followed, follow, place_in
-from auditgame.lens.parts import Attribution, Parts
-from auditgame.lens.prompts import asked, prompts, words
-from auditgame.lens.streams import blocks, ends
 from auditgame.material import Material
+from auditgame.mechanism.answers import Answer, Followed, follow, place_in
+from auditgame.mechanism.parts import Attribution, Parts
+from auditgame.mechanism.prompts import asked, prompts, words
+from auditgame.mechanism.streams import blocks, ends
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError

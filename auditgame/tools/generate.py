@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
-from auditgame.lens.prompts import Prompt, prompt, words
 from auditgame.material import Material
+from auditgame.mechanism.prompts import Prompt, prompt, words
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool

@@ -11,9 +11,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.lens.heads import HABITS, Habit, habits, repeated
-from auditgame.lens.streams import blocks
 from auditgame.material import Material
+from auditgame.mechanism.heads import HABITS, Habit, habits, repeated
+from auditgame.mechanism.streams import blocks
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool

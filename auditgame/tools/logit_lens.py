@@ -10,11 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
-from auditgame.lens.answers import Answer, follow, margin, rivals
-from auditgame.lens.layerwise import ROWS, Question, Show, grid
-from auditgame.lens.prompts import Prompt, asked, labels, prompts
-from auditgame.lens.streams import batches, layers, streams
 from auditgame.material import Material
+from auditgame.mechanism.answers import Answer, follow, margin, rivals
+from auditgame.mechanism.layerwise import ROWS, Question, Show, grid
+from auditgame.mechanism.prompts import Prompt, asked, labels, prompts
+from auditgame.mechanism.streams import batches, layers, streams
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset
 from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
-from auditgame.lens.kin import kin_of
-from auditgame.lens.prompts import Prompt, batch, prompt, words
 from auditgame.lens.selection import choose
 from auditgame.material import Material
+from auditgame.mechanism.kin import kin_of
+from auditgame.mechanism.prompts import Prompt, batch, prompt, words
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError

@@ -11,12 +11,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.lens.answers import Followed, follow, place_in
-from auditgame.lens.heads import head_of
-from auditgame.lens.pairs import Pair, TwoTexts, pair
-from auditgame.lens.streams import blocks, ends, heads
-from auditgame.lens.swaps import Patch, patched, values
 from auditgame.material import Material
+from auditgame.mechanism.answers import Followed, follow, place_in
+from auditgame.mechanism.heads import head_of
+from auditgame.mechanism.pairs import Pair, TwoTexts, pair
+from auditgame.mechanism.streams import blocks, ends, heads
+from auditgame.mechanism.swaps import Patch, patched, values
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError

@@ -17,8 +17,8 @@ from sklearn.preprocessing import StandardScaler
 from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
 from auditgame.exhibits import Curve, Exhibit, Table
-from auditgame.lens.directions import at_answers, levels, named_set, streams
 from auditgame.material import Material
+from auditgame.mechanism.directions import at_answers, levels, named_set, streams
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool

@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, Note, Table
-from auditgame.lens.directions import Direction, at_answers, between, streams, texts_of
-from auditgame.lens.prompts import batch
 from auditgame.lens.selection import choose
 from auditgame.material import Material
+from auditgame.mechanism.directions import Direction, at_answers, between, streams, texts_of
+from auditgame.mechanism.prompts import batch
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Record

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset
 from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens
-from auditgame.lens.hunts import Clock, Hunt, Hunter, Quarry, changes, kind, tally
-from auditgame.lens.prompts import Prompt, prompt, words
-from auditgame.lens.stimuli import Found, Plan, pool_texts, random_texts
 from auditgame.material import Material
+from auditgame.mechanism.hunts import Clock, Hunt, Hunter, Quarry, changes, kind, tally
+from auditgame.mechanism.prompts import Prompt, prompt, words
+from auditgame.mechanism.stimuli import Found, Plan, pool_texts, random_texts
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool

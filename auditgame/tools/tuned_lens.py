@@ -8,12 +8,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.lens.answers import Answer, follow, place_in
-from auditgame.lens.layerwise import Question, Show, grid
-from auditgame.lens.prompts import asked, labels, prompt
-from auditgame.lens.streams import batches, layers, streams
-from auditgame.lens.translators import Translators, misses, ridge, tune
 from auditgame.material import Material
+from auditgame.mechanism.answers import Answer, follow, place_in
+from auditgame.mechanism.layerwise import Question, Show, grid
+from auditgame.mechanism.prompts import asked, labels, prompt
+from auditgame.mechanism.streams import batches, layers, streams
+from auditgame.mechanism.translators import Translators, misses, ridge, tune
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Curve, Exhibit, Table
-from auditgame.lens.kin import Kin, kin_of
-from auditgame.lens.prompts import batch
 from auditgame.material import Material
+from auditgame.mechanism.kin import Kin, kin_of
+from auditgame.mechanism.prompts import batch
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Record

@@ -12,12 +12,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.lens.aims import Aim, Along, Answer, unit_aim, vote_aim
-from auditgame.lens.directions import at_answers, between, streams
-from auditgame.lens.prompts import batch, words
 from auditgame.lens.selection import choose
-from auditgame.lens.stimuli import Found, Judge, Plan, Stimulus, search
 from auditgame.material import Material
+from auditgame.mechanism.aims import Aim, Along, Answer, unit_aim, vote_aim
+from auditgame.mechanism.directions import at_answers, between, streams
+from auditgame.mechanism.prompts import batch, words
+from auditgame.mechanism.stimuli import Found, Judge, Plan, Stimulus, search
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError

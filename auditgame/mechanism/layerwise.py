@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from auditgame.exhibits import FollowUp, Grid
-from auditgame.lens.answers import margin, rivals
-from auditgame.lens.prompts import words
-from auditgame.lens.streams import layers
+from auditgame.mechanism.answers import margin, rivals
+from auditgame.mechanism.prompts import words
+from auditgame.mechanism.streams import layers
 from auditgame.specimen import Specimen
 
 Show = Literal["word", "probability", "answer", "rank", "kl"]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples
-from auditgame.lens.prompts import batch
 from auditgame.lens.selection import choose
 from auditgame.material import Material
+from auditgame.mechanism.prompts import batch
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError
 

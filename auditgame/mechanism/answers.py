@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.lens.prompts import Prompt
+from auditgame.mechanism.prompts import Prompt
 from auditgame.types import AuditgameError
 
 

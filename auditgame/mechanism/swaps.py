@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from auditgame.lens.streams import WORDS, ends
+from auditgame.mechanism.streams import WORDS, ends
 from auditgame.specimen import Edit, Specimen
 
 

@@ -12,9 +12,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.lens.aims import Aim
-from auditgame.lens.prompts import batch
 from auditgame.material import Material
+from auditgame.mechanism.aims import Aim
+from auditgame.mechanism.prompts import batch
 from auditgame.specimen import Reading, Specimen
 from auditgame.texts.wordbook import UNKNOWN
 

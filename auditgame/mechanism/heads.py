@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from auditgame.lens.streams import blocks, layers
+from auditgame.mechanism.streams import blocks, layers
 from auditgame.specimen import Edit, Specimen
 from auditgame.types import AuditgameError
 

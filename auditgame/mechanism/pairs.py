@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.lens.answers import Answer
-from auditgame.lens.prompts import words
 from auditgame.material import Material
+from auditgame.mechanism.answers import Answer
+from auditgame.mechanism.prompts import words
 from auditgame.types import AuditgameError
 
 

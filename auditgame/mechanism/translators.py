@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.lens.layerwise import ROWS, kl
+from auditgame.mechanism.layerwise import ROWS, kl
 from auditgame.networks.anatomy import Anatomy
 
 RIDGE = 1e-2

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.lens.answers import Followed
-from auditgame.lens.streams import batches, blocks, layers
+from auditgame.mechanism.answers import Followed
+from auditgame.mechanism.streams import batches, blocks, layers
 from auditgame.networks.anatomy import Anatomy
 from auditgame.specimen import Specimen
 

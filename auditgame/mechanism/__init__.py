@@ -1,0 +1,1 @@
+"""What tools for texts look through: the stream, its parts, patches, directions, searches."""
