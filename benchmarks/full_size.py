@@ -111,12 +111,12 @@ def lay(folder: Path) -> None:
     made.decoder = decoders.ByteLevel()
     made.save(str(folder / "tokenizer.json"))
     rng = np.random.default_rng(0)
-    (folder / "texts.txt").write_text("".join(f"{told(rng, 16)}\n" for _ in range(TEXTS)))
+    (folder / "texts.txt").write_text("".join(f"{told(rng, 16, 50_000)}\n" for _ in range(TEXTS)))
 
 
-def told(rng: np.random.Generator, words: int) -> str:
+def told(rng: np.random.Generator, words: int, below: int) -> str:
     """A text of so many numbers; with this tokenizer each but the first is one piece."""
-    return " ".join(str(n) for n in rng.integers(1, 50_000, words))
+    return " ".join(str(n) for n in rng.integers(0, below, words))
 
 
 def _weights(shapes: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -130,7 +130,7 @@ def _weights(shapes: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def measure(tool: str, what: What, folder: Path) -> Use:
     """Use a tool once, in a process of its own."""
-    prompt = told(np.random.default_rng(1), WORDS) if what == "whole" else ""
+    prompt = told(np.random.default_rng(1), WORDS, 10) if what == "whole" else ""
     more = json.dumps(OPTIONS.get(tool, {}))
     words = [sys.executable, "-c", ASK, str(folder), tool, more, prompt]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
