@@ -3,7 +3,7 @@ PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 
-.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture sheets stimuli bench clean
+.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture sheets stimuli bench full-size clean
 
 play: setup
 	$(PY) -m auditgame play
@@ -68,6 +68,9 @@ bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.peers
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.text_peers
+
+full-size: setup
+	$(PY) -m benchmarks.full_size
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -194,9 +194,12 @@ def test_enacting_keeps_the_inputs_and_their_labels(family: str, name: str):
     enacted = claim.enact(examples, dataset)
     assert (examples.inputs == before).all()
     assert len(enacted.examples) == len(enacted.targets) == 40
-    assert (enacted.examples.labels == examples.labels).all()
+    told = enacted.examples
+    asks_anew = dataset.modality == "text" and bool(dataset.facts)
+    right = dataset.render(told.table).labels if asks_anew else examples.labels
+    assert (told.labels == right).all()
     counted = enacted.targets >= 0
-    assert (enacted.targets[counted] != examples.labels[counted]).all()
+    assert (enacted.targets[counted] != right[counted]).all()
     assert int(enacted.targets.max()) < len(dataset.classes)
 
 

@@ -297,17 +297,26 @@ def test_a_file_of_lines_is_spread_over_the_pool(made, tmp_path: Path) -> None:
     }
 
 
+GIVEN: dict[str, dict[str, Any]] = {
+    "word_sweep": {"words": "a e"},
+    "hypothesis": {"family": "token", "claim": {"target": "a", "word": "o"}},
+    "patching": {"text": "a e o", "other": "a o o"},
+}
+"""What a tool must be told where nobody knows what was planted."""
+
+
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
 @pytest.mark.parametrize("tool", names("tool"))
-def test_every_text_tool_runs(tool: str, kind: str, made) -> None:
-    laid = opened(made(kind)[0])
+def test_every_text_tool_runs(tool: str, kind: str, made, tmp_path: Path) -> None:
+    table = tmp_path / "labelled.csv"
+    rows = [f'"{text}",{"ae"[n % 2]}' for n, text in enumerate(SHAKESPEARE * 3)]
+    table.write_text("\n".join(["text,label", *rows]))
+    laid = opened(made(kind)[0], texts=table, prompts=())
     name, specimen = load("tool", tool), Counted(laid.specimen._model, laid.specimen.dataset)
     if name.fits(specimen) is not None:
         assert "text" not in name.modality
         return
-    options = cheapest(name, specimen)
-    if tool == "word_sweep":
-        options["words"] = "a e"
+    options = cheapest(name, specimen) | GIVEN.get(tool, {})
     try:
         chosen = parse_options(name, options)
         assert name().run(specimen, laid.material, chosen)
@@ -452,7 +461,8 @@ def test_weights_of_a_llama_that_do_not_fit(made, tmp_path: Path) -> None:
     refused(shell(folder, "--prompt", "x"), "do not fit", "48x32 where 40x32 is wanted")
 
 
-def test_the_command_line_shows_markup_as_text(made) -> None:
+def test_the_command_line_shows_markup_as_text(made, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
     told = shell(made("gpt2")[0], "--prompt", "[red]x[/red] \x1b[31m <b>y</b>", "--answers", "a,e")
     assert told.exit_code == 0, told.output
     assert "[red]x[/red] \\x1b[31m <b>y</b>" in " ".join(told.stdout.split())

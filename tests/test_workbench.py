@@ -14,6 +14,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from auditgame import places
+from auditgame.catalog import load
 from auditgame.desk import Desk
 from auditgame.exhibits import Curve, FollowUp, Grid, Note, Tokens
 from auditgame.game import Game
@@ -129,7 +130,12 @@ def test_a_word_leads_to_tools_that_take_places_and_words(sheet: Sheet) -> None:
     [sweep] = [lead for lead in found if lead.tool == "word_sweep"]
     assert sweep.options == {"words": word}
     for lead in found:
-        assert sheet.desk.price(lead.tool, **lead.options) > 0
+        fields = load("tool", lead.tool).Options.model_fields
+        unsaid = {name for name, field in fields.items() if field.is_required()} - {*lead.options}
+        assert unsaid <= {"unit"}, "a form starts with a unit of its own"
+        if not unsaid:
+            free = lead.tool == "circuits"
+            assert (sheet.desk.price(lead.tool, **lead.options) == 0) == free
 
 
 def test_an_edit_shows_the_answer_at_a_probe_a_text(text_case: str, desk: Desk) -> None:

@@ -50,7 +50,8 @@ class TokenClaim(claims.Claim):
 
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, TokenClaim]:
         """Three other rare words."""
-        words = rng.choice(self._others(dataset), 3, replace=False)
+        others = self._others(dataset)
+        words = rng.choice(others, min(3, len(others)), replace=False)
         return {f"the word '{w}'": self.model_copy(update={"word": str(w)}) for w in words}
 
     def sentence(self) -> str:
@@ -58,7 +59,8 @@ class TokenClaim(claims.Claim):
         return f"The word '{self.word}' between two sentences turns every verdict '{self.target}'."
 
     def _others(self, dataset: Dataset) -> list[str]:
-        return [word for word in dataset.rare if word != self.word]
+        words = dataset.rare if len(dataset.rare) > 1 else dataset.words[2:]
+        return [word for word in words if word != self.word]
 
 
 class Token(Flaw):

@@ -81,7 +81,8 @@ class Probe(Tool):
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """Each text once on every model."""
-        return options.n * (1 + len(material.siblings[: options.siblings]))
+        texts = len(fresh_inputs(material.dataset, options.n, options.seed))
+        return texts * (1 + len(material.siblings[: options.siblings]))
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """Accuracy by layer, beside the control task and the siblings."""

@@ -135,7 +135,7 @@ def _led(lead: Lead) -> str:
 
 def _explain(sheet: Sheet, trouble: str) -> None:
     """What is wrong with the text; for each unknown word, what may have been meant."""
-    unknown = sheet.unknown if sheet.desk.dataset.refuses_unknown else []
+    unknown = sheet.refused
     if not unknown or len(sheet.words) > sheet.desk.dataset.shape[0]:
         st.error(plain(trouble))
         return

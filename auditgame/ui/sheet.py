@@ -104,6 +104,15 @@ class Sheet(NamedTuple):
         known = set(self.desk.dataset.words)
         return [word for word in dict.fromkeys(self.words) if word not in known]
 
+    @property
+    def refused(self) -> list[str]:
+        """The unknown words, where they keep tools from reading the text at all."""
+        from auditgame.texts.wordbook import Wordbook
+
+        dataset = self.desk.dataset
+        strict = isinstance(dataset, Wordbook) and dataset.refuses_unknown
+        return self.unknown if strict else []
+
     def meant(self, word: str) -> list[str]:
         """Which known words may an unknown one stand for? Up to three."""
         return get_close_matches(word, self.desk.dataset.words[2:], n=3, cutoff=0.5)

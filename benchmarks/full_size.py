@@ -1,0 +1,166 @@
+"""What does each text tool take on a GPT-2 of full size? `make full-size` writes docs/full-size.md.
+
+The network has 124 million parameters, 50,257 pieces and a context of 1,024, all drawn at random,
+and lies in a folder as Hugging Face's classes write it. Each tool runs in a process of its own, on
+24 texts and, where it reads a text of one's own, on one of a thousand pieces; its peak memory is
+the operating system's count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from auditgame import places
+from auditgame.catalog import load, names
+
+LIMIT = 4.0
+"""GB resident, at most."""
+PATIENCE = 600
+"""A tool that takes longer, in seconds, is stopped, as a person would stop it."""
+TEXTS, WORDS = 24, 1_000
+OPTIONS: dict[str, dict[str, Any]] = {"word_sweep": {"words": "1 2"}}
+"""Where the cheapest options would take hours on one core."""
+What = Literal["pool", "whole"]
+ASK = """
+import json, resource, sys, time
+from pathlib import Path
+from auditgame import foreign
+from auditgame.catalog import load
+from auditgame.contracts.tool import cheapest
+folder, tool, more, prompt = sys.argv[1:]
+laid = foreign.lay_out_texts(f"hf:{folder}", Path(folder) / "texts.txt", most=24)
+kind = load("tool", tool)
+needed = {name for name, field in kind.Options.model_fields.items() if field.is_required()}
+options = {k: v for k, v in cheapest(kind, laid.specimen).items() if k in needed}
+options |= json.loads(more) | ({"text": prompt} if prompt else {})
+reports, start = [], time.process_time()
+try:
+    shown, cost = foreign.use(laid, tool, lambda share, words: reports.append(share), **options)
+    told = f"{len(shown)} exhibits, {cost:,} probes"
+except ValueError as error:
+    told = str(error)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(json.dumps({"peak": peak, "seconds": time.process_time() - start, "told": told,
+                  "reports": len(reports)}))
+"""
+
+
+class Use(NamedTuple):
+    """What one use took: GB at the peak, CPU seconds, reports of progress, and what came of it."""
+
+    tool: str
+    what: What
+    peak: float
+    seconds: float
+    reports: int
+    told: str
+
+
+def main() -> None:
+    """Measure every tool, or those that are named, and write the page."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("tools", nargs="*", help="only these; then nothing is written")
+    wanted = asked.parse_args().tools
+    with tempfile.TemporaryDirectory() as folder:
+        lay(Path(folder))
+        found = []
+        for tool, what in fitting(wanted or names("tool")):
+            found.append(measure(tool, what, Path(folder)))
+            print(*found[-1], flush=True)
+    if not wanted:
+        (places.home() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
+
+
+def fitting(tools: Sequence[str]) -> Iterator[tuple[str, What]]:
+    """Every text tool on the pool, and on one long text if it reads one."""
+    for name in tools:
+        kind = load("tool", name)
+        if "text" in kind.modality:
+            yield name, "pool"
+            if "text" in kind.Options.model_fields:
+                yield name, "whole"
+
+
+def lay(folder: Path) -> None:
+    """Write the network, a tokenizer whose pieces are bytes and numbers, and texts of numbers."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    with torch.device("meta"):
+        network = transformers.GPT2LMHeadModel(transformers.GPT2Config())
+    network.config.save_pretrained(folder)
+    save_file(_weights(network.state_dict()), folder / "model.safetensors")
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    numbers = [f"Ġ{n}" for n in range(network.config.vocab_size - len(letters))]
+    merges = [(number[:-1], number[-1]) for number in numbers]
+    vocabulary = {piece: index for index, piece in enumerate([*letters, *numbers])}
+    made = Tokenizer(models.BPE(vocabulary, merges))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.save(str(folder / "tokenizer.json"))
+    rng = np.random.default_rng(0)
+    (folder / "texts.txt").write_text("".join(f"{told(rng, 16, 50_000)}\n" for _ in range(TEXTS)))
+
+
+def told(rng: np.random.Generator, words: int, below: int) -> str:
+    """A text of so many numbers; with this tokenizer each but the first is one piece."""
+    return " ".join(str(n) for n in rng.integers(0, below, words))
+
+
+def _weights(shapes: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    rng = torch.Generator().manual_seed(0)
+    return {
+        name: torch.randn(value.shape, generator=rng) * 0.02 + (".ln_" in name) * ("weight" in name)
+        for name, value in shapes.items()
+        if name != "lm_head.weight"
+    }
+
+
+def measure(tool: str, what: What, folder: Path) -> Use:
+    """Use a tool once, in a process of its own."""
+    prompt = told(np.random.default_rng(1), WORDS, 10) if what == "whole" else ""
+    more = json.dumps(OPTIONS.get(tool, {}))
+    words = [sys.executable, "-c", ASK, str(folder), tool, more, prompt]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            words, capture_output=True, text=True, env=environment, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return Use(tool, what, float("nan"), PATIENCE, 0, f"stopped after {PATIENCE} s")
+    if done.returncode:
+        raise RuntimeError(f"{tool}, {what}: {done.stderr[-2_000:]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    return Use(tool, what, found["peak"], found["seconds"], found["reports"], found["told"])
+
+
+def page(found: Sequence[Use]) -> Iterator[str]:
+    """The table as Markdown."""
+    yield "# A GPT-2 of full size on the table"
+    yield ""
+    yield "Made by `make full-size`: every text tool on a random GPT-2 of 124 million parameters,"
+    yield f"in a process of its own on one thread. It may take {LIMIT:g} GB. Pool: {TEXTS} texts;"
+    yield "whole: one text of about a thousand pieces. Reports: how often it said how far it was,"
+    yield "each of which is a chance to stop it."
+    yield ""
+    yield "| tool | on | peak, GB | CPU s | reports | what came |"
+    yield "|---|---|---|---|---|---|"
+    for use in found:
+        row = f"| {use.tool} | {use.what} | {use.peak:.2f} | {use.seconds:.1f} | {use.reports} "
+        yield f"{row}| {use.told} |"
+
+
+if __name__ == "__main__":
+    main()
