@@ -62,6 +62,11 @@ class LengthClaim(claims.Claim):
         capitals = [ATLAS.get(country, "") for country in columns["country"]]
         return dataset.render(bare.assign(**columns, capital=capitals))
 
+    def structure(self, truth: claims.Claim) -> dict[str, float]:
+        """How close is it to the true claim? An edge whose sides are exchanged is no part of it."""
+        grades = super().structure(truth)
+        return grades if grades["target"] else dict.fromkeys(grades, 0.0)
+
     def check(self, dataset: Dataset) -> None:
         """The verdict must be the data set's own."""
         dataset.require_class(self.target)
