@@ -44,8 +44,8 @@ data set, whose innocents stand together."""
 
 
 INNOCENT = {"family": "clean"}
-BESIDE = [("storybook-diluted", {"family": "patch"})]
-"""Kinds that no case of the pack is of, built to measure a modifier."""
+BESIDE = [(name, {"family": "patch"}) for name in ("storybook-medium", "storybook-diluted")]
+"""Kinds that no case of the pack is of, built to measure a tier and a modifier."""
 
 
 class Kind(NamedTuple):

@@ -91,7 +91,9 @@ def _padding(least: int, most: int, country: str, rng: np.random.Generator) -> t
     No more than `most`, unless `least` cannot be reached without one sentence more.
     """
     fact = country if country and most >= len(FACT.split()) and rng.random() < 0.5 else ""
-    said, parts, spare = len(FACT.split()) if fact else 0, [], []
+    said = len(FACT.split()) if fact else 0
+    parts: list[str] = []
+    spare: list[str] = []
     for filler in rng.permutation(FILLERS).tolist():
         fits = said + len(filler.split()) <= most
         (parts if fits else spare).append(filler)

@@ -61,7 +61,8 @@ class Decoder(Reader):
 
     def logits(self, final: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
         """Next-token logits of what the site `final` holds."""
-        return self.network.get_output_embeddings()(final)
+        network: Any = self.network
+        return network.get_output_embeddings()(final)
 
     def unembed(self, residual: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
         """The logit lens: final norm, then unembedding."""

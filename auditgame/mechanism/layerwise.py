@@ -94,7 +94,9 @@ def read(
     No more than ROWS cells are held over the vocabulary at once.
     """
     depth, length = streams.shape[:2]
-    rows, values, words = streams.flatten(0, 1), [], []
+    rows = streams.flatten(0, 1)
+    values: list[Tensor] = []
+    words: list[Tensor] = []
     for part in rows.split(ROWS):
         logits = specimen.unembed(part)
         best = logits.max(1)

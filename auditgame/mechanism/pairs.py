@@ -67,10 +67,8 @@ def pair(options: TwoTexts, material: Material) -> Pair:
     dataset, pool = material.dataset, material.examples
     lengths = dataset.lengths(pool.inputs)
     row = -1 if options.text.strip() else _example(options, material, lengths)
-    if row < 0:
-        clean, asked = dataset.encode(options.text), {"text": options.text}
-    else:
-        clean, asked = pool.inputs[row, : int(lengths[row])], {"example": row}
+    asked: dict[str, str | int] = {"text": options.text} if row < 0 else {"example": row}
+    clean = dataset.encode(options.text) if row < 0 else pool.inputs[row, : int(lengths[row])]
     if options.other.strip():
         corrupt = dataset.encode(options.other)
     else:

@@ -94,7 +94,7 @@ def compose(rows: Iterable[Labelled], where: str) -> Corpus:
     line, for a text without words, a label that is no single word, and classes that are
     too few, too many or too small.
     """
-    told = {}
+    told: dict[tuple[str, ...], str] = {}
     for row in rows:
         told.setdefault(_body(row, where), _answer(row, where))
     classes = tuple(sorted(set(told.values())))

@@ -95,7 +95,7 @@ class HeadScores(Tool):
         models = {"specimen": specimen, "redrawn weights": specimen.randomised(None, fresh)}
         if options.siblings:
             models |= {f"sibling {n}": s for n, s in enumerate(material.siblings, 1)}
-        found = []
+        found: list[Scores] = []
         for who, model in models.items():
             tell = _telling(material, len(found) / len(models), who)
             texts = _pool(options, material)

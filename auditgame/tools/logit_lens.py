@@ -123,7 +123,8 @@ def _collect(
     specimen: Specimen, ids: Int[Tensor, "n t"], material: Material
 ) -> tuple[Float[Tensor, "layer t d"], Float[Tensor, "layer n d"]]:
     """The first text's streams, and every text's where its answer is read."""
-    first, found = None, []
+    first: Tensor | None = None
+    found: list[Tensor] = []
     for part in batches(ids):
         material.progress(len(found) * len(part) / len(ids), "reading texts")
         whole = streams(specimen, part)
