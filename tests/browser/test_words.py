@@ -48,7 +48,7 @@ def said_now(player: Visitor) -> tuple[str, str]:
 
 
 def test_a_planted_word_is_found_by_taking_it_out(player: Visitor, home: Path) -> None:
-    card, _ = flawed(home, "text", "token", tutorial=False)
+    card, _ = flawed(home, "text", "token", tutorial=True)
     player.visit(f"workbench?id={card.id}")
     player.use("Mistakes")
     texts = wrong_texts(player)
