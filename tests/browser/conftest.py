@@ -28,7 +28,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
-PATIENCE_MS = 90_000
+PATIENCE_MS = 240_000
 
 
 def absent(reason: str) -> None:
