@@ -1,7 +1,8 @@
 """Two ways to do the same thing, timed side by side in one run.
 
 Entrants take turns, one thread each, and their CPU time is what counts: the median over the
-rounds. A ratio is only printed with the agreement of the results beside it.
+rounds. What is over within milliseconds is done many times in a turn, as `timeit` does. A ratio
+is only printed with the agreement of the results beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 Run = Callable[[], Any]
+TURN = 0.2
+"""A turn takes no less, in seconds, if need be by running the same again and again."""
 
 
 class Peer(NamedTuple):
@@ -62,7 +65,7 @@ def race(task: str, ours: Run, peers: Sequence[Peer], rounds: int = 3) -> list[L
     for turn in range(rounds):
         for place in range(len(runs)):
             number = (place + turn) % len(runs)
-            times[number].append(seconds(runs[number]))
+            times[number].append(seconds(runs[number], least=TURN))
     mine, *others = (statistics.median(found) for found in times)
     return [
         _line(task, peer, mine, spent / peer.share, peer.agree(results[0], result))
@@ -70,12 +73,19 @@ def race(task: str, ours: Run, peers: Sequence[Peer], rounds: int = 3) -> list[L
     ]
 
 
-def seconds(run: Run, clock: Callable[[], float] = time.process_time) -> float:
-    """How long does one run take? CPU seconds, or those of another clock."""
+def seconds(
+    run: Run, clock: Callable[[], float] = time.process_time, least: float = 0.0
+) -> float:
+    """How long does one run take? CPU seconds, or those of another clock.
+
+    least: run again and again until so many seconds are over, and take the mean.
+    """
     gc.collect()
-    start = clock()
-    run()
-    return clock() - start
+    start, runs = clock(), 0
+    while not runs or clock() - start < least:
+        run()
+        runs += 1
+    return (clock() - start) / runs
 
 
 def limit(task: str, spent: float, most: float, unit: str, found: str) -> Line:
