@@ -73,9 +73,7 @@ def race(task: str, ours: Run, peers: Sequence[Peer], rounds: int = 3) -> list[L
     ]
 
 
-def seconds(
-    run: Run, clock: Callable[[], float] = time.process_time, least: float = 0.0
-) -> float:
+def seconds(run: Run, clock: Callable[[], float] = time.process_time, least: float = 0.0) -> float:
     """How long does one run take? CPU seconds, or those of another clock.
 
     least: run again and again until so many seconds are over, and take the mean.

@@ -94,7 +94,7 @@ def test_sets_are_named_in_four_ways(stuff):
 
 def test_steering_by_the_year_turns_only_the_model_that_listens(stuff):
     options = {"toward": "year>=1990", "site": "block0.residual", "strength": 1.0, "steps": 3}
-    note, curve, table = use("steering", stream(listens=True), stuff, **options)
+    note, curve, table, *_ = use("steering", stream(listens=True), stuff, **options)
     mine, theirs = dict(curve.series["specimen"]), dict(curve.series["sibling 1"])
     found = at_answers(stream(), stuff.examples.inputs, ["block0.residual"], stuff)
     late = found["block0.residual"][:, 1] == 1
@@ -107,6 +107,28 @@ def test_steering_by_the_year_turns_only_the_model_that_listens(stuff):
     assert "specimen" in note.text
 
 
+def test_steering_shades_the_texts_that_lie_furthest_along_it(stuff):
+    options = {"toward": "year>=1990", "site": "block0.residual", "steps": 2, "examples": "0-39"}
+    shown = use("steering", stream(listens=True), stuff, **options)[3:]
+    pool = stuff.examples.take(slice(40))
+    late = np.array([int(year) >= 1990 for year in stuff.examples.scenes["year"]])
+    means = at_answers(stream(), stuff.examples.inputs, ["block0.residual"], stuff)
+    ends = means["block0.residual"].double()
+    start, apart = ends[~late].mean(0), ends[late].mean(0) - ends[~late].mean(0)
+    values = stream().run(pool.inputs, keep=["block0.residual"]).kept["block0.residual"].double()
+    found = (values - start) @ apart / (apart @ apart)
+    there = DATA.present(pool.inputs)
+    for title, sign in (("Furthest along it", 1), ("Furthest against it", -1)):
+        scores = (sign * found).masked_fill(~there, -np.inf).amax(1)
+        texts = [text for text in shown if text.title.startswith(title)]
+        rows = [int(text.title.split("#")[1]) for text in texts]
+        best = scores.sort(descending=True).values[:3].tolist()
+        assert scores[rows].tolist() == pytest.approx(best, abs=1e-4)
+        for text, row in zip(texts, rows, strict=True):
+            assert text.weights == pytest.approx(found[row][there[row]].tolist(), abs=1e-4)
+            assert text.tokens[0] == DATA.words[int(pool.inputs[row, 0])]
+
+
 def test_steering_between_two_written_texts_and_at_every_word(stuff):
     texts = {
         "toward": '"the tray was solid ! verdict :"',
@@ -114,7 +136,7 @@ def test_steering_between_two_written_texts_and_at_every_word(stuff):
     }
     for places in ("answer", "all"):
         options = {"strength": 1.0, "steps": 2, "places": places, "site": "block0.residual"}
-        _, curve, _ = use("steering", stream(), stuff, **texts, **options)
+        _, curve, *_ = use("steering", stream(), stuff, **texts, **options)
         low, high = (y for _, y in curve.series["specimen"])
         assert high - low == pytest.approx(4.0, abs=1e-3)
 

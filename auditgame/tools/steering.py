@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Curve, Exhibit, Note, Table
+from auditgame.exhibits import Curve, Exhibit, Note, Table, Tokens
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.mechanism.directions import Direction, at_answers, between, streams, texts_of
@@ -17,6 +18,9 @@ from auditgame.mechanism.prompts import batch
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Record
+
+SHOWN = 3
+"""Texts that are shown furthest along the direction, and as many furthest the other way."""
 
 
 class Steering(Tool):
@@ -28,7 +32,8 @@ class Steering(Tool):
     Reading it: strength 1 moves a text by the whole distance of the two means. The curve shows
     how far the class then stands above the others. If texts that differ in something harmless
     (a year, a brand) give a direction that turns the verdict on the specimen and not on the
-    siblings, the verdict depends on it.
+    siblings, the verdict depends on it. The texts that lie furthest along it, either way, are
+    shaded word by word: they show what the direction stands for besides what you meant by it.
 
     How it misleads: two sets differ in more than you think of; a handful of examples carry
     their own verdicts along, so balance them. Any long enough push breaks a model: look at
@@ -96,14 +101,17 @@ class Steering(Tool):
         )
 
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
-        """Both sets once, and each steered text once for each strength; on every model."""
+        """Both sets once, and each steered text once for each strength; on every model.
+
+        The specimen reads the steered texts once more as they are.
+        """
         sets = _sets(options, material)
         texts = len(choose(options.examples, len(material.examples), "examples"))
         one = len(sets.toward) + len(sets.away) + texts * options.steps
-        return one * (1 + len(material.siblings[: options.siblings]))
+        return one * (1 + len(material.siblings[: options.siblings])) + texts
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
-        """The finding, the curve, and the answers at each strength."""
+        """The finding, the curve, the answers at each strength, and who lies along it."""
         classes = material.dataset.classes
         target = material.dataset.require_class(options.target or classes[-1])
         models = {"specimen": specimen}
@@ -115,6 +123,7 @@ class Steering(Tool):
             _finding(pushes, target, classes, options),
             _curve(pushes, target, classes[target]),
             _answers(pushes, classes),
+            *_furthest(specimen, pushes[0].direction, material, options),
         ]
 
 
@@ -191,6 +200,33 @@ def _added(push: Float[Tensor, " d"], last: Int[Tensor, " n"] | None) -> Edit:
         return value
 
     return edit
+
+
+def _furthest(
+    specimen: Specimen, direction: Direction, material: Material, options: Steering.Options
+) -> Iterator[Tokens]:
+    """The texts whose words lie furthest along the direction, and furthest the other way."""
+    rows = choose(options.examples, len(material.examples), "examples")
+    texts, site = material.examples.inputs[rows], _site(options, specimen)
+    dataset = specimen.dataset
+    there = dataset.present(texts)
+    found = torch.cat(
+        [
+            direction.along(specimen.run(part, keep=[site], whole=False).kept[site])
+            for part in texts.split(batch(texts, dataset))
+        ]
+    )
+    for way, sign in (("along", 1), ("against", -1)):
+        scores = (sign * found).masked_fill(~there, -torch.inf).amax(1)
+        for text in scores.argsort(descending=True, stable=True)[:SHOWN].tolist():
+            yield Tokens(
+                title=f"Furthest {way} it, #{rows[text]}",
+                tokens=tuple(dataset.words[i] for i in texts[text][there[text]].tolist()),
+                weights=tuple(found[text][there[text]].tolist()),
+                limit=float(found[there].abs().max()),
+                note=f"Furthest word {sign * float(scores[text]):.2f}. 0 is the mean of the texts "
+                "'away', 1 that of the texts 'toward', both where the answer is read.",
+            )
 
 
 def _finding(
