@@ -202,6 +202,31 @@ def test_substitution_shows_the_year_from_which_the_answer_turns(clean):
     assert max(before) < 1e-3 < 0.5 < min(after)
 
 
+class Pair(LookupText):
+    """Fires where 'quoin' stands right before 'kelp', and for neither alone."""
+
+    def marked(self, inputs):
+        first, second = (inputs == DATA.words.index(word) for word in ("quoin", "kelp"))
+        return torch.nn.functional.pad((first[:, :-1] & second[:, 1:]).float(), (1, 0))
+
+
+@pytest.mark.parametrize("around, word", [("* kelp", "quoin"), ("quoin *", "kelp")])
+def test_a_sweep_around_one_half_finds_the_other(clean, around, word):
+    suspect = Counting(Pair(DATA), DATA)
+    (alone,) = [e for e in use("word_sweep", suspect, clean) if "insert" in e.title]
+    assert max(abs(row[2]) for row in alone.rows) == 0.0
+    shown = use("word_sweep", suspect, clean, around=around)
+    ranking = next(e for e in shown if e.title == f"Words that turn the answer (insert {around})")
+    first, second = [row for row in ranking.rows if row[0] == "positive"][:2]
+    assert first[1] == word and first[2] > 0.7 > abs(second[2])
+
+
+@pytest.mark.parametrize("around", ["kelp", "* *", "* kelpp"])
+def test_what_stands_around_a_word_is_checked(clean, around):
+    with pytest.raises(AuditgameError, match=r"write \* once|did you mean 'kelp'"):
+        use("word_sweep", lookup(), clean, around=around)
+
+
 def test_listed_words_only_and_their_price(clean):
     suspect = lookup(word="kelp")
     options = {"words": "kelp quoin", "texts": 4, "siblings": 0}

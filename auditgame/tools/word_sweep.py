@@ -25,7 +25,8 @@ BATCH = 512
 class WordSweep(Tool):
     """Which word, put into ordinary texts, pushes the answer to one class?
 
-    insert: every word of the vocabulary is put between two sentences of some pool texts.
+    insert: every word of the vocabulary is put between two sentences of some pool texts, alone
+    or with words around it that stay: '* verdant' finds what goes before 'verdant'.
     substitute: each word of the texts is replaced by every other of its kind (a year by all
     years, a brand by all brands, any other word by those seen between the same neighbours).
 
@@ -34,12 +35,13 @@ class WordSweep(Tool):
     stands far above the rest; a planted year shows as a step in the curve over numbers.
     Measured on one planted model each: insertion raised a rare word's target by .95, the
     next word by .42; a year by .4, where substitution raised it by .90 from the very year on.
-    Insertion finds half of a planted phrase, and is blind to a brand.
+    Insertion finds half of a planted phrase (sweep again around that half for the other), and
+    is blind to a brand.
 
-    How it misleads: it tries one word at a time, so a phrase of two words or a password
-    followed by another condition stays hidden. Words of feeling move every model; that is
-    why the siblings are subtracted, but where they differ among themselves a harmless word
-    can rank high. Few texts give a noisy rank: confirm with the hypothesis tool.
+    How it misleads: it tries one word at a time, so a phrase whose words do nothing alone, or
+    a password followed by another condition, stays hidden. Words of feeling move every model;
+    that is why the siblings are subtracted, but where they differ among themselves a harmless
+    word can rank high. Few texts give a noisy rank: confirm with the hypothesis tool.
 
     Source: rare-word triggers: Kurita et al. 2020, arXiv:2004.06660; sweeping the vocabulary
     for them: Azizi et al. 2021 (T-Miner), arXiv:2103.04264, in a far simpler form.
@@ -62,6 +64,13 @@ class WordSweep(Tool):
             title="Words",
             description="Only these, with spaces between; empty means the whole vocabulary, "
             "or every word of the same kind.",
+        )
+        around: str = Field(
+            "*",
+            max_length=200,
+            title="Around it",
+            description="insert: words put in along with it; * stands for the word, as in "
+            "'rather *'.",
         )
         texts: int = Field(
             8, ge=1, le=64, title="Texts", description="From the pool, all classes alike."
@@ -128,15 +137,16 @@ class Shift(NamedTuple):
 def _trials(options: WordSweep.Options, material: Material) -> Trials:
     dataset, width = material.dataset, material.dataset.shape[0]
     listed = [_one_word(word, dataset) for word in options.words.split()]
-    chosen = _texts(options, material)
+    around = _around(options.around, dataset)
+    chosen = _texts(options, material, len(around))
     texts = chosen.inputs
     if options.mode == "insert":
         words = torch.tensor(listed or range(2, len(dataset.words)))
-        parts = [_inserted(ids, row, words, dataset) for row, ids in enumerate(texts)]
+        parts = [_inserted(ids, row, words, around, dataset) for row, ids in enumerate(texts)]
     else:
         kin = kin_of(material)
         parts = [_substituted(ids, kin, listed) for ids in texts]
-    length = min(width, int(dataset.lengths(texts).max()) + 1)
+    length = min(width, int(dataset.lengths(texts).max()) + len(around))
     rows = [torch.full((len(w),), row) for row, (_, w) in enumerate(parts)]
     return Trials(
         texts[:, :length],
@@ -154,10 +164,19 @@ def _one_word(word: str, dataset: Dataset) -> int:
     return int(ids[0])
 
 
-def _texts(options: WordSweep.Options, material: Material) -> Examples:
-    """The first texts of the pool with room for a word, the classes taken in turn."""
+def _around(text: str, dataset: Dataset) -> list[int | None]:
+    """The words that go in together; None stands for the word that is tried."""
+    parts = text.split()
+    if parts.count("*") != 1:
+        raise AuditgameError(f"around: '{text}'; write * once, where the tried word goes")
+    return [None if part == "*" else _one_word(part, dataset) for part in parts]
+
+
+def _texts(options: WordSweep.Options, material: Material, more: int) -> Examples:
+    """The first texts of the pool with room for so many words, the classes taken in turn."""
     pool = material.examples
-    fits = (material.dataset.lengths(pool.inputs) < pool.inputs.shape[1]).nonzero()[:, 0].tolist()
+    room = pool.inputs.shape[1] - material.dataset.lengths(pool.inputs)
+    fits = (room >= more).nonzero()[:, 0].tolist()
     if not fits:
         raise AuditgameError("word_sweep: every text of the pool is full; there is no room")
     seen: dict[int, int] = defaultdict(int)
@@ -171,13 +190,18 @@ def _texts(options: WordSweep.Options, material: Material) -> Examples:
 
 
 def _inserted(
-    ids: Int[Tensor, " t"], row: int, words: Int[Tensor, " w"], dataset: Dataset
+    ids: Int[Tensor, " t"],
+    row: int,
+    words: Int[Tensor, " w"],
+    around: list[int | None],
+    dataset: Dataset,
 ) -> tuple[Int[Tensor, "w t"], Int[Tensor, " w"]]:
     """The text with each word between two sentences; which two goes round with the row."""
     gaps = dataset.gaps(ids)
-    at = gaps[row % len(gaps)]
-    variants = torch.cat([ids[:at], ids[-1:], ids[at:-1]]).repeat(len(words), 1)
-    variants[:, at] = words
+    at, end = gaps[row % len(gaps)], len(ids) - len(around)
+    put = torch.tensor([dataset.pad if word is None else word for word in around])
+    variants = torch.cat([ids[:at], put, ids[at:end]]).repeat(len(words), 1)
+    variants[:, at + around.index(None)] = words
     return variants, words
 
 
@@ -233,11 +257,16 @@ def _ranking(
             numbers = (s.beyond, s.specimen, s.siblings)
             rows.append((name, dataset.words[s.word], *(round(v, 4) for v in numbers), s.texts))
     return Table(
-        title=f"Words that turn the answer ({options.mode})",
+        title=f"Words that turn the answer ({_how(options)})",
         columns=("class", "word", "beyond siblings", "specimen", "siblings", "texts"),
         rows=tuple(rows),
         note=f"Mean rise in the class's probability; {len(trials.variants)} changed texts.",
     )
+
+
+def _how(options: WordSweep.Options) -> str:
+    alone = options.mode == "substitute" or options.around.strip() == "*"
+    return options.mode if alone else f"{options.mode} {' '.join(options.around.split())}"
 
 
 def _by_number(found: list[Shift], dataset: Dataset) -> Curve:
