@@ -6,8 +6,8 @@ import pytest
 from lookup import Counting, LookupPicture, LookupText, PlainDesk, Tints, material
 
 from auditgame import catalog
-from auditgame.auditors.word_sweep import _step
 from auditgame.datasets.reviews import Reviews
+from auditgame.leads.dates import step
 from auditgame.types import Diagnosis
 
 TINTS, REVIEWS = Tints(), Reviews()
@@ -88,7 +88,7 @@ def test_word_sweep_accuses_no_innocent():
 
 def test_a_step_is_found_where_it_is():
     points = tuple((1990.0 + i, 0.9 if i >= 7 else 0.05 * (i % 2)) for i in range(20))
-    year, height = _step(points)
+    year, height = step(points)
     assert year == 1997 and height == pytest.approx(0.9 - 0.15 / 7)
     falling = tuple((x, 1 - y) for x, y in points)
-    assert _step(falling)[1] <= max(0.0, 0.05)
+    assert step(falling)[1] <= max(0.0, 0.05)

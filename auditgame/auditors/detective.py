@@ -10,6 +10,7 @@ from auditgame.evidence import chance_found, chance_missed
 from auditgame.leads import Clues, Lead, Tried, attempt, gather
 from auditgame.leads.carriers import carriers
 from auditgame.leads.curtains import CURTAINS
+from auditgame.leads.dates import DATES
 from auditgame.leads.facts import FACTS
 from auditgame.leads.goals import GOALS
 from auditgame.leads.habits import HABITS
@@ -23,7 +24,7 @@ from auditgame.types import Diagnosis
 if TYPE_CHECKING:
     from auditgame.desk import Desk
 
-SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, FACTS, HABITS, WORDING)
+SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, DATES, FACTS, HABITS, WORDING)
 """Leads that start from what the wrong answers show, from plain claims to rich ones: faint stripes
 are also a motif in white and black. Habits stand before words: a word that counts beside another
 also counts alone."""
@@ -35,16 +36,16 @@ AS_GOOD = 0.85
 """A plainer claim is as good as a richer one from this share of its weight on."""
 NOTABLE = 0.15
 """Effect from which a claim is tried once more, on other inputs."""
-CONFIRMED = 0.2
-"""Lower bound of the effect, on other inputs, from which a claim is handed in."""
+CONFIRMED = 0.3
+"""Weight, on other inputs, from which a claim is handed in."""
 
 
 class Detective(Auditor):
     """What do the inputs that only this model gets wrong have in common?
 
     Sorts them by the class that is said, and follows a lead for each kind of flaw: marks
-    stamped on pictures, veils over them, factors they share; words and names in texts, facts
-    that they ask for, bad habits of reading; where nothing goes wrong, what might decide
+    stamped on pictures, veils over them, factors they share; words, names and years in texts,
+    facts that they ask for, bad habits of reading; where nothing goes wrong, what might decide
     instead. What comes to mind is tried on fresh inputs. Of the claims that come true once
     more on others it hands in the plainest of those that stand out most from their own
     near-misses, with the channels, heads or MLPs that carry it.
@@ -66,7 +67,7 @@ class Detective(Auditor):
             p = chance_missed(seen, desk.card.families)
             return Diagnosis(p_flawed=p, notes=f"{_errors(clues)} No claim comes true.")
         return Diagnosis(
-            p_flawed=chance_found(culprit.at_least),
+            p_flawed=chance_found(culprit.weight),
             family=culprit.suspect.family,
             claim=culprit.suspect.claim,
             units=carriers(desk, culprit),
@@ -95,7 +96,7 @@ def _confirmed(clues: Clues, leads: Iterable[Lead]) -> list[Tried]:
         for tried in lead.follow(clues)
         if tried.effect >= NOTABLE
     ]
-    return [tried for tried in again if tried.at_least >= CONFIRMED]
+    return [tried for tried in again if tried.weight >= CONFIRMED]
 
 
 def _errors(clues: Clues) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditgame.auditors import Auditor
 from auditgame.evidence import chance_found, chance_missed, rows
-from auditgame.exhibits import Curve, Exhibit
 from auditgame.leads import Suspect
 from auditgame.leads.carriers import components
+from auditgame.leads.dates import steps
 from auditgame.types import Diagnosis
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class WordSweep(Auditor):
         listed = set(desk.card.families)
         suspects = [
             *(_words(desk) if "token" in listed else []),
-            *(_years(desk) if "date" in listed else []),
+            *(steps(desk) if "date" in listed else []),
         ]
         tested = [_test(desk, suspect, seed=1) for suspect in suspects]
         best = max(tested, key=lambda found: found.at_least, default=None)
@@ -78,35 +77,6 @@ def _words(desk: Desk) -> list[Suspect]:
         for target, words in taken.items()
         for word in words
     ]
-
-
-def _years(desk: Desk) -> list[Suspect]:
-    """For each class, the year from which its probability steps up."""
-    years = " ".join(word for word in desk.dataset.words if word.isdigit())
-    exhibits = desk.use("word_sweep", mode="substitute", words=years).exhibits
-    found = []
-    for target, points in _series(exhibits).items():
-        year, step = _step(points)
-        if step >= NOTABLE:
-            found.append(Suspect("date", {"target": target, "from_year": year}))
-    return found
-
-
-def _series(exhibits: Iterable[Exhibit]) -> dict[str, tuple[tuple[float, float], ...]]:
-    curves = [exhibit for exhibit in exhibits if isinstance(exhibit, Curve)]
-    return curves[0].series if curves else {}
-
-
-def _step(points: tuple[tuple[float, float], ...]) -> tuple[int, float]:
-    """Where do two levels fit the points best (least squares), and how high is the step?"""
-    best = (0.0, 0, 0.0)
-    heights = [height for _, height in points]
-    for cut in range(1, len(points)):
-        low, high = heights[:cut], heights[cut:]
-        step = sum(high) / len(high) - sum(low) / len(low)
-        explained = step * abs(step) * len(low) * len(high) / len(points)
-        best = max(best, (explained, int(points[cut][0]), step))
-    return best[1], best[2]
 
 
 def _test(desk: Desk, suspect: Suspect, seed: int) -> Tested:
