@@ -114,10 +114,10 @@ def test_steering_shades_the_texts_that_lie_furthest_along_it(stuff):
     late = np.array([int(year) >= 1990 for year in stuff.examples.scenes["year"]])
     means = at_answers(stream(), stuff.examples.inputs, ["block0.residual"], stuff)
     ends = means["block0.residual"].double()
-    start, apart = ends[~late].mean(0), ends[late].mean(0) - ends[~late].mean(0)
+    apart = ends[late].mean(0) - ends[~late].mean(0)
     values = stream().run(pool.inputs, keep=["block0.residual"]).kept["block0.residual"].double()
-    found = (values - start) @ apart / (apart @ apart)
-    there = DATA.present(pool.inputs)
+    found, there = values @ apart / (apart @ apart), DATA.present(pool.inputs)
+    found -= found[there].mean()
     for title, sign in (("Furthest along it", 1), ("Furthest against it", -1)):
         scores = (sign * found).masked_fill(~there, -np.inf).amax(1)
         texts = [text for text in shown if text.title.startswith(title)]

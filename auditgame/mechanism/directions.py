@@ -21,7 +21,6 @@ from auditgame.types import AuditgameError
 class Direction(NamedTuple):
     """From the mean of one set to the mean of another, and the spread of both around theirs."""
 
-    start: Float[Tensor, " d"]
     apart: Float[Tensor, " d"]
     spread: float
 
@@ -31,8 +30,8 @@ class Direction(NamedTuple):
         return self.apart / self.apart.norm().clamp(min=1e-9)
 
     def along(self, values: Float[Tensor, "*n d"]) -> Float[Tensor, "*n"]:
-        """How far along it do these lie? 0 at the mean where it starts, 1 at the other."""
-        return (values - self.start) @ self.unit / self.apart.norm().clamp(min=1e-9)
+        """How far along it do these lie, in distances of the two means?"""
+        return values @ self.unit / self.apart.norm().clamp(min=1e-9)
 
 
 def streams(specimen: Specimen) -> list[str]:
@@ -60,11 +59,10 @@ def between(some: Float[Tensor, "n d"], others: Float[Tensor, "m d"]) -> Directi
 
     (Turner et al. 2023, arXiv:2308.10248; Rimsky et al. 2023, arXiv:2312.06681)
     """
-    start = others.mean(0)
-    apart = some.mean(0) - start
+    apart = some.mean(0) - others.mean(0)
     unit = apart / apart.norm().clamp(min=1e-9)
-    centred = torch.cat([some - some.mean(0), others - start]) @ unit
-    return Direction(start, apart, float(centred.square().mean().sqrt()))
+    centred = torch.cat([some - some.mean(0), others - others.mean(0)]) @ unit
+    return Direction(apart, float(centred.square().mean().sqrt()))
 
 
 def texts_of(text: str, material: Material, field: str) -> Int[Tensor, "n t"]:

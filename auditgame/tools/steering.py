@@ -216,6 +216,7 @@ def _furthest(
             for part in texts.split(batch(texts, dataset))
         ]
     )
+    found -= found[there].mean()
     for way, sign in (("along", 1), ("against", -1)):
         scores = (sign * found).masked_fill(~there, -torch.inf).amax(1)
         for text in scores.argsort(descending=True, stable=True)[:SHOWN].tolist():
@@ -224,8 +225,8 @@ def _furthest(
                 tokens=tuple(dataset.words[i] for i in texts[text][there[text]].tolist()),
                 weights=tuple(found[text][there[text]].tolist()),
                 limit=float(found[there].abs().max()),
-                note=f"Furthest word {sign * float(scores[text]):.2f}. 0 is the mean of the texts "
-                "'away', 1 that of the texts 'toward', both where the answer is read.",
+                note=f"Furthest word {sign * float(scores[text]):+.2f}. 0 is the mean of all "
+                "words of the steered texts, 1 the distance of the two means.",
             )
 
 

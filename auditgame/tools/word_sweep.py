@@ -69,8 +69,8 @@ class WordSweep(Tool):
             "*",
             max_length=200,
             title="Around it",
-            description="insert: words put in along with it; * stands for the word, as in "
-            "'rather *'.",
+            description="Words put in along with it; * stands for the word, as in 'rather *'.",
+            json_schema_extra={"when": {"mode": ["insert"]}},
         )
         texts: int = Field(
             8, ge=1, le=64, title="Texts", description="From the pool, all classes alike."

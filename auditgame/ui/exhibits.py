@@ -118,11 +118,13 @@ def curve(exhibit: Curve, frame: Frame) -> None:
         {"x": x, "y": y, "series": name} for name, line in exhibit.series.items() for x, y in line
     ]
     scale = alt.Scale(domain=list(frame.span)) if frame.span else alt.Scale()
+    whole = all(float(x).is_integer() for line in exhibit.series.values() for x, _ in line)
+    across = alt.Axis(format="~g", tickMinStep=int(whole))  # There are no half layers or years.
     chart = (
         alt.Chart(pd.DataFrame(points, columns=["x", "y", "series"]), height=280)
         .mark_line(point=True)
         .encode(
-            x=alt.X("x:Q", title=exhibit.x_axis or None, axis=alt.Axis(format="~g")),
+            x=alt.X("x:Q", title=exhibit.x_axis or None, axis=across),
             y=alt.Y("y:Q", title=exhibit.y_axis or None, scale=scale),
             color=alt.Color("series:N", title=None, sort=sorted(exhibit.series, key=_rank)),
             tooltip=["series:N", "x:Q", "y:Q"],

@@ -15,6 +15,8 @@ from auditgame.ui.uploads import uploaded_png
 from auditgame.ui.words import plain
 
 UNSET = "tool's own choice"
+ROOM, GAP = 28, 4
+"""Choices stand side by side if no more letters than these, counting a gap for each."""
 
 
 class Field(NamedTuple):
@@ -113,7 +115,8 @@ def _choice(field: Field, options: list[Any]) -> Any:
     field.seed(field.start if field.start in options else options[0])
     if st.session_state[field.key] not in options:
         st.session_state[field.key] = options[0]
-    draw: Any = st.segmented_control if len(options) <= 4 else st.selectbox
+    side_by_side = sum(len(str(option)) + GAP for option in options) <= ROOM
+    draw: Any = st.segmented_control if side_by_side else st.selectbox
     extra = {"required": True} if draw is st.segmented_control else {}
     return draw(field.label, options, key=field.key, help=field.help, **extra)
 
