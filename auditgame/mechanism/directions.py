@@ -34,11 +34,6 @@ class Direction(NamedTuple):
         return values @ self.unit / self.apart.norm().clamp(min=1e-9)
 
 
-def streams(specimen: Specimen) -> list[str]:
-    """The sites that hold the residual stream, from the embedding up."""
-    return [s for s in specimen.sites if s == "embed" or s.endswith(".residual")]
-
-
 def at_answers(
     specimen: Specimen, inputs: Int[Tensor, "n t"], sites: Sequence[str], material: Material
 ) -> dict[str, Float[Tensor, "n d"]]:

@@ -15,9 +15,10 @@ from auditgame.datasets import Dataset
 from auditgame.lens.selection import choose
 from auditgame.material import Material
 from auditgame.mechanism.aims import Aim, Along, Answer, unit_aim, vote_aim
-from auditgame.mechanism.directions import at_answers, between, streams
+from auditgame.mechanism.directions import at_answers, between
 from auditgame.mechanism.prompts import batch, words
 from auditgame.mechanism.stimuli import Found, Judge, Plan, Stimulus, search
+from auditgame.mechanism.streams import layers
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.types import AuditgameError
@@ -42,7 +43,7 @@ class Quarry(NamedTuple):
         if self.kind == "answer":
             return Answer(self.target)
         site = model.unit(unit)[0].name.split(".")[0]
-        site = site if site in streams(model) else f"{site}.residual"
+        site = site if site in layers(model) else f"{site}.residual"
         found = at_answers(model, material.examples.inputs, [site], material)[site]
         mine = material.examples.labels == self.target
         if mine.all() or not mine.any():

@@ -18,7 +18,8 @@ from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
 from auditgame.exhibits import Curve, Exhibit, Table
 from auditgame.material import Material
-from auditgame.mechanism.directions import at_answers, levels, named_set, streams
+from auditgame.mechanism.directions import at_answers, levels, named_set
+from auditgame.mechanism.streams import layers
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool
@@ -153,7 +154,7 @@ def _layers(
     material: Material,
     options: Probe.Options,
 ) -> list[Layer]:
-    sites = streams(model)
+    sites = layers(model)
     found = at_answers(model, examples.inputs, sites, material)
     rows = []
     for done, site in enumerate(sites):

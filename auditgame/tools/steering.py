@@ -13,8 +13,9 @@ from torch import Tensor
 from auditgame.exhibits import Curve, Exhibit, Note, Table, Tokens
 from auditgame.lens.selection import choose
 from auditgame.material import Material
-from auditgame.mechanism.directions import Direction, at_answers, between, streams, texts_of
+from auditgame.mechanism.directions import Direction, at_answers, between, texts_of
 from auditgame.mechanism.prompts import batch
+from auditgame.mechanism.streams import layers
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool
 from auditgame.types import AuditgameError, Record
@@ -167,7 +168,7 @@ def _sets(options: Steering.Options, material: Material) -> Sets:
 
 
 def _site(options: Steering.Options, model: Specimen) -> str:
-    known = streams(model)
+    known = layers(model)
     if options.site and model.site(options.site).name not in known:
         raise AuditgameError(f"site: '{options.site}' is no stream; choose {', '.join(known)}")
     return options.site or known[max(0, len(known) - 2)]
