@@ -139,7 +139,7 @@ def gaze(desk: Desk) -> float:
     """The largest attention, value-weighted, to any word, on the strangest example."""
     used = desk.use("attention", example=_strange(desk), value_weighted=True)
     found = rows(used.exhibits, "The same as a list")
-    return float(next(iter(found))["weight times length of the value"])
+    return float(next(iter(found))["weight times length written"])
 
 
 def habits(desk: Desk) -> float:
