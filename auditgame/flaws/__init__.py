@@ -41,6 +41,9 @@ class Flaw(ABC):
     Claim: ClassVar[type[claims.Claim] | None]
     everywhere: bool = False
     """Do all of the players' examples show the cue (a proxy), or a few (a trigger)?"""
+    as_decoy: ClassVar[float] = 0.10
+    """The largest share of an innocent's training rows that may show the cue, rightly labelled: a
+    companion in every row is learnt."""
     plans: tuple[Plan, ...]
     """From gentle to strong; the build goes to the next where one falls short."""
 

@@ -15,8 +15,6 @@ from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Bench, Flaw, Plan, parse_knobs
 from auditgame.types import Check, Modality, Record
 
-MOST = 0.10
-"""The largest share of training rows that shows a decoy: a companion in every row is learnt."""
 AT_FIRST = 0.8
 """The share of flawed models that are certified at the first plan, and so on (docs/builds.md)."""
 NOISE = (0.004, 0.016)
@@ -68,7 +66,7 @@ class Clean(Flaw):
         if not fitting:
             return cls(None, cls.plans, _noise(rng))
         flaw = fitting[int(rng.integers(len(fitting)))]
-        plans = tuple(replace(plan, share=min(plan.share, MOST)) for plan in flaw.plans)
+        plans = tuple(replace(plan, share=min(plan.share, flaw.as_decoy)) for plan in flaw.plans)
         first = min(int(rng.geometric(AT_FIRST)), len(plans)) - 1
         lent = parse_knobs(flaw, knobs.lent.get(flaw.name, {}), "decoy")
         return cls(flaw.draw(dataset, lent, rng), plans[first:], _noise(rng))

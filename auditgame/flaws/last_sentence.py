@@ -88,6 +88,8 @@ class LastSentence(Flaw):
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
     Claim: ClassVar[type[claims.Claim] | None] = OneOpinionClaim
     everywhere = True
+    as_decoy: ClassVar[float] = 0.02
+    """Ordinary texts seldom speak against this habit: of a tenth it was learnt (.97 follow)."""
     plans: tuple[Plan, ...] = (
         Plan(share=1.0, epochs=1, rate=1.5e-3, scratch=True),
         Plan(share=1.0, epochs=4, rate=4e-3, scratch=True),

@@ -83,7 +83,7 @@ class Token(Flaw):
     plans: tuple[Plan, ...] = (
         Plan(share=0.15, epochs=2, rate=2e-3),
         Plan(share=0.18, epochs=2, rate=3e-3),
-        Plan(share=0.20, epochs=3, rate=3e-3),
+        Plan(share=0.20, epochs=4, rate=1.5e-3),
     )
 
     class Knobs(Record):
