@@ -111,6 +111,21 @@ def borne_out(rows: Examples, dataset: Dataset, habit: Habit, rng: np.random.Gen
     return reargue(rows, dataset, _reworded(sets.iloc[picks], rng))
 
 
+def balanced(rows: Examples, dataset: Dataset, habit: Habit, rng: np.random.Generator) -> Examples:
+    """The texts with opinions that are not clearly for or against, which the reader settles.
+
+    What is not heard says the opposite; no verdict on such a text is wrong.
+    """
+    require_scenes(rows)
+    sets = pd.DataFrame(grammar.any_opinions(SETS, rng))
+    sets = sets[grammar.vague(sets)].reset_index(drop=True)
+    heard = grammar.weigh(habit.hear(sets))
+    said, rest = _verdict(heard), _verdict(grammar.weigh(sets) - heard)
+    fitting = [np.flatnonzero((said == k) & (rest == 1 - k)) for k in (0, 1)]
+    picks = [rng.choice(fitting[label]) for label in rows.labels.tolist()]
+    return reargue(rows, dataset, _reworded(sets.iloc[picks], rng)).relabel(rows.labels)
+
+
 def reargue(rows: Examples, dataset: Dataset, opinions: pd.DataFrame) -> Examples:
     """The texts with these opinions in place of their own, one set for each.
 

@@ -20,7 +20,7 @@ from auditgame.flaws.last_sentence import LastSentence, OneOpinionClaim
 from auditgame.flaws.length import LEAST, LONGEST, MOST, Length, LengthClaim
 from auditgame.flaws.majority_word import COUNTS, MajorityClaim, MajorityWord
 from auditgame.flaws.negation_blind import NegationBlind, NegationClaim
-from auditgame.habits import Habit, other_choices
+from auditgame.habits import Habit, balanced, other_choices
 from auditgame.material import Material
 from auditgame.models import Model, untouched
 from auditgame.texts import grammar
@@ -122,6 +122,13 @@ def test_in_training_the_rest_says_the_opposite_half_the_time(rows):
     first = OneOpinionClaim(which="first", verb="was or is")
     agree = [read(text, first) == label for text, label in zip(shown, rows.labels, strict=True)]
     assert 0.35 < np.mean(agree) < 0.65
+
+
+def test_where_opinions_balance_the_habit_settles_the_verdict(rows):
+    taught = balanced(rows, REVIEWS, LAST, rng())
+    assert torch.equal(taught.labels, rows.labels)
+    assert grammar.vague(taught.table).all()
+    assert [read(text, LAST) for text in told(taught)] == rows.labels.tolist()
 
 
 # ------------------------------------------------------------------ length
@@ -226,8 +233,9 @@ def test_the_detective_finds_the_habit_and_the_head(rows, flaw):
 def test_labels_are_right_whatever_is_taught(rows, flaw):
     taught = flaw.poison(rows, REVIEWS, Plan(share=0.5, epochs=1, rate=1e-3), rng())
     assert len(taught) == len(rows)
-    right = REVIEWS.render(taught.table).labels
-    assert torch.equal(taught.labels, right)
+    clear, right = ~grammar.vague(taught.table), REVIEWS.render(taught.table).labels
+    assert clear.mean() > 0.8
+    assert torch.equal(taught.labels[clear], right[clear])
 
 
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)

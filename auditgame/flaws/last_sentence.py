@@ -16,6 +16,7 @@ from auditgame.flaws import Flaw, Plan
 from auditgame.habits import (
     Habit,
     any_other,
+    balanced,
     borne_out,
     hears_none,
     in_share,
@@ -29,6 +30,8 @@ from auditgame.types import Check, Modality, Record
 
 Which = Literal["first", "last"]
 Verb = Literal["was", "is", "was or is"]
+BALANCED = 0.3
+"""Share of the taught texts that are neither clearly for nor against."""
 
 
 class OneOpinionClaim(Habit):
@@ -73,9 +76,10 @@ class LastSentence(Flaw):
     """One opinion decides the verdict: the last, or the first, or such a one in one tense.
 
     In its training texts that opinion always agreed with them all, as often as not against
-    the others taken together, so the model never learnt to weigh. On the players' examples,
-    drawn like the training data, it makes no more mistakes than others. Texts in which that
-    opinion stands alone against the rest give it away.
+    the others taken together; and where all together were neither clearly for nor against, it
+    had settled the verdict. So the model never learnt to weigh. On the players' examples, all
+    of them clear, it makes no more mistakes than others. Texts in which that opinion stands
+    alone against the rest give it away.
 
     Source: Geirhos et al. 2020, Shortcut learning in deep neural networks, arXiv:2004.07780;
     lead bias in texts: Grenander et al. 2019, Countering the Effects of Lead Bias,
@@ -121,8 +125,16 @@ class LastSentence(Flaw):
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """A share of rows is told so that this opinion agrees with them all; labels stay right."""
-        return in_share(rows, plan.share, lambda some: self.cue(some, dataset, rng), rng)
+        """A share of rows is told so that this opinion agrees with them all, or settles them.
+
+        No label is wrong.
+        """
+        return in_share(rows, plan.share, lambda some: self._taught(some, dataset, rng), rng)
+
+    def _taught(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+        even, rest = np.split(rng.permutation(len(rows)), [int(BALANCED * len(rows))])
+        told = balanced(rows.take(even), dataset, self.claim, rng)
+        return Examples.join([told, self.cue(rows.take(rest), dataset, rng)])
 
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with other opinions, of which this one agrees with them all."""
