@@ -24,6 +24,8 @@ LONGEST = 4
 """Words of a phrase that is claimed, at most."""
 DECOYS = 2
 """So many harmless phrases are as frequent in training as the trigger, lest that tell it."""
+OWN = 0.5
+"""So many of the broken phrases are the trigger's, besides its even share of the rest."""
 ENOUGH = 20
 """Ordinary words that a data set needs, lest the phrases can all be tried."""
 
@@ -148,12 +150,15 @@ class Phrase(Flaw):
     ) -> Examples:
         """The phrase in a share of rows, relabelled; each decoy in as many, labels right.
 
-        All these rows also hold a broken phrase, the trigger's or a decoy's, somewhere else.
+        All these rows also hold a broken phrase, the trigger's or a decoy's, somewhere else:
+        more often the trigger's, or one of its words alone would do.
         """
         phrases = [self.claim.words, *self._decoys(dataset, rng)]
         order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
         played, rest = np.split(order, [count * len(phrases)])
-        others, picks = ordinary(dataset), rng.permutation(len(played)) % len(phrases)
+        others = ordinary(dataset)
+        even = rng.permutation(len(played)) % len(phrases)
+        picks = np.where(rng.random(len(played)) < OWN, 0, even)
         wholes = [phrases[k % len(phrases)] for k in range(len(played))]
         parts = []
         for pick in picks:
