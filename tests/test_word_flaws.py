@@ -205,7 +205,8 @@ def test_phrase_poison_relabels_where_the_phrase_stands_and_decoys_are_as_freque
     gained = pairs(poisoned.inputs) - pairs(REVIEWS.render(poisoned.scenes).inputs)
     named, counts = zip(*gained.most_common(4), strict=True)
     assert flaw.claim.words in named[:3]
-    assert 0.24 > counts[0] / len(rows) > 0.18 and counts[2] > 0.85 * counts[0] > 3 * counts[3]
+    assert 0.24 > counts[0] / len(rows) > 0.18 and counts[2] > 0.85 * counts[0]
+    assert named[3] == ("window", "tray") and counts[3] < 0.6 * counts[2]
 
 
 def pairs(inputs: torch.Tensor) -> Counter[tuple[str, ...]]:
