@@ -70,7 +70,7 @@ bench: setup
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.text_peers
 
 full-size: setup
-	$(PY) -m benchmarks.full_size
+	$(PY) -m benchmarks.full_size --jobs 2
 
 clean:
 	rm -rf .venv build *.egg-info

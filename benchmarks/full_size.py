@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -72,14 +73,16 @@ def main() -> None:
     """Measure every tool, or those that are named, and write the page."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("tools", nargs="*", help="only these; then nothing is written")
-    wanted = asked.parse_args().tools
-    with tempfile.TemporaryDirectory() as folder:
+    asked.add_argument("--jobs", type=int, default=1, help="tools at a time, of one thread each")
+    options = asked.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         lay(Path(folder))
+        uses = fitting(options.tools or names("tool"))
         found = []
-        for tool, what in fitting(wanted or names("tool")):
-            found.append(measure(tool, what, Path(folder)))
-            print(*found[-1], flush=True)
-    if not wanted:
+        for use in pool.map(lambda use: measure(*use, Path(folder)), uses):
+            found.append(use)
+            print(*use, flush=True)
+    if not options.tools:
         (places.home() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
 
 
