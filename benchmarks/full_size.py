@@ -71,15 +71,15 @@ class Use(NamedTuple):
 
 def main() -> None:
     """Measure every tool, or those that are named, and write the page."""
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("tools", nargs="*", help="only these; then nothing is written")
-    asked.add_argument("--jobs", type=int, default=1, help="tools at a time, of one thread each")
-    options = asked.parse_args()
+    form = argparse.ArgumentParser(description=__doc__)
+    form.add_argument("tools", nargs="*", help="only these; then nothing is written")
+    form.add_argument("--jobs", type=int, default=1, help="tools at a time, of one thread each")
+    options = form.parse_args()
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
         lay(Path(folder))
         uses = fitting(options.tools or names("tool"))
         found = []
-        for use in pool.map(lambda use: measure(*use, Path(folder)), uses):
+        for use in pool.map(lambda one: measure(one[0], one[1], Path(folder)), uses):
             found.append(use)
             print(*use, flush=True)
     if not options.tools:
