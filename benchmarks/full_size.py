@@ -28,8 +28,9 @@ from auditgame.catalog import load, names
 
 LIMIT = 4.0
 """GB resident, at most."""
-PATIENCE = 600
-"""A tool that takes longer, in seconds, is stopped, as a person would stop it."""
+PATIENCE, HUNG = 60, 900
+"""A tool that takes longer, in CPU seconds, is stopped at its next report, as a person would stop
+it; one that never reports is ended after so many seconds, and that is an error."""
 TEXTS, WORDS = 24, 1_000
 OPTIONS: dict[str, dict[str, Any]] = {"word_sweep": {"words": "1 2"}}
 """Where the cheapest options would take hours on one core."""
@@ -40,21 +41,28 @@ from pathlib import Path
 from auditgame import foreign
 from auditgame.catalog import load
 from auditgame.contracts.tool import cheapest
-folder, tool, more, prompt = sys.argv[1:]
+from auditgame.material import Stopped
+folder, tool, more, prompt, patience = sys.argv[1:]
 laid = foreign.lay_out_texts(f"hf:{folder}", Path(folder) / "texts.txt", most=24)
 kind = load("tool", tool)
 needed = {name for name, field in kind.Options.model_fields.items() if field.is_required()}
 options = {k: v for k, v in cheapest(kind, laid.specimen).items() if k in needed}
 options |= json.loads(more) | ({"text": prompt} if prompt else {})
-reports, start = [], time.process_time()
+reports, start = [0.0], time.process_time()
+def report(share, words):
+    reports.append(share)
+    if time.process_time() - start > float(patience):
+        raise Stopped
 try:
-    shown, cost = foreign.use(laid, tool, lambda share, words: reports.append(share), **options)
+    shown, cost = foreign.use(laid, tool, report, **options)
     told = f"{len(shown)} exhibits, {cost:,} probes"
+except Stopped:
+    told = f"stopped by its user at {reports[-1]:.0%}"
 except ValueError as error:
     told = str(error)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps({"peak": peak, "seconds": time.process_time() - start, "told": told,
-                  "reports": len(reports)}))
+                  "reports": len(reports) - 1}))
 """
 
 
@@ -135,14 +143,9 @@ def measure(tool: str, what: What, folder: Path) -> Use:
     """Use a tool once, in a process of its own."""
     prompt = told(np.random.default_rng(1), WORDS, 10) if what == "whole" else ""
     more = json.dumps(OPTIONS.get(tool, {}))
-    words = [sys.executable, "-c", ASK, str(folder), tool, more, prompt]
+    words = [sys.executable, "-c", ASK, str(folder), tool, more, prompt, str(PATIENCE)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, env=environment, timeout=PATIENCE
-        )
-    except subprocess.TimeoutExpired:
-        return Use(tool, what, float("nan"), PATIENCE, 0, f"stopped after {PATIENCE} s")
+    done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=HUNG)
     if done.returncode:
         raise RuntimeError(f"{tool}, {what}: {done.stderr[-2_000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
@@ -156,7 +159,7 @@ def page(found: Sequence[Use]) -> Iterator[str]:
     yield "Made by `make full-size`: every text tool on a random GPT-2 of 124 million parameters,"
     yield f"in a process of its own on one thread. It may take {LIMIT:g} GB. Pool: {TEXTS} texts;"
     yield "whole: one text of about a thousand pieces. Reports: how often it said how far it was,"
-    yield "each of which is a chance to stop it."
+    yield f"each of which is a chance to stop it; after {PATIENCE} CPU seconds it was taken."
     yield ""
     yield "| tool | on | peak, GB | CPU s | reports | what came |"
     yield "|---|---|---|---|---|---|"
