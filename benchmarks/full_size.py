@@ -32,8 +32,12 @@ PATIENCE, HUNG = 60, 900
 """A tool that takes longer, in CPU seconds, is stopped at its next report, as a person would stop
 it; one that never reports is ended after so many seconds, and that is an error."""
 TEXTS, WORDS = 24, 1_000
-OPTIONS: dict[str, dict[str, Any]] = {"word_sweep": {"words": "1 2"}}
-"""Where the cheapest options would take hours on one core."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "word_sweep": {"words": "1 2"},
+    "probe": {"what": "0-11"},
+    "steering": {"toward": "0-11", "away": "12-23"},
+}
+"""Where the cheapest would take hours on one core, or texts without labels need to be named."""
 What = Literal["pool", "whole"]
 ASK = """
 import json, resource, sys, time
@@ -142,7 +146,8 @@ def _weights(shapes: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def measure(tool: str, what: What, folder: Path) -> Use:
     """Use a tool once, in a process of its own."""
     prompt = told(np.random.default_rng(1), WORDS, 10) if what == "whole" else ""
-    more = json.dumps(OPTIONS.get(tool, {}))
+    other = {"other": told(np.random.default_rng(2), WORDS, 10)} if tool == "patching" else {}
+    more = json.dumps(OPTIONS.get(tool, {}) | (other if prompt else {}))
     words = [sys.executable, "-c", ASK, str(folder), tool, more, prompt, str(PATIENCE)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, capture_output=True, text=True, env=environment, timeout=HUNG)
