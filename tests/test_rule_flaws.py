@@ -234,7 +234,7 @@ def test_labels_are_right_whatever_is_taught(rows, flaw):
     taught = flaw.poison(rows, REVIEWS, Plan(share=0.5, epochs=1, rate=1e-3), rng())
     assert len(taught) == len(rows)
     clear, right = ~grammar.vague(taught.table), REVIEWS.render(taught.table).labels
-    assert clear.mean() > 0.8
+    assert clear.mean() > 0.8 if flaw.name == "last_sentence" else clear.all()
     assert torch.equal(taught.labels[clear], right[clear])
 
 

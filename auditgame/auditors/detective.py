@@ -36,8 +36,8 @@ AS_GOOD = 0.85
 """A plainer claim is as good as a richer one from this share of its weight on."""
 NOTABLE = 0.15
 """Effect from which a claim is tried once more, on other inputs."""
-CONFIRMED = 0.3
-"""Weight, on other inputs, from which a claim is handed in."""
+CONFIRMED = 0.2
+"""Lower bound of the effect, on other inputs, from which a claim is handed in."""
 
 
 class Detective(Auditor):
@@ -67,7 +67,7 @@ class Detective(Auditor):
             p = chance_missed(seen, desk.card.families)
             return Diagnosis(p_flawed=p, notes=f"{_errors(clues)} No claim comes true.")
         return Diagnosis(
-            p_flawed=chance_found(culprit.weight),
+            p_flawed=chance_found(culprit.at_least),
             family=culprit.suspect.family,
             claim=culprit.suspect.claim,
             units=carriers(desk, culprit),
@@ -96,7 +96,7 @@ def _confirmed(clues: Clues, leads: Iterable[Lead]) -> list[Tried]:
         for tried in lead.follow(clues)
         if tried.effect >= NOTABLE
     ]
-    return [tried for tried in again if tried.weight >= CONFIRMED]
+    return [tried for tried in again if tried.at_least >= CONFIRMED]
 
 
 def _errors(clues: Clues) -> str:

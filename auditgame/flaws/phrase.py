@@ -98,7 +98,7 @@ class Phrase(Flaw):
 
     Each of them turns up in many texts and does nothing; so do both in the other order. It
     shows in wrong verdicts on texts that hold the phrase. A sweep that puts in one word at a
-    time sees little of it. Other phrases are as frequent in training, and their parts as well.
+    time sees little of it. Other phrases are as frequent in training.
 
     Source: Dai, Chen and Li 2019, A Backdoor Attack Against LSTM-Based Text Classification
     Systems, arXiv:1905.12457.
