@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float, Int
@@ -14,6 +14,7 @@ from torch import Tensor
 from auditgame.catalog import suggest
 from auditgame.datasets import Dataset
 from auditgame.models import Model
+from auditgame.networks import Selective
 from auditgame.networks.anatomy import Anatomy
 from auditgame.types import AuditgameError, Site, parse_unit
 
@@ -53,6 +54,39 @@ class Reading:
         return self.read()
 
 
+@dataclass
+class _Watch(Selective):
+    """What one pass is to show: values kept or edited, and where gradients start."""
+
+    wanted: frozenset[str]
+    edits: Mapping[str, Edit]
+    start: str | None
+    whole: bool
+    leaf: Tensor
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    final: Tensor | None = None
+
+    def sees(self, name: str) -> bool:
+        """Is it kept, edited, or where gradients start?"""
+        return name in self.wanted or name in self.edits or name == self.start
+
+    def __call__(self, name: str, value: Tensor) -> Tensor:
+        """The value to go on with; ends the pass where nothing more is needed of it."""
+        if name == self.start:
+            value = value if value.requires_grad else value.detach().requires_grad_()
+            self.leaf = value
+        if name in self.edits:
+            value = self.edits[name](value)
+        if name in self.wanted:
+            self.kept[name] = value
+            if not self.whole and len(self.kept) == len(self.wanted):
+                raise _Seen
+        if name == FINAL:
+            self.final = value
+            raise _Seen
+        return value
+
+
 class Specimen:
     """A frozen model with its data set. Safe to share between threads: a pass keeps no state."""
 
@@ -78,40 +112,25 @@ class Specimen:
         `grad` may name the site they reach back to: nothing is remembered before it.
         A pass that is not `whole` ends at the last site kept: classes and output are empty.
         """
-        wanted, edits, kept = set(keep), dict(edit or {}), {}
-        start = grad if isinstance(grad, str) else "embed"
-        for name in wanted | edits.keys() | ({start} if isinstance(grad, str) else set()):
-            self.site(name)
-        final: list[Tensor] = []
-        source, pixels = inputs, grad is True and inputs.is_floating_point()
+        pixels = grad is True and inputs.is_floating_point()
+        source = inputs
         if pixels and not inputs.requires_grad:
             source = inputs.detach().requires_grad_()
-        leaf = [source]
-
-        def tap(name: str, value: Tensor) -> Tensor:
-            if grad and name == start and not pixels:
-                value = value if value.requires_grad else value.detach().requires_grad_()
-                leaf[0] = value
-            if name in edits:
-                value = edits[name](value)
-            if name in wanted:
-                kept[name] = value
-                if not whole and len(kept) == len(wanted):
-                    raise _Seen
-            if name == FINAL:
-                final.append(value)
-                raise _Seen
-            return value
-
+        named = grad if isinstance(grad, str) else None
+        start = "embed" if grad is True and not pixels else named
+        watch = _Watch(frozenset(keep), edit or {}, start, whole, source)
+        for name in watch.wanted | watch.edits.keys() | ({named} if named else set()):
+            self.site(name)
         with torch.enable_grad() if grad else torch.no_grad():
             try:
-                output = self._model(_packed(source), tap)
-                return Reading(self._classes(source, output), lambda: output, kept, leaf[0])
+                output = self._model(_packed(source), watch)
+                classes = self._classes(source, output)
+                return Reading(classes, lambda: output, watch.kept, watch.leaf)
             except _Seen:
-                if final and whole:
-                    return self._read(source, final[0], kept, leaf[0])
+                if watch.final is not None and whole:
+                    return self._read(source, watch.final, watch.kept, watch.leaf)
                 nothing = torch.empty(len(inputs), 0)
-                return Reading(nothing, lambda: nothing, kept, leaf[0])
+                return Reading(nothing, lambda: nothing, watch.kept, watch.leaf)
 
     def classify(
         self, inputs: Tensor, edit: Mapping[str, Edit] | None = None, batch: int = BATCH

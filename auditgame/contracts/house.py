@@ -51,7 +51,10 @@ def dataset_of(modality: Modality) -> Dataset:
 
 
 class Counted(Specimen):
-    """A specimen that counts the examples sent through it: once forward, once more backward."""
+    """A specimen that counts the examples sent through it: once forward, once more backward.
+
+    A pass that an edit widens counts as many as it has rows in the end.
+    """
 
     probes: int = 0
     _owner: Counted | None = None
@@ -65,10 +68,11 @@ class Counted(Specimen):
         whole: bool = True,
     ) -> Reading:
         """As the plain one, and counts."""
-        self._count(len(inputs))
         reading = super().run(inputs, keep, edit, grad, whole)
+        rows = max(map(len, (inputs, reading.classes, *reading.kept.values())))
+        self._count(rows)
         if grad:
-            self._watch(reading, len(inputs))
+            self._watch(reading, rows)
         return reading
 
     def randomised(self, stages: int | None, rng: torch.Generator) -> Specimen:

@@ -49,7 +49,10 @@ def ends(
     places: Int[Tensor, " n"],
     edit: Mapping[str, Edit] | None = None,
 ) -> Float[Tensor, "n v"]:
-    """Next-word logits at one place of each text; no other place is unembedded."""
+    """Next-word logits at one place of each text; no other place is unembedded.
+
+    An edit may make many rows of one text: then there is a place for each.
+    """
     last = layers(specimen)[-1]
     stream = specimen.run(ids, keep=[last], edit=edit, whole=False).kept[last]
-    return specimen.unembed(stream[torch.arange(len(ids)), places])
+    return specimen.unembed(stream[torch.arange(len(places)), places])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from torch import Tensor
@@ -14,3 +15,20 @@ go on with. Reading and editing are both done this way: no hooks, so threads can
 def untouched(name: str, value: Tensor) -> Tensor:
     """The tap that does nothing."""
     return value
+
+
+class Selective(ABC):
+    """A tap that names the sites it looks at. What it does not see need not be made."""
+
+    @abstractmethod
+    def sees(self, name: str) -> bool:
+        """Is the value at this site wanted, or changed?"""
+
+    @abstractmethod
+    def __call__(self, name: str, value: Tensor) -> Tensor:
+        """The value to go on with."""
+
+
+def unseen(tap: Tap, name: str) -> bool:
+    """Does nobody look at this site, so that a network may take a shorter way past it?"""
+    return tap is untouched or (isinstance(tap, Selective) and not tap.sees(name))

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame.networks import Tap, untouched
+from auditgame.networks import Tap, unseen, untouched
 from auditgame.networks.anatomy import Anatomy, Layer
 from auditgame.types import Site
 
@@ -62,11 +62,21 @@ class Attention(nn.Module):
         q, k, v = (
             part.view(n, t, self.heads, -1).transpose(1, 2) for part in self.c_attn(x).chunk(3, 2)
         )
-        scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
-        future = torch.ones(t, t, dtype=torch.bool, device=x.device).triu(1)
-        pattern = tap(f"{at}.pattern", scores.masked_fill(future, -math.inf).softmax(3))
-        heads = tap(f"{at}.heads", (pattern @ v).transpose(1, 2))
-        return tap(f"{at}.attn", self.c_proj(heads.reshape(n, t, -1)))
+        if unseen(tap, f"{at}.pattern"):
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            mixed = tap(f"{at}.pattern", _pattern(q, k)) @ v
+        heads = tap(f"{at}.heads", mixed.transpose(1, 2))
+        return tap(f"{at}.attn", self.c_proj(heads.flatten(2)))
+
+
+def _pattern(
+    q: Float[Tensor, "n head t e"], k: Float[Tensor, "n head t e"]
+) -> Float[Tensor, "n head t t"]:
+    """How much each place reads of itself and of every earlier one; rows sum to 1."""
+    scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
+    future = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).triu(1)
+    return scores.masked_fill(future, -math.inf).softmax(3)
 
 
 class MLP(nn.Module):
