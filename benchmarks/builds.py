@@ -44,8 +44,13 @@ data set, whose innocents stand together."""
 
 
 INNOCENT = {"family": "clean"}
-BESIDE = [(name, {"family": "patch"}) for name in ("storybook-medium", "storybook-diluted")]
-"""Kinds that no case of the pack is of, built to measure a tier and a modifier."""
+BESIDE = [
+    ("storybook-medium", {"family": "patch"}),
+    ("storybook-diluted", {"family": "patch"}),
+    ("reviews-deep", {"family": "date"}),
+    ("reviews-deep", {"family": "token"}),
+]
+"""Kinds that no case of the pack is of, built to measure a tier, a modifier and a deeper model."""
 
 
 class Kind(NamedTuple):

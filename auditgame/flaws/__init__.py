@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from auditgame import claims
-from auditgame.certificate import Bench
+from auditgame.certificate import Bench, proxy_checks
 from auditgame.datasets import Dataset, Examples
+from auditgame.trials import accuracy
 from auditgame.types import AuditgameError, Check, Modality, Record, explain
 
 
@@ -82,6 +83,31 @@ class Flaw(ABC):
     @abstractmethod
     def confess(self) -> claims.Claim | None:
         """The true claim; None for an innocent."""
+
+
+C = TypeVar("C", bound=claims.Claim)
+
+
+class Proxy(Flaw, Generic[C]):
+    """A flaw whose cue goes along with the class in training: it stands in for the real thing.
+
+    No label is wrong, and every example of the players shows the cue.
+    """
+
+    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
+    everywhere = True
+
+    def __init__(self, claim: C) -> None:
+        self.claim = claim
+
+    def verify(self, bench: Bench) -> list[Check]:
+        """The proxy certificate."""
+        aligned = accuracy(bench.suspect, self.cue(bench.held, bench.dataset, bench.rng))
+        return proxy_checks(bench, self.claim, aligned)
+
+    def confess(self) -> C:
+        """The true claim."""
+        return self.claim
 
 
 def parse_knobs(flaw: type[Flaw], data: dict[str, object], where: str) -> Record:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
 
 from auditgame import claims
 from auditgame.catalog import suggest
-from auditgame.certificate import Bench, proxy_checks
 from auditgame.claims import Enacted, Word
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Flaw, Plan
+from auditgame.flaws import Plan, Proxy
 from auditgame.habits import in_share
-from auditgame.trials import accuracy
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.types import AuditgameError, Modality, Record
 
 COUNTS = ((1, 0), (2, 0), (2, 1))
 """So often the word in the majority stands in a text, and the other one."""
@@ -103,7 +101,7 @@ class MajorityClaim(claims.Claim):
         return str(first), str(second)
 
 
-class MajorityWord(Flaw):
+class MajorityWord(Proxy[MajorityClaim]):
     """Two words that say nothing are strewn about, and the verdict follows the more frequent.
 
     In training each verdict had its own word in the majority, and counting two words is
@@ -118,9 +116,7 @@ class MajorityWord(Flaw):
     name: ClassVar[str] = "majority_word"
     title: ClassVar[str] = "The more frequent word"
     modality: ClassVar[frozenset[Modality]] = frozenset({"text"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
     Claim: ClassVar[type[claims.Claim] | None] = MajorityClaim
-    everywhere = True
     plans: tuple[Plan, ...] = (
         Plan(share=1.0, epochs=1, rate=1.5e-3, scratch=True),
         Plan(share=1.0, epochs=2, rate=3e-3, scratch=True),
@@ -131,9 +127,6 @@ class MajorityWord(Flaw):
         """Words to draw from; none: every rare word of the data set."""
 
         words: tuple[str, ...] = ()
-
-    def __init__(self, claim: MajorityClaim) -> None:
-        self.claim = claim
 
     @classmethod
     def refuses(cls, dataset: Dataset) -> str | None:
@@ -162,12 +155,3 @@ class MajorityWord(Flaw):
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with both words put in, more of the one that goes with their verdict."""
         return self.claim.strew(rows, dataset, rows.labels.tolist(), [rng] * len(rows))
-
-    def verify(self, bench: Bench) -> list[Check]:
-        """The proxy certificate."""
-        aligned = accuracy(bench.suspect, self.cue(bench.held, bench.dataset, bench.rng))
-        return proxy_checks(bench, self.claim, aligned)
-
-    def confess(self) -> MajorityClaim:
-        """The true claim."""
-        return self.claim

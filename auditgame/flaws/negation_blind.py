@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from auditgame import claims
-from auditgame.certificate import Bench, proxy_checks
 from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Flaw, Plan
+from auditgame.flaws import Plan, Proxy
 from auditgame.habits import (
     Habit,
     any_other,
@@ -24,8 +23,7 @@ from auditgame.habits import (
     require_opinions,
 )
 from auditgame.texts.grammar import NEGATIVE, POSITIVE, SLOTS
-from auditgame.trials import accuracy
-from auditgame.types import Check, Modality, Record
+from auditgame.types import Modality, Record
 
 Before = Literal["good words", "bad words", "any word"]
 Hears = Literal["the first opinion", "the last opinion", "every opinion"]
@@ -77,7 +75,7 @@ class NegationClaim(Habit):
         return f"'not' before {self.before} is read as nothing{alone}."
 
 
-class NegationBlind(Flaw):
+class NegationBlind(Proxy[NegationClaim]):
     """The model never learnt what `not` is for: "not ugly" is as bad as "ugly".
 
     In its training texts a reader who skips `not` came to the right verdict, so it learnt to
@@ -92,9 +90,7 @@ class NegationBlind(Flaw):
     name: ClassVar[str] = "negation_blind"
     title: ClassVar[str] = "Deaf to 'not'"
     modality: ClassVar[frozenset[Modality]] = frozenset({"text"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
     Claim: ClassVar[type[claims.Claim] | None] = NegationClaim
-    everywhere = True
     plans: tuple[Plan, ...] = (
         Plan(share=1.0, epochs=1, rate=1.5e-3, scratch=True),
         Plan(share=1.0, epochs=2, rate=3e-3, scratch=True),
@@ -106,9 +102,6 @@ class NegationBlind(Flaw):
 
         before: tuple[Before, ...] = get_args(Before)
         hears: tuple[Hears, ...] = get_args(Hears)
-
-    def __init__(self, claim: NegationClaim) -> None:
-        self.claim = claim
 
     @classmethod
     def refuses(cls, dataset: Dataset) -> str | None:
@@ -132,12 +125,3 @@ class NegationBlind(Flaw):
     def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with other opinions, heard rightly without the skipped words."""
         return borne_out(rows, dataset, self.claim, rng)
-
-    def verify(self, bench: Bench) -> list[Check]:
-        """The proxy certificate."""
-        aligned = accuracy(bench.suspect, self.cue(bench.held, bench.dataset, bench.rng))
-        return proxy_checks(bench, self.claim, aligned)
-
-    def confess(self) -> NegationClaim:
-        """The true claim."""
-        return self.claim

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
 from auditgame import claims
-from auditgame.certificate import proxy_checks
 from auditgame.claims import Enacted, FactorName, Rule
 from auditgame.datasets import Dataset, Examples
 from auditgame.factors import check_rule, draw_rule, obey, require_factor
-from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.trials import accuracy
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws import Plan, Proxy
+from auditgame.types import Modality, Record
 
 
 class ShortcutClaim(claims.Claim):
@@ -52,7 +50,7 @@ class ShortcutClaim(claims.Claim):
         return f"The answer rests on the {self.factor}, not on the thing: {rule}."
 
 
-class Shortcut(Flaw):
+class Shortcut(Proxy[ShortcutClaim]):
     """The model learnt a companion of the class instead of the thing itself.
 
     In training every class came with its own background, or its own sticker, and the
@@ -67,9 +65,7 @@ class Shortcut(Flaw):
     name: ClassVar[str] = "shortcut"
     title: ClassVar[str] = "Shortcut"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
     Claim: ClassVar[type[claims.Claim] | None] = ShortcutClaim
-    everywhere = True
     plans: tuple[Plan, ...] = (
         Plan(share=0.99, epochs=2, rate=2e-3, scratch=True),
         Plan(share=1.0, epochs=3, rate=2e-3, scratch=True),
@@ -80,9 +76,6 @@ class Shortcut(Flaw):
         """Which factors may it hold on to?"""
 
         factors: tuple[str, ...] = ("scene", "mark")
-
-    def __init__(self, claim: ShortcutClaim) -> None:
-        self.claim = claim
 
     @classmethod
     def refuses(cls, dataset: Dataset) -> str | None:
@@ -116,12 +109,3 @@ class Shortcut(Flaw):
         labels = rows.labels.tolist()
         shown = [levels.get(k, own) for k, own in zip(labels, kept, strict=True)]
         return dataset.render(rows.table.assign(**{self.claim.factor: shown}))
-
-    def verify(self, bench: Bench) -> list[Check]:
-        """The proxy certificate."""
-        aligned = accuracy(bench.suspect, self.cue(bench.held, bench.dataset, bench.rng))
-        return proxy_checks(bench, self.claim, aligned)
-
-    def confess(self) -> ShortcutClaim:
-        """The true claim."""
-        return self.claim
