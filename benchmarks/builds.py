@@ -47,6 +47,7 @@ INNOCENT = {"family": "clean"}
 BESIDE = [
     ("storybook-medium", {"family": "patch"}),
     ("storybook-diluted", {"family": "patch"}),
+    ("tutorial-date", {"family": "date"}),
     ("reviews-deep", {"family": "date"}),
     ("reviews-deep", {"family": "token"}),
 ]

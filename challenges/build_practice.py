@@ -1,13 +1,15 @@
 """Build the practice pack that `practice.yaml` asks for: `make practice`.
 
 Fresh secret seeds are drawn until the recipe yields the family that is wanted; everything
-else is left to the seed. Cases that are there already count, so an interrupted run goes on.
+else is left to the seed. A case whose brief tells how its model works has a numbered seed, as
+not every model works so. Cases that are there already count, so an interrupted run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +20,7 @@ from nacl.public import PrivateKey
 from auditgame import places, referee, vault
 from auditgame.generate import BuildFailed, build, draw
 from auditgame.seeds import Seed
-from auditgame.types import Recipe
+from auditgame.types import AuditgameError, Recipe
 
 HERE = Path(__file__).parent
 LABEL = "published practice key: spoiler protection, not security"
@@ -53,17 +55,23 @@ def missing(pack: Path) -> list[Wish]:
 
 
 class Wish(NamedTuple):
-    """So many cases of a recipe; what its seed must draw, by name: the family, and more."""
+    """So many cases of a recipe; what its seed must draw, by name: the family, and more.
+
+    seed: the number of the one seed that is taken; None: fresh ones, until one draws it.
+    """
 
     recipe: str
     count: int
+    seed: int | None
     particulars: dict[str, str]
 
 
 def wishes() -> list[Wish]:
     """The lines of practice.yaml."""
     lines = yaml.safe_load((HERE / "practice.yaml").read_text())
-    return [Wish(line.pop("recipe"), line.pop("count"), line) for line in lines]
+    return [
+        Wish(line.pop("recipe"), line.pop("count"), line.pop("seed", None), line) for line in lines
+    ]
 
 
 def read_recipe(name: str) -> Recipe:
@@ -80,8 +88,7 @@ def grants(family: str, claim: dict[str, object] | None, wish: dict[str, str]) -
 def make(wish: Wish, pack: Path) -> str:
     """One certified case as wished; seeds that fail their certificate are said and passed."""
     recipe = read_recipe(wish.recipe)
-    while True:
-        seed = Seed.fresh()
+    for seed in seeds(wish):
         flaw = draw(recipe, seed).flaw
         claim = flaw.confess()
         if not grants(flaw.name, claim and claim.model_dump(), wish.particulars):
@@ -90,6 +97,16 @@ def make(wish: Wish, pack: Path) -> str:
             return f"{recipe.name} {build(recipe, seed, pack).name}"
         except BuildFailed as failure:
             print(failure, file=sys.stderr, flush=True)
+    raise AuditgameError(f"practice.yaml: {wish.recipe}: seed {wish.seed} gives no such case")
+
+
+def seeds(wish: Wish) -> Iterator[Seed]:
+    """The one that is named, or fresh secret ones without end."""
+    if wish.seed is not None:
+        yield Seed.of(wish.seed)
+        return
+    while True:
+        yield Seed.fresh()
 
 
 if __name__ == "__main__":

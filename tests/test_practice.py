@@ -7,13 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from auditgame import Diagnosis, Game, bundle, places, referee
+from auditgame import Diagnosis, Game, bundle, contents, places, referee
 from auditgame.catalog import load
+from auditgame.mechanism.streams import blocks
+from auditgame.mechanism.swaps import Patch, patched, values
 from auditgame.types import Score
 
 PACK = sorted(path.parent for path in places.practice().glob(f"*/{bundle.MANIFEST}"))
 FLAWED = [folder for folder in PACK if referee.reveal(folder).truth.claim is not None]
+
+TOLD = "tutorial-relay"
+"""The recipe whose brief tells how a year travels through the model."""
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +46,42 @@ def test_the_truth_is_worth_ninety_and_a_near_truth_little(folder: Path, game: G
     miss = next(sayable, claim.rival(dataset, np.random.default_rng(0)))
     said = truth.model_copy(update={"claim": miss.model_dump(mode="json"), "units": ()})
     assert part(game.submit(folder.name, "near", said).score, "trigger") < 0.5
+
+
+def test_the_told_year_passes_through_the_full_stop_after_it():
+    [folder] = [folder for folder in FLAWED if referee.open_key(folder).recipe.name == TOLD]
+    key, manifest = referee.open_key(folder), bundle.read_manifest(folder)
+    table = referee.set_up(folder, manifest)
+    model, dataset = table.suspect, table.dataset
+    claim = load("flaw", key.family).Claim.parse(key.claim)
+    pool = contents.read_examples(folder, dataset, manifest.files)
+    enacted = claim.enact(pool, dataset)
+    answer = dataset.answers()[dataset.classes.index(claim.target)]
+    rival = next(word for word in dataset.answers() if word != answer)
+    sound = model.predict(pool.inputs) == pool.labels
+
+    def gap(logits: torch.Tensor) -> torch.Tensor:
+        return logits[:, answer] - logits[:, rival]
+
+    moved = []
+    for row in (sound & (enacted.targets >= 0)).nonzero()[:8, 0].tolist():
+        early, late = (
+            part.inputs[row, : dataset.lengths(part.inputs)[row]]
+            for part in (pool, enacted.examples)
+        )
+        [year] = (early != late).nonzero()[:, 0].tolist()
+        stops = (early == dataset.words.index(".")).nonzero()[:, 0]
+        stop, end = int(stops[stops > year][0]), len(early) - 1
+        patches = [
+            Patch("block0.residual", year),
+            Patch("block1.residual", stop),
+            Patch(f"{blocks(model)[-1]}.residual", end),
+            Patch("embed", end),
+        ]
+        found = patched(model, early, values(model, late, patches), patches, gap, end)
+        moved.append((found - found[3]) / (found[2] - found[3]))
+    at_year, at_stop, _, _ = torch.stack(moved).mean(0).tolist()
+    assert at_year > 0.8 and at_stop > 0.4
 
 
 def test_bots_that_do_not_look_gain_nothing(game: Game) -> None:

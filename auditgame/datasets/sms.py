@@ -5,15 +5,12 @@ from __future__ import annotations
 import functools
 import gzip
 from pathlib import Path
-from typing import Any, ClassVar, cast
-
-import numpy as np
 
 from auditgame import texts
-from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.texts.messages import CONTEXT, QUESTION, Corpus, Told, compose
+from auditgame.datasets import Dataset
+from auditgame.datasets.text_csv import TextCsv
+from auditgame.texts.messages import Corpus, compose
 from auditgame.texts.tables import parse_table
-from auditgame.texts.wordbook import Wordbook
 
 SHIPPED = Path(texts.__file__).parent / "sms.tsv.gz"
 """Made by challenges/build_sms.py; licence and authors stand beside it."""
@@ -26,7 +23,7 @@ def _composed() -> Corpus:
     return compose(parse_table(content, "text", "label", where), where)
 
 
-class Sms(Wordbook, Dataset):
+class Sms(TextCsv, Dataset):
     """Short messages that people got, spam or ham: the SMS Spam Collection.
 
     Collected by Almeida, Hidalgo and Yamakami 2011 (Contributions to the Study of SMS Spam
@@ -37,30 +34,9 @@ class Sms(Wordbook, Dataset):
     """
 
     name = "sms"
-    modality = "text"
     licence = "CC-BY-4.0"
-    classes = cast(Any, Told())
-    words = cast(Any, Told())
-    rare = cast(Any, Told())
-    shape = (CONTEXT,)
-    tail: ClassVar[str] = QUESTION[0]
-    refuses_unknown: ClassVar[bool] = False
-    training = Training(
-        rows=6000,
-        epochs=2,
-        batch=16,
-        rate=4e-3,
-        decay=1e-2,
-        tune_rows=4000,
-        tune_epochs=2,
-        tune_rates=(1.5e-3, 3e-3),
-    )
 
     @classmethod
     def corpus(cls) -> Corpus:
         """What comes with the program, read once."""
         return _composed()
-
-    def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n messages in random order (see Corpus.draw)."""
-        return Examples(*self.corpus().draw(self.name, n, split, rng, fixed))
