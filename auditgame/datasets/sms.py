@@ -7,7 +7,6 @@ import gzip
 from pathlib import Path
 
 from auditgame import texts
-from auditgame.datasets import Dataset
 from auditgame.datasets.text_csv import TextCsv
 from auditgame.texts.messages import Corpus, compose
 from auditgame.texts.tables import parse_table
@@ -23,7 +22,7 @@ def _composed() -> Corpus:
     return compose(parse_table(content, "text", "label", where), where)
 
 
-class Sms(TextCsv, Dataset):
+class Sms(TextCsv):
     """Short messages that people got, spam or ham: the SMS Spam Collection.
 
     Collected by Almeida, Hidalgo and Yamakami 2011 (Contributions to the Study of SMS Spam
@@ -34,6 +33,7 @@ class Sms(TextCsv, Dataset):
     """
 
     name = "sms"
+    modality = "text"
     licence = "CC-BY-4.0"
 
     @classmethod

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
 
 
-class GPT2Deep(GPT2, Model):
+class GPT2Deep(GPT2):
     """A four-layer GPT-2 of our own (Radford et al. 2019), else as `gpt2`.
 
     Its folder opens with Hugging Face's AutoModelForCausalLM.

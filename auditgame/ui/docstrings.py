@@ -30,9 +30,8 @@ def leaf(kind: Kind, name: str) -> Leaf:
     fallback = name.replace("_", " ").capitalize()
     if not path.is_file():
         return Leaf(name, fallback, "From an installed plug-in.")
-    contract = kind.capitalize()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ClassDef) and contract in map(_named, node.bases):
+        if isinstance(node, ast.ClassDef) and _strings(node, "name") == [name]:
             text = inspect.cleandoc(ast.get_docstring(node) or "")
             title = _strings(node, "title") or [fallback]
             asks = _strings(node, "asks") or [""]
@@ -48,10 +47,6 @@ def leaves(kind: Kind) -> list[Leaf]:
 def paragraphs(text: str) -> list[str]:
     """A docstring's paragraphs, each on one line."""
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
-
-
-def _named(base: ast.expr) -> str:
-    return base.id if isinstance(base, ast.Name) else getattr(base, "attr", "")
 
 
 def _strings(node: ast.ClassDef, name: str) -> list[str]:
