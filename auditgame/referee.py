@@ -128,7 +128,8 @@ def test_claim(said: Claim | None, true: Claim, table: Table) -> tuple[float, st
     if said is None:
         return 0.0, "Nothing was claimed, so nothing could be enacted."
     mine = effect(said, table.suspect, table.siblings, table.inputs)
-    best = effect(true, table.suspect, table.siblings, table.inputs)
+    exact = said == true
+    best = mine if exact else effect(true, table.suspect, table.siblings, table.inputs)
     reach = true.reach(said, table.dataset)
     whole = "" if reach == 1 else f" It speaks of {reach:.0%} of the flaw, and counts for that."
     return scoring.functional(mine.value, mine.low, best.value) * reach, (

@@ -40,8 +40,13 @@ class Setting(NamedTuple):
     options: dict[str, Any]
 
 
-def _settings(kind: type[Tool]) -> Iterator[Setting]:
+@functools.lru_cache(maxsize=4)
+def _settings(kind: type[Tool]) -> tuple[Setting, ...]:
     """One setting for each modality of the tool: its default model, on the first data that fit."""
+    return tuple(_found(kind))
+
+
+def _found(kind: type[Tool]) -> Iterator[Setting]:
     for modality in sorted(kind.modality):
         models = (specimen(modality, 0, data) for data in datasets() if data.modality == modality)
         model = next((model for model in models if kind.fits(model) is None), None)
@@ -176,7 +181,7 @@ def describes_its_options(kind: type[Tool]) -> Iterator[str]:
 
 def fits_something(kind: type[Tool]) -> Iterator[str]:
     """It fits a default model of a modality it names on some data set, and refuses the other."""
-    if not list(_settings(kind)):
+    if not _settings(kind):
         yield "fits: refuses the default models of its own modalities, whatever the data set"
     for modality in set(get_args(Modality)) - kind.modality:
         if kind.fits(specimen(modality)) is None:

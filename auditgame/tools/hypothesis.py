@@ -98,13 +98,13 @@ class Hypothesis(Tool):
     def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
         """Each counted input: changed on every model, and left alone on the specimen;
         each near-miss once more on the specimen."""
-        trial = _trial(options, material)
+        trial = self._enacted(options, material)
         near = sum(int((e.targets >= 0).sum()) for e in trial.near.values())
         return len(trial.turned.targets) * (2 + len(material.siblings)) + near
 
     def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
         """The finding in words, the rates, where the answers go, near-misses, some inputs."""
-        trial = _trial(options, material)
+        trial = self._enacted(options, material)
         turned = trial.turned
         report, steps = material.progress, 2 + len(material.siblings) + len(trial.near)
         report(0.0, "enacting the claim")
@@ -129,6 +129,15 @@ class Hypothesis(Tool):
             _moved(plain, changed),
             *shown(turned, material.dataset, Answers(before, after)),
         ]
+
+    _last: tuple[Options, Material, Trial] | None = None
+
+    def _enacted(self, options: Options, material: Material) -> Trial:
+        """The claim enacted once for the cost and the run of one use."""
+        last = self._last
+        if last is None or last[0] is not options or last[1] is not material:
+            self._last = last = (options, material, _trial(options, material))
+        return last[2]
 
 
 class Trial(NamedTuple):
