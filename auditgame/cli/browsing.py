@@ -9,9 +9,9 @@ from typing import Annotated, Any, get_args
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.opening import open_game
+from auditgame.cli.io import open_game
 from auditgame.cli.options import Challenge, Json
-from auditgame.types import Question
+from auditgame.schema.records import Question
 
 
 def list_challenges(context: typer.Context, as_json: Json = False) -> None:
@@ -39,7 +39,7 @@ def tools(
     as_json: Json = False,
 ) -> None:
     """Which tools are there, and what can be chosen for each?"""
-    from auditgame.catalog import load, names
+    from auditgame.registry import load, names
 
     found = {each: load("tool", each) for each in (names("tool") if name is None else [name])}
     if as_json:

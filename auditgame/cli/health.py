@@ -11,9 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from auditgame import places
-from auditgame.catalog import FOLDERS, Kind, names
-from auditgame.types import AuditgameError
+from auditgame import paths
+from auditgame.registry import FOLDERS, Kind, names
+from auditgame.schema.errors import AuditgameError
 
 NEEDED = ("torch", "torchvision", "streamlit", "pandas", "pydantic", "sqlalchemy", "typer", "rich")
 EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
@@ -75,7 +75,7 @@ def _database(url: str | None) -> Finding:
     from auditgame.ledger.storage import default_url
 
     try:
-        ledger = Ledger(url or default_url(places.record()))
+        ledger = Ledger(url or default_url(paths.record()))
         head = ledger.verify_chain()
         ledger.close()
     except (SQLAlchemyError, OSError, ValueError) as error:
@@ -91,19 +91,19 @@ def _catalogue(kind: Kind) -> Finding:
 
 
 def _practice() -> Finding:
-    found = len(list(places.practice().glob("*/bundle.json")))
+    found = len(list(paths.practice().glob("*/bundle.json")))
     if found:
         return Finding("practice pack", "fine", f"{found} challenges")
     remedy = "run from a checkout, set AUDITGAME_HOME, or build some: auditgame build RECIPE"
-    return Finding("practice pack", "absent", f"none in {places.practice()}", remedy)
+    return Finding("practice pack", "absent", f"none in {paths.practice()}", remedy)
 
 
 def _siblings() -> Finding:
-    found = sorted(path.name for path in places.references().glob("*.*") if path.is_dir())
+    found = sorted(path.name for path in paths.references().glob("*.*") if path.is_dir())
     if found:
         return Finding("clean siblings", "fine", ", ".join(found))
     remedy = "auditgame references storybook small_cnn"
-    return Finding("clean siblings", "missing", f"none in {places.references()}", remedy)
+    return Finding("clean siblings", "missing", f"none in {paths.references()}", remedy)
 
 
 def _chromium() -> Finding:
@@ -123,7 +123,7 @@ def _playwrights() -> Path | None:
 
 
 def _disk() -> Finding:
-    folder = next(path for path in (places.record(), *places.record().parents) if path.exists())
+    folder = next(path for path in (paths.record(), *paths.record().parents) if path.exists())
     free = shutil.disk_usage(folder).free
     words = f"{free / 2**30:.1f} GB free at {folder}"
     if free >= FREE_BYTES:

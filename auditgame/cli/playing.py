@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.elsewhere import (
+from auditgame.cli.external import (
     Answer,
     AnswersOption,
     ImagesOption,
@@ -22,9 +22,11 @@ from auditgame.cli.elsewhere import (
     WeightsOption,
     ask,
 )
-from auditgame.cli.opening import open_game, read_diagnosis, read_picture
+from auditgame.cli.io import open_game, read_diagnosis, read_picture
 from auditgame.cli.options import Challenge, Json, Out, PlayerName
-from auditgame.types import AuditgameError, Card, Receipt
+from auditgame.schema.cards import Card
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.results import Receipt
 
 if TYPE_CHECKING:
     from auditgame.game import Game
@@ -74,8 +76,8 @@ def use(
 
 def _question(tool: str, written: list[str], picture: Path | None) -> dict[str, Any]:
     """The options as they were chosen, checked before any model is loaded."""
-    from auditgame.catalog import load
-    from auditgame.cli.choices import parse_choices
+    from auditgame.cli.option_parsing import parse_choices
+    from auditgame.registry import load
     from auditgame.tools import parse_options
 
     kind = load("tool", tool)
@@ -95,7 +97,7 @@ def _at_a_desk(
     picture: Path | None,
     quiet: bool,
 ) -> Answer:
-    from auditgame.catalog import load
+    from auditgame.registry import load
 
     upload = read_picture(picture, load("dataset", card.dataset).shape) if picture else None
     with printing.progress(quiet) as report:
@@ -108,15 +110,15 @@ def _at_a_desk(
 
 
 def _present(answer: Answer, out: Path | None, as_json: bool) -> None:
-    from auditgame.cli import exhibits
+    from auditgame.cli import exhibit_output
 
-    written = exhibits.write(answer.exhibits, out) if out else []
+    written = exhibit_output.write(answer.exhibits, out) if out else []
     if as_json:
         shown = [exhibit.model_dump(mode="json") for exhibit in answer.exhibits]
         files = [str(path) for path in written]
         printing.emit({"exhibits": shown, **answer.numbers, "files": files})
         return
-    exhibits.show(answer.exhibits)
+    exhibit_output.show(answer.exhibits)
     paper = printing.paper()
     if out:
         paper.print(f"{len(written)} files written to {out}", style="dim")
@@ -187,7 +189,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Let bundled auditors play and hand in."""
-    from auditgame.catalog import load, names
+    from auditgame.registry import load, names
 
     game = open_game(context)
     if not every and (id is None or auditor is None):

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from auditgame import places
-from auditgame.ui.guests import COOKIE, Guestbook, host_secret
+from auditgame import paths
+from auditgame.ui.identity import COOKIE, Guestbook, host_secret
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
     from auditgame.game import Game
     from auditgame.ledger import Player
+    from auditgame.play.audit_session import Desk
 
 
 @functools.cache
 def guestbook() -> Guestbook:
     """The guest book of this host."""
-    return Guestbook(host_secret(places.record()))
+    return Guestbook(host_secret(paths.record()))
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

@@ -1,0 +1,118 @@
+"""Sealed keys: the answer, closed to everyone but the referee until the reveal.
+
+Only `generate` (which seals) and `referee` (which opens) may import this room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+from pathlib import Path
+from typing import Any
+
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, PublicKey, SealedBox
+from pydantic import ValidationError
+
+from auditgame import paths
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.recipe import Recipe
+from auditgame.schema.records import Record, canonical, explain
+from auditgame.schema.results import Certificate
+
+PUBLISHED = "published.key"
+"""In a practice pack, the private key lies open beside the cases: spoiler protection only."""
+
+BLOCK = 16384
+"""Sealed keys have whole multiples of so many bytes; one holds any family's key."""
+
+
+class Key(Record):
+    """The answer of one challenge, and all that is needed to rebuild and to check it."""
+
+    challenge: str
+    recipe: Recipe
+    seed: str
+    salt: str
+    family: str
+    claim: dict[str, Any] | None
+    units: tuple[str, ...]
+    model_digest: str
+    certificate: Certificate
+    confession: str
+
+    @property
+    def truth(self) -> Diagnosis:
+        """The answer as a diagnosis: what a player who knew everything would submit."""
+        flawed = self.claim is not None
+        return Diagnosis(
+            p_flawed=float(flawed),
+            family=self.family if flawed else None,
+            claim=self.claim,
+            units=self.units,
+        )
+
+    def __repr__(self) -> str:
+        return f"Key({self.challenge})"
+
+    __str__ = __repr__
+
+
+def commit(key: Key) -> str:
+    """The public commitment: HMAC-SHA256 of the canonical key under its 256-bit salt."""
+    message = canonical(key.model_dump(mode="json"))
+    return hmac.new(bytes.fromhex(key.salt), message, hashlib.sha256).hexdigest()
+
+
+def seal(key: Key, public: PublicKey) -> bytes:
+    """The key as only the holder of the private key can read it.
+
+    Padded with spaces to whole blocks, for the length of a key would tell a flaw from innocence.
+    """
+    plain = canonical(key.model_dump(mode="json"))
+    return SealedBox(public).encrypt(plain.ljust(-(-len(plain) // BLOCK) * BLOCK))
+
+
+def unseal(sealed: bytes, private: PrivateKey) -> Key:
+    """The key again; AuditgameError where it was sealed to another or was damaged."""
+    try:
+        return Key.model_validate_json(SealedBox(private).decrypt(sealed))
+    except CryptoError:
+        raise AuditgameError(
+            "key.sealed: cannot be opened here; it was sealed to another host, or is damaged"
+        ) from None
+    except ValidationError as error:
+        raise explain(error, "key.sealed") from None
+
+
+def private_key(pack: Path) -> PrivateKey:
+    """The private key for the challenges of this pack: the published one, or the host's own."""
+    published = pack / PUBLISHED
+    return _read(published) if published.is_file() else _host_key()
+
+
+def _host_key() -> PrivateKey:
+    path = paths.host_key()
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(bytes(PrivateKey.generate()).hex() + "\n")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return _read(path)
+        finally:
+            draft.unlink()
+    return _read(path)
+
+
+def _read(path: Path) -> PrivateKey:
+    try:
+        lines = path.read_text().split()
+        return PrivateKey(bytes.fromhex(lines[-1]))
+    except (ValueError, IndexError, TypeError):
+        raise AuditgameError(f"{path.name}: not a private key of 64 hex digits") from None
