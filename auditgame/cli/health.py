@@ -20,7 +20,7 @@ EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
 FREE_BYTES = 2 * 2**30
 
 
-class Finding(NamedTuple):
+class HealthCheck(NamedTuple):
     """One thing looked for. missing: the game cannot do without; absent: it can."""
 
     what: str
@@ -29,9 +29,9 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def findings(database: str | None) -> list[Finding]:
+def health_checks(database: str | None) -> list[HealthCheck]:
     """Everything that was looked for, in order."""
-    looks: list[Callable[[], Finding]] = [
+    looks: list[Callable[[], HealthCheck]] = [
         _python,
         *(lambda name=name: _package(name) for name in NEEDED),
         *(lambda name=name, extra=extra: _extra(name, extra) for name, extra in EXTRAS.items()),
@@ -46,29 +46,29 @@ def findings(database: str | None) -> list[Finding]:
     return [look() for look in looks]
 
 
-def _python() -> Finding:
-    return Finding("Python", "fine", platform.python_version())
+def _python() -> HealthCheck:
+    return HealthCheck("Python", "fine", platform.python_version())
 
 
-def _package(name: str) -> Finding:
+def _package(name: str) -> HealthCheck:
     try:
-        return Finding(name, "fine", version(name))
+        return HealthCheck(name, "fine", version(name))
     except PackageNotFoundError:
-        return Finding(name, "missing", "not installed", "pip install auditgame")
+        return HealthCheck(name, "missing", "not installed", "pip install auditgame")
 
 
-def _extra(name: str, extra: str) -> Finding:
+def _extra(name: str, extra: str) -> HealthCheck:
     if importlib.util.find_spec(name):
-        return Finding(name, "fine", version(name))
-    return Finding(name, "absent", "not installed", f"pip install 'auditgame[{extra}]'")
+        return HealthCheck(name, "fine", version(name))
+    return HealthCheck(name, "absent", "not installed", f"pip install 'auditgame[{extra}]'")
 
 
-def _threads() -> Finding:
+def _threads() -> HealthCheck:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("processors", "fine", f"{cores} cores")
+    return HealthCheck("processors", "fine", f"{cores} cores")
 
 
-def _database(url: str | None) -> Finding:
+def _database(url: str | None) -> HealthCheck:
     from sqlalchemy.exc import SQLAlchemyError
 
     from auditgame.ledger import Ledger
@@ -80,38 +80,38 @@ def _database(url: str | None) -> Finding:
         ledger.close()
     except (SQLAlchemyError, OSError, ValueError) as error:
         words = str(error) if isinstance(error, AuditgameError) else type(error).__name__
-        return Finding("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
-    return Finding("database", "fine", f"up to date, chain whole, head {head[:12]}")
+        return HealthCheck("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
+    return HealthCheck("database", "fine", f"up to date, chain whole, head {head[:12]}")
 
 
-def _catalogue(kind: Kind) -> Finding:
+def _catalogue(kind: Kind) -> HealthCheck:
     found = names(kind)
     what = f"{kind.replace('dataset', 'data set')}s"
-    return Finding(what, "fine" if found else "missing", ", ".join(found))
+    return HealthCheck(what, "fine" if found else "missing", ", ".join(found))
 
 
-def _practice() -> Finding:
+def _practice() -> HealthCheck:
     found = len(list(paths.practice().glob("*/bundle.json")))
     if found:
-        return Finding("practice pack", "fine", f"{found} challenges")
+        return HealthCheck("practice pack", "fine", f"{found} challenges")
     remedy = "run from a checkout, set AUDITGAME_HOME, or build some: auditgame build RECIPE"
-    return Finding("practice pack", "absent", f"none in {paths.practice()}", remedy)
+    return HealthCheck("practice pack", "absent", f"none in {paths.practice()}", remedy)
 
 
-def _siblings() -> Finding:
+def _siblings() -> HealthCheck:
     found = sorted(path.name for path in paths.references().glob("*.*") if path.is_dir())
     if found:
-        return Finding("clean siblings", "fine", ", ".join(found))
+        return HealthCheck("clean siblings", "fine", ", ".join(found))
     remedy = "auditgame references storybook small_cnn"
-    return Finding("clean siblings", "missing", f"none in {paths.references()}", remedy)
+    return HealthCheck("clean siblings", "missing", f"none in {paths.references()}", remedy)
 
 
-def _chromium() -> Finding:
+def _chromium() -> HealthCheck:
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None) or _playwrights()
     if found:
-        return Finding("Chromium", "fine", str(found))
-    return Finding(
+        return HealthCheck("Chromium", "fine", str(found))
+    return HealthCheck(
         "Chromium", "absent", "not found; only browser tests need it", "playwright install chromium"
     )
 
@@ -122,10 +122,10 @@ def _playwrights() -> Path | None:
     return next(folder.glob("chromium*"), None)
 
 
-def _disk() -> Finding:
+def _disk() -> HealthCheck:
     folder = next(path for path in (paths.record(), *paths.record().parents) if path.exists())
     free = shutil.disk_usage(folder).free
     words = f"{free / 2**30:.1f} GB free at {folder}"
     if free >= FREE_BYTES:
-        return Finding("disk", "fine", words)
-    return Finding("disk", "absent", words, "keep 2 GB free for builds")
+        return HealthCheck("disk", "fine", words)
+    return HealthCheck("disk", "absent", words, "keep 2 GB free for builds")

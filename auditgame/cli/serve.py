@@ -43,9 +43,9 @@ def doctor(context: typer.Context, as_json: Json = False) -> None:
     """Is everything there? Says what is not, and what to do about it."""
     from rich.text import Text
 
-    from auditgame.cli.health import findings
+    from auditgame.cli.health import health_checks
 
-    found = findings(context.obj)
+    found = health_checks(context.obj)
     essential = [finding for finding in found if finding.state == "missing"]
     if as_json:
         printing.emit([finding._asdict() for finding in found])
