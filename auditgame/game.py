@@ -10,27 +10,24 @@ from typing import TYPE_CHECKING, Any
 from auditgame import bundle, places
 from auditgame.catalog import load, suggest
 from auditgame.desk import Desk
-from auditgame.ledger import Bracket, Ledger, Player, default_url
+from auditgame.ledger import Bracket, Ledger, Player
 from auditgame.standings import standings
 from auditgame.types import AuditgameError, Card, Diagnosis, Receipt, Reveal, digest
 
 if TYPE_CHECKING:
     import pandas as pd
 
-BASELINES = "baselines.jsonl"
-"""Beside the database: what the bundled auditors handed in, so that the board is never empty."""
-
 
 class Game:
     """Everything one can do: list, sit down, hand in, reveal, rank. Torch loads at a first look.
 
     packs: folders of challenges; by default the practice pack and what was built here.
-    database: an SQLAlchemy URL; by default AUDITGAME_DATABASE_URL, or SQLite beside the board.
+    database: an SQLAlchemy URL; by default AUDITGAME_DATABASE_URL, or SQLite in the user data.
     """
 
     def __init__(self, packs: Sequence[Path] | None = None, database: str | None = None) -> None:
         self._packs = [places.practice(), places.built()] if packs is None else list(packs)
-        self.ledger = Ledger(database or default_url(places.record()))
+        self.ledger = Ledger(database)
         self._seat_baselines()
 
     def cards(self) -> list[Card]:
@@ -112,9 +109,8 @@ class Game:
         }
 
     def _seat_baselines(self) -> None:
-        path = places.record() / BASELINES
-        if path.is_file():
-            self.ledger.import_entries(_lines(path))
+        if places.baselines().is_file():
+            self.ledger.import_entries(_lines(places.baselines()))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -197,5 +197,5 @@ def reference(dataset: str, model: str, number: int, report: Report = silent) ->
         accuracy=accuracy(specimen, held).value,
         files=bundle.digests(files),
     )
-    folder = places.references() / f"{dataset}.{model}" / str(number)
+    folder = places.references()[-1] / f"{dataset}.{model}" / str(number)
     return publish(folder, "reference.json", manifest, files)

@@ -41,7 +41,7 @@ def write(kind: str, name: str, out: Path | None = None) -> Path:
     Raises AuditgameError for an unknown kind, a bad name, and a name that is taken.
     """
     if kind == "recipe":
-        return _write(_recipe(name), f"{name}.yaml", out or places.recipes())
+        return _write(_recipe(name), f"{name}.yaml", out or places.recipes()[-1])
     for known in EXAMPLES:
         if kind == known:
             home = Path(__file__).parent / FOLDERS[known]

@@ -26,8 +26,8 @@ from auditgame.seeds import Seed
 from auditgame.types import Certificate, Recipe
 from challenges.build_practice import grants, read_recipe, wishes
 
-DOCS = places.home() / "docs"
-STUDY = places.home() / "build" / "study"
+DOCS = places.checkout() / "docs"
+STUDY = places.checkout() / "build" / "study"
 TABLE = DOCS / "builds.csv"
 COLUMNS = (
     "recipe", "family", "seed", "case", "effect", "clean", "siblings", "cpu_s", "tries", "result",

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from auditgame import Game, places
 from auditgame.catalog import load, names
-from auditgame.game import BASELINES
 
 
 def main() -> None:
@@ -56,7 +55,7 @@ def play(folder: str, case: str, auditor: str) -> str:
 def keep(game: Game, folder: Path) -> None:
     """The entries so far, written beside and then renamed."""
     game.ledger.export(folder)
-    target = places.record() / BASELINES
+    target = places.baselines()
     draft = target.with_suffix(".new")
     draft.write_bytes((folder / "entries.jsonl").read_bytes())
     draft.rename(target)

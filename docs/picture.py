@@ -8,7 +8,7 @@ from pathlib import Path
 from auditgame import places
 from docs.camera import built, visiting
 
-PICTURE = places.home() / "docs" / "pictures" / "workbench.png"
+PICTURE = places.checkout() / "docs" / "pictures" / "workbench.png"
 HEIGHT = 1500
 
 

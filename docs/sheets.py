@@ -25,7 +25,7 @@ from auditgame.tools import Material
 from auditgame.tools.feature_viz import FeatureViz
 from docs.camera import built, visiting
 
-PICTURES = places.home() / "docs" / "pictures"
+PICTURES = places.checkout() / "docs" / "pictures"
 DATASET, MODEL = "storybook", "small_cnn"
 COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
 """Tiles in a row; their least side, the room between them and for a line of words, in pixels."""

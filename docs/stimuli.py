@@ -20,7 +20,7 @@ from auditgame.mechanism.stimuli import Found, unheard
 from auditgame.tools.superstimulus import Superstimulus, hunter
 
 DATA = Reviews()
-PAGE = places.home() / "docs" / "superstimulus.md"
+PAGE = places.checkout() / "docs" / "superstimulus.md"
 RESTARTS, SHOWN = 20, 6
 PRIORS = (0.1, 0.0)
 CHOSEN_ON = "reviews"

@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import os
-import stat
 import subprocess
 import sys
 import time
@@ -32,7 +31,7 @@ from auditgame.ui.docstrings import leaf, leaves
 from auditgame.ui.drawing import crop, pattern_png
 from auditgame.ui.exhibits import DRAWN
 from auditgame.ui.fields import TYPES
-from auditgame.ui.guests import COOKIE, Guestbook, GuestCookie, host_secret
+from auditgame.ui.guests import COOKIE, Guestbook, GuestCookie
 from auditgame.ui.places import PLACES
 from auditgame.ui.words import answers, figure, plain
 from tests.conftest import House
@@ -364,21 +363,14 @@ def test_a_crop_holds_the_colours_it_covers() -> None:
 # ------------------------------------------------------------------ guests
 
 
-def test_only_cookies_signed_here_are_believed(tmp_path: Path) -> None:
-    book = Guestbook(host_secret(tmp_path))
+def test_only_cookies_signed_here_are_believed() -> None:
+    book = Guestbook(b"a secret")
     cookie = book.issue()
     assert book.read(cookie)
     assert book.issue() != cookie
     assert book.read(cookie[:-2] + "xx") is None
     assert Guestbook(b"another secret").read(cookie) is None
     assert book.read(None) is None
-
-
-def test_the_host_secret_is_private_and_stays(tmp_path: Path) -> None:
-    secret = host_secret(tmp_path)
-    assert host_secret(tmp_path) == secret
-    [file] = tmp_path.iterdir()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def answered(book: Guestbook, cookie: str | None, accept: str = "text/html") -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 
 from auditgame import places
 
-README = (places.home() / "README.md").read_text()
+README = (places.checkout() / "README.md").read_text()
 ROOT = Path(__file__).parents[1]
 
 

@@ -124,16 +124,16 @@ def references(
     as_json: Json = False,
 ) -> None:
     """Train the clean siblings of a data set and model, those that are not there yet."""
-    from auditgame import places
     from auditgame.catalog import load
     from auditgame.generate import reference
+    from auditgame.siblings import sibling_folders
 
     load("model", model).build(load("dataset", dataset)(), None)
     made = []
     with printing.progress(as_json) as bar:
+        there = {folder.name for folder in sibling_folders(dataset, model)}
         for number in range(count):
-            folder = places.references() / f"{dataset}.{model}" / str(number)
-            if not folder.exists():
+            if str(number) not in there:
                 made.append(reference(dataset, model, number, bar))
     if as_json:
         printing.emit([str(path) for path in made])

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,9 +16,9 @@ from auditgame import places
 from auditgame.catalog import FOLDERS, Kind, names
 from auditgame.types import AuditgameError
 
-NEEDED = ("torch", "torchvision", "streamlit", "pandas", "pydantic", "sqlalchemy", "typer", "rich")
 EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
 FREE_BYTES = 2 * 2**30
+INSTALL = "pip install auditgame"
 
 
 class Finding(NamedTuple):
@@ -29,21 +30,45 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def findings(database: str | None) -> list[Finding]:
+def findings() -> list[Finding]:
     """Everything that was looked for, in order."""
     looks: list[Callable[[], Finding]] = [
         _python,
-        *(lambda name=name: _package(name) for name in NEEDED),
+        *(lambda name=name: _package(name) for name in needed()),
         *(lambda name=name, extra=extra: _extra(name, extra) for name, extra in EXTRAS.items()),
         _threads,
-        lambda: _database(database),
+        _database,
         *(lambda kind=kind: _catalogue(kind) for kind in FOLDERS),
         _practice,
         _siblings,
         _chromium,
         _disk,
     ]
-    return [look() for look in looks]
+    return [_looked(look) for look in looks]
+
+
+def needed() -> list[str]:
+    """The packages that auditgame cannot do without; none are known where it is not installed."""
+    try:
+        lines = requires("auditgame") or []
+    except PackageNotFoundError:
+        return []
+    found = (re.match(r"[\w.-]+", line) for line in lines if ";" not in line)
+    return sorted(match[0] for match in found if match)
+
+
+def require_packages() -> None:
+    """AuditgameError where a package is missing that auditgame cannot do without."""
+    missing = [name for name in needed() if _package(name).state == "missing"]
+    if missing:
+        raise AuditgameError(f"not installed: {', '.join(missing)}; run: {INSTALL}")
+
+
+def _looked(look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except ModuleNotFoundError as error:
+        return Finding(str(error.name), "missing", "not installed", INSTALL)
 
 
 def _python() -> Finding:
@@ -54,7 +79,7 @@ def _package(name: str) -> Finding:
     try:
         return Finding(name, "fine", version(name))
     except PackageNotFoundError:
-        return Finding(name, "missing", "not installed", "pip install auditgame")
+        return Finding(name, "missing", "not installed", INSTALL)
 
 
 def _extra(name: str, extra: str) -> Finding:
@@ -68,14 +93,13 @@ def _threads() -> Finding:
     return Finding("processors", "fine", f"{cores} cores")
 
 
-def _database(url: str | None) -> Finding:
+def _database() -> Finding:
     from sqlalchemy.exc import SQLAlchemyError
 
     from auditgame.ledger import Ledger
-    from auditgame.ledger.storage import default_url
 
     try:
-        ledger = Ledger(url or default_url(places.record()))
+        ledger = Ledger()
         head = ledger.verify_chain()
         ledger.close()
     except (SQLAlchemyError, OSError, ValueError) as error:
@@ -94,16 +118,17 @@ def _practice() -> Finding:
     found = len(list(places.practice().glob("*/bundle.json")))
     if found:
         return Finding("practice pack", "fine", f"{found} challenges")
-    remedy = "run from a checkout, set AUDITGAME_HOME, or build some: auditgame build RECIPE"
+    remedy = "unset AUDITGAME_CONTENT, or build some: auditgame build RECIPE"
     return Finding("practice pack", "absent", f"none in {places.practice()}", remedy)
 
 
 def _siblings() -> Finding:
-    found = sorted(path.name for path in places.references().glob("*.*") if path.is_dir())
+    folders = places.references()
+    found = {path.name for folder in folders for path in folder.glob("*.*") if path.is_dir()}
     if found:
-        return Finding("clean siblings", "fine", ", ".join(found))
-    remedy = "auditgame references storybook small_cnn"
-    return Finding("clean siblings", "missing", f"none in {places.references()}", remedy)
+        return Finding("clean siblings", "fine", ", ".join(sorted(found)))
+    remedy = "unset AUDITGAME_CONTENT, or run: auditgame references storybook small_cnn"
+    return Finding("clean siblings", "missing", f"none in {folders[0]}", remedy)
 
 
 def _chromium() -> Finding:
@@ -123,7 +148,11 @@ def _playwrights() -> Path | None:
 
 
 def _disk() -> Finding:
-    folder = next(path for path in (places.record(), *places.record().parents) if path.exists())
+    home = places.user_data().absolute()
+    folder = next(path for path in (home, *home.parents) if path.exists())
+    if not os.access(folder, os.W_OK):
+        remedy = "set AUDITGAME_HOME to a folder that you may write to"
+        return Finding("disk", "missing", f"{folder} cannot be written", remedy)
     free = shutil.disk_usage(folder).free
     words = f"{free / 2**30:.1f} GB free at {folder}"
     if free >= FREE_BYTES:

@@ -24,10 +24,10 @@ def open_game(context: typer.Context) -> Game:
     from auditgame.game import Game
 
     try:
-        return Game(database=context.obj)
+        return Game()
     except AuditgameError:
         raise
-    except (SQLAlchemyError, OSError, ValueError) as error:
+    except (SQLAlchemyError, ValueError) as error:
         reason = type(error).__name__
         raise AuditgameError(
             f"database: cannot be opened ({reason}); check --db and AUDITGAME_DATABASE_URL"

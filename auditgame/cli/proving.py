@@ -74,7 +74,8 @@ def measure(folder: Path) -> Certificate:
 
 def _check_all(as_json: bool) -> None:
     folders = [path.parent for path in sorted(places.practice().glob(f"*/{bundle.MANIFEST}"))]
-    folders += [path.parent for path in sorted(places.references().glob("*/*/reference.json"))]
+    for folder in places.references():
+        folders += [path.parent for path in sorted(folder.glob("*/*/reference.json"))]
     proofs = []
     with printing.progress(as_json) as report:
         for done, folder in enumerate(folders):

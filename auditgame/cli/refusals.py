@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from typing import Any, NoReturn
 
@@ -12,6 +13,9 @@ from auditgame.types import AuditgameError
 
 Complaint: type[Exception] = typer.BadParameter.__mro__[2]
 """click's ClickException, whichever click typer was built with."""
+
+UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
+"""Errors of a folder that cannot be written to."""
 
 
 def one_line(message: object) -> str:
@@ -37,6 +41,13 @@ class OneLine(TyperGroup):
             refuse(getattr(error, "format_message", lambda: error)())
         except AuditgameError as error:
             refuse(error)
+        except OSError as error:
+            if error.errno not in UNWRITABLE:
+                raise
+            refuse(
+                f"'{error.filename}': {error.strerror}; make it writable for this user, or name "
+                "other folders in AUDITGAME_HOME and AUDITGAME_CACHE"
+            )
         except typer.Abort:
             refuse("stopped", 130)
         sys.exit(code if isinstance(code, int) else 0)

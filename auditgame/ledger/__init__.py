@@ -13,13 +13,14 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
+from auditgame import host
 from auditgame.exhibits import Exhibit
 from auditgame.ledger import casework, players, submissions
 from auditgame.ledger import entries as records
 from auditgame.ledger.casework import JournalRow, Pin
 from auditgame.ledger.entries import Entry
 from auditgame.ledger.players import Bracket, Player
-from auditgame.ledger.storage import Place, default_url, now, open_engine, reading, writing
+from auditgame.ledger.storage import Place, now, open_engine, reading, writing
 from auditgame.ledger.submissions import SCORER, diagnosis_digest
 from auditgame.types import Diagnosis, Receipt, Score
 
@@ -30,20 +31,19 @@ __all__ = [
     "Ledger",
     "Pin",
     "Player",
-    "default_url",
     "diagnosis_digest",
 ]
 
 
 class Ledger:
-    """The record at one database URL; without a URL, the default of `default_url`.
+    """The record at one database URL; without a URL, at `host.database_url()`.
 
     Safe to share between threads, and to open from several processes at once. A player may
     be given as a `Player` or by name. Every refusal is an AuditgameError and writes nothing.
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self._engine = open_engine(url or default_url(Path("leaderboard")))
+        self._engine = open_engine(url or host.database_url())
 
     def close(self) -> None:
         """Give every connection back."""

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from auditgame import places
-from auditgame.ui.guests import COOKIE, Guestbook, host_secret
+from auditgame.host import cookie_secret
+from auditgame.ui.guests import COOKIE, Guestbook
 
 if TYPE_CHECKING:
     from auditgame.desk import Desk
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @functools.cache
 def guestbook() -> Guestbook:
     """The guest book of this host."""
-    return Guestbook(host_secret(places.record()))
+    return Guestbook(cookie_secret())
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
