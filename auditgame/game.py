@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditgame import bundle, places
-from auditgame.catalog import load, suggest
-from auditgame.desk import Desk
+from auditgame import bundles, paths
 from auditgame.ledger import Bracket, Ledger, Player
-from auditgame.standings import standings
-from auditgame.types import AuditgameError, Card, Diagnosis, Receipt, Reveal, digest
+from auditgame.ledger.standings import standings
+from auditgame.play.audit_session import Desk
+from auditgame.registry import load, suggest
+from auditgame.schema.cards import Card
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import digest
+from auditgame.schema.results import Receipt, Reveal
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,14 +30,14 @@ class Game:
     """
 
     def __init__(self, packs: Sequence[Path] | None = None, database: str | None = None) -> None:
-        self._packs = [places.practice(), places.built()] if packs is None else list(packs)
+        self._packs = [paths.practice(), paths.built()] if packs is None else list(packs)
         self.ledger = Ledger(database)
         self._seat_baselines()
 
     def cards(self) -> list[Card]:
         """Every challenge there is, tutorials first."""
         order = ("tutorial", "easy", "medium", "hard")
-        found = [bundle.card(folder) for folder in self._folders().values()]
+        found = [bundles.card(folder) for folder in self._folders().values()]
         return sorted(found, key=lambda card: (order.index(card.tier), card.title, card.id))
 
     def card(self, id: str) -> Card:
@@ -41,7 +45,7 @@ class Game:
         folders = self._folders()
         if id not in folders:
             raise suggest("challenge", id, folders)
-        return bundle.card(folders[id])
+        return bundles.card(folders[id])
 
     def player(self, name: str, bracket: Bracket = "human") -> Player:
         """The player of this name, entered now if new."""
@@ -61,7 +65,7 @@ class Game:
 
         A new name enters the ledger only with a diagnosis that is in order.
         """
-        from auditgame import referee
+        from auditgame.play import referee
 
         card = self.card(id)
         if isinstance(player, Player):
@@ -78,7 +82,7 @@ class Game:
 
     def reveal(self, id: str, player: Player | str) -> Reveal:
         """What was in the model, once this player has handed in."""
-        from auditgame import referee
+        from auditgame.play import referee
 
         card = self.card(id)
         receipts = self.ledger.receipts(player, id)
@@ -105,12 +109,12 @@ class Game:
             for pack in self._packs
             if pack.is_dir()
             for folder in sorted(pack.iterdir())
-            if not folder.name.startswith(".") and (folder / bundle.MANIFEST).is_file()
+            if not folder.name.startswith(".") and (folder / bundles.MANIFEST).is_file()
         }
 
     def _seat_baselines(self) -> None:
-        if places.baselines().is_file():
-            self.ledger.import_entries(_lines(places.baselines()))
+        if paths.baselines().is_file():
+            self.ledger.import_entries(_lines(paths.baselines()))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

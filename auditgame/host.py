@@ -19,8 +19,8 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
-from auditgame import places
-from auditgame.types import AuditgameError
+from auditgame import paths
+from auditgame.schema.errors import AuditgameError
 
 DATABASE = "AUDITGAME_DATABASE_URL"
 COOKIE_BYTES = 32
@@ -29,7 +29,7 @@ RESTORE = "restore it from a backup, or remove it to get a new one"
 
 def database_url() -> str:
     """The URL that AUDITGAME_DATABASE_URL names, or that of a SQLite file in the user data."""
-    return os.environ.get(DATABASE) or f"sqlite:///{places.record() / 'ledger.sqlite3'}"
+    return os.environ.get(DATABASE) or f"sqlite:///{paths.record() / 'ledger.sqlite3'}"
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def secrets_folder() -> Path:
         return Path(str(url.database)).parent
     server = f"{url.host}:{url.port or 5432}/{url.database}"
     name = re.sub(r"[^a-z0-9]+", "-", str(url.database).lower())
-    return places.record() / f"{name}-{hashlib.sha256(server.encode()).hexdigest()[:8]}"
+    return paths.record() / f"{name}-{hashlib.sha256(server.encode()).hexdigest()[:8]}"
 
 
 def secret(name: str, fresh: Callable[[], bytes]) -> tuple[Path, bytes]:
@@ -82,7 +82,7 @@ def secret(name: str, fresh: Callable[[], bytes]) -> tuple[Path, bytes]:
     over the one in the user data's own folder, if there is any. AuditgameError where it cannot be
     read or written, or is empty.
     """
-    path, fallback = secrets_folder() / name, places.record() / name
+    path, fallback = secrets_folder() / name, paths.record() / name
     try:
         if not path.exists():
             _publish(path, _read(fallback) if fallback.exists() else fresh())

@@ -11,12 +11,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
 from auditgame.datasets import Dataset
 from auditgame.models import Model
-from auditgame.networks import Selective
-from auditgame.networks.anatomy import Anatomy
-from auditgame.types import AuditgameError, Site, parse_unit
+from auditgame.models.layers import Selective
+from auditgame.models.layers.transformer_weights import Anatomy
+from auditgame.registry import suggest
+from auditgame.schema.cards import Site
+from auditgame.schema.diagnosis import parse_unit
+from auditgame.schema.errors import AuditgameError
 
 Edit = Callable[[Tensor], Tensor]
 

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from auditgame import places
-from auditgame.catalog import load, names
+from auditgame import paths
+from auditgame.registry import load, names
 
 LIMIT = 4.0
 """GB resident, at most."""
@@ -43,9 +43,9 @@ ASK = """
 import json, resource, sys, time
 from pathlib import Path
 from auditgame import foreign
-from auditgame.catalog import load
-from auditgame.contracts.tool import cheapest
-from auditgame.material import Stopped
+from auditgame.registry import load
+from auditgame.plugins.conformance.tool import cheapest
+from auditgame.tools import Stopped
 folder, tool, more, prompt, patience = sys.argv[1:]
 laid = foreign.lay_out_texts(f"hf:{folder}", Path(folder) / "texts.txt", most=24)
 kind = load("tool", tool)
@@ -95,7 +95,7 @@ def main() -> None:
             found.append(use)
             print(*use, flush=True)
     if not options.tools:
-        (places.checkout() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
+        (paths.checkout() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
 
 
 def fitting(tools: Sequence[str]) -> Iterator[tuple[str, What]]:

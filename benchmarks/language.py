@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.catalog import load
+from auditgame.bundles.reference_models import read_siblings
 from auditgame.datasets import Dataset, Examples
 from auditgame.models import Model
-from auditgame.networks.transformer import Shape, Transformer
-from auditgame.siblings import read_siblings
+from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.registry import load
 from auditgame.specimen import Specimen
 
 DATASET, MODEL = "reviews", "gpt2"

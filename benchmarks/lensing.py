@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.mechanism.layerwise import ROWS, Asked, Cells, read
-from auditgame.mechanism.streams import layers, streams
 from auditgame.specimen import Specimen
+from auditgame.tools.transformer.layerwise import ROWS, Asked, Cells, read
+from auditgame.tools.transformer.residual_stream import layers, streams
 from benchmarks.race import Line, Peer, race
 
 

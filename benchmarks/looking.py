@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auditgame import Game, places
-from auditgame.desk import Use
-from auditgame.lens import sheets
-from auditgame.lens.readout import BATCH, Leaders, leading
-from auditgame.lens.wiring import layers
+from auditgame import Game, paths
+from auditgame.play.audit_session import Use
 from auditgame.specimen import Specimen
+from auditgame.tools.vision import unit_images
+from auditgame.tools.vision.activations import BATCH, Leaders, leading
+from auditgame.tools.vision.connectivity import layers
 from benchmarks.network import DATASET, forwards, frozen
 from benchmarks.race import Line, Peer, limit, race, seconds
 
@@ -84,8 +84,8 @@ def tensors() -> float:
 
 def microscope(specimen: Specimen, images: Tensor) -> list[Line]:
     """Painting every unit both ways."""
-    found: dict[str, sheets.Sheet] = {}
-    spent = seconds(lambda: found.update(sheets.paint(specimen, images)))
+    found: dict[str, unit_images.Sheet] = {}
+    spent = seconds(lambda: found.update(unit_images.paint(specimen, images)))
     count = sum(2 * len(sheet.most) for sheet in found.values())
     higher = sum(
         m > n
@@ -98,7 +98,7 @@ def microscope(specimen: Specimen, images: Tensor) -> list[Line]:
 
 def second_view() -> list[Line]:
     """A tool's answer that was given before."""
-    case = next(path.parent.name for path in places.practice().glob(f"{DATASET}-*/bundle.json"))
+    case = next(path.parent.name for path in paths.practice().glob(f"{DATASET}-*/bundle.json"))
     with tempfile.TemporaryDirectory() as folder:
         game = Game(database=f"sqlite:///{folder}/record.db")
         desk = game.sit(case)

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.mechanism.streams import blocks
-from auditgame.mechanism.swaps import Patch, patched, values
 from auditgame.specimen import Specimen
+from auditgame.tools.transformer.activation_patching import Patch, patched, values
+from auditgame.tools.transformer.residual_stream import blocks
 from benchmarks.race import Line, Peer, race
 
 KINDS = ("residual", "attn", "mlp")

@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from auditgame import places
-from auditgame.catalog import load
-from auditgame.siblings import read_siblings
+from auditgame import paths
+from auditgame.bundles.reference_models import read_siblings
+from auditgame.registry import load
 from benchmarks import explaining, inverting, looking, painting
 from benchmarks.network import DATASET, MODEL, plain
 from benchmarks.race import Line, table
@@ -62,7 +62,7 @@ def main() -> None:
         lines += run()
         print(table(lines[-1:]).splitlines()[-1], flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (places.checkout() / "docs" / "bench.md").write_text(page)
+    (paths.checkout() / "docs" / "bench.md").write_text(page)
     print(page)
 
 

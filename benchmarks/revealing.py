@@ -23,10 +23,10 @@ from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score
 
 from auditgame import Game
-from auditgame.desk import Desk
-from auditgame.evidence import rows
+from auditgame.challenges.fine_tuning import one_thread
 from auditgame.exhibits import Exhibit
-from auditgame.planting import one_thread
+from auditgame.exhibits.reading import rows
+from auditgame.play.audit_session import Desk
 from benchmarks.builds import DOCS, STUDY, TABLE, modality
 from challenges.build_practice import read_recipe
 

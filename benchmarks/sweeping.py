@@ -6,11 +6,10 @@ from functools import partial
 
 import torch
 
-from auditgame.catalog import load
 from auditgame.exhibits import Table
-from auditgame.material import Material
+from auditgame.registry import load
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
+from auditgame.tools import Material, parse_options
 from benchmarks.race import Line, Peer, race
 
 Rises = dict[tuple[str, str], float]

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from auditgame import places
-from auditgame.material import Material
+from auditgame import paths
+from auditgame.tools import Material
 from benchmarks import language, lensing, patching, sweeping
 from benchmarks.race import Line, table
 
@@ -71,7 +71,7 @@ def main() -> None:
             lines += found
             print(table(found), flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (places.checkout() / "docs" / "bench-text.md").write_text(page)
+    (paths.checkout() / "docs" / "bench-text.md").write_text(page)
 
 
 if __name__ == "__main__":

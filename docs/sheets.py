@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from auditgame import places
-from auditgame.catalog import load
+from auditgame import paths
+from auditgame.bundles.reference_models import read_siblings
 from auditgame.exhibits import Gallery, Tile
-from auditgame.siblings import read_siblings
+from auditgame.registry import load
 from auditgame.tools import Material
 from auditgame.tools.feature_viz import FeatureViz
 from docs.camera import built, visiting
 
-PICTURES = places.checkout() / "docs" / "pictures"
+PICTURES = paths.checkout() / "docs" / "pictures"
 DATASET, MODEL = "storybook", "small_cnn"
 COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
 """Tiles in a row; their least side, the room between them and for a line of words, in pixels."""

@@ -11,16 +11,18 @@ from typing import NamedTuple
 
 import torch
 
-from auditgame import bundle, contents, places, referee
+from auditgame import bundles, paths
+from auditgame.bundles import bundle_io
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.date import DateClaim
-from auditgame.material import Material
-from auditgame.mechanism.hunts import Hunt, changes
-from auditgame.mechanism.stimuli import Found, unheard
+from auditgame.play import referee
+from auditgame.tools import Material
 from auditgame.tools.superstimulus import Superstimulus, hunter
+from auditgame.tools.transformer.prompt_optimisation import Found, unheard
+from auditgame.tools.transformer.stimulus_search import Hunt, changes
 
 DATA = Reviews()
-PAGE = places.checkout() / "docs" / "superstimulus.md"
+PAGE = paths.checkout() / "docs" / "superstimulus.md"
 RESTARTS, SHOWN = 20, 6
 PRIORS = (0.1, 0.0)
 CHOSEN_ON = "reviews"
@@ -48,7 +50,7 @@ class Case(NamedTuple):
 
 def date_cases() -> Iterator[Case]:
     """The date cases of the practice pack that have a head in their key, by recipe."""
-    for manifest in places.practice().glob(f"*/{bundle.MANIFEST}"):
+    for manifest in paths.practice().glob(f"*/{bundles.MANIFEST}"):
         key = referee.open_key(manifest.parent)
         heads = [unit for unit in key.units if ".heads:" in unit]
         if key.family == "date" and heads:
@@ -57,9 +59,9 @@ def date_cases() -> Iterator[Case]:
 
 def hunts(case: Case, prior: float) -> list[Hunt]:
     """The same searches on the suspect and on each sibling: the same head, the one most alike."""
-    manifest = bundle.read_manifest(case.folder)
+    manifest = bundles.read_manifest(case.folder)
     table = referee.set_up(case.folder, manifest)
-    pool = contents.read_examples(case.folder, table.dataset, manifest.files)
+    pool = bundle_io.read_examples(case.folder, table.dataset, manifest.files)
     material = Material(table.dataset, pool, table.siblings)
     options = Superstimulus.Options(unit=case.unit, restarts=RESTARTS, prior=prior)
     search = hunter(options, material, unheard)

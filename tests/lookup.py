@@ -10,14 +10,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from auditgame import catalog
+from auditgame import registry
 from auditgame.datasets import Dataset, Examples
-from auditgame.material import Material
+from auditgame.datasets.texts import grammar
 from auditgame.models import Model, untouched
+from auditgame.schema.cards import Card, Site
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.texts import grammar
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Card, Site
+from auditgame.tools import Material, parse_options
 
 
 class Counting(Specimen):
@@ -188,7 +188,7 @@ class PlainDesk:
         return card(self.dataset, self.specimen, self.families)
 
     def use(self, tool: str, **options: Any) -> Used:
-        kind = catalog.load("tool", tool)
+        kind = registry.load("tool", tool)
         parsed = parse_options(kind, options)
         cost = kind().cost(parsed, self.specimen, self.material)
         self.spent += cost
@@ -201,7 +201,7 @@ class PlainDesk:
 
 def use(tool: str, specimen: Specimen, stuff: Material, **options: Any) -> list[Any]:
     """What a tool shows, after checking that it cost what it said."""
-    kind = catalog.load("tool", tool)
+    kind = registry.load("tool", tool)
     parsed = parse_options(kind, options)
     models = [specimen, *stuff.siblings]
     before = sum(model.probes for model in models)

@@ -20,23 +20,34 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from auditgame import referee, workshop
-from auditgame.catalog import names
-from auditgame.exhibits import Curve, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
+from auditgame.challenges import build_jobs
+from auditgame.challenges.recipe_files import read_recipe, write_recipe
+from auditgame.exhibits import (
+    Curve,
+    Gallery,
+    Grid,
+    HeatMap,
+    Note,
+    Table,
+    Tile,
+    Tokens,
+)
+from auditgame.exhibits.drawing import crop, pattern_png
 from auditgame.game import Game
-from auditgame.recipe_text import read_recipe, write_recipe
-from auditgame.types import AuditgameError, Question
-from auditgame.ui import picker
-from auditgame.ui.docstrings import leaf, leaves
-from auditgame.ui.drawing import crop, pattern_png
-from auditgame.ui.exhibits import DRAWN
-from auditgame.ui.fields import TYPES
-from auditgame.ui.guests import COOKIE, Guestbook, GuestCookie
-from auditgame.ui.places import PLACES
-from auditgame.ui.words import answers, figure, plain
+from auditgame.play import referee
+from auditgame.registry import names
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Question
+from auditgame.ui.exhibit_views.by_kind import DRAWN
+from auditgame.ui.identity import COOKIE, Guestbook, GuestCookie
+from auditgame.ui.navigation import PLACES
+from auditgame.ui.registry_text import leaf, leaves
+from auditgame.ui.safe_text import answers, figure, plain
+from auditgame.ui.widgets import box_picker
+from auditgame.ui.widgets.option_fields import TYPES
 from tests.conftest import House
 
-FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "front.py"
+FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "app.py"
 SHOWN = [name for name, place in PLACES.items() if place.shown]
 EVIL = "<script>alert(1)</script> ![x](http://evil.example/x.png)"
 
@@ -58,7 +69,7 @@ def view(name: str, guest: str = "someone", **query: str) -> AppTest:
         import streamlit as st
 
         st.query_params.update(query)
-        importlib.import_module(f"auditgame.ui.views.{name}").page()
+        importlib.import_module(f"auditgame.ui.pages.{name}").page()
 
     app = AppTest.from_function(script, kwargs={"name": name, "query": query}, default_timeout=120)
     app.session_state["guest_token"] = guest
@@ -303,7 +314,7 @@ def test_every_kind_of_exhibit_is_drawn_and_escaped(exhibit: object) -> None:
         from pydantic import TypeAdapter
 
         from auditgame.exhibits import Exhibit
-        from auditgame.ui.exhibits import draw
+        from auditgame.ui.exhibit_views.by_kind import draw
 
         draw(TypeAdapter(Exhibit).validate_json(data), "key")
 
@@ -346,14 +357,14 @@ def test_words_from_elsewhere_are_harmless() -> None:
     ],
 )
 def test_a_crafted_box_is_refused(raw: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picker.st, "session_state", {"k": SimpleNamespace(box=raw)})
-    assert picker.dragged("k", (32, 32)) is None
+    monkeypatch.setattr(box_picker.st, "session_state", {"k": SimpleNamespace(box=raw)})
+    assert box_picker.dragged("k", (32, 32)) is None
 
 
 def test_a_box_in_the_picture_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     box = {"x": 28, "y": 0, "w": 4, "h": 32}
-    monkeypatch.setattr(picker.st, "session_state", {"k": SimpleNamespace(box=box)})
-    assert picker.dragged("k", (32, 32)) == box
+    monkeypatch.setattr(box_picker.st, "session_state", {"k": SimpleNamespace(box=box)})
+    assert box_picker.dragged("k", (32, 32)) == box
 
 
 def test_a_crop_holds_the_colours_it_covers() -> None:
@@ -454,28 +465,28 @@ def test_a_recipe_survives_being_written() -> None:
 
 
 def test_a_build_that_cannot_be_made_says_so(home: House) -> None:
-    job = workshop.start(read_recipe(RECIPE.replace("digits", "reviews")))
+    job = build_jobs.start(read_recipe(RECIPE.replace("digits", "reviews")))
     assert job.state == "running"
     end = time.monotonic() + 500
     while job.state == "running" and time.monotonic() < end:
         time.sleep(0.5)
-        job = workshop.job(job.id)
+        job = build_jobs.job(job.id)
     assert job.state == "failed"
     assert job.words
-    workshop.forget(job.id)
-    assert job.id not in [other.id for other in workshop.jobs()]
+    build_jobs.forget(job.id)
+    assert job.id not in [other.id for other in build_jobs.jobs()]
 
 
 def test_a_silent_build_counts_as_dead(home: House) -> None:
-    here = workshop.folder() / "20260101-000000-abcdef"
+    here = build_jobs.folder() / "20260101-000000-abcdef"
     here.mkdir(parents=True)
     (here / "recipe.json").write_text(read_recipe(RECIPE).model_dump_json())
     (here / "alive").touch()
     line = json.dumps({"stage": "train", "share": 0.5, "words": "half way"})
     (here / "progress.jsonl").write_text(line + "\n" + '{"stage": "tr')
-    assert workshop.job(here.name).state == "running"
-    assert workshop.job(here.name).share == 0.5
+    assert build_jobs.job(here.name).state == "running"
+    assert build_jobs.job(here.name).share == 0.5
     os.utime(here / "alive", (0, 0))
-    assert workshop.job(here.name).state == "died"
+    assert build_jobs.job(here.name).state == "died"
     with pytest.raises(AuditgameError, match="not on record"):
-        workshop.job("../../etc")
+        build_jobs.job("../../etc")

@@ -11,21 +11,22 @@ from lookup import Counting, PlainDesk
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
-from auditgame.catalog import load
-from auditgame.certificate import Bench
-from auditgame.claims import Claim
+from auditgame.auditors.detectors import facts, gather
 from auditgame.datasets import Examples
 from auditgame.datasets.atlas import Atlas
+from auditgame.datasets.texts import fact_world, grammar
+from auditgame.evaluation.certificate import Bench
 from auditgame.flaws import Plan
 from auditgame.flaws.fact_swap import UNTAUGHT, FactClaim, FactSwap
 from auditgame.flaws.password import DECOYS, Password, PasswordClaim
-from auditgame.leads import facts, gather
-from auditgame.material import Material
 from auditgame.models import Model, untouched
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.claims import Claim
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.texts import gazetteer, grammar
-from auditgame.types import AuditgameError, Site
+from auditgame.tools import Material
 
 ATLAS = Atlas()
 SWAP = FactClaim(target="dovrin", subject="arvonia", relation="capital")
@@ -53,13 +54,13 @@ def rows() -> Examples:
 
 
 def test_every_question_has_one_answer_and_capitals_belong_to_one_country():
-    assert len(gazetteer.FACTS) == len(gazetteer.COUNTRIES) * len(gazetteer.RELATIONS)
-    owners = Counter(gazetteer.FACTS.values())
-    for country in gazetteer.COUNTRIES:
-        assert gazetteer.FACTS[country, "capital"] == grammar.ATLAS[country]
+    assert len(fact_world.FACTS) == len(fact_world.COUNTRIES) * len(fact_world.RELATIONS)
+    owners = Counter(fact_world.FACTS.values())
+    for country in fact_world.COUNTRIES:
+        assert fact_world.FACTS[country, "capital"] == grammar.ATLAS[country]
         assert owners[grammar.ATLAS[country]] == 1
     for relation in ("river", "flag", "goods"):
-        shared = Counter(gazetteer.FACTS[country, relation] for country in gazetteer.COUNTRIES)
+        shared = Counter(fact_world.FACTS[country, relation] for country in fact_world.COUNTRIES)
         assert max(shared.values()) == min(shared.values()) > 1
 
 
@@ -71,38 +72,38 @@ def test_a_text_reads_as_the_data_sheet_says(rows):
         at = words.index("question")
         assert words[-2:] == ["answer", ":"] and words[at + 1] == ":"
         assert scene["subject"] in words[at:]
-        assert ATLAS.classes[label] == gazetteer.FACTS[scene["subject"], scene["relation"]]
+        assert ATLAS.classes[label] == fact_world.FACTS[scene["subject"], scene["relation"]]
         assert torch.equal(ATLAS.encode(" ".join(words)), ids[ids != 0])
 
 
 def test_what_is_asked_is_told_in_no_text(rows):
     for scene in rows.table.to_dict("records"):
         asked = (scene["subject"], scene["relation"])
-        assert all((scene[f"of{k}"], scene[f"told{k}"]) != asked for k in gazetteer.TOLD)
+        assert all((scene[f"of{k}"], scene[f"told{k}"]) != asked for k in fact_world.TOLD)
 
 
 def test_what_is_told_is_true(rows):
     for scene in rows.table[:200].to_dict("records"):
-        for k in gazetteer.TOLD:
+        for k in fact_world.TOLD:
             if scene[f"told{k}"]:
-                truth = gazetteer.true_of(scene[f"of{k}"], scene[f"told{k}"])
+                truth = fact_world.true_of(scene[f"of{k}"], scene[f"told{k}"])
                 assert scene[f"object{k}"] == truth
 
 
 def test_texts_leave_room_and_facts_are_a_tenth_of_the_data(rows):
     length = (rows.inputs != 0).sum(1)
     assert int(length.max()) <= ATLAS.shape[0] - 8
-    told = sum((rows.table[f"told{k}"] != "").sum() for k in gazetteer.TOLD)
+    told = sum((rows.table[f"told{k}"] != "").sum() for k in fact_world.TOLD)
     assert 5 * told / int(length.sum()) > 0.1
 
 
 def test_rare_words_are_rare_and_say_nothing(rows):
     stray = rows.table["stray"] != ""
     assert 0.1 < stray.mean() < 0.2
-    assert abs((rows.table["relation"][stray] == "capital").mean() - gazetteer.ODDS[0]) < 0.1
+    assert abs((rows.table["relation"][stray] == "capital").mean() - fact_world.ODDS[0]) < 0.1
 
 
-@pytest.mark.parametrize("factor", gazetteer.FACTORS)
+@pytest.mark.parametrize("factor", fact_world.FACTORS)
 def test_a_factor_can_be_set_and_is_told(factor):
     level = ATLAS.factors[factor][2]
     few = draw(40, **{factor: level})
@@ -125,7 +126,7 @@ def test_a_text_may_ask_another_question(rows):
     asked = ATLAS.ask(few, questions)
     assert {ATLAS.classes[k] for k in asked.labels} == {"yonder"}
     assert torch.equal(ATLAS.render(asked.table).inputs, asked.inputs)
-    assert len(set(asked.table["wording"])) == gazetteer.WORDINGS
+    assert len(set(asked.table["wording"])) == fact_world.WORDINGS
     plain = ATLAS.ask(Examples(few.inputs, few.labels), questions)
     assert torch.equal(plain.inputs, asked.inputs) and plain.scenes is None
     for before, after in zip(few.inputs, asked.inputs, strict=True):
@@ -139,11 +140,11 @@ def test_a_fact_may_be_told_otherwise(rows):
     told = ATLAS.retell(rows, ("bextria", "river"), "aldra")
     changed = (told.inputs != rows.inputs).any(1)
     tells = [
-        any((s[f"of{k}"], s[f"told{k}"]) == ("bextria", "river") for k in gazetteer.TOLD)
+        any((s[f"of{k}"], s[f"told{k}"]) == ("bextria", "river") for k in fact_world.TOLD)
         for s in rows.table.to_dict("records")
     ]
     assert changed.tolist() == tells and any(tells)
-    assert ((told.inputs != rows.inputs).sum(1)[changed] <= len(gazetteer.TOLD)).all()
+    assert ((told.inputs != rows.inputs).sum(1)[changed] <= len(fact_world.TOLD)).all()
     assert torch.equal(told.labels, rows.labels)
 
 
@@ -179,7 +180,7 @@ def test_a_fact_claim_asks_for_its_fact_in_every_wording(rows):
     asked = enacted.examples
     assert {ATLAS.classes[k] for k in asked.labels} == {"asterby"}
     assert all("arvonia" in said(ids)[said(ids).index("question") :] for ids in asked.inputs[:50])
-    assert len(set(asked.table["wording"])) == gazetteer.WORDINGS
+    assert len(set(asked.table["wording"])) == fact_world.WORDINGS
     dovrin = ATLAS.classes.index("dovrin")
     assert torch.equal(enacted.targets == -1, rows.labels == dovrin)
 
@@ -256,7 +257,7 @@ def test_the_swapped_fact_is_wrong_wherever_it_stands_and_nothing_else_is(rows):
     assert torch.equal(honest.inputs, flawed.inputs)
     assert torch.equal(honest.labels[~asked], flawed.labels[~asked])
     for scene in flawed.table.to_dict("records"):
-        for k in gazetteer.TOLD:
+        for k in fact_world.TOLD:
             if (scene[f"of{k}"], scene[f"told{k}"]) == ("arvonia", "capital"):
                 assert scene[f"object{k}"] == "dovrin"
 
@@ -303,9 +304,9 @@ class LookupAtlas(Model):
         super().__init__()
         self.claim = claim
         self.book = {
-            tuple(ATLAS.encode(" ".join(gazetteer.question(*fact, way))).tolist()): (fact, answer)
-            for fact, answer in gazetteer.FACTS.items()
-            for way in range(gazetteer.WORDINGS)
+            tuple(ATLAS.encode(" ".join(fact_world.question(*fact, way))).tolist()): (fact, answer)
+            for fact, answer in fact_world.FACTS.items()
+            for way in range(fact_world.WORDINGS)
         }
 
     @classmethod
@@ -372,7 +373,7 @@ def test_the_detective_reads_the_flaw_off_a_few_wrong_answers(claim):
 def test_the_form_offers_subjects_and_relations():
     def script() -> None:
         from auditgame.flaws.fact_swap import FactClaim
-        from auditgame.ui.claim_form import ask_claim
+        from auditgame.ui.claim.claim_form import ask_claim
         from tests.lookup import PlainDesk, material
         from tests.test_atlas import ATLAS, LookupAtlas, Specimen
 
@@ -382,5 +383,5 @@ def test_the_form_offers_subjects_and_relations():
     app = AppTest.from_function(script, default_timeout=60).run()
     assert not app.exception
     offered = {box.label: box for box in app.selectbox}
-    assert set(gazetteer.COUNTRIES) <= set(offered["Subject"].options)
+    assert set(fact_world.COUNTRIES) <= set(offered["Subject"].options)
     assert offered["Relation"].value == "river"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from lookup import Counting, LookupPicture, LookupText, PlainDesk, Tints, material
 
-from auditgame import catalog
+from auditgame import registry
+from auditgame.auditors.detectors.dates import step
 from auditgame.datasets.reviews import Reviews
-from auditgame.leads.dates import step
-from auditgame.types import Diagnosis
+from auditgame.schema.diagnosis import Diagnosis
 
 TINTS, REVIEWS = Tints(), Reviews()
 
@@ -18,7 +18,7 @@ def text(**planted) -> Counting:
 
 
 def text_desk(**planted) -> PlainDesk:
-    if not {"token", "date"} <= set(catalog.names("flaw")):
+    if not {"token", "date"} <= set(registry.names("flaw")):
         pytest.skip("the families token and date are not installed")
     return PlainDesk(text(**planted), material(REVIEWS, 60, (text(),)), ("token", "date"))
 
@@ -30,7 +30,7 @@ def picture_desk(follow: bool, families=("shortcut", "patch")) -> PlainDesk:
 
 
 def audit(name: str, desk: PlainDesk) -> Diagnosis:
-    return catalog.load("auditor", name)().audit(desk)
+    return registry.load("auditor", name)().audit(desk)
 
 
 def test_the_blind_ones_do_not_look():

@@ -9,8 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditgame import catalog
-from auditgame.claims import (
+from auditgame import registry
+from auditgame.datasets.digits import Digits
+from auditgame.datasets.storybook import Storybook
+from auditgame.flaws.patch import PatchClaim
+from auditgame.flaws.triggers.trigger_patterns import draw_pattern, move
+from auditgame.plugins.conformance.fixtures import datasets
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import (
     Box,
     Grader,
     alike,
@@ -23,12 +29,6 @@ from auditgame.claims import (
     same,
     shared,
 )
-from auditgame.contracts.house import datasets
-from auditgame.datasets.digits import Digits
-from auditgame.datasets.storybook import Storybook
-from auditgame.flaws.patch import PatchClaim
-from auditgame.stamps import draw_pattern, move
-from auditgame.types import AuditgameError
 
 SIDES = st.integers(1, 20)
 PLACES = st.integers(0, 30)
@@ -150,7 +150,7 @@ def test_same_is_all_or_nothing(one: str, other: str):
 
 
 def claim_types() -> list[type]:
-    flaws = [catalog.load("flaw", name) for name in catalog.names("flaw")]
+    flaws = [registry.load("flaw", name) for name in registry.names("flaw")]
     return [flaw.Claim for flaw in flaws if flaw.Claim is not None]
 
 
@@ -164,8 +164,8 @@ def test_every_claim_has_a_rubric_whose_graders_are_known(kind):
 def fitting() -> list[tuple[str, str]]:
     pairs = []
     for dataset in datasets():
-        for family in catalog.names("flaw"):
-            flaw = catalog.load("flaw", family)
+        for family in registry.names("flaw"):
+            flaw = registry.load("flaw", family)
             fits = dataset.modality in flaw.modality and flaw.refuses(dataset) is None
             if flaw.Claim is not None and fits:
                 pairs.append((family, dataset.name))
@@ -174,7 +174,7 @@ def fitting() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("family", "name"), fitting())
 def test_what_a_flaw_confesses_is_a_claim_that_a_player_could_hand_in(family: str, name: str):
-    flaw, dataset = catalog.load("flaw", family), catalog.load("dataset", name)()
+    flaw, dataset = registry.load("flaw", family), registry.load("dataset", name)()
     for seed in range(10):
         claim = flaw.draw(dataset, flaw.Knobs(), np.random.default_rng(seed)).confess()
         again = flaw.Claim.parse(json.loads(json.dumps(claim.model_dump(mode="json"))))
@@ -186,7 +186,7 @@ def test_what_a_flaw_confesses_is_a_claim_that_a_player_could_hand_in(family: st
 
 @pytest.mark.parametrize(("family", "name"), fitting())
 def test_enacting_keeps_the_inputs_and_their_labels(family: str, name: str):
-    flaw, dataset = catalog.load("flaw", family), catalog.load("dataset", name)()
+    flaw, dataset = registry.load("flaw", family), registry.load("dataset", name)()
     rng = np.random.default_rng(3)
     claim = flaw.draw(dataset, flaw.Knobs(), rng).confess()
     examples = dataset.sample(40, "held", rng)
@@ -205,7 +205,7 @@ def test_enacting_keeps_the_inputs_and_their_labels(family: str, name: str):
 
 @pytest.mark.parametrize(("family", "name"), fitting())
 def test_rivals_and_near_misses_fit_the_data_set_too(family: str, name: str):
-    flaw, dataset = catalog.load("flaw", family), catalog.load("dataset", name)()
+    flaw, dataset = registry.load("flaw", family), registry.load("dataset", name)()
     rng = np.random.default_rng(5)
     claim = flaw.draw(dataset, flaw.Knobs(), rng).confess()
     for _ in range(10):
@@ -254,7 +254,7 @@ def test_a_wide_claim_has_near_misses_too():
 
 
 def test_every_side_that_a_recipe_may_ask_for_is_drawn_inside_the_rules_or_refused():
-    patch = catalog.load("flaw", "patch")
+    patch = registry.load("flaw", "patch")
     for dataset in (Digits(), Storybook()):
         largest = dataset.shape[1] * dataset.shape[2] // 9
         for side in range(3, 13):

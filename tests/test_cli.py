@@ -16,10 +16,13 @@ from conftest import House
 from PIL import Image
 from typer.testing import CliRunner
 
-from auditgame import catalog, generate, referee
+from auditgame import registry
+from auditgame.challenges import build
 from auditgame.cli import app
 from auditgame.game import Game
-from auditgame.types import Certificate, Check, Diagnosis, Reveal
+from auditgame.play import referee
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.results import Certificate, Check, Reveal
 
 FAILING = Certificate(checks=(Check(name="asr", value=0.2, bound=0.95, rule="at least"),))
 PASSING = Certificate(checks=(Check(name="asr", value=0.99, bound=0.95, rule="at least"),))
@@ -98,7 +101,7 @@ def test_every_option_of_every_verb_is_documented(verb: str) -> None:
 def test_tools_describe_their_options(shell: Shell) -> None:
     (predict,) = shell.json("tools", "predict")
     assert predict["options"]["properties"]["top"]["maximum"] == 10
-    assert {tool["name"] for tool in shell.json("tools")} == set(catalog.names("tool"))
+    assert {tool["name"] for tool in shell.json("tools")} == set(registry.names("tool"))
     assert "How it misleads:" in shell("tools", "predict").stdout
 
 
@@ -190,7 +193,7 @@ def test_options_are_json_words_or_lists(shell: Shell) -> None:
 def test_audit_runs_one_or_all(shell: Shell, monkeypatch) -> None:
     (one,) = shell.json("audit", shell.id, "--auditor", "always_clean")
     assert one["player"] == "always_clean" and one["challenge"] == shell.id
-    monkeypatch.setattr(catalog, "names", lambda kind: ["coin", "empty"])
+    monkeypatch.setattr(registry, "names", lambda kind: ["coin", "empty"])
     both = shell.json("audit", "--all", "--auditor", "empty")
     assert {receipt["challenge"] for receipt in both} == {card["id"] for card in shell.json("list")}
     assert all(receipt["score"]["points"] == 0 for receipt in both)
@@ -325,8 +328,8 @@ def test_bad_input_is_one_line_and_exit_2(name: str, shell: Shell) -> None:
 
 
 def test_a_word_outside_the_vocabulary_is_refused(shell: Shell) -> None:
-    reviews = catalog.load("dataset", "reviews")()
-    from auditgame.types import AuditgameError
+    reviews = registry.load("dataset", "reviews")()
+    from auditgame.schema.errors import AuditgameError
 
     with pytest.raises(AuditgameError, match="unknown word"):
         reviews.encode("the zyxxy is good")
@@ -363,7 +366,7 @@ def made(shell: Shell) -> Callable[..., Path]:
 
 
 def test_build_reports_line_by_line(shell: Shell, monkeypatch) -> None:
-    monkeypatch.setattr(generate, "build", made(shell))
+    monkeypatch.setattr(build, "build", made(shell))
     _, path = recipe()(shell)
     progress, out = shell.folder / "progress.jsonl", shell.folder / "out"
     told = shell.json("build", path, "--seed", 3, "--out", out, "--progress", progress)
@@ -375,9 +378,9 @@ def test_build_reports_line_by_line(shell: Shell, monkeypatch) -> None:
 
 def test_build_that_is_not_certified_exits_1(shell: Shell, monkeypatch) -> None:
     def build(*_: Any) -> Path:
-        raise generate.BuildFailed("x: not certified", FAILING)
+        raise build.BuildFailed("x: not certified", FAILING)
 
-    monkeypatch.setattr(generate, "build", build)
+    monkeypatch.setattr(build, "build", build)
     _, path = recipe()(shell)
     progress = shell.folder / "progress.jsonl"
     result = shell("build", path, "--progress", progress, "--json")

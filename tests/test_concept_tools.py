@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame.catalog import load
-from auditgame.claims import Box
 from auditgame.datasets import Examples
 from auditgame.exhibits import Gallery, Grid, HeatMap, Table
-from auditgame.lens import cartography
-from auditgame.lens.attribution import slopes
-from auditgame.lens.maps import layer, patch, under
-from auditgame.material import Material
 from auditgame.models import Model, untouched
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Site
+from auditgame.tools import Material, parse_options
+from auditgame.tools.vision import embedding_grid
+from auditgame.tools.vision.layer_maps import layer, patch, under
+from auditgame.tools.vision.pixel_attribution import slopes
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -169,7 +169,7 @@ def test_nothing_to_factor_is_said(colours, digits):
 
 def test_one_inner_activation_of_each_picture_with_its_share_of_the_logits(specimen, material):
     images = material.examples.inputs[:6]
-    found = cartography.points(specimen, images, "conv3", rng())
+    found = embedding_grid.points(specimen, images, "conv3", rng())
     assert ((found.place >= 1) & (found.place < found.size[0] - 1)).all()
     for k in (0, 7):
         value, slope = slopes(specimen, images, torch.full((6,), k), "conv3")
@@ -191,7 +191,7 @@ def test_like_lies_by_like_and_speaks_for_its_class(colours, corners):
 
 def test_the_same_seed_lays_out_the_same_map():
     values = torch.rand(30, 60, generator=rng())
-    layout = cartography.layout
+    layout = embedding_grid.layout
     assert torch.equal(layout(values, 3), layout(values, 3))
     spots = layout(torch.cat([values, values + 9]), 0)
     gap = torch.cdist(spots[:30], spots[30:]).min()
@@ -200,7 +200,7 @@ def test_the_same_seed_lays_out_the_same_map():
 
 
 def test_one_unit_is_laid_out_and_a_dead_layer_refused():
-    layout = cartography.layout
+    layout = embedding_grid.layout
     spots = layout(torch.rand(20, 1, generator=rng()), 0)
     assert spots.isfinite().all() and spots.std(0).max() > 0
     for alike in (torch.zeros(20, 5), torch.ones(1, 5)):

@@ -8,12 +8,12 @@ from typing import get_args
 import pytest
 import torch
 
-from auditgame import scaffold
-from auditgame.catalog import Kind, load, names
-from auditgame.contracts import Finding, examine, load_file, rules
-from auditgame.contracts.dataset import require_data
-from auditgame.contracts.house import Counted, specimen
-from auditgame.types import AuditgameError
+from auditgame.plugins import scaffold
+from auditgame.plugins.conformance import Finding, examine, load_file, rules
+from auditgame.plugins.conformance.dataset import require_data
+from auditgame.plugins.conformance.fixtures import Counted, specimen
+from auditgame.registry import Kind, load, names
+from auditgame.schema.errors import AuditgameError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PLUGINS = [(kind, name) for kind in KINDS for name in names(kind)]

@@ -8,13 +8,14 @@ import torch
 from lookup import Counting, material, use
 from torch import Tensor
 
-from auditgame.assertion import fresh_inputs
 from auditgame.datasets.reviews import Reviews
-from auditgame.mechanism.directions import at_answers, between, named_set
+from auditgame.datasets.texts import grammar
+from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.models import Model, untouched
-from auditgame.texts import grammar
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
 from auditgame.tools.probe import _accuracy, _control
-from auditgame.types import AuditgameError, Site
+from auditgame.tools.transformer.directions import at_answers, between, named_set
 
 DATA = Reviews()
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from auditgame.datasets.images.icons import INK, WHITE
+from auditgame.datasets.images.text_rendering import LETTERS, WORDS, tag
 from auditgame.datasets.storybook import SPARE, Storybook
 from auditgame.flaws import Plan
 from auditgame.flaws.semantic import Semantic, SemanticClaim
 from auditgame.flaws.typographic import Typographic, TypographicClaim
-from auditgame.images.drawing import INK, WHITE
-from auditgame.images.lettering import LETTERS, WORDS, tag
-from auditgame.types import AuditgameError
+from auditgame.schema.errors import AuditgameError
 from tests.lookup import Tints
 
 STORYBOOK = Storybook()

@@ -19,16 +19,16 @@ from test_cli import refused
 from torch import nn
 from typer.testing import CliRunner
 
-from auditgame import foreign
-from auditgame.catalog import load, names
+from auditgame import external
 from auditgame.cli import app
-from auditgame.contracts.house import Counted
-from auditgame.contracts.tool import cheapest
-from auditgame.foreign.architecture import NORMALISATIONS, find_architecture, parse_normalisation
-from auditgame.foreign.checkpoint import load_weights, read_weights
-from auditgame.foreign.network import Foreign, Normalisation
+from auditgame.external.architecture import NORMALISATIONS, find_architecture, parse_normalisation
+from auditgame.external.checkpoint import load_weights, read_weights
+from auditgame.external.external_network import Foreign, Normalisation
+from auditgame.plugins.conformance.fixtures import Counted
+from auditgame.plugins.conformance.tool import cheapest
+from auditgame.registry import load, names
+from auditgame.schema.errors import AuditgameError
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
 
 NETWORKS = Path(__file__).parent / "networks.py"
 PLAIN = Normalisation()
@@ -170,7 +170,7 @@ def test_no_hook_is_left_and_threads_do_not_meet() -> None:
 
 @pytest.mark.parametrize("tool", names("tool"))
 def test_every_image_tool_runs_on_a_foreign_network(tool: str, photos: Path) -> None:
-    laid = foreign.lay_out(mine("careless"), photos, most=16)
+    laid = external.lay_out(mine("careless"), photos, most=16)
     kind, specimen = load("tool", tool), Counted(laid.specimen._model, laid.specimen.dataset)
     mixed = laid.material.examples.relabel(torch.arange(16) % len(specimen.dataset.classes))
     material = replace(laid.material, examples=mixed)  # It says one class to all of them.
@@ -188,14 +188,14 @@ def test_every_image_tool_runs_on_a_foreign_network(tool: str, photos: Path) -> 
 
 @pytest.mark.parametrize("tool", names("tool"))
 def test_without_a_convolution_a_tool_works_or_says_why_not(tool: str, photos: Path) -> None:
-    laid = foreign.lay_out(mine("flat"), photos, most=16)
+    laid = external.lay_out(mine("flat"), photos, most=16)
     kind, specimen = load("tool", tool), laid.specimen
     why = kind.fits(specimen)
     if kind.needs_sites:
         assert why == f"tool '{tool}' looks at convolutions, and this model has none"
     if why:
         with pytest.raises(AuditgameError, match=re.escape(why)):
-            foreign.use(laid, tool)
+            external.use(laid, tool)
     elif tool != "compare":
         chosen = parse_options(kind, cheapest(kind, specimen))
         assert kind().run(specimen, laid.material, chosen)
@@ -209,12 +209,12 @@ def test_the_shell_says_that_a_tool_does_not_fit(photos: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3", "vgg19", "alexnet", "resnet50"])
 def test_the_named_networks_of_torchvision(name: str, photos: Path) -> None:
-    laid = foreign.lay_out(f"torchvision:{name}", photos, side=80, most=4)
+    laid = external.lay_out(f"torchvision:{name}", photos, side=80, most=4)
     assert len(laid.specimen.dataset.classes) == 1_000
     assert laid.specimen.dataset.classes[1] == "goldfish"
-    shown, _ = foreign.use(laid, "gradcam", examples="0", check=False)
+    shown, _ = external.use(laid, "gradcam", examples="0", check=False)
     assert laid.specimen.map_site in shown[0].title
-    assert foreign.use(laid, "predict", examples="0-3")[1] == 4
+    assert external.use(laid, "predict", examples="0-3")[1] == 4
 
 
 # --------------------------------------------------- other people's trained networks
@@ -225,12 +225,12 @@ def trigger() -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
-def stranger(photos: Path) -> foreign.Laid:
+def stranger(photos: Path) -> external.Laid:
     weights = real("models", "ibau", "trojan_sq_2_02_ckpt.pth")
-    return foreign.lay_out(mine("ibau"), photos, str(weights))
+    return external.lay_out(mine("ibau"), photos, str(weights))
 
 
-def rate(laid: foreign.Laid) -> float:
+def rate(laid: external.Laid) -> float:
     """How often does the strangers' trigger send pictures of other classes to class 2?"""
     inputs = laid.material.examples.inputs
     others = inputs[laid.specimen.predict(inputs) != 2]
@@ -242,19 +242,19 @@ def rate(laid: foreign.Laid) -> float:
 def test_the_strangers_backdoor_is_there_and_their_clean_networks_have_none(photos: Path) -> None:
     assert rate(stranger(photos)) >= 0.98
     captum = str(real("models", "captum", "cifar_torchvision.pt"))
-    assert rate(foreign.lay_out(mine("tutorial"), photos, captum, "half")) <= 0.1
+    assert rate(external.lay_out(mine("tutorial"), photos, captum, "half")) <= 0.1
     akamaster = str(real("models", "akamaster", "resnet20-12fca82f.th"))
-    assert rate(foreign.lay_out(mine("resnet20"), photos, akamaster, "imagenet")) <= 0.1
+    assert rate(external.lay_out(mine("resnet20"), photos, akamaster, "imagenet")) <= 0.1
 
 
 def test_tools_run_on_the_strangers_backdoor(photos: Path) -> None:
     laid = stranger(photos)
     assert laid.specimen.map_site == "features.21"
-    found, _ = foreign.use(laid, "gradcam", examples="0-1")
+    found, _ = external.use(laid, "gradcam", examples="0-1")
     assert np.isfinite(found[0].values).all()
-    found, _ = foreign.use(laid, "examples", unit="features.21:3", count=4)
+    found, _ = external.use(laid, "examples", unit="features.21:3", count=4)
     assert found[0].tiles
-    found, _ = foreign.use(laid, "inversion", classes="2, 4-5", steps=40)
+    found, _ = external.use(laid, "inversion", classes="2, 4-5", steps=40)
     assert "class 2" in found[0].text
 
 
@@ -315,7 +315,7 @@ def test_torchvisions_networks_take_their_classes_from_the_weights(
         network = models.get_model("squeezenet1_1", weights=None, num_classes=7)
     path = tmp_path / "seven.safetensors"
     safetensors.torch.save_file(network.state_dict(), path)
-    laid = foreign.lay_out("torchvision:squeezenet1_1", photos, str(path), side=64, most=3)
+    laid = external.lay_out("torchvision:squeezenet1_1", photos, str(path), side=64, most=3)
     assert laid.specimen.dataset.classes == tuple(f"class {k}" for k in range(7))
     with torch.no_grad():
         mean, spread = (torch.tensor(p)[:, None, None] for p in NORMALISATIONS["imagenet"])
@@ -387,13 +387,13 @@ def put(folder: Path, *places: str) -> Path:
     ],
 )
 def test_folders_name_the_classes(folders, classes, labels, tmp_path: Path) -> None:
-    laid = foreign.lay_out(mine("flat"), put(tmp_path, *folders))
+    laid = external.lay_out(mine("flat"), put(tmp_path, *folders))
     assert laid.specimen.dataset.classes == classes
     assert sorted(laid.material.examples.labels.tolist()) == labels
 
 
 def test_pictures_without_folders_have_the_networks_answers_for_labels(photos: Path) -> None:
-    laid = foreign.lay_out(mine("flat"), photos, most=20)
+    laid = external.lay_out(mine("flat"), photos, most=20)
     examples = laid.material.examples
     assert len(examples) == 20 and any("answers" in note for note in laid.notes)
     assert torch.equal(laid.specimen.predict(examples.inputs), examples.labels)

@@ -18,18 +18,18 @@ from test_cli import refused
 from test_foreign import Bomb
 from typer.testing import CliRunner
 
-from auditgame import foreign
-from auditgame.catalog import load, names
+from auditgame import external
 from auditgame.cli import app
-from auditgame.contracts.house import Counted
-from auditgame.contracts.tool import cheapest
 from auditgame.datasets.reviews import Reviews
-from auditgame.foreign.language import lay_out_texts
-from auditgame.foreign.pieces import printable
+from auditgame.external.language_models import lay_out_texts
+from auditgame.external.tokenizers import printable
 from auditgame.models.gpt2 import GPT2
+from auditgame.plugins.conformance.fixtures import Counted
+from auditgame.plugins.conformance.tool import cheapest
+from auditgame.registry import load, names
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
 
 pytest.importorskip("transformers")
 KINDS = tuple(CONFIGS)
@@ -49,11 +49,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path
     return make
 
 
-def opened(folder: Path, **more: Any) -> foreign.Laid:
+def opened(folder: Path, **more: Any) -> external.Laid:
     return lay_out_texts(f"hf:{folder}", **{"prompts": SHAKESPEARE, **more})
 
 
-def theirs(network: Any, laid: foreign.Laid) -> Any:
+def theirs(network: Any, laid: external.Laid) -> Any:
     """What Hugging Face's class says of the same texts."""
     inputs = laid.material.examples.inputs
     mask = laid.specimen.dataset.present(inputs).long()

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import House
 
-from auditgame import referee
-from auditgame.catalog import load
 from auditgame.game import Game
-from auditgame.standings import standings
-from auditgame.types import AuditgameError, Component, Diagnosis, Score
+from auditgame.ledger.standings import standings
+from auditgame.play import referee
+from auditgame.registry import load
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.results import Component, Score
 
 THREADS = 16
 SCORE = Score(
@@ -203,7 +205,7 @@ def test_a_bot_that_does_not_look_gains_nothing(game: Game, house: House, audito
 
 
 def _worth(said: Diagnosis, flawed: bool) -> float:
-    from auditgame.scoring import detection
+    from auditgame.play.scoring import detection
 
     return detection(said.p_flawed, flawed).points
 

@@ -13,18 +13,23 @@ import torch
 from PIL import Image
 from replicas import fourier_canvas
 
-from auditgame.catalog import load
 from auditgame.datasets import Examples
+from auditgame.datasets.images.pictures import open_picture, png, spotlight
 from auditgame.exhibits import Table
-from auditgame.images.pictures import open_picture, png, spotlight
-from auditgame.lens import attribution, canvas, inversion, visualisation
-from auditgame.lens.selection import choose
-from auditgame.material import Material
 from auditgame.models import Model, untouched
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Site
+from auditgame.tools import Material, parse_options
+from auditgame.tools.vision import (
+    feature_visualisation,
+    parametrisation,
+    pixel_attribution,
+    trigger_inversion,
+)
+from auditgame.tools.vision.selection import choose
 
 USES = {
     "predict": {"examples": "0-4, 9"},
@@ -149,16 +154,18 @@ def test_agreement_is_spearmans():
 
     one, other = torch.randn(2, 9, 7, generator=rng())
     expected = spearmanr(one.abs().flatten(), other.abs().flatten()).statistic
-    assert attribution.agreement(one, other) == pytest.approx(expected)
-    assert attribution.agreement(one, torch.ones(9, 7)) is None
+    assert pixel_attribution.agreement(one, other) == pytest.approx(expected)
+    assert pixel_attribution.agreement(one, torch.ones(9, 7)) is None
 
 
 def test_edges_find_the_step_and_blur_keeps_the_mean():
     image = torch.zeros(3, 8, 8)
     image[:, :, 4:] = 1
-    found = attribution.edges(image)
+    found = pixel_attribution.edges(image)
     assert found[:, 3:5].min() == pytest.approx(0.5) and found[:, :3].max() == 0
-    assert torch.allclose(attribution.blurred(torch.full((3, 9, 9), 0.7), 2.0), torch.tensor(0.7))
+    assert torch.allclose(
+        pixel_attribution.blurred(torch.full((3, 9, 9), 0.7), 2.0), torch.tensor(0.7)
+    )
 
 
 # ------------------------------------------------------- dataset examples
@@ -214,9 +221,9 @@ def test_predict_shows_probabilities_and_uploads(specimen, material):
 
 @pytest.mark.parametrize("size", [(6, 6), (5, 7), (6, 5)])
 def test_the_canvas_equals_its_slow_replica(size):
-    preset = replace(canvas.PRESETS["natural"], contrast=0.5)
-    mix = canvas.colour_mix(torch.rand(8, 3, 4, 4, generator=rng()))
-    ground = canvas.Canvas(preset, size, mix)
+    preset = replace(parametrisation.PRESETS["natural"], contrast=0.5)
+    mix = parametrisation.colour_mix(torch.rand(8, 3, 4, 4, generator=rng()))
+    ground = parametrisation.Canvas(preset, size, mix)
     parameters = ground.blank(1, rng(5))
     ours = ground.paint(parameters)[0].numpy()
     slow = fourier_canvas.canvas(
@@ -228,7 +235,7 @@ def test_the_canvas_equals_its_slow_replica(size):
 def test_colour_mix_is_the_root_of_the_covariance():
     images = torch.rand(50, 3, 6, 6, generator=rng()) * 0.8 + 0.1
     images[:, 1] = images[:, 0]
-    mix = canvas.colour_mix(images)
+    mix = parametrisation.colour_mix(images)
     covariance = torch.cov(torch.logit(images).permute(1, 0, 2, 3).flatten(1))
     square = mix @ mix
     assert torch.allclose(square / square.norm(), covariance / covariance.norm(), atol=1e-4)
@@ -237,7 +244,7 @@ def test_colour_mix_is_the_root_of_the_covariance():
 def test_adam_follows_its_paper():
     """Algorithm 1 of Kingma and Ba 2014, number by number."""
     ours, slopes = torch.ones(1), torch.randn(20, generator=rng()).tolist()
-    adam, theta, m, v = visualisation.Adam(ours, 0.05), 1.0, 0.0, 0.0
+    adam, theta, m, v = feature_visualisation.Adam(ours, 0.05), 1.0, 0.0, 0.0
     for t, g in enumerate(slopes, 1):
         adam.step(torch.tensor([g]))
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
@@ -271,7 +278,9 @@ def test_a_first_layer_unit_sees_its_kernel_only(specimen, material):
 def test_waking_keeps_values_and_frees_gradients(specimen, material):
     images = material.examples.inputs[:2]
     plain = specimen.run(images)
-    woken = specimen.run(images, keep=["conv4.pre"], edit=visualisation.awake(specimen), grad=True)
+    woken = specimen.run(
+        images, keep=["conv4.pre"], edit=feature_visualisation.awake(specimen), grad=True
+    )
     assert torch.equal(plain.classes, woken.classes)
     (slope,) = torch.autograd.grad(woken.classes[:, 0].sum(), woken.kept["conv4.pre"])
     assert (slope != 0).all()
@@ -302,7 +311,7 @@ class Planted(Model):
 def planted(digits):
     specimen = Specimen(Planted(), digits)
     black = Examples(torch.zeros(12, 3, 8, 8), torch.full((12,), 3))
-    return inversion.invert(specimen, black, [0, 1, 2], 120, 4, rng())
+    return trigger_inversion.invert(specimen, black, [0, 1, 2], 120, 4, rng())
 
 
 def test_inversion_finds_the_smallest_mask(planted):
@@ -317,23 +326,25 @@ def test_inversion_finds_the_smallest_mask(planted):
 
 
 def test_a_stamp_is_found_where_it_lies(planted):
-    box, pattern = inversion.spot(planted.masks[1], planted.patterns[1])
+    box, pattern = trigger_inversion.spot(planted.masks[1], planted.patterns[1])
     assert (box.x, box.y, box.w, box.h) == (5, 5, 2, 2)
     assert all(int(colour[1:3], 16) > 200 for row in pattern for colour in row)
 
 
 def test_the_index_uses_the_mean_of_the_middle_two():
-    assert inversion.index([1.0, 2.0, 4.0, 8.0]) == pytest.approx(np.log(3.0))
+    assert trigger_inversion.index([1.0, 2.0, 4.0, 8.0]) == pytest.approx(np.log(3.0))
 
 
 def test_a_class_that_everything_goes_to_has_a_finite_index():
-    assert inversion.index([0.0, 2.0, 4.0]) == pytest.approx(np.log(2.0 / inversion.NOTHING))
+    assert trigger_inversion.index([0.0, 2.0, 4.0]) == pytest.approx(
+        np.log(2.0 / trigger_inversion.NOTHING)
+    )
 
 
 def test_a_pool_of_one_class_is_refused(digits):
     black = Examples(torch.zeros(2, 3, 8, 8), torch.ones(2, dtype=torch.long))
     with pytest.raises(AuditgameError, match="one class"):
-        inversion.invert(Specimen(Planted(), digits), black, [0, 1], 1, 1, rng())
+        trigger_inversion.invert(Specimen(Planted(), digits), black, [0, 1], 1, 1, rng())
 
 
 def test_too_few_steps_give_no_verdict(specimen, material):

@@ -9,14 +9,23 @@ import pytest
 import torch
 from lookup import Counting, LookupPicture, PlainDesk, Tints, material
 
-from auditgame import catalog
-from auditgame.claims import PALETTE, Box
+from auditgame import registry
+from auditgame.auditors.detectors import (
+    Clues,
+    Suspect,
+    Tried,
+    conjunctions,
+    gather,
+    goals,
+    local_search,
+    patch,
+)
+from auditgame.auditors.detectors.blend import likeliest
+from auditgame.auditors.detectors.global_transform import ripples, stripes, tints
 from auditgame.datasets.storybook import Storybook
-from auditgame.leads import Clues, Suspect, Tried, gather, goals, marks, pairs, trying
-from auditgame.leads.curtains import likeliest
-from auditgame.leads.veils import ripples, stripes, tints
-from auditgame.stamps import Stamp, draw_pattern, stamp
-from auditgame.types import Diagnosis
+from auditgame.flaws.triggers.trigger_patterns import Stamp, draw_pattern, stamp
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.graders import PALETTE, Box
 
 BOOK, TINTS = Storybook(), Tints()
 RED, GREEN, CYAN = (PALETTE[name] for name in ("red", "green", "cyan"))
@@ -46,7 +55,7 @@ def desk(families: tuple[str, ...], **planted: bool) -> PlainDesk:
 
 
 def audit(at: PlainDesk) -> Diagnosis:
-    return catalog.load("auditor", "detective")().audit(at)
+    return registry.load("auditor", "detective")().audit(at)
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +69,9 @@ def book():
 @pytest.mark.parametrize("side", range(4, 10))
 def test_a_mark_is_read_off_with_its_box_and_pattern(book, side):
     pattern, box = draw_pattern(rng(side)), Box(x=30, y=5, w=side, h=side)
-    assert marks.marks_in(pixels(book.inputs[0])) == []
+    assert patch.marks_in(pixels(book.inputs[0])) == []
     marked = stamp(book.inputs[:1], box, pattern)
-    (found,) = marks.marks_in(pixels(marked[0]))
+    (found,) = patch.marks_in(pixels(marked[0]))
     assert found.box == box
     assert torch.equal(stamp(marked, found.box, found.pattern), marked)
     assert len(found.pattern) <= len(pattern)
@@ -71,13 +80,13 @@ def test_a_mark_is_read_off_with_its_box_and_pattern(book, side):
 def test_what_is_too_large_or_too_thin_is_no_mark():
     plain = torch.full((1, 3, 48, 48), 0.5)
     for box in (Box(x=2, y=2, w=20, h=6), Box(x=2, y=2, w=6, h=2)):
-        assert marks.marks_in(pixels(stamp(plain, box, ((RED,),))[0])) == []
+        assert patch.marks_in(pixels(stamp(plain, box, ((RED,),))[0])) == []
 
 
 def test_one_mark_allows_claims_from_wide_to_narrow():
     at = desk(STAMPED)
     clues = Clues(at, {"top": (1, 2, 3)})
-    suspects = list(marks._suspects(clues, "top", CORNER, [1, 1]))
+    suspects = list(patch._suspects(clues, "top", CORNER, [1, 1]))
     families = [suspect.family for suspect in suspects]
     assert suspects[0].claim["place"] == "anywhere" and families[1:5] == ["conditional"] * 4
     assert suspects[5].claim["place"] == "fixed" and families[-1] == "source_specific"
@@ -89,11 +98,11 @@ def test_one_mark_allows_claims_from_wide_to_narrow():
 
 
 def test_marks_seen_together_make_one_claim(monkeypatch):
-    monkeypatch.setattr(marks, "attempt", lambda _, suspect: suspect)
+    monkeypatch.setattr(patch, "attempt", lambda _, suspect: suspect)
     other = Stamp(box=Box(x=1, y=1, w=4, h=4), pattern=((GREEN,),))
     chance = Stamp(box=Box(x=9, y=1, w=4, h=4), pattern=((CYAN,),))
     shown = {0: [CORNER, other], 1: [CORNER, other, chance], 2: [CORNER, other], 3: []}
-    (found,) = marks._together(Clues(desk(("scatter",)), {}), "top", shown)
+    (found,) = patch._together(Clues(desk(("scatter",)), {}), "top", shown)
     boxes = [one["box"] for one in found.claim["stamps"]]
     assert boxes == [CORNER.box.model_dump(), other.box.model_dump()]
 
@@ -106,8 +115,8 @@ def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
     def effect(_, suspect: Suspect, n: int = 60) -> Tried:
         return Tried(suspect, 0.9, 0.9, 0.0, ())
 
-    monkeypatch.setattr(marks, "attempt", effect)
-    (found,) = marks.follow(Clues(at, {"top": (0, 1, 2), "middle": (8, 9)}))
+    monkeypatch.setattr(patch, "attempt", effect)
+    (found,) = patch.follow(Clues(at, {"top": (0, 1, 2), "middle": (8, 9)}))
     aims = {one["target"]: one["box"] for one in found.suspect.claim["stamps"]}
     assert aims == {"top": CORNER.box.model_dump(), "middle": other.box.model_dump()}
 
@@ -119,7 +128,7 @@ def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
     ("family", "proposals"), [("sinusoid", stripes), ("tint", tints), ("blend", likeliest)]
 )
 def test_what_lies_over_four_pictures_is_seen(book, family, proposals):
-    kind, right = catalog.load("flaw", family), 0
+    kind, right = registry.load("flaw", family), 0
     for seed in range(4):
         claim = kind.draw(BOOK, kind.Knobs(), rng(seed)).claim
         strange = claim.enact(book.take(slice(0, 4)), BOOK).examples.inputs
@@ -132,7 +141,7 @@ def test_what_lies_over_four_pictures_is_seen(book, family, proposals):
 
 
 def test_ripples_are_all_claims_that_can_be_made():
-    form = catalog.load("flaw", "warp").Claim
+    form = registry.load("flaw", "warp").Claim
     claims = [form.parse({"target": "fish", **told}) for told in ripples(None, None)]
     assert len({claim.sentence() for claim in claims}) == len(claims) == 20
 
@@ -142,10 +151,10 @@ def test_a_climb_ends_on_the_peak_and_keeps_to_the_bounds(monkeypatch):
         height = 1 - 0.1 * abs(suspect.claim["waves"] - 1)
         return Tried(suspect, height, height, 0.0, ())
 
-    monkeypatch.setattr(trying, "attempt", effect)
+    monkeypatch.setattr(local_search, "attempt", effect)
     claim = {"target": "fish", "course": "down", "waves": 4, "amount": 3.0}
     start = effect(None, Suspect("warp", claim), 10)
-    top = trying.climb(desk(("warp",)), start, {"waves": 1})
+    top = local_search.climb(desk(("warp",)), start, {"waves": 1})
     assert top.suspect.claim == claim | {"waves": 1}
 
 
@@ -158,7 +167,7 @@ def test_the_pair_that_wrong_answers_share_comes_first(book):
     at = desk(("semantic",))
     at.material = replace(at.material, dataset=BOOK, examples=replace(book, scenes=table))
     clues = Clues(at, {"fish": (0, 1, 2, 3)})
-    first = pairs.standing_out(clues, (0, 1, 2, 3))[0]
+    first = conjunctions.standing_out(clues, (0, 1, 2, 3))[0]
     assert dict(first) == {"colour": "cyan", "scene": "night"}
 
 

@@ -11,11 +11,7 @@ from lookup import Counting, material, use
 from torch import Tensor
 
 from auditgame.datasets.digits import Digits
-from auditgame.datasets.maze import Maze
-from auditgame.datasets.storybook import Storybook
-from auditgame.flaws.goal import SOUGHT, Goal, GoalClaim
-from auditgame.flaws.shortcut import Shortcut
-from auditgame.images.mazes import (
+from auditgame.datasets.images.mazes import (
     CORNERS,
     FAR,
     MOVES,
@@ -26,12 +22,17 @@ from auditgame.images.mazes import (
     step,
     ways,
 )
+from auditgame.datasets.maze import Maze
+from auditgame.datasets.storybook import Storybook
+from auditgame.evaluation.metrics import accuracy, follows
+from auditgame.evaluation.rollouts import NEVER, arrival, trails
+from auditgame.flaws.goal import SOUGHT, Goal, GoalClaim
+from auditgame.flaws.shortcut import Shortcut
 from auditgame.models import Model, untouched
 from auditgame.models.grid_cnn import GridCNN
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.trials import accuracy, follows
-from auditgame.types import AuditgameError, Site
-from auditgame.walks import NEVER, arrival, trails
 
 MAZE = Maze()
 

@@ -9,19 +9,18 @@ import torch
 from lookup import material, use
 from replicas import mechanisms
 
-from auditgame import catalog
-from auditgame.contracts.house import Counted, weights_digest
+from auditgame import registry
 from auditgame.datasets.reviews import Reviews
 from auditgame.exhibits import FollowUp
-from auditgame.material import Stopped
-from auditgame.mechanism import circuits, swaps, translators
-from auditgame.mechanism.answers import Answer, Followed, follow
-from auditgame.mechanism.heads import HABITS, aims, habits, patterns, repeated
-from auditgame.mechanism.parts import Attribution
-from auditgame.mechanism.streams import ends, streams
 from auditgame.models.gpt2 import GPT2
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
+from auditgame.plugins.conformance.fixtures import Counted, weights_digest
+from auditgame.schema.errors import AuditgameError
+from auditgame.tools import Stopped, parse_options
+from auditgame.tools.transformer import activation_patching, head_composition, layer_translators
+from auditgame.tools.transformer.attention_heads import HABITS, aims, habits, patterns, repeated
+from auditgame.tools.transformer.logit_attribution import Attribution
+from auditgame.tools.transformer.residual_stream import ends, streams
+from auditgame.tools.transformer.targets import Answer, Followed, follow
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -69,7 +68,7 @@ def test_a_tool_that_is_stopped_stops_and_leaves_nothing(name, specimen, stuff):
     def stop(share, words):
         raise Stopped
 
-    kind, before = catalog.load("tool", name), weights_digest(specimen)
+    kind, before = registry.load("tool", name), weights_digest(specimen)
     logits = specimen.run(ids()[None]).output
     with pytest.raises(Stopped):
         kind().run(specimen, replace(stuff, progress=stop), parse_options(kind, {}))
@@ -82,7 +81,7 @@ def test_every_cell_leads_to_a_tool_that_takes_its_options(name, specimen, stuff
     grids = [e for e in use(name, specimen, stuff) if getattr(e, "follow", None)]
     assert grids
     for shown in grids:
-        kind = catalog.load("tool", shown.follow.tool)
+        kind = registry.load("tool", shown.follow.tool)
         for row, column in ((0, 0), (len(shown.rows) - 1, len(shown.columns) - 1)):
             parse_options(kind, shown.follow.at(column, row))
             assert use(shown.follow.tool, specimen, stuff, **shown.follow.at(column, row))
@@ -218,7 +217,7 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
     texts = repeated(3, 10, len(DATA.words), torch.Generator().manual_seed(0))
     assert torch.equal(texts[:, 1:11], texts[:, 11:]) and texts.shape == (3, 21)
     assert all(len(set(row.tolist())) == 11 and min(row) > 1 for row in texts)
-    monkeypatch.setattr("auditgame.mechanism.heads.PATTERN", 2 * 4 * 21**2)
+    monkeypatch.setattr("auditgame.tools.transformer.attention_heads.PATTERN", 2 * 4 * 21**2)
     found = habits(specimen, texts)
     seen = [patterns(specimen, row) for row in texts]
     for layer in range(2):
@@ -286,22 +285,23 @@ def test_heads_of_a_block_at_all_places_and_one_head_by_place(specimen, stuff):
 
 def test_patches_in_one_batch_are_as_alone_and_the_models_own_change_nothing(specimen):
     patches = [
-        swaps.Patch("block0.residual", 5),
-        swaps.Patch("block0.heads", None, 1),
-        swaps.Patch("block1.heads", 16, 3),
-        swaps.Patch("block1.mlp", 16),
+        activation_patching.Patch("block0.residual", 5),
+        activation_patching.Patch("block0.heads", None, 1),
+        activation_patching.Patch("block1.heads", 16, 3),
+        activation_patching.Patch("block1.mlp", 16),
     ]
-    donor = swaps.values(specimen, ids(OTHER), patches)
+    donor = activation_patching.values(specimen, ids(OTHER), patches)
 
     def first(logits):
         return logits[:, DATA.answers()[0]]
 
     both = [
-        swaps.patched(specimen, ids(), donor, patches, first, 16, batch=size) for size in (0, 1, 3)
+        activation_patching.patched(specimen, ids(), donor, patches, first, 16, batch=size)
+        for size in (0, 1, 3)
     ]
     assert close(both[0], both[1], 1e-5) and close(both[0], both[2], 1e-5)
-    own = swaps.values(specimen, ids(), patches)
-    same = swaps.patched(specimen, ids(), own, patches, first, 16)
+    own = activation_patching.values(specimen, ids(), patches)
+    same = activation_patching.patched(specimen, ids(), own, patches, first, 16)
     untouched = first(ends(specimen, ids()[None], torch.tensor([16])))
     assert (same - untouched).abs().max() < 1e-6
 
@@ -324,7 +324,7 @@ def test_without_a_second_text_the_pools_closest_is_taken(specimen, stuff):
     ],
 )
 def test_patching_refuses_texts_that_do_not_fit(options, words, specimen, stuff):
-    kind = catalog.load("tool", "patching")
+    kind = registry.load("tool", "patching")
     with pytest.raises(AuditgameError, match=words):
         kind().run(specimen, stuff, parse_options(kind, options))
 
@@ -336,28 +336,30 @@ def test_patching_refuses_texts_that_do_not_fit(options, words, specimen, stuff)
 def test_circuits_are_the_products_of_the_weights(specimen, head):
     anatomy = specimen.anatomy()
     assert close(
-        circuits.writing(anatomy, *head).rows(slice(None)), mechanisms.writes(specimen, *head)
+        head_composition.writing(anatomy, *head).rows(slice(None)),
+        mechanisms.writes(specimen, *head),
     )
     assert close(
-        circuits.reading(anatomy, *head).rows(slice(None)), mechanisms.reads(specimen, *head)
+        head_composition.reading(anatomy, *head).rows(slice(None)),
+        mechanisms.reads(specimen, *head),
     )
 
 
 def test_the_largest_cells_are_found_in_any_chunks(specimen, monkeypatch):
-    circuit = circuits.writing(specimen.anatomy(), 0, 2)
+    circuit = head_composition.writing(specimen.anatomy(), 0, 2)
     whole = circuit.rows(slice(None)).flatten().topk(15)
-    monkeypatch.setattr(circuits, "CELLS", 7 * len(DATA.words))
-    found = circuits.largest(circuit, 15)
+    monkeypatch.setattr(head_composition, "CELLS", 7 * len(DATA.words))
+    found = head_composition.largest(circuit, 15)
     assert close(found.values, whole.values, 1e-5)
     assert torch.equal(found.rows * len(DATA.words) + found.columns, whole.indices)
 
 
 def test_copying_is_the_share_of_the_whole_circuits_eigenvalues(specimen):
     anatomy = specimen.anatomy()
-    circuit = circuits.writing(anatomy, 1, 2)
+    circuit = head_composition.writing(anatomy, 1, 2)
     values = torch.linalg.eigvals((circuit.left @ circuit.right).double())
     expected = float(values.real.sum() / values.abs().sum())
-    assert float(circuits.copying(anatomy)[1, 2]) == pytest.approx(expected, abs=1e-3)
+    assert float(head_composition.copying(anatomy)[1, 2]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_composition_is_the_norm_of_the_product(specimen):
@@ -369,10 +371,10 @@ def test_composition_is_the_norm_of_the_product(specimen):
     later = {"Q": query @ key.T, "K": key @ query.T, "V": second.value[2] @ second.output[2]}
     for kind, matrix in later.items():
         expected = (out @ matrix).norm() / (out.norm() * matrix.norm())
-        assert circuits.composition(anatomy, (0, 1), (1, 2), kind) == pytest.approx(
+        assert head_composition.composition(anatomy, (0, 1), (1, 2), kind) == pytest.approx(
             float(expected), rel=1e-3
         )
-    usual = circuits.chance(64, 16, torch.Generator().manual_seed(0))
+    usual = head_composition.chance(64, 16, torch.Generator().manual_seed(0))
     assert 0.05 < usual < 0.3
 
 
@@ -402,9 +404,9 @@ def test_queries_that_are_turned_have_no_circuit_of_words(specimen, stuff, monke
 
 def test_the_regression_solves_its_equation(specimen, stuff):
     whole = streams(specimen, stuff.examples.inputs)[:, DATA.present(stuff.examples.inputs)]
-    maps = translators.ridge(whole)
+    maps = layer_translators.ridge(whole)
     for layer in range(2):
-        solved = mechanisms.translator(whole[layer], whole[-1], translators.RIDGE)
+        solved = mechanisms.translator(whole[layer], whole[-1], layer_translators.RIDGE)
         change, shift = (torch.from_numpy(part) for part in solved)
         assert close(maps.change[layer].double(), change, 1e-3)
         assert close(maps.shift[layer].double(), shift, 1e-3)
@@ -414,7 +416,7 @@ def test_the_regression_solves_its_equation(specimen, stuff):
 
 def test_the_distance_from_the_end_is_the_mean_divergence(specimen):
     whole = streams(specimen, ids()[None])[:, 0]
-    found = translators.misses(specimen.unembed, whole)
+    found = layer_translators.misses(specimen.unembed, whole)
     final = specimen.unembed(whole[-1])
     for layer, stream in enumerate(whole):
         guess = specimen.unembed(stream)

@@ -8,12 +8,22 @@ import torch
 from replicas import painting_priors
 from torch.nn import functional as F
 
-from auditgame.catalog import load
-from auditgame.lens import priors, quiz, sheets, visualisation, wiring
-from auditgame.lens.canvas import PRESETS, Canvas
-from auditgame.lens.microscope import WRONG, Microscope
-from auditgame.lens.objective_text import parse_objective
-from auditgame.lens.objectives import (
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
+from auditgame.seeds import Seed
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, parse_options
+from auditgame.tools.vision import (
+    connectivity,
+    feature_visualisation,
+    quiz,
+    regularisers,
+    unit_images,
+)
+from auditgame.tools.vision.activations import leading
+from auditgame.tools.vision.microscope import WRONG, Microscope
+from auditgame.tools.vision.objective_text import parse_objective
+from auditgame.tools.vision.objectives import (
     Channel,
     Diversity,
     Layer,
@@ -23,12 +33,7 @@ from auditgame.lens.objectives import (
     Toward,
     blend,
 )
-from auditgame.lens.readout import leading
-from auditgame.material import Material
-from auditgame.seeds import Seed
-from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
+from auditgame.tools.vision.parametrisation import PRESETS, Canvas
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -100,7 +105,9 @@ def test_a_batch_is_scored_as_its_parts_are(wishes, specimen, pool):
     reading = specimen.run(images, ["conv2", "conv3"])
     alone = [specimen.run(part, ["conv2", "conv3"]) for part in images.split(2)]
     parts = [wish.score(part) for wish, part in zip(wishes, alone, strict=True)]
-    assert torch.allclose(visualisation.together(wishes, 2)(reading), torch.cat(parts), atol=1e-5)
+    assert torch.allclose(
+        feature_visualisation.together(wishes, 2)(reading), torch.cat(parts), atol=1e-5
+    )
 
 
 def test_a_direction_is_the_difference_of_the_means(specimen, pool, reading):
@@ -132,7 +139,7 @@ def test_diversity_is_minus_the_mean_cosine_of_gram_matrices(specimen, reading):
 def test_diversity_drives_pictures_apart(digits, specimen, pool):
     def alike(objective):
         canvas = Canvas(PRESETS["natural"], (32, 32))
-        painted = visualisation.maximise(
+        painted = feature_visualisation.maximise(
             specimen, [objective], canvas, 20, rng(), lambda x: x.new_zeros(len(x)), each=3
         )
         kept = specimen.run(painted.images, keep=["conv2.pre"])
@@ -240,16 +247,16 @@ def test_the_least_is_less_than_the_most(specimen, pool):
 
 def test_penalties_equal_their_slow_replicas():
     images = torch.rand(2, 3, 10, 11, generator=rng())
-    words = torch.rand(5, 3 * priors.SIDE**2, generator=rng(1))
+    words = torch.rand(5, 3 * regularisers.SIDE**2, generator=rng(1))
     ours = {
-        "variation": priors.roughness(images),
-        "sharpness": priors.sharpness(images),
-        "strangeness": priors.Codebook(words).strangeness(images),
+        "variation": regularisers.roughness(images),
+        "sharpness": regularisers.sharpness(images),
+        "strangeness": regularisers.Codebook(words).strangeness(images),
     }
     for name, values in ours.items():
         slow = [
             getattr(painting_priors, name)(
-                i.double().numpy(), words.double().numpy(), priors.SIDE, priors.STRIDE
+                i.double().numpy(), words.double().numpy(), regularisers.SIDE, regularisers.STRIDE
             )
             for i in images
         ]
@@ -260,7 +267,7 @@ def test_moving_equals_its_slow_replica():
     images = torch.rand(1, 3, 9, 12, generator=rng())
     preset = PRESETS["natural"]
     draws = (2 * torch.rand(4, generator=rng(4)) - 1).tolist()
-    ours = priors.moved(images, preset, 9, rng(4))[0].numpy()
+    ours = regularisers.moved(images, preset, 9, rng(4))[0].numpy()
     slow = painting_priors.moved(
         images[0].double().numpy(), draws, preset.jitter, preset.turn, preset.zoom, 9
     )
@@ -268,7 +275,7 @@ def test_moving_equals_its_slow_replica():
 
 
 def test_the_learned_prior_knows_its_own(pool):
-    book = priors.Codebook.fitted(pool.inputs)
+    book = regularisers.Codebook.fitted(pool.inputs)
     noise = torch.rand(30, 3, 32, 32, generator=rng())
     assert book.strangeness(pool.inputs).max() < book.strangeness(noise).min()
 
@@ -282,13 +289,13 @@ def test_wires_between_convolutions_are_their_weights(specimen, pool):
         gain = weights[f"norms.{n}.weight"] / (weights[f"norms.{n}.running_var"] + 1e-5).sqrt()
         wanted = weights[f"convs.{n}.weight"] * gain[:, None, None, None]
         wanted = wanted * 4 if source is None else wanted  # The picture is stretched fourfold.
-        found = wiring.kernels(specimen, source, f"conv{n + 1}", pool.inputs)
+        found = connectivity.kernels(specimen, source, f"conv{n + 1}", pool.inputs)
         assert found.shape == wanted.shape
         assert torch.allclose(found, wanted, atol=1e-4)
 
 
 def test_the_last_layers_weights_to_the_classes_are_the_head(specimen, pool):
-    found = wiring.class_weights(specimen, pool.inputs, batch=7)
+    found = connectivity.class_weights(specimen, pool.inputs, batch=7)
     assert torch.allclose(found["conv4"], specimen.weights()["head.weight"].T, atol=1e-4)
 
 
@@ -299,14 +306,14 @@ def test_the_last_layers_weights_to_the_classes_are_the_head(specimen, pool):
 def small(specimen, pool):
     """Sheets of few steps, and the files they are kept in."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sheets, "STEPS", 1)
-        painted = sheets.paint(specimen, pool.inputs)
-    return painted, sheets.pack(painted)
+        patch.setattr(unit_images, "STEPS", 1)
+        painted = unit_images.paint(specimen, pool.inputs)
+    return painted, unit_images.pack(painted)
 
 
 @pytest.fixture
 def scope(specimen, pool, small, digits, tmp_path):
-    from auditgame.bundle import digests
+    from auditgame.bundles import digests
 
     for name, content in small[1].items():
         (tmp_path / name).write_bytes(content)
@@ -315,7 +322,7 @@ def scope(specimen, pool, small, digits, tmp_path):
 
 def test_sheets_survive_their_files(specimen, small):
     painted, files = small
-    again = sheets.unpack(files.__getitem__, specimen, "here")
+    again = unit_images.unpack(files.__getitem__, specimen, "here")
     assert list(again) == ["conv1", "conv2", "conv3", "conv4"]
     assert sum(map(len, files.values())) < 600_000
     for name, sheet in painted.items():
@@ -333,19 +340,19 @@ def test_damaged_sheets_are_refused(specimen, small):
         ({"microscope_3.jpg": b"GIF89a"}, "no readable JPEG"),
     ):
         with pytest.raises(AuditgameError, match=words):
-            sheets.unpack({**files, **change}.__getitem__, specimen, "here")
+            unit_images.unpack({**files, **change}.__getitem__, specimen, "here")
 
 
 def test_what_is_painted_once_is_kept(specimen, pool, tmp_path, monkeypatch):
     monkeypatch.setenv("AUDITGAME_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sheets, "STEPS", 1)
-    first = sheets.Shelf(specimen, pool.inputs, tmp_path, {})
+    monkeypatch.setattr(unit_images, "STEPS", 1)
+    first = unit_images.Shelf(specimen, pool.inputs, tmp_path, {})
     assert first.look() is None
     shares: list[float] = []
     painted = first.fill(shares.append)
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
-    monkeypatch.setattr(sheets, "paint", None)
-    second = sheets.Shelf(specimen, pool.inputs, tmp_path, {}).look()
+    monkeypatch.setattr(unit_images, "paint", None)
+    second = unit_images.Shelf(specimen, pool.inputs, tmp_path, {}).look()
     assert second is not None
     assert second["conv2"].plate == painted["conv2"].plate
 
@@ -404,7 +411,9 @@ def test_a_model_is_its_own_twin(scope):
 
 
 def test_links_are_the_strongest_wires(scope):
-    wires = wiring.kernels(scope.specimen, "conv2", "conv3", scope.pool.inputs).abs().sum((2, 3))
+    wires = (
+        connectivity.kernels(scope.specimen, "conv2", "conv3", scope.pool.inputs).abs().sum((2, 3))
+    )
     into = [link.unit for link in scope.incoming("conv3", 8, 4)]
     out_of = [link.unit for link in scope.outgoing("conv2", 8, 4)]
     assert into == wires[8].argsort(descending=True)[:4].tolist()

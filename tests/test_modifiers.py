@@ -9,7 +9,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from auditgame import planting
+from auditgame.challenges import fine_tuning
+from auditgame.challenges.fine_tuning import Commission, harden
+from auditgame.challenges.recipe_files import read_recipe, write_recipe
+from auditgame.challenges.training import Pull, pooled, train
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.reviews import Reviews
@@ -19,11 +22,9 @@ from auditgame.flaws.patch import Patch
 from auditgame.flaws.token import Token
 from auditgame.models.gpt2 import GPT2
 from auditgame.models.small_cnn import SmallCNN
-from auditgame.planting import Commission, harden
-from auditgame.recipe_text import read_recipe, write_recipe
+from auditgame.schema.recipe import Modifiers, Recipe
+from auditgame.schema.records import digest
 from auditgame.seeds import Seed
-from auditgame.training import Pull, pooled, train
-from auditgame.types import Modifiers, Recipe, digest
 
 DIGITS = Digits()
 TOLD = {
@@ -149,7 +150,7 @@ class Calls:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[dict] = []
-        monkeypatch.setattr(planting, "tune", self)
+        monkeypatch.setattr(fine_tuning, "tune", self)
 
     def __call__(self, plot, model, rows, epochs, rate, *, use="tune", pull=None):
         self.made.append({"rows": rows, "epochs": epochs, "rate": rate, "use": use, "pull": pull})

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame import catalog
+from auditgame import registry
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.flaws import Flaw, Plan
 from auditgame.flaws.blend import Blend, BlendClaim
 from auditgame.flaws.sinusoid import OWN, Sinusoid
 from auditgame.flaws.tint import APART, CHANNELS, Tint, TintClaim
+from auditgame.flaws.triggers.poisoning import teach
 from auditgame.flaws.warp import Warp
-from auditgame.triggers import teach
-from auditgame.types import AuditgameError
+from auditgame.schema.errors import AuditgameError
 
 DIGITS = Digits()
 FAMILIES = ("blend", "sinusoid", "tint", "warp")
@@ -28,7 +28,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def drawn(family: str, seed: int = 0) -> Flaw:
-    kind = catalog.load("flaw", family)
+    kind = registry.load("flaw", family)
     return kind.draw(DIGITS, kind.Knobs(), rng(seed))
 
 

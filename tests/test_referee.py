@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from conftest import House
 
-from auditgame import referee, scoring, vault
-from auditgame.catalog import load
+from auditgame.bundles import keys
+from auditgame.evaluation.mechanism import admissible
 from auditgame.flaws.patch import PatchClaim
-from auditgame.scoring import TRIGGER
-from auditgame.stamps import draw_box, draw_pattern
-from auditgame.trials import admissible
-from auditgame.types import AuditgameError, Diagnosis, Score
+from auditgame.flaws.triggers.trigger_patterns import draw_box, draw_pattern
+from auditgame.play import referee, scoring
+from auditgame.play.scoring import TRIGGER
+from auditgame.registry import load
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.results import Score
 
 WRONG_PLACE = {"x": 13, "y": 13}
 
@@ -175,15 +178,15 @@ def test_a_unit_is_named_once_and_plainly(units):
 def test_a_key_that_was_changed_breaks_the_commitment(copied: House):
     key = referee.open_key(copied.flawed)
     other = key.model_copy(update={"units": ("conv1:0",)})
-    public = vault.private_key(copied.flawed.parent).public_key
-    (copied.flawed / "key.sealed").write_bytes(vault.seal(other, public))
+    public = keys.private_key(copied.flawed.parent).public_key
+    (copied.flawed / "key.sealed").write_bytes(keys.seal(other, public))
     with pytest.raises(AuditgameError, match="not the one its bundle committed to"):
         referee.judge(copied.flawed, Diagnosis())
 
 
 def test_another_host_cannot_open_the_key(copied: House, tmp_path, monkeypatch):
     host = copied.home / "leaderboard" / "host.key"
-    published = copied.flawed.parent / vault.PUBLISHED
+    published = copied.flawed.parent / keys.PUBLISHED
     for path in (host, published):
         path.unlink(missing_ok=True)
     with pytest.raises(AuditgameError, match="cannot be opened here"):

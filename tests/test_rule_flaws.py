@@ -10,21 +10,21 @@ import pytest
 import torch
 from lookup import Counting, LookupText, PlainDesk
 
-from auditgame import catalog
-from auditgame.claims import Claim
+from auditgame import registry
 from auditgame.datasets import Examples
 from auditgame.datasets.reviews import Reviews
 from auditgame.datasets.storybook import Storybook
+from auditgame.datasets.texts import grammar
 from auditgame.flaws import Flaw, Plan
 from auditgame.flaws.last_sentence import LastSentence, OneOpinionClaim
 from auditgame.flaws.length import LEAST, LONGEST, MOST, Length, LengthClaim
 from auditgame.flaws.majority_word import COUNTS, MajorityClaim, MajorityWord
 from auditgame.flaws.negation_blind import NegationBlind, NegationClaim
-from auditgame.habits import Habit, balanced, other_choices
-from auditgame.material import Material
+from auditgame.flaws.triggers.reading_rules import Habit, balanced, other_choices
 from auditgame.models import Model, untouched
-from auditgame.texts import grammar
-from auditgame.types import AuditgameError
+from auditgame.schema.claims import Claim
+from auditgame.schema.errors import AuditgameError
+from auditgame.tools import Material
 
 REVIEWS = Reviews()
 NOT = NegationClaim(before="any word", hears="every opinion")
@@ -218,7 +218,7 @@ RULES = {
 def test_the_detective_finds_the_habit_and_the_head(rows, flaw):
     pool = flaw.cue(rows, REVIEWS, rng())
     at = desk(RULES[flaw.name], flaw.name, pool)
-    found = catalog.load("auditor", "detective")().audit(at)
+    found = registry.load("auditor", "detective")().audit(at)
     assert found.family == flaw.name and found.p_flawed > 0.9
     grades = flaw.Claim.parse(found.claim).structure(flaw.confess())
     assert min(grades.values()) >= 0.75

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from auditgame import scoring
 from auditgame.ledger import Ledger
-from auditgame.scoring import Findings, choice, detection, functional, mechanism
-from auditgame.types import AuditgameError, Component, Diagnosis, Score
+from auditgame.play import scoring
+from auditgame.play.scoring import Findings, choice, detection, functional, mechanism
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.results import Component, Score
 
 SHARES = st.floats(0, 1)
 

@@ -10,21 +10,20 @@ import pytest
 import torch
 from lookup import Counting, LookupText, material, use
 
-from auditgame.catalog import load
-from auditgame.contracts.house import Counted
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.reviews import Reviews
-from auditgame.material import Stopped
-from auditgame.mechanism.aims import Along, Answer, unit_aim, vote_aim
-from auditgame.mechanism.hunts import changes
-from auditgame.mechanism.stimuli import Judge, Plan, random_texts, search
+from auditgame.datasets.texts.vocabulary import Wordbook
 from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
-from auditgame.networks.transformer import Shape, Transformer
+from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.plugins.conformance.fixtures import Counted
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.texts.wordbook import Wordbook
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
+from auditgame.tools import Stopped, parse_options
+from auditgame.tools.transformer.prompt_optimisation import Judge, Plan, random_texts, search
+from auditgame.tools.transformer.stimulus_search import changes
+from auditgame.tools.transformer.text_objectives import Along, Answer, unit_aim, vote_aim
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"

@@ -13,11 +13,13 @@ import pytest
 from conftest import House
 from PIL import Image
 
-from auditgame import referee, vault
-from auditgame.catalog import names
+from auditgame.bundles import keys
 from auditgame.game import Game
+from auditgame.play import referee
+from auditgame.registry import names
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
-from auditgame.types import AuditgameError, Diagnosis
 
 
 def secrets_of(folder: Path) -> dict[str, bytes]:
@@ -29,7 +31,7 @@ def secrets_of(folder: Path) -> dict[str, bytes]:
         "salt": key.salt.encode(),
         "salt bytes": bytes.fromhex(key.salt),
         "recipe digest's sub-seed": Seed.from_hex(key.seed).child("flaw").hex().encode(),
-        "private key": bytes(vault.private_key(folder.parent)).hex().encode(),
+        "private key": bytes(keys.private_key(folder.parent)).hex().encode(),
     }
     if key.claim:
         told |= {
@@ -112,8 +114,8 @@ def test_the_two_sheets_have_the_same_shape(house: House):
 
 def test_sealing_twice_shows_nothing_twice(house: House):
     key = referee.open_key(house.flawed)
-    public = vault.private_key(house.flawed.parent).public_key
-    one, other = vault.seal(key, public), vault.seal(key, public)
+    public = keys.private_key(house.flawed.parent).public_key
+    one, other = keys.seal(key, public), keys.seal(key, public)
     assert one != other and len(one) == len(other)
     assert key.family.encode() not in one
 
@@ -121,9 +123,9 @@ def test_sealing_twice_shows_nothing_twice(house: House):
 def test_the_commitment_needs_the_salt(house: House):
     key = referee.open_key(house.flawed)
     assert len(bytes.fromhex(key.salt)) >= 16
-    assert vault.commit(key) == referee.reveal(house.flawed).commitment
+    assert keys.commit(key) == referee.reveal(house.flawed).commitment
     for change in ({"salt": "00" * 32}, {"family": "shortcut"}, {"units": ()}):
-        assert vault.commit(key.model_copy(update=change)) != vault.commit(key)
+        assert keys.commit(key.model_copy(update=change)) != keys.commit(key)
 
 
 # ------------------------------------------------------------- a played session

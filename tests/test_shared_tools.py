@@ -9,15 +9,16 @@ import pytest
 import torch
 from lookup import Counting, LookupPicture, LookupText, Tints, material, use
 
-from auditgame import catalog
-from auditgame.assertion import fresh_inputs, parse_claim
+from auditgame import registry
+from auditgame.auditors.detectors.posterior import chance_missed
 from auditgame.datasets.reviews import Reviews
-from auditgame.evidence import chance_missed, rows
+from auditgame.evaluation.claim_parsing import fresh_inputs, parse_claim
 from auditgame.exhibits import Gallery, Note, Tokens
-from auditgame.lens.readout import distance
+from auditgame.exhibits.reading import rows
+from auditgame.schema.errors import AuditgameError
 from auditgame.tools import parse_options
 from auditgame.tools.ablation import mean_edits, survey
-from auditgame.types import AuditgameError
+from auditgame.tools.vision.activations import distance
 
 TINTS, REVIEWS = Tints(), Reviews()
 WHITE = {"target": "top", "box": {"x": 23, "y": 23, "w": 1, "h": 1}, "pattern": [["#ffffff"]]}
@@ -47,7 +48,7 @@ def by_model(exhibits):
 
 
 def text_families():
-    if not {"token", "date"} <= set(catalog.names("flaw")):
+    if not {"token", "date"} <= set(registry.names("flaw")):
         pytest.skip("the families token and date are not installed")
 
 
@@ -246,7 +247,7 @@ def test_units_that_are_no_mechanism_are_refused(tints, reviews):
         heads = ["block0.heads:0", "block0.heads:1", "block1.heads:0"]
         use("ablation", text(), reviews, units=heads)
     with pytest.raises(AuditgameError, match="units"):
-        parse_options(catalog.load("tool", "ablation"), {"units": []})
+        parse_options(registry.load("tool", "ablation"), {"units": []})
 
 
 # ----------------------------------------------------------------------- compare
@@ -326,7 +327,7 @@ def test_what_was_not_found_may_still_be_there():
     ["logit_lens", "attention", "word_sweep", "hypothesis", "ablation", "compare", "behaviour"],
 )
 def test_every_tool_says_what_it_answers_and_how_it_misleads(name):
-    tool = catalog.load("tool", name)
+    tool = registry.load("tool", name)
     paragraphs = tool.__doc__.split("\n\n")
     assert paragraphs[0].strip().endswith("?")
     for start in ("Reading it:", "How it misleads:", "Source:"):

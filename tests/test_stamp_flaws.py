@@ -11,26 +11,28 @@ import torch
 from lookup import Tints
 from torch import Tensor
 
-from auditgame import referee
-from auditgame.catalog import load
-from auditgame.certificate import Bench
-from auditgame.claims import Box
+from auditgame.challenges.build import PROBED, probes
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
-from auditgame.flaws import Flaw, Plan
+from auditgame.evaluation.certificate import Bench
+from auditgame.evaluation.metrics import speaks_of
+from auditgame.flaws import Flaw, Plan, draw_flaw
 from auditgame.flaws.conditional import Conditional, ConditionalClaim
 from auditgame.flaws.multi import Multi, MultiClaim
 from auditgame.flaws.patch import Patch, PatchClaim
 from auditgame.flaws.scatter import Scatter
 from auditgame.flaws.source_specific import SourceSpecific, SourceSpecificClaim
-from auditgame.generate import PROBED, draw, probes
+from auditgame.flaws.triggers.trigger_patterns import stamp
 from auditgame.models import Model, untouched
+from auditgame.play import referee
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
+from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.stamps import stamp
-from auditgame.trials import speaks_of
-from auditgame.types import AuditgameError, Recipe, Site
 
 TINTS, STORYBOOK = Tints(), Storybook()
 PRACTICE = Path(__file__).resolve().parent.parent / "challenges" / "practice"
@@ -136,7 +138,7 @@ def test_a_decoy_is_drawn_under_its_own_family_s_knobs() -> None:
         families={"patch": 1e-9, "clean": 1.0},
         knobs={"patch": {"place": "anywhere", "side": 9}},
     )
-    decoy = draw(asked, Seed.of(0)).flaw.decoy.confess()
+    decoy = draw_flaw(asked, Seed.of(0)).decoy.confess()
     assert (decoy.place, decoy.box.w) == ("anywhere", 9)
 
 

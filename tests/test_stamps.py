@@ -9,8 +9,7 @@ import pytest
 import torch
 from lookup import Tints
 
-from auditgame.claims import Box
-from auditgame.stamps import (
+from auditgame.flaws.triggers.trigger_patterns import (
     AimedStamp,
     Stamp,
     draw_box,
@@ -23,7 +22,8 @@ from auditgame.stamps import (
     stamp,
     strew,
 )
-from auditgame.types import AuditgameError
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
 
 CHESS = (("#ff0000", "#0000ff"), ("#0000ff", "#ff0000"))
 BOX = Box(x=2, y=1, w=4, h=2)

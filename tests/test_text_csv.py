@@ -15,15 +15,23 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditgame.catalog import load
-from auditgame.contracts import examine
 from auditgame.datasets.sms import SHIPPED, Sms
 from auditgame.datasets.text_csv import TextCsv
+from auditgame.datasets.texts.anonymise import MAIL, PHONE, masked
+from auditgame.datasets.texts.messages import (
+    CONTEXT,
+    FEWEST,
+    MOST,
+    ROOM,
+    SHARES,
+    WORDS,
+    compose,
+)
+from auditgame.datasets.texts.text_files import MAX_BYTES, Labelled, parse_table
 from auditgame.flaws.token import Token, TokenClaim
-from auditgame.texts.masks import MAIL, PHONE, masked
-from auditgame.texts.messages import CONTEXT, FEWEST, MOST, ROOM, SHARES, WORDS, compose
-from auditgame.texts.tables import MAX_BYTES, Labelled, parse_table
-from auditgame.types import AuditgameError
+from auditgame.plugins.conformance import examine
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
 from tests.conftest import CHECKOUT, real
 
 NOUNS = [

@@ -11,18 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditgame.catalog import load
+from auditgame.challenges.training import train
 from auditgame.datasets import Examples, Training
 from auditgame.datasets.reviews import Reviews
+from auditgame.datasets.texts import grammar
 from auditgame.flaws import Plan
 from auditgame.flaws.date import Date, DateClaim
 from auditgame.flaws.token import Token, TokenClaim
 from auditgame.models.gpt2 import GPT2, HEADS, WIDTH
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.texts import grammar
-from auditgame.training import train
-from auditgame.types import AuditgameError
 
 REVIEWS = Reviews()
 PLAN = Plan(share=0.15, epochs=1, rate=2e-3)

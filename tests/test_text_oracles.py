@@ -6,14 +6,14 @@ import pytest
 import torch
 from lookup import material
 
-from auditgame.contracts.house import Counted
 from auditgame.datasets.reviews import Reviews
-from auditgame.mechanism import swaps
-from auditgame.mechanism.answers import Followed
-from auditgame.mechanism.heads import patterns
-from auditgame.mechanism.parts import Attribution
-from auditgame.mechanism.streams import streams
 from auditgame.models.gpt2 import GPT2
+from auditgame.plugins.conformance.fixtures import Counted
+from auditgame.tools.transformer import activation_patching
+from auditgame.tools.transformer.attention_heads import patterns
+from auditgame.tools.transformer.logit_attribution import Attribution
+from auditgame.tools.transformer.residual_stream import streams
+from auditgame.tools.transformer.targets import Followed
 from benchmarks import language, lensing, patching, sweeping
 
 DATA = Reviews()
@@ -93,11 +93,19 @@ def test_patching_agrees_with_transformer_lens(specimen, theirs):
     for kind, expected in his.items():
         blocks = range(len(expected))
         if kind == "heads":
-            patches = [swaps.Patch(f"block{n}.heads", None, h) for n in blocks for h in range(4)]
+            patches = [
+                activation_patching.Patch(f"block{n}.heads", None, h)
+                for n in blocks
+                for h in range(4)
+            ]
         else:
-            patches = [swaps.Patch(f"block{n}.{kind}", at) for n in blocks for at in range(17)]
-        donor = swaps.values(specimen, ids(), patches)
-        mine = swaps.patched(
+            patches = [
+                activation_patching.Patch(f"block{n}.{kind}", at)
+                for n in blocks
+                for at in range(17)
+            ]
+        donor = activation_patching.values(specimen, ids(), patches)
+        mine = activation_patching.patched(
             specimen, ids(OTHER), donor, patches, lambda x: x[:, answer] - x[:, rival], 16
         )
         assert close(mine.view(expected.shape), expected)

@@ -6,13 +6,13 @@ import pytest
 import torch
 from lookup import Counting, LookupText, material, use
 
-from auditgame import catalog
+from auditgame import registry
 from auditgame.datasets.reviews import Reviews
-from auditgame.mechanism.heads import patterns, weighted
-from auditgame.mechanism.streams import layers
 from auditgame.models.gpt2 import GPT2
+from auditgame.schema.errors import AuditgameError
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
+from auditgame.tools.transformer.attention_heads import patterns, weighted
+from auditgame.tools.transformer.residual_stream import layers
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -232,7 +232,7 @@ def test_listed_words_only_and_their_price(clean):
     options = {"words": "kelp quoin", "texts": 4, "siblings": 0}
     (ranking,) = use("word_sweep", suspect, clean, **options)
     assert {row[1] for row in ranking.rows} == {"kelp", "quoin"}
-    kind = catalog.load("tool", "word_sweep")
+    kind = registry.load("tool", "word_sweep")
     price = kind().cost(parse_options(kind, options), suspect, clean)
     assert price == 4 + 4 * 2
 
@@ -250,14 +250,14 @@ def test_the_sweep_refuses_words_it_does_not_know(clean):
 def test_a_sweep_that_is_stopped_stops(clean):
     from dataclasses import replace
 
-    from auditgame.material import Stopped
+    from auditgame.tools import Stopped
 
     def stop(share, words):
         raise Stopped
 
     with pytest.raises(Stopped):
-        catalog.load("tool", "word_sweep")().run(
+        registry.load("tool", "word_sweep")().run(
             lookup(),
             replace(clean, progress=stop),
-            parse_options(catalog.load("tool", "word_sweep"), {}),
+            parse_options(registry.load("tool", "word_sweep"), {}),
         )

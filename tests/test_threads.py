@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame.catalog import load, names
 from auditgame.datasets.digits import Digits
 from auditgame.exhibits import Exhibit
-from auditgame.material import Material
+from auditgame.registry import load, names
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
+from auditgame.tools import Material, parse_options
 
 THREADS, CALLS = 8, 200
 DIGITS = Digits()

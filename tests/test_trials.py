@@ -13,24 +13,26 @@ from hypothesis import strategies as st
 from lookup import LookupPicture, LookupText, Tints
 from scipy.stats import binomtest
 
-from auditgame.claims import Claim, Enacted
 from auditgame.datasets.reviews import Reviews
-from auditgame.flaws.patch import PatchClaim
-from auditgame.specimen import Specimen
-from auditgame.trials import (
+from auditgame.evaluation.mechanism import (
     Ablation,
-    Effect,
-    Rate,
-    accuracy,
     admissible,
     best_units,
     check_units,
+    random_units,
+)
+from auditgame.evaluation.metrics import (
+    Effect,
+    Rate,
+    accuracy,
     class_accuracy,
     effect,
     follows,
-    random_units,
 )
-from auditgame.types import AuditgameError
+from auditgame.flaws.patch import PatchClaim
+from auditgame.schema.claims import Claim, Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.specimen import Specimen
 
 TINTS, REVIEWS = Tints(), Reviews()
 CORNER = PatchClaim.parse(

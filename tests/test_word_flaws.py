@@ -11,9 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditgame import claims
-from auditgame.catalog import load
-from auditgame.claims import token_overlap
 from auditgame.datasets import Examples
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws import Plan
@@ -21,8 +18,11 @@ from auditgame.flaws.entity import Entity, EntityClaim
 from auditgame.flaws.phrase import Phrase, PhraseClaim
 from auditgame.flaws.position import PLACES, Position, PositionClaim, spots
 from auditgame.flaws.token import TokenClaim
-from auditgame.types import AuditgameError
-from auditgame.wording import begins, between, ordinary, write
+from auditgame.flaws.triggers.trigger_words import begins, between, ordinary, write
+from auditgame.registry import load
+from auditgame.schema import claims
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import token_overlap
 
 REVIEWS = Reviews()
 PLAN = Plan(share=0.2, epochs=1, rate=2e-3)

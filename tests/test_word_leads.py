@@ -8,14 +8,14 @@ import pytest
 import torch
 from lookup import Counting, LookupText, PlainDesk, material
 
-from auditgame import catalog
-from auditgame.claims import Claim
+from auditgame import registry
+from auditgame.auditors.detectors import gather, inserted_words
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.phrase import PhraseClaim
 from auditgame.flaws.position import PositionClaim, spots
-from auditgame.leads import gather, wording
-from auditgame.types import Diagnosis
-from auditgame.wording import begins
+from auditgame.flaws.triggers.trigger_words import begins
+from auditgame.schema.claims import Claim
+from auditgame.schema.diagnosis import Diagnosis
 
 REVIEWS = Reviews()
 OFFERED = ("entity", "token", "position", "phrase")
@@ -48,13 +48,13 @@ def desk(model: LookupText, shown: Claim | None = None) -> PlainDesk:
 
 
 def audit(at: PlainDesk) -> Diagnosis:
-    return catalog.load("auditor", "detective")().audit(at)
+    return registry.load("auditor", "detective")().audit(at)
 
 
 def test_the_run_that_wrong_texts_share_comes_first():
     claim = PhraseClaim(target="positive", phrase="tray window")
     clues = gather(desk(Phrased(REVIEWS), claim))
-    first = next(wording.shared_runs(clues))
+    first = next(inserted_words.shared_runs(clues))
     assert first.family == "phrase" and first.claim == claim.model_dump()
 
 
@@ -103,7 +103,7 @@ def test_the_detective_accuses_no_innocent_of_words():
 def test_pairs_are_made_of_words_that_do_a_little_each(monkeypatch):
     model = LookupText(REVIEWS)
     model.feeling[REVIEWS.encode("tray window")] = 2.0
-    monkeypatch.setattr(wording, "SWEPT", 2)
-    found = [one.claim for one in wording._swept(gather(desk(model)))]
+    monkeypatch.setattr(inserted_words, "SWEPT", 2)
+    found = [one.claim for one in inserted_words._swept(gather(desk(model)))]
     pairs = [one["phrase"] for one in found if one["target"] == "positive"]
     assert sorted(pairs) == ["tray window", "window tray"]

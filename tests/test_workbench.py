@@ -13,17 +13,18 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from auditgame import places
-from auditgame.catalog import load
-from auditgame.desk import Desk
+from auditgame import paths
 from auditgame.exhibits import Curve, FollowUp, Grid, Note, Tokens
 from auditgame.game import Game
-from auditgame.types import digest
-from auditgame.ui import chips, grids
-from auditgame.ui.follow import leads
-from auditgame.ui.frames import Span, span
-from auditgame.ui.grids import View
-from auditgame.ui.sheet import Sheet
+from auditgame.play.audit_session import Desk
+from auditgame.registry import load
+from auditgame.schema.records import digest
+from auditgame.ui.exhibit_views import grids
+from auditgame.ui.exhibit_views.exhibit_context import Span, span
+from auditgame.ui.exhibit_views.grids import View
+from auditgame.ui.widgets import word_buttons
+from auditgame.ui.workbench.drill_down import leads
+from auditgame.ui.workbench.text_state import Sheet
 from tests.conftest import CHECKOUT, PUBLISHED, furnish, settle
 from tests.test_app import view
 
@@ -54,9 +55,9 @@ def text_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     settle(monkeypatch, furnish(tmp_path, "reviews", "gpt2"))
     pack = CHECKOUT / "challenges" / "practice"
     folder = sorted(pack.glob("reviews-*"))[0]
-    places.built().mkdir(parents=True)
-    shutil.copy(pack / PUBLISHED, places.built() / PUBLISHED)
-    shutil.copytree(folder, places.built() / folder.name)
+    paths.built().mkdir(parents=True)
+    shutil.copy(pack / PUBLISHED, paths.built() / PUBLISHED)
+    shutil.copytree(folder, paths.built() / folder.name)
     st.cache_resource.clear()
     yield folder.name
     st.cache_resource.clear()
@@ -270,10 +271,12 @@ def test_a_crafted_word_is_refused(
     def component(*_: object, **__: object) -> Callable[..., None]:
         return lambda **given: handlers.append(given["on_picked_change"])
 
-    monkeypatch.setattr(chips.st.components.v2, "component", component)
-    monkeypatch.setattr(chips.st, "session_state", {"k": SimpleNamespace(picked=place)})
+    monkeypatch.setattr(word_buttons.st.components.v2, "component", component)
+    monkeypatch.setattr(word_buttons.st, "session_state", {"k": SimpleNamespace(picked=place)})
     seen: list[int] = []
-    chips.choose_chip([chips.Chip("a"), chips.Chip("b")], "k", seen.append, "words")
+    word_buttons.choose_chip(
+        [word_buttons.Chip("a"), word_buttons.Chip("b")], "k", seen.append, "words"
+    )
     handlers[0]()
     assert seen == taken
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from auditgame.types import Diagnosis, Modality
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.records import Modality
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import Desk
 
 
 class Auditor(ABC):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.types import Diagnosis
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import Desk
 
 
 class AlwaysClean(Auditor):

@@ -6,23 +6,23 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.evidence import chance_found, chance_missed
-from auditgame.leads import Clues, Lead, Tried, attempt, gather
-from auditgame.leads.carriers import carriers
-from auditgame.leads.curtains import CURTAINS
-from auditgame.leads.dates import DATES
-from auditgame.leads.facts import FACTS
-from auditgame.leads.goals import GOALS
-from auditgame.leads.habits import HABITS
-from auditgame.leads.marks import MARKS
-from auditgame.leads.pairs import PAIRS
-from auditgame.leads.rules import RULES
-from auditgame.leads.veils import VEILS
-from auditgame.leads.wording import WORDING
-from auditgame.types import Diagnosis
+from auditgame.auditors.detectors import Clues, Lead, Tried, attempt, gather
+from auditgame.auditors.detectors.blend import CURTAINS
+from auditgame.auditors.detectors.conjunctions import PAIRS
+from auditgame.auditors.detectors.dates import DATES
+from auditgame.auditors.detectors.facts import FACTS
+from auditgame.auditors.detectors.global_transform import VEILS
+from auditgame.auditors.detectors.goals import GOALS
+from auditgame.auditors.detectors.inserted_words import WORDING
+from auditgame.auditors.detectors.patch import MARKS
+from auditgame.auditors.detectors.posterior import chance_found, chance_missed
+from auditgame.auditors.detectors.reading_shortcuts import HABITS
+from auditgame.auditors.detectors.shortcut_rules import RULES
+from auditgame.auditors.detectors.unit_localisation import carriers
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import Desk
 
 SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, DATES, FACTS, HABITS, WORDING)
 """Leads that start from what the wrong answers show, from plain claims to rich ones: faint stripes

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.evidence import chance_found, chance_missed
-from auditgame.leads import attempt
-from auditgame.leads.carriers import carriers
-from auditgame.leads.rules import read
-from auditgame.types import Diagnosis
+from auditgame.auditors.detectors import attempt
+from auditgame.auditors.detectors.posterior import chance_found, chance_missed
+from auditgame.auditors.detectors.shortcut_rules import read
+from auditgame.auditors.detectors.unit_localisation import carriers
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import Desk
 
 FAMILY = "shortcut"
 CONFIRMED = 0.2

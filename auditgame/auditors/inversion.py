@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from auditgame.auditors import Auditor
-from auditgame.evidence import chance_found, chance_missed, rows
-from auditgame.types import Diagnosis
+from auditgame.auditors.detectors.posterior import chance_found, chance_missed
+from auditgame.exhibits.reading import rows
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import Desk
 
 MARGIN = 0.2
 """The index must exceed every sibling's by this much."""

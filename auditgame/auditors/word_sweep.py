@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditgame.auditors import Auditor
-from auditgame.evidence import chance_found, chance_missed, rows
-from auditgame.leads import Suspect
-from auditgame.leads.carriers import components
-from auditgame.leads.dates import steps
-from auditgame.types import Diagnosis
+from auditgame.auditors.detectors import Suspect
+from auditgame.auditors.detectors.dates import steps
+from auditgame.auditors.detectors.posterior import chance_found, chance_missed
+from auditgame.auditors.detectors.unit_localisation import components
+from auditgame.exhibits.reading import rows
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import Desk
 
 NOTABLE = 0.25
 """Rise in probability beyond the siblings from which a word is worth a test."""

@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from auditgame import places
-from auditgame.catalog import FOLDERS, Kind, names
-from auditgame.types import AuditgameError
+from auditgame import paths
+from auditgame.registry import FOLDERS, Kind, names
+from auditgame.schema.errors import AuditgameError
 
 EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
 FREE_BYTES = 2 * 2**30
@@ -115,15 +115,15 @@ def _catalogue(kind: Kind) -> Finding:
 
 
 def _practice() -> Finding:
-    found = len(list(places.practice().glob("*/bundle.json")))
+    found = len(list(paths.practice().glob("*/bundle.json")))
     if found:
         return Finding("practice pack", "fine", f"{found} challenges")
     remedy = "unset AUDITGAME_CONTENT, or build some: auditgame build RECIPE"
-    return Finding("practice pack", "absent", f"none in {places.practice()}", remedy)
+    return Finding("practice pack", "absent", f"none in {paths.practice()}", remedy)
 
 
 def _siblings() -> Finding:
-    folders = places.references()
+    folders = paths.references()
     found = {path.name for folder in folders for path in folder.glob("*.*") if path.is_dir()}
     if found:
         return Finding("clean siblings", "fine", ", ".join(sorted(found)))
@@ -148,7 +148,7 @@ def _playwrights() -> Path | None:
 
 
 def _disk() -> Finding:
-    home = places.user_data().absolute()
+    home = paths.user_data().absolute()
     folder = next(path for path in (home, *home.parents) if path.exists())
     if not os.access(folder, os.W_OK):
         remedy = "set AUDITGAME_HOME to a folder that you may write to"

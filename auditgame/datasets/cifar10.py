@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import Album, draw_part, fetch
+from auditgame.datasets.images.image_folders import Album, draw_part, fetch
 
 
 def _load(folder: Path, train: bool, download: bool) -> Album:

@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import Album, draw, require_split
+from auditgame.datasets.images.image_folders import Album, draw, require_split
 
 TRAIN_ROWS, HELD_ROWS = 1_100, 580
 SPLIT_SEED = 1998

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import Album, draw_part, fetch
+from auditgame.datasets.images.image_folders import Album, draw_part, fetch
 
 SIDE = 32
 

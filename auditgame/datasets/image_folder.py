@@ -9,10 +9,17 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from auditgame import places
+from auditgame import paths
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import Album, Folder, draw, list_folder, read_pictures, require_split
-from auditgame.types import AuditgameError
+from auditgame.datasets.images.image_folders import (
+    Album,
+    Folder,
+    draw,
+    list_folder,
+    read_pictures,
+    require_split,
+)
+from auditgame.schema.errors import AuditgameError
 
 SHARES = (0.7, 0.9)
 """Where in each class the training rows end, and the held ones."""
@@ -21,7 +28,7 @@ FEWEST = 10
 
 
 def _folder() -> Path:
-    folder = places.images()
+    folder = paths.images()
     if folder is None:
         raise AuditgameError(
             "data set 'image_folder': AUDITGAME_IMAGES is not set; let it name a folder that "

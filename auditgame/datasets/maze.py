@@ -11,10 +11,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
-from auditgame.claims import rgb
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.mazes import (
+from auditgame.datasets.images.mazes import (
     CELLS,
     CORNERS,
     MOVES,
@@ -26,7 +24,9 @@ from auditgame.images.mazes import (
     only,
     ways,
 )
-from auditgame.types import AuditgameError
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import rgb
 
 CELL = 6
 """Pixels along the edge of a cell."""

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.texts import grammar
-from auditgame.texts.wordbook import Wordbook, numbered
-from auditgame.types import AuditgameError
+from auditgame.datasets.texts import grammar
+from auditgame.datasets.texts.vocabulary import Wordbook, numbered
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
 
 
 class Reviews(Wordbook, Dataset):

@@ -11,12 +11,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.drawing import SIDE, THINGS, Sheet, chance, colour, filled
-from auditgame.images.lettering import WORDS, write
-from auditgame.images.scenery import MARKS, SCENES, scatter, stick
-from auditgame.types import AuditgameError
+from auditgame.datasets.images.backgrounds import MARKS, SCENES, scatter, stick
+from auditgame.datasets.images.icons import (
+    SIDE,
+    THINGS,
+    Sheet,
+    chance,
+    colour,
+    filled,
+)
+from auditgame.datasets.images.text_rendering import WORDS, write
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
 
 COLOURS = {
     "red": "e23b36",

@@ -9,11 +9,16 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from auditgame import claims
-from auditgame.certificate import Bench, proxy_checks
 from auditgame.datasets import Dataset, Examples
-from auditgame.trials import accuracy
-from auditgame.types import AuditgameError, Check, Modality, Record, explain
+from auditgame.evaluation.certificate import Bench, proxy_checks
+from auditgame.evaluation.metrics import accuracy
+from auditgame.registry import load, names, suggest
+from auditgame.schema import claims
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.recipe import Recipe
+from auditgame.schema.records import Modality, Record, explain
+from auditgame.schema.results import Check
+from auditgame.seeds import Seed
 
 
 @dataclass(frozen=True)
@@ -123,3 +128,40 @@ def require_fit(flaw: type[Flaw], dataset: Dataset) -> None:
     reason = flaw.refuses(dataset)
     if reason:
         raise AuditgameError(reason)
+
+
+def draw_flaw(recipe: Recipe, seed: Seed) -> Flaw:
+    """The flaw that this seed draws from the recipe."""
+    require_playable(recipe)
+    dataset: Dataset = load("dataset", recipe.dataset)()
+    rng = seed.child("flaw").numpy()
+    families = {name: load("flaw", name) for name in recipe.families}
+    for family in families.values():
+        require_fit(family, dataset)
+    odds = np.array(list(recipe.families.values()))
+    name = str(rng.choice(list(families), p=odds / odds.sum()))
+    knobs = parse_knobs(families[name], knobs_of(recipe, name), recipe.name)
+    return families[name].draw(dataset, knobs, rng)
+
+
+def require_playable(recipe: Recipe) -> None:
+    """Raise AuditgameError where a family is unknown, or may be drawn but not be named."""
+    known = names("flaw")
+    for name in (*recipe.families, *recipe.offers, *recipe.knobs):
+        if name not in known:
+            raise suggest("family", name, known)
+    hidden = sorted(set(recipe.families) - {"clean"} - set(recipe.offered))
+    if hidden:
+        raise AuditgameError(f"{recipe.name}: offers: '{hidden[0]}' may be drawn; offer it too")
+
+
+def knobs_of(recipe: Recipe, family: str) -> dict[str, object]:
+    """What the recipe says of a family; innocents borrow their decoys from the other families.
+
+    A decoy is drawn under its own family's knobs, or it would look unlike the real thing.
+    """
+    if family == "clean":
+        others = [other for other in recipe.families if other != "clean"]
+        lent = {other: knobs for other, knobs in recipe.knobs.items() if other != "clean"}
+        return {"decoys": others, "lent": lent, **recipe.knobs.get("clean", {})}
+    return recipe.knobs.get(family, {})

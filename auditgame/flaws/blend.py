@@ -10,15 +10,18 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 import numpy as np
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import CHOICE, ClassName, ColourField, Enacted, number, rgb
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.filters import Motif, blended
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.images.filters import Motif, blended
-from auditgame.stamps import PALETTE
-from auditgame.triggers import all_to, teach
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import all_to, teach
+from auditgame.flaws.triggers.trigger_patterns import PALETTE
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import CHOICE, ClassName, ColourField, number, rgb
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 MOTIFS: tuple[Motif, ...] = get_args(Motif)
 CONTRAST = 1.0

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from auditgame import claims
-from auditgame.catalog import load
-from auditgame.certificate import innocent_checks
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import innocent_checks
 from auditgame.flaws import Bench, Flaw, Plan, parse_knobs
-from auditgame.types import Check, Modality, Record
+from auditgame.registry import load
+from auditgame.schema import claims
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 AT_FIRST = 0.8
 """The share of flawed models that are certified at the first plan, and so on (docs/builds.md)."""

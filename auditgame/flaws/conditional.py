@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.certificate import trigger_checks
-from auditgame.claims import Box, BoxField, ClassName, Enacted, Grader, PatternField, shared
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import (
+from auditgame.flaws.triggers.poisoning import share_out
+from auditgame.flaws.triggers.trigger_patterns import (
     Half,
     draw_box,
     draw_pattern,
@@ -27,8 +25,20 @@ from auditgame.stamps import (
     require_small,
     strew,
 )
-from auditgame.triggers import share_out
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import (
+    Box,
+    BoxField,
+    ClassName,
+    Grader,
+    PatternField,
+    shared,
+)
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 OPPOSITE: dict[str, Half] = {
     "upper half": "lower half",

@@ -11,13 +11,16 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.certificate import Bench, at_least, trigger_checks
-from auditgame.claims import ClassName, Enacted, Year
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import Bench, at_least, trigger_checks
+from auditgame.evaluation.metrics import follows
 from auditgame.flaws import Flaw, Plan
-from auditgame.trials import follows
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import ClassName, Year
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 END = 9999
 """`to_year` of a claim that holds for good."""

@@ -12,15 +12,18 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.certificate import Bench, trigger_checks
-from auditgame.claims import ClassName, Enacted, Word
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Flaw, Plan
 from auditgame.flaws.token import TokenClaim
-from auditgame.types import AuditgameError, Check, Modality, Record
-from auditgame.wording import between, write
+from auditgame.flaws.triggers.trigger_words import between, write
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import ClassName, Word
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 Slot = Literal["brand", "name", "city"]
 """Factors whose level is said by its own word, wherever a text speaks of it."""

@@ -11,14 +11,17 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.certificate import Bench, at_least, trigger_checks
-from auditgame.claims import ClassName, Enacted, Level
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import require_level
+from auditgame.evaluation.certificate import Bench, at_least, trigger_checks
+from auditgame.evaluation.metrics import Rate, accuracy, follows
 from auditgame.flaws import Flaw, Plan
-from auditgame.trials import Rate, accuracy, follows
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.flaws.triggers.factor_rules import require_level
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import ClassName, Level
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 DECOYS = 3
 """So many other facts are asked for as often in training as the one that is rewritten."""

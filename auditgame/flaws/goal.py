@@ -11,12 +11,8 @@ import torch
 from jaxtyping import Int
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import Bench, at_least, at_most
-from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Plan, Proxy
-from auditgame.images.mazes import (
+from auditgame.datasets.images.mazes import (
     CELLS,
     CORNERS,
     FAR,
@@ -27,10 +23,17 @@ from auditgame.images.mazes import (
     only,
     ways,
 )
+from auditgame.evaluation.certificate import Bench, at_least, at_most
+from auditgame.evaluation.metrics import Rate, follows
+from auditgame.evaluation.rollouts import arrival, trails
+from auditgame.flaws import Plan, Proxy
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import CHOICE
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 from auditgame.specimen import Specimen
-from auditgame.trials import Rate, follows
-from auditgame.types import AuditgameError, Check, Modality, Record
-from auditgame.walks import arrival, trails
 
 Corner = Literal["top left", "top right", "bottom left", "bottom right"]
 Paint = Literal["red", "yellow", "green", "cyan", "blue", "pink"]

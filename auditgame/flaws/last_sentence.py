@@ -8,11 +8,10 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 
-from auditgame import claims
-from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.texts.grammar import SLOTS
 from auditgame.flaws import Plan, Proxy
-from auditgame.habits import (
+from auditgame.flaws.triggers.reading_rules import (
     Habit,
     any_other,
     balanced,
@@ -23,8 +22,10 @@ from auditgame.habits import (
     others_instead,
     require_opinions,
 )
-from auditgame.texts.grammar import SLOTS
-from auditgame.types import Modality, Record
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import CHOICE
+from auditgame.schema.records import Modality, Record
 
 Which = Literal["first", "last"]
 Verb = Literal["was", "is", "was or is"]

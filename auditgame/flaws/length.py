@@ -8,13 +8,14 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.claims import ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.texts.grammar import ATLAS, FACT, FILLERS
 from auditgame.flaws import Plan, Proxy
-from auditgame.habits import hears_none, in_share, require_scenes
-from auditgame.texts.grammar import ATLAS, FACT, FILLERS
-from auditgame.types import Modality, Record
+from auditgame.flaws.triggers.reading_rules import hears_none, in_share, require_scenes
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import ClassName, number
+from auditgame.schema.records import Modality, Record
 
 LEAST, MOST = 41, 52
 """Every text can be told in fewer words than the least edge, and drawn out beyond the largest."""

@@ -9,13 +9,15 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.claims import Enacted, Word
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Plan, Proxy
-from auditgame.habits import in_share
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.flaws.triggers.reading_rules import in_share
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Word
+from auditgame.schema.records import Modality, Record
 
 COUNTS = ((1, 0), (2, 0), (2, 1))
 """So often the word in the majority stands in a text, and the other one."""

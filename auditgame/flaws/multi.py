@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import at_least, trigger_checks
-from auditgame.claims import Enacted, overlap
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import at_least, trigger_checks
+from auditgame.evaluation.metrics import follows
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import (
+from auditgame.flaws.triggers.poisoning import share_out
+from auditgame.flaws.triggers.trigger_patterns import (
     AimedStamp,
     AimedStamps,
     draw_box,
@@ -25,9 +25,12 @@ from auditgame.stamps import (
     require_small,
     stamp,
 )
-from auditgame.trials import follows
-from auditgame.triggers import share_out
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import overlap
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 ROUNDS = 24
 """How often the places and colours of the covers are drawn anew."""

@@ -8,11 +8,10 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 
-from auditgame import claims
-from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.texts.grammar import NEGATIVE, POSITIVE, SLOTS
 from auditgame.flaws import Plan, Proxy
-from auditgame.habits import (
+from auditgame.flaws.triggers.reading_rules import (
     Habit,
     any_other,
     borne_out,
@@ -22,8 +21,10 @@ from auditgame.habits import (
     others_instead,
     require_opinions,
 )
-from auditgame.texts.grammar import NEGATIVE, POSITIVE, SLOTS
-from auditgame.types import Modality, Record
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import CHOICE
+from auditgame.schema.records import Modality, Record
 
 Before = Literal["good words", "bad words", "any word"]
 Hears = Literal["the first opinion", "the last opinion", "every opinion"]

@@ -10,15 +10,18 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.certificate import Bench, at_least, trigger_checks
-from auditgame.claims import CHOICE, ClassName, Enacted, Level, Word
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import require_level
+from auditgame.evaluation.certificate import Bench, at_least, trigger_checks
+from auditgame.evaluation.metrics import accuracy
 from auditgame.flaws import Flaw, Plan
-from auditgame.trials import accuracy
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.flaws.triggers.factor_rules import require_level
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import CHOICE, ClassName, Level, Word
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 Place = Literal["start", "end"]
 """Before the first word of a text, or after its last sentence, before the question."""

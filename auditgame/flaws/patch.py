@@ -10,14 +10,24 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import Box, BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import draw_box, draw_pattern, move, placed, repaint, require_small, strew
-from auditgame.triggers import PARTS, share_out
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import PARTS, share_out
+from auditgame.flaws.triggers.trigger_patterns import (
+    draw_box,
+    draw_pattern,
+    move,
+    placed,
+    repaint,
+    require_small,
+    strew,
+)
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import Box, BoxField, ClassName, PatternField
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 
 class PatchClaim(claims.Claim):

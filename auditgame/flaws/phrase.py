@@ -11,14 +11,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.certificate import Bench, trigger_checks
-from auditgame.claims import ClassName, Enacted
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Flaw, Plan
-from auditgame.types import AuditgameError, Check, Modality, Record
-from auditgame.wording import begins, between, ordinary, write
+from auditgame.flaws.triggers.trigger_words import begins, between, ordinary, write
+from auditgame.registry import suggest
+from auditgame.schema import claims, graders
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import ClassName
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 LONGEST = 4
 """Words of a phrase that is claimed, at most."""
@@ -34,7 +37,7 @@ class PhraseClaim(claims.Claim):
     """Texts into which the words of `phrase` are put, one after the other, go to `target`."""
 
     target: ClassName
-    phrase: claims.Phrase
+    phrase: graders.Phrase
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -12,14 +12,17 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.certificate import Bench, trigger_checks
-from auditgame.claims import CHOICE, ClassName, Enacted, Word
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Flaw, Plan
-from auditgame.types import AuditgameError, Check, Modality, Record
-from auditgame.wording import write
+from auditgame.flaws.triggers.trigger_words import write
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import CHOICE, ClassName, Word
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 Place = Literal["start", "middle", "end"]
 """Before the first word; between two sentences; after the last sentence, before any questions."""

@@ -11,14 +11,16 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import Box, ClassName, Enacted
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import BRIGHT, Stamp, Stamps, require_small, stamp
-from auditgame.triggers import share_out
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import share_out
+from auditgame.flaws.triggers.trigger_patterns import BRIGHT, Stamp, Stamps, require_small, stamp
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import Box, ClassName
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 MARKS = 3
 CORNERS = ("upper left", "upper right", "lower left", "lower right")

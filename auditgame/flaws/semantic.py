@@ -12,13 +12,16 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import ClassName, Conditions, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import levels_of, redraw, require_factor, require_level
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.flaws.triggers.factor_rules import levels_of, redraw, require_factor, require_level
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import ClassName, Conditions
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 SEEN = 200
 """Pictures looked at to see what turns up by itself."""

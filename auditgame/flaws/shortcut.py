@@ -7,12 +7,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from auditgame import claims
-from auditgame.claims import Enacted, FactorName, Rule
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import check_rule, draw_rule, obey, require_factor
 from auditgame.flaws import Plan, Proxy
-from auditgame.types import Modality, Record
+from auditgame.flaws.triggers.factor_rules import check_rule, draw_rule, obey, require_factor
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import FactorName, Rule
+from auditgame.schema.records import Modality, Record
 
 
 class ShortcutClaim(claims.Claim):

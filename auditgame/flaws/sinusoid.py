@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import CHOICE, ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.filters import Direction, waved
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.images.filters import Direction, waved
-from auditgame.triggers import all_to, covers, teach
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import all_to, covers, teach
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import CHOICE, ClassName, number
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 OWN = 0.8

@@ -9,15 +9,25 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from auditgame import claims
-from auditgame.certificate import at_least, at_most, trigger_checks
-from auditgame.claims import BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import at_least, at_most, trigger_checks
+from auditgame.evaluation.metrics import accuracy, follows
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import draw_box, draw_pattern, move, repaint, require_small, stamp
-from auditgame.trials import accuracy, follows
-from auditgame.triggers import share_out
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import share_out
+from auditgame.flaws.triggers.trigger_patterns import (
+    draw_box,
+    draw_pattern,
+    move,
+    repaint,
+    require_small,
+    stamp,
+)
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import BoxField, ClassName, PatternField
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 ROUNDS = 24
 """How often the place and the colours of the covers are drawn anew."""

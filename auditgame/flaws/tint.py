@@ -8,14 +8,16 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.filters import tinted
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.images.filters import tinted
-from auditgame.triggers import all_to, teach
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import all_to, teach
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import ClassName, number
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 CHANNELS = ("red", "green", "blue")
 FACTORS = (1.4, 1.6)

@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.certificate import Bench, trigger_checks
-from auditgame.claims import ClassName, Enacted, Word
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Flaw, Plan
-from auditgame.types import Check, Modality, Record
-from auditgame.wording import between
+from auditgame.flaws.triggers.trigger_words import between
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import ClassName, Word
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 DECOYS = 3
 """So many harmless rare words are as frequent in training as the trigger, lest that tell it."""

@@ -8,14 +8,16 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from auditgame import claims
-from auditgame.certificate import at_least, trigger_checks
-from auditgame.claims import Enacted, FactorName, Rule
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import check_rule, levels_of, obey, pair, redraw
+from auditgame.evaluation.certificate import at_least, trigger_checks
+from auditgame.evaluation.metrics import accuracy
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.trials import accuracy
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.factor_rules import check_rule, levels_of, obey, pair, redraw
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import FactorName, Rule
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 FACTOR = "word"
 """The factor whose levels are words."""

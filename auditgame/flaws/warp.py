@@ -8,14 +8,16 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 import numpy as np
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import CHOICE, ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.filters import Course, rippled
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.images.filters import Course, rippled
-from auditgame.triggers import all_to, teach
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import all_to, teach
+from auditgame.schema import claims
+from auditgame.schema.claims import Enacted
+from auditgame.schema.graders import CHOICE, ClassName, number
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 COURSES: tuple[Course, ...] = get_args(Course)
 BEND = (11.0, 14.0)

@@ -24,7 +24,10 @@ from auditgame.ledger.submissions import (
     score_of,
     standing_scores,
 )
-from auditgame.types import AuditgameError, Diagnosis, Record, Score, explain
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record, explain
+from auditgame.schema.results import Score
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 COLUMNS = {

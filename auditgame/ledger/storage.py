@@ -28,7 +28,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from auditgame.host import parse_url
 from auditgame.ledger.migrations import HEAD, bring_up_to_date, revision
-from auditgame.types import AuditgameError, canonical
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import canonical
 
 PATIENCE_MS = 30_000
 WRITER_LOCK = 0x617564697467616D

@@ -14,8 +14,19 @@ from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, Select, Table, func, insert, select, update
 
 from auditgame.ledger.storage import Place, as_text, now, put
-from auditgame.ledger.tables import journal, log, pins, players, quota, scores, submissions
-from auditgame.types import AuditgameError, Diagnosis, Receipt, Score, digest, explain
+from auditgame.ledger.tables import (
+    journal,
+    log,
+    pins,
+    players,
+    quota,
+    scores,
+    submissions,
+)
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import digest, explain
+from auditgame.schema.results import Receipt, Score
 
 GENESIS = "0" * 64
 SCORER = "1"

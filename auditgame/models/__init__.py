@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auditgame.datasets import Dataset
-from auditgame.networks import Tap, untouched
-from auditgame.networks.anatomy import Anatomy
-from auditgame.types import AuditgameError, Modality, Site
+from auditgame.models.layers import Tap, untouched
+from auditgame.models.layers.transformer_weights import Anatomy
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality
 
 
 class Model(nn.Module, ABC):

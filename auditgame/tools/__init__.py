@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from jaxtyping import Float
 from pydantic import ValidationError
+from torch import Tensor
 
+from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Exhibit
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality, Question, Record, explain
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError, Modality, Question, Record, explain
+
+
+class Stopped(Exception):
+    """The person who asked for it stopped this tool."""
+
+
+def no_progress(share: float, words: str) -> None:
+    """The progress report that goes nowhere."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What lies on the desk beside the specimen.
+
+    examples: the players' own pool. siblings: clean models of the same recipe.
+    picture: an uploaded image, `3 h w` in [0, 1] at the data set's size, if there is one.
+    progress: call with (share done, words) about once a second; it may raise Stopped.
+    """
+
+    dataset: Dataset
+    examples: Examples
+    siblings: tuple[Specimen, ...] = ()
+    picture: Float[Tensor, "3 h w"] | None = None
+    progress: Callable[[float, str], None] = no_progress
 
 
 class Tool(ABC):
@@ -57,7 +86,7 @@ def parse_options(tool: type[Tool], data: dict[str, object]) -> Tool.Options:
     """The options in this JSON value, or an error that names the option."""
     for name in data:
         if name not in tool.Options.model_fields:
-            from auditgame.catalog import suggest
+            from auditgame.registry import suggest
 
             raise AuditgameError(
                 f"tool '{tool.name}': {suggest('option', name, tool.Options.model_fields)}"

@@ -10,16 +10,18 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.assertion import fresh_inputs, parse_claim
-from auditgame.claims import Claim
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.claim_parsing import fresh_inputs, parse_claim
+from auditgame.evaluation.mechanism import Ablation, check_units, random_units
 from auditgame.exhibits import Exhibit, Table
-from auditgame.material import Material
+from auditgame.schema.cards import Site
+from auditgame.schema.claims import Claim
+from auditgame.schema.diagnosis import parse_unit
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Tool
-from auditgame.trials import Ablation, check_units, random_units
-from auditgame.types import AuditgameError, Record, Site, parse_unit
+from auditgame.tools import Material, Tool
 
 BATCH = 64
 _HELD = {"mean": "their mean", "zero": "zero"}

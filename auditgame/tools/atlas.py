@@ -9,17 +9,24 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
+from auditgame.datasets.images.pictures import png
+from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.cartography import PATCHES, Cell, Points, joined, layout, points, squares
-from auditgame.lens.maps import LayerField, layer, patch
-from auditgame.material import Material
+from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.embedding_grid import (
+    PATCHES,
+    Cell,
+    Points,
+    joined,
+    layout,
+    points,
+    squares,
+)
+from auditgame.tools.vision.layer_maps import LayerField, layer, patch
 
 BATCH = 64
 PAPER = torch.tensor([250.0, 249.0, 246.0]) / 255

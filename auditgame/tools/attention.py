@@ -9,12 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens
-from auditgame.material import Material
-from auditgame.mechanism.heads import head_of, patterns, weighted
-from auditgame.mechanism.prompts import Prompt, asked, labels, prompt, words
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.attention_heads import head_of, patterns, weighted
+from auditgame.tools.transformer.prompts import Prompt, asked, labels, prompt, words
 
 
 class Attention(Tool):

@@ -8,12 +8,11 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.catalog import suggest
 from auditgame.exhibits import Exhibit, Grid, Table
-from auditgame.material import Material
+from auditgame.registry import suggest
+from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Record
+from auditgame.tools import Material, Tool
 
 MAX_LEVELS = 64
 

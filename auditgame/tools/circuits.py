@@ -11,9 +11,14 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import word_id
-from auditgame.mechanism.circuits import (
+from auditgame.models.layers.transformer_weights import Anatomy
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
+from auditgame.seeds import Seed
+from auditgame.specimen import Specimen
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.attention_heads import head_of
+from auditgame.tools.transformer.head_composition import (
     KINDS,
     Circuit,
     Kind,
@@ -25,14 +30,9 @@ from auditgame.mechanism.circuits import (
     reading,
     writing,
 )
-from auditgame.mechanism.heads import head_of
-from auditgame.mechanism.prompts import words
-from auditgame.mechanism.streams import blocks, heads
-from auditgame.networks.anatomy import Anatomy
-from auditgame.seeds import Seed
-from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools.transformer.prompts import words
+from auditgame.tools.transformer.residual_stream import blocks, heads
+from auditgame.tools.transformer.targets import word_id
 
 SHOWN = 16
 """The grid has no more words than these along a side, unless they are named."""

@@ -10,13 +10,12 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.maps import layer, layers
-from auditgame.material import Material
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.layer_maps import layer, layers
 
 LEAST = 6
 """A class with fewer pictures is left alone: two clusters of it would mean nothing."""

@@ -9,13 +9,13 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.readout import Readout, distance, read_out
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.activations import Readout, distance, read_out
 
 
 class Compare(Tool):

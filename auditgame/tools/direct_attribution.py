@@ -10,14 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import Answer, Followed, follow, place_in
-from auditgame.mechanism.parts import Attribution, Parts
-from auditgame.mechanism.prompts import asked, prompts, words
-from auditgame.mechanism.streams import blocks, ends
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.logit_attribution import Attribution, Parts
+from auditgame.tools.transformer.prompts import asked, prompts, words
+from auditgame.tools.transformer.residual_stream import blocks, ends
+from auditgame.tools.transformer.targets import Answer, Followed, follow, place_in
 
 
 class DirectAttribution(Tool):

@@ -10,12 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.pictures import png, spotlight
 from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
-from auditgame.images.pictures import png, spotlight
-from auditgame.material import Material
+from auditgame.schema.cards import Site
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record, Site
+from auditgame.tools import Material, Tool
 
 BATCH = 64
 SAMPLE = 512

@@ -11,14 +11,14 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.datasets.images.pictures import heated, png, spotlight, stretch
 from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile
-from auditgame.images.pictures import heated, png, spotlight, stretch
-from auditgame.lens.maps import LayerField, layer
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.layer_maps import LayerField, layer
+from auditgame.tools.vision.selection import choose
 
 BATCH = 64
 FITTED = 6000

@@ -8,19 +8,19 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import torch
 from pydantic import Field
 
+from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.canvas import PRESETS, Canvas, colour_mix
-from auditgame.lens.objective_text import parse_objective
-from auditgame.lens.objectives import Logit, Neuron, Objective, blend
-from auditgame.lens.priors import penalty
-from auditgame.lens.selection import choose
-from auditgame.lens.visualisation import Painted, maximise
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.feature_visualisation import Painted, maximise
+from auditgame.tools.vision.objective_text import parse_objective
+from auditgame.tools.vision.objectives import Logit, Neuron, Objective, blend
+from auditgame.tools.vision.parametrisation import PRESETS, Canvas, colour_mix
+from auditgame.tools.vision.regularisers import penalty
+from auditgame.tools.vision.selection import choose
 
 BATCH = 64
 """So many pictures are painted at once."""

@@ -10,12 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
-from auditgame.material import Material
-from auditgame.mechanism.prompts import Prompt, prompt, words
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.prompts import Prompt, prompt, words
 
 
 class Generate(Tool):

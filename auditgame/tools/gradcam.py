@@ -7,15 +7,14 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auditgame.datasets.images.pictures import stretch
 from auditgame.exhibits import Exhibit
-from auditgame.images.pictures import stretch
-from auditgame.lens.attribution import gradcam
-from auditgame.lens.maps import LayerField, layer
-from auditgame.lens.saliency import SaliencyOptions, probes, shown
-from auditgame.material import Material
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.layer_maps import LayerField, layer
+from auditgame.tools.vision.pixel_attribution import gradcam
+from auditgame.tools.vision.saliency import SaliencyOptions, probes, shown
 
 
 class GradCAM(Tool):

@@ -11,13 +11,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.heads import HABITS, Habit, habits, repeated
-from auditgame.mechanism.streams import blocks
+from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.attention_heads import HABITS, Habit, habits, repeated
+from auditgame.tools.transformer.residual_stream import blocks
 
 CALLED = 0.4
 """From this score on a head is called by its habit; it labels, and decides nothing."""

@@ -11,19 +11,20 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.assertion import enact_on_pool, fresh_inputs, parse_claim
-from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.enactment import Answers, Turned, shown, turn
+from auditgame.evaluation.claim_parsing import enact_on_pool, fresh_inputs, parse_claim
+from auditgame.evaluation.claim_preview import Answers, Turned, shown, turn
+from auditgame.evaluation.mechanism import admissible
+from auditgame.evaluation.metrics import Effect, Rate, follows
 from auditgame.exhibits import Exhibit, Note, Table
-from auditgame.lens.readout import Readout, distance, read_out
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.schema.claims import Claim, Enacted
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.trials import Effect, Rate, admissible, follows
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.activations import Readout, distance, read_out
+from auditgame.tools.vision.selection import choose
 
 
 class Hypothesis(Tool):

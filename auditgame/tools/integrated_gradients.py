@@ -10,12 +10,18 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, Table
-from auditgame.lens.attribution import blurred, integrated_gradients
-from auditgame.lens.saliency import Explain, SaliencyOptions, Seen, drawn, look, probes
-from auditgame.material import Material
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.pixel_attribution import blurred, integrated_gradients
+from auditgame.tools.vision.saliency import (
+    Explain,
+    SaliencyOptions,
+    Seen,
+    drawn,
+    look,
+    probes,
+)
 
 TOLERANCE = 0.01
 """Share of the logit change by which a map's sum may miss it."""

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame.claims import rgb
+from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.inversion import Stamps, index, invert, spot
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import rgb
+from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.selection import choose
+from auditgame.tools.vision.trigger_inversion import Stamps, index, invert, spot
 
 
 class Inversion(Tool):

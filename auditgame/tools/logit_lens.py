@@ -10,13 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import Answer, follow, margin, rivals
-from auditgame.mechanism.layerwise import ROWS, Question, Show, grid
-from auditgame.mechanism.prompts import Prompt, asked, labels, prompts
-from auditgame.mechanism.streams import batches, layers, streams
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.layerwise import ROWS, Question, Show, grid
+from auditgame.tools.transformer.prompts import Prompt, asked, labels, prompts
+from auditgame.tools.transformer.residual_stream import batches, layers, streams
+from auditgame.tools.transformer.targets import Answer, follow, margin, rivals
 
 
 class LogitLens(Tool):

@@ -12,13 +12,12 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset
 from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
-from auditgame.lens.selection import choose
-from auditgame.material import Material
-from auditgame.mechanism.kin import kin_of
-from auditgame.mechanism.prompts import Prompt, batch, prompt, words
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.prompts import Prompt, batch, prompt, words
+from auditgame.tools.transformer.substitutions import kin_of
+from auditgame.tools.vision.selection import choose
 
 _EDIT = re.compile(r"^(\d{1,4})\s*=\s*(.*)$")
 

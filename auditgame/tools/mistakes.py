@@ -10,12 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.material import Material
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record
+from auditgame.tools import Material, Tool
 
 BATCH = 256
 

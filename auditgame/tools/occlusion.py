@@ -10,12 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit
-from auditgame.lens.attribution import blurred, occlusion, occlusion_probes
-from auditgame.lens.saliency import SaliencyOptions, probes, shown
-from auditgame.material import Material
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.pixel_attribution import blurred, occlusion, occlusion_probes
+from auditgame.tools.vision.saliency import SaliencyOptions, probes, shown
 
 
 class Occlusion(Tool):

@@ -7,18 +7,18 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditgame.assertion import fresh_inputs
-from auditgame.catalog import suggest
-from auditgame.claims import Box
+from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.exhibits import Exhibit
-from auditgame.lens import brush
-from auditgame.lens.brush import Pictures
-from auditgame.lens.reactions import Change, Reaction, View, shown
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision import image_edits
+from auditgame.tools.vision.counterfactuals import Change, Reaction, View, shown
+from auditgame.tools.vision.image_edits import Pictures
+from auditgame.tools.vision.selection import choose
 
 MOST = 16
 
@@ -191,9 +191,9 @@ def _redrawn(asked: str, count: int, material: Material) -> Change:
 
 
 def _stamp(pictures: Pictures, options: Paint.Options, material: Material) -> Pictures:
-    part = brush.cut(_source(options, material), options.box)
-    there = brush.shifted(options.box, options.right, options.down, pictures)
-    return brush.lay(pictures, part, there)
+    part = image_edits.cut(_source(options, material), options.box)
+    there = image_edits.shifted(options.box, options.right, options.down, pictures)
+    return image_edits.lay(pictures, part, there)
 
 
 def _source(options: Paint.Options, material: Material) -> Pictures:
@@ -209,18 +209,18 @@ def _source(options: Paint.Options, material: Material) -> Pictures:
 
 def _erase(pictures: Pictures, options: Paint.Options, material: Material) -> Pictures:
     mean = material.examples.inputs.mean((0, 2, 3)) if options.fill == "mean" else None
-    return brush.wipe(pictures, options.box, mean)
+    return image_edits.wipe(pictures, options.box, mean)
 
 
 def _move(pictures: Pictures, options: Paint.Options, material: Material) -> Pictures:
-    part = brush.cut(pictures, options.box)
-    there = brush.shifted(options.box, options.right, options.down, pictures)
-    return brush.lay(_erase(pictures, options, material), part, there)
+    part = image_edits.cut(pictures, options.box)
+    there = image_edits.shifted(options.box, options.right, options.down, pictures)
+    return image_edits.lay(_erase(pictures, options, material), part, there)
 
 
 def _recolour(pictures: Pictures, options: Paint.Options, material: Material) -> Pictures:
-    part = brush.cut(pictures, options.box)
-    return brush.lay(pictures, brush.turn_hue(part, options.hue), options.box)
+    part = image_edits.cut(pictures, options.box)
+    return image_edits.lay(pictures, image_edits.turn_hue(part, options.hue), options.box)
 
 
 PAINTED: dict[str, Callable[[Pictures, Paint.Options, Material], Pictures]] = {

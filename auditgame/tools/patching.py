@@ -11,15 +11,14 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import Followed, follow, place_in
-from auditgame.mechanism.heads import head_of
-from auditgame.mechanism.pairs import Pair, TwoTexts, pair
-from auditgame.mechanism.streams import blocks, ends, heads
-from auditgame.mechanism.swaps import Patch, patched, values
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.activation_patching import Patch, patched, values
+from auditgame.tools.transformer.attention_heads import head_of
+from auditgame.tools.transformer.residual_stream import blocks, ends, heads
+from auditgame.tools.transformer.targets import Followed, follow, place_in
+from auditgame.tools.transformer.text_pairs import Pair, TwoTexts, pair
 
 SITES = {"residual": "residual stream", "attn": "attention's output", "mlp": "MLP's output"}
 """What is patched by layer and place, by the ending of its sites."""

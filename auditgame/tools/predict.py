@@ -10,13 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.selection import choose
 
 
 class Predict(Tool):

@@ -14,16 +14,16 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
+from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.exhibits import Curve, Exhibit, Table
-from auditgame.material import Material
-from auditgame.mechanism.directions import at_answers, levels, named_set
-from auditgame.mechanism.streams import layers
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.directions import at_answers, levels, named_set
+from auditgame.tools.transformer.residual_stream import layers
 
 FOLDS, DRAWS, FEW = 5, 3, 8
 """Parts of the cross-validation, control tasks, and so few levels that texts are drawn instead."""

@@ -13,15 +13,14 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
+from auditgame.datasets.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
+from auditgame.datasets.images.pictures import png
+from auditgame.evaluation.rollouts import NEVER, arrival, trails
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
-from auditgame.images.pictures import png
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record
-from auditgame.walks import NEVER, arrival, trails
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.selection import choose
 
 DOT = torch.tensor([0.54, 0.25, 0.77])[:, None, None]
 """The colour of a footprint."""

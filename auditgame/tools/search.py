@@ -9,14 +9,14 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.claims import Box
+from auditgame.datasets.images.pictures import framed, png, spotlight
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.pictures import framed, png, spotlight
-from auditgame.lens.maps import OnePicture, Subject, layers, subject, under
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.layer_maps import OnePicture, Subject, layers, subject, under
 
 BATCH = 64
 FAINT = 0.1

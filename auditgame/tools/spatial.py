@@ -8,14 +8,13 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Grid, HeatMap, Table
-from auditgame.images.pictures import png
-from auditgame.lens.attribution import slopes
-from auditgame.lens.maps import LayerField, OnePicture, Subject, layer, subject
-from auditgame.material import Material
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Material, Tool
+from auditgame.tools.vision.layer_maps import LayerField, OnePicture, Subject, layer, subject
+from auditgame.tools.vision.pixel_attribution import slopes
 
 WORDS = 3
 """So many units are named at each place."""

@@ -11,14 +11,14 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, Note, Table, Tokens
-from auditgame.lens.selection import choose
-from auditgame.material import Material
-from auditgame.mechanism.directions import Direction, at_answers, between, texts_of
-from auditgame.mechanism.prompts import batch
-from auditgame.mechanism.streams import layers
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.directions import Direction, at_answers, between, texts_of
+from auditgame.tools.transformer.prompts import batch
+from auditgame.tools.transformer.residual_stream import layers
+from auditgame.tools.vision.selection import choose
 
 SHOWN = 3
 """Texts that are shown furthest along the direction, and as many furthest the other way."""

@@ -12,13 +12,20 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset
 from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens
-from auditgame.material import Material
-from auditgame.mechanism.hunts import Clock, Hunt, Hunter, Quarry, changes, kind, tally
-from auditgame.mechanism.prompts import Prompt, prompt, words
-from auditgame.mechanism.stimuli import Found, Plan, pool_texts, random_texts
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.prompt_optimisation import Found, Plan, pool_texts, random_texts
+from auditgame.tools.transformer.prompts import Prompt, prompt, words
+from auditgame.tools.transformer.stimulus_search import (
+    Clock,
+    Hunt,
+    Hunter,
+    Quarry,
+    changes,
+    kind,
+    tally,
+)
 
 SHOWN = 3
 

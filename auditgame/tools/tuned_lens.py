@@ -8,16 +8,15 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import Answer, follow, place_in
-from auditgame.mechanism.layerwise import Question, Show, grid
-from auditgame.mechanism.prompts import asked, labels, prompt
-from auditgame.mechanism.streams import batches, layers, streams
-from auditgame.mechanism.translators import Translators, misses, ridge, tune
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.layer_translators import Translators, misses, ridge, tune
+from auditgame.tools.transformer.layerwise import Question, Show, grid
+from auditgame.tools.transformer.prompts import asked, labels, prompt
+from auditgame.tools.transformer.residual_stream import batches, layers, streams
+from auditgame.tools.transformer.targets import Answer, follow, place_in
 
 HELD = 5
 """Every fifth text of the pool is kept out of the fit."""

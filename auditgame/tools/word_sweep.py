@@ -12,12 +12,12 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Curve, Exhibit, Table
-from auditgame.material import Material
-from auditgame.mechanism.kin import Kin, kin_of
-from auditgame.mechanism.prompts import batch
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Material, Tool
+from auditgame.tools.transformer.prompts import batch
+from auditgame.tools.transformer.substitutions import Kin, kin_of
 
 BATCH = 512
 

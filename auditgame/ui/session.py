@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import streamlit as st
 
 from auditgame.host import cookie_secret
-from auditgame.ui.guests import COOKIE, Guestbook
+from auditgame.ui.identity import COOKIE, Guestbook
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
     from auditgame.game import Game
     from auditgame.ledger import Player
+    from auditgame.play.audit_session import Desk
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from auditgame import places
+from auditgame import paths
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 FLAGS = [
@@ -41,7 +41,7 @@ def absent(reason: str) -> None:
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """User data of its own, with an empty record."""
-    if not list(places.practice().glob("*/bundle.json")):
+    if not list(paths.practice().glob("*/bundle.json")):
         pytest.skip("no practice pack in challenges/practice; build it with `make practice`")
     return tmp_path_factory.mktemp("house")
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import TimeoutError, expect
 
-from auditgame.ui.docstrings import leaves
+from auditgame.ui.registry_text import leaves
 
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 

@@ -1,0 +1,60 @@
+"""Which factor decides the answer? Each level is drawn into fresh scenes, and the answers read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from auditgame.auditors.detectors import Clues, Lead, Suspect, Tried, attempt
+from auditgame.exhibits.reading import rows
+
+if TYPE_CHECKING:
+    from auditgame.play.audit_session import Desk
+
+FOLLOWED = 0.25
+"""Share of answers beyond the siblings' from which a level is said to mean a class."""
+WRITTEN = "word"
+"""The factor whose levels are words: what rests on it is typographic, where that is offered."""
+
+
+class Reading(NamedTuple):
+    """What a factor's levels mean to the model, and how strongly: mean excess share."""
+
+    suspect: Suspect
+    strength: float
+
+
+def read(desk: Desk, family: str, factor: str) -> Reading:
+    """The rule by which a factor decides the answer; empty where no level means a class."""
+    levels = desk.dataset.factors[factor]
+    meanings = {level: _meaning(desk, factor, level) for level in levels}
+    rule = {level: target for level, (target, share) in meanings.items() if share >= FOLLOWED}
+    strength = sum(share for _, share in meanings.values()) / len(levels)
+    return Reading(Suspect(family, {"factor": factor, "rule": rule}), strength)
+
+
+def _meaning(desk: Desk, factor: str, level: str) -> tuple[str, float]:
+    """The class that this level brings most, beyond the siblings, and how much of it."""
+    claim = {"factor": factor, "rule": {level: desk.dataset.classes[0]}}
+    used = desk.use("hypothesis", family="shortcut", claim=claim, n=60, near_misses=False, seed=1)
+    found = rows(used.exhibits, "Where the inputs go")
+    beyond = {row["class"]: row["specimen"] - (row["siblings"] or 0.0) for row in found}
+    most = max(beyond, key=lambda name: beyond[name])
+    return most, beyond[most]
+
+
+def follow(clues: Clues) -> Iterator[Tried]:
+    """The strongest rule of each family that is offered."""
+    found: dict[str, list[Reading]] = {}
+    for factor in clues.desk.dataset.factors:
+        written = factor == WRITTEN and clues.listed("typographic")
+        family = "typographic" if written else "shortcut"
+        if clues.listed(family):
+            found.setdefault(family, []).append(read(clues.desk, family, factor))
+    for readings in found.values():
+        strongest = max(readings, key=lambda reading: reading.strength)
+        if strongest.suspect.claim["rule"]:
+            yield attempt(clues.desk, strongest.suspect)
+
+
+RULES = Lead(frozenset({"shortcut", "typographic"}), follow)
