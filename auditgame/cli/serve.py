@@ -11,7 +11,7 @@ import typer
 
 from auditgame import paths
 from auditgame.cli import printing
-from auditgame.cli.opening import open_game
+from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
 from auditgame.host import cookie_secret
 from auditgame.schema.errors import AuditgameError
