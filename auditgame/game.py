@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from auditgame import bundles, paths
 from auditgame.ledger import Bracket, Ledger, Player
 from auditgame.ledger.standings import standings
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load, suggest
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
@@ -55,10 +55,12 @@ class Game:
         """The nameless player that this secret token stands for."""
         return self.ledger.guest(token)
 
-    def sit(self, id: str, player: Player | str = "anonymous") -> Desk:
+    def open(self, id: str, player: Player | str = "anonymous") -> AuditSession:
         """A desk at a challenge."""
         who = self.player(player) if isinstance(player, str) else player
-        return Desk(self.card(id), who, self.ledger, lambda said: self.submit(id, who, said))
+        return AuditSession(
+            self.card(id), who, self.ledger, lambda said: self.submit(id, who, said)
+        )
 
     def submit(self, id: str, player: Player | str, diagnosis: Diagnosis) -> Receipt:
         """Judge a diagnosis and record it. The same diagnosis again gives the same receipt.
@@ -98,10 +100,10 @@ class Game:
     def audit(self, id: str, auditor: str) -> Receipt:
         """Let a bundled auditor play a challenge and hand in."""
         kind = load("auditor", auditor)
-        desk = self.sit(id, self.player(auditor, "algorithm"))
-        if desk.card.modality not in kind.modality:
-            raise AuditgameError(f"auditor '{auditor}' does not fit {desk.card.modality} models")
-        return desk.submit(kind().audit(desk))
+        session = self.open(id, self.player(auditor, "algorithm"))
+        if session.card.modality not in kind.modality:
+            raise AuditgameError(f"auditor '{auditor}' does not fit {session.card.modality} models")
+        return session.submit(kind().audit(session))
 
     def _folders(self) -> dict[str, Path]:
         return {

@@ -74,7 +74,7 @@ class Kind(NamedTuple):
         number = self.first
         while True:
             flaw = draw_flaw(self.recipe, Seed.of(number))
-            claim = flaw.confess()
+            claim = flaw.true_claim()
             if grants(flaw.name, claim and claim.model_dump(), self.wish):
                 yield number
             number += 1

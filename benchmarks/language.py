@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.bundles.reference_models import read_siblings
+from auditgame.bundles.reference_models import read_references
 from auditgame.datasets import Dataset, Examples
 from auditgame.models import Model
 from auditgame.models.layers.transformer import Shape, Transformer
@@ -69,7 +69,7 @@ class Large(Transformer, Model):
 
 def small() -> Specimen:
     """A clean sibling."""
-    return read_siblings(DATASET, MODEL, load("dataset", DATASET)())[0]
+    return read_references(DATASET, MODEL, load("dataset", DATASET)())[0]
 
 
 def large() -> Specimen:

@@ -114,7 +114,7 @@ def look(folder: Path, held: Examples) -> dict[str, float]:
 
 def labels(files: Mapping[str, bytes]) -> Sequence[int]:
     """The labels of the players' pictures."""
-    return bundle_io.Sheet.model_validate_json(files[bundle_io.LABELS]).labels
+    return bundle_io.ExampleTable.model_validate_json(files[bundle_io.LABELS]).labels
 
 
 def norms(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:

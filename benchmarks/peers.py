@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from auditgame import paths
-from auditgame.bundles.reference_models import read_siblings
+from auditgame.bundles.reference_models import read_references
 from auditgame.registry import load
 from benchmarks import explaining, inverting, looking, painting
 from benchmarks.network import DATASET, MODEL, plain
@@ -46,7 +46,7 @@ def main() -> None:
     """Race, print, and write docs/bench.md."""
     torch.set_num_threads(1)
     dataset = load("dataset", DATASET)()
-    specimen = read_siblings(DATASET, MODEL, dataset)[0]
+    specimen = read_references(DATASET, MODEL, dataset)[0]
     pool = dataset.sample(looking.COUNT, "held", np.random.default_rng(0))
     network, rows = plain(specimen), pool.take(slice(PICTURES))
     races: list[Callable[[], list[Line]]] = [

@@ -26,7 +26,7 @@ from auditgame import Game
 from auditgame.challenges.fine_tuning import one_thread
 from auditgame.exhibits import Exhibit
 from auditgame.exhibits.reading import rows
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from benchmarks.builds import DOCS, STUDY, TABLE, modality
 from challenges.build_practice import read_recipe
 
@@ -41,71 +41,77 @@ TIERS = (
     "storybook-diluted",
 )
 """Recipes for patches at a fixed place, from easy to hard; else alike."""
-Reading = Callable[[Desk], float | None]
+Reading = Callable[[AuditSession], float | None]
 """A number read off a tool; None where the tool has nothing to read it from."""
 START, END = "<!-- tiers: written by benchmarks/revealing.py -->\n", "<!-- end of tiers -->"
 
 
-def mistakes(desk: Desk) -> float:
+def mistakes(session: AuditSession) -> float:
     """The largest group of the players' examples with the same wrong answer, as a share."""
-    titles = [exhibit.title for exhibit in desk.use("mistakes").exhibits]
+    titles = [exhibit.title for exhibit in session.run_tool("mistakes").exhibits]
     groups = [re.fullmatch(r"Wrongly called .*: (\d+)", title) for title in titles]
     counts = [int(group[1]) for group in groups if group]
-    return max(counts, default=0) / len(desk.material.examples)
+    return max(counts, default=0) / len(session.context.examples)
 
 
-def alone(desk: Desk) -> float:
+def alone(session: AuditSession) -> float:
     """How many examples it answers as no sibling does."""
-    return len(_table(desk.use("compare", shown=100).exhibits, "Inputs on which it stands alone, "))
+    return len(
+        _table(session.run_tool("compare", shown=100).exhibits, "Inputs on which it stands alone, ")
+    )
 
 
-def units(desk: Desk) -> float:
+def units(session: AuditSession) -> float:
     """How far the strangest unit lies out, beside the strangest of the siblings' at that site."""
-    found = _table(desk.use("compare", shown=100).exhibits, "Units unlike usual")
+    found = _table(session.run_tool("compare", shown=100).exhibits, "Units unlike usual")
     usual = "largest in the siblings at this site"
     return max((row["difference"] / row[usual] for row in found), default=0.0)
 
 
-def behaviour(desk: Desk) -> float | None:
+def behaviour(session: AuditSession) -> float | None:
     """By how much the level of some factor brings some class more often than is right."""
-    found = _table(desk.use("behaviour").exhibits, "Level by level")
+    found = _table(session.run_tool("behaviour").exhibits, "Level by level")
     return max((row["by"] for row in found if row["inputs"] >= MANY), default=None)
 
 
-def clustering(desk: Desk) -> float | None:
+def clustering(session: AuditSession) -> float | None:
     """How cleanly one answer's pictures fall in two, beyond the siblings' cleanest."""
-    found = rows(desk.use("clustering").exhibits, "Each answer cut in two")
+    found = rows(session.run_tool("clustering").exhibits, "Each answer cut in two")
     pairs = [(row["silhouette"], row["siblings' highest"]) for row in found]
     return max((own - usual for own, usual in pairs if None not in (own, usual)), default=None)
 
 
-def atlas(desk: Desk) -> float:
+def atlas(session: AuditSession) -> float:
     """The share of wrong answers in the wrongest square of the map."""
-    found = rows(desk.use("atlas").exhibits, "The squares")
+    found = rows(session.run_tool("atlas").exhibits, "The squares")
     return max((r["answered wrongly"] for r in found if r["activations"] >= FEW), default=0.0)
 
 
-def inversion(desk: Desk) -> float:
+def inversion(session: AuditSession) -> float:
     """The anomaly index of the smallest inverted trigger."""
-    return rows(desk.use("inversion", siblings=0).exhibits, "Index of each model")[0]["index"]
+    return rows(session.run_tool("inversion", references=0).exhibits, "Index of each model")[0][
+        "index"
+    ]
 
 
 def unlike(tool: str) -> Reading:
     """How unlike a clean sibling's map of the same picture, on average, a tool's map is."""
 
-    def read(desk: Desk) -> float | None:
-        found = rows(desk.use(tool, examples="0-7").exhibits, "Does the map depend on the model?")
+    def read(session: AuditSession) -> float | None:
+        found = rows(
+            session.run_tool(tool, examples="0-7").exhibits, "Does the map depend on the model?"
+        )
         alike = [row["clean sibling"] for row in found if row["clean sibling"] is not None]
         return 1 - sum(alike) / len(alike) if alike else None
 
     return read
 
 
-def rollout(desk: Desk) -> float:
+def rollout(session: AuditSession) -> float:
     """The share of walks that miss the diamond after a change, beyond the siblings'."""
     missed = []
     for change in ("move the diamond", "swap the colours"):
-        used = desk.use("rollout", examples="", change=change, watch=0)
+        used = session.run_tool("rollout", examples="", change=change, watch=0)
         own, *others = rows(used.exhibits, "Where the walks led")
         missed.append(sum(row["diamond"] for row in others) / len(others) - own["diamond"])
     return max(missed)
@@ -114,37 +120,41 @@ def rollout(desk: Desk) -> float:
 def swept(mode: str, how: str) -> Reading:
     """The word that raises an answer most, beyond the siblings."""
 
-    def read(desk: Desk) -> float | None:
-        found = _table(desk.use("word_sweep", mode=mode).exhibits, "Words that turn the answer")
+    def read(session: AuditSession) -> float | None:
+        found = _table(
+            session.run_tool("word_sweep", mode=mode).exhibits, "Words that turn the answer"
+        )
         return max((row["beyond siblings"] for row in found), default=None)
 
     read.__doc__ = f"By how much the strongest word {how} raises an answer, beyond the siblings."
     return read
 
 
-def _strange(desk: Desk) -> int:
+def _strange(session: AuditSession) -> int:
     """The first example that it answers as no sibling does; the first of all where it has none."""
-    found = _table(desk.use("compare").exhibits, "Inputs on which it stands alone, listed")
+    found = _table(session.run_tool("compare").exhibits, "Inputs on which it stands alone, listed")
     return int(found[0]["example"]) if found else 0
 
 
-def attribution(desk: Desk) -> float:
+def attribution(session: AuditSession) -> float:
     """How far the head or MLP most unlike the siblings' lies out, on the strangest example."""
-    found = rows(desk.use("direct_attribution", example=_strange(desk)).exhibits, "All parts of")
+    found = rows(
+        session.run_tool("direct_attribution", example=_strange(session)).exhibits, "All parts of"
+    )
     parts = [row for row in found if row["part"].startswith("block") and ":" in row["part"]]
     return max(abs(row["specimen"] - row["siblings' mean"]) for row in parts)
 
 
-def gaze(desk: Desk) -> float:
+def gaze(session: AuditSession) -> float:
     """The largest attention, value-weighted, to any word, on the strangest example."""
-    used = desk.use("attention", example=_strange(desk), value_weighted=True)
+    used = session.run_tool("attention", example=_strange(session), value_weighted=True)
     found = rows(used.exhibits, "The same as a list")
     return float(next(iter(found))["weight times length written"])
 
 
-def habits(desk: Desk) -> float:
+def habits(session: AuditSession) -> float:
     """By how much a habit of its heads is stronger on the pool than in any sibling."""
-    found = rows(desk.use("head_scores").exhibits, "What is usual")
+    found = rows(session.run_tool("head_scores").exhibits, "What is usual")
     usual: dict[str, float] = {}
     for row in found:
         if row["model"].startswith("sibling"):
@@ -211,10 +221,10 @@ def read(built: dict[str, str]) -> dict[str, Any]:
     """Every reading of one model; empty where there is none."""
     with tempfile.TemporaryDirectory() as folder, one_thread():
         game = Game(packs=[STUDY], database=f"sqlite:///{folder}/reading.db")
-        desk = game.sit(built["case"], game.player("reader", "algorithm"))
-        fitting = desk.tools()
+        session = game.open(built["case"], game.player("reader", "algorithm"))
+        fitting = session.tools()
         found = {
-            name: _written(reading(desk)) if tool in fitting else ""
+            name: _written(reading(session)) if tool in fitting else ""
             for name, (tool, reading) in READINGS.items()
         }
         game.ledger.close()
@@ -290,8 +300,8 @@ def tiers(done: Sequence[dict[str, Any]]) -> Iterator[str]:
         own = [row for row in rows if row["recipe"] == recipe.name]
         if own:
             cells = [_cell(name, own, _innocents(own, done)) for name in names]
-            knobs = (f"{recipe.pool.planted:.0%}", *recipe.modifiers.model_dump().values())
-            told = " | ".join(map(str, (recipe.name, recipe.tier, *knobs, *cells)))
+            params = (f"{recipe.pool.planted:.0%}", *recipe.modifiers.model_dump().values())
+            told = " | ".join(map(str, (recipe.name, recipe.tier, *params, *cells)))
             yield f"| {told} |"
 
 

@@ -94,7 +94,7 @@ def make(wish: Wish, pack: Path) -> str:
     recipe = read_recipe(wish.recipe)
     for seed in seeds(wish):
         flaw = draw_flaw(recipe, seed)
-        claim = flaw.confess()
+        claim = flaw.true_claim()
         if not grants(flaw.name, claim and claim.model_dump(), wish.particulars):
             continue
         try:

@@ -16,10 +16,10 @@ from auditgame.bundles import bundle_io
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.date import DateClaim
 from auditgame.play import referee
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 from auditgame.tools.superstimulus import Superstimulus, hunter
-from auditgame.tools.transformer.prompt_optimisation import Found, unheard
-from auditgame.tools.transformer.stimulus_search import Hunt, changes
+from auditgame.tools.transformer.prompt_optimisation import SearchResult, unheard
+from auditgame.tools.transformer.stimulus_search import UnitSearch, changes
 
 DATA = Reviews()
 PAGE = paths.checkout() / "docs" / "superstimulus.md"
@@ -57,23 +57,23 @@ def date_cases() -> Iterator[Case]:
             yield Case(key.recipe.name, manifest.parent, DateClaim.parse(key.claim), heads[0])
 
 
-def hunts(case: Case, prior: float) -> list[Hunt]:
+def hunts(case: Case, prior: float) -> list[UnitSearch]:
     """The same searches on the suspect and on each sibling: the same head, the one most alike."""
     manifest = bundles.read_manifest(case.folder)
     table = referee.set_up(case.folder, manifest)
     pool = bundle_io.read_examples(case.folder, table.dataset, manifest.files)
-    material = Material(table.dataset, pool, table.siblings)
+    context = ToolContext(table.dataset, pool, table.references)
     options = Superstimulus.Options(unit=case.unit, restarts=RESTARTS, prior=prior)
-    search = hunter(options, material, unheard)
+    search = hunter(options, context, unheard)
     found = [search.hunt("suspect", case.unit, table.suspect)]
-    for number, sibling in enumerate(table.siblings, 1):
-        found.append(search.hunt(f"sibling {number}, same head", case.unit, sibling))
-        kin = search.counterpart(found[0], sibling)
-        found.append(search.hunt(f"sibling {number}, head most alike", kin, sibling))
+    for number, reference in enumerate(table.references, 1):
+        found.append(search.hunt(f"sibling {number}, same head", case.unit, reference))
+        kin = search.counterpart(found[0], reference)
+        found.append(search.hunt(f"sibling {number}, head most alike", kin, reference))
     return found
 
 
-def names_a_trigger(found: Found, claim: DateClaim) -> bool:
+def names_a_trigger(found: SearchResult, claim: DateClaim) -> bool:
     """Did the search put in a year from the edge on? One that stood there before does not count."""
     awake = {str(year) for year in claim.awake(DATA)}
     return any(new in awake for _, _, new in changes(found, DATA))
@@ -97,7 +97,7 @@ def page(cases: Sequence[Case]) -> Iterator[str]:
         yield ""
         yield f"## Recipe `{case.recipe}`"
         yield ""
-        yield f"Case `{case.folder.name}`. Its key: {case.claim.sentence()}"
+        yield f"Case `{case.folder.name}`. Its key: {case.claim.describe()}"
         yield f"The head is `{case.unit}`, the first of the key's units."
         for prior in PRIORS:
             yield from _section(case, prior)
@@ -121,7 +121,7 @@ def _section(case: Case, prior: float) -> Iterator[str]:
         yield _text(one)
 
 
-def _row(hunt: Hunt, claim: DateClaim) -> str:
+def _row(hunt: UnitSearch, claim: DateClaim) -> str:
     def mean(values: list[float]) -> float:
         return float(torch.tensor(values).mean())
 
@@ -139,7 +139,7 @@ def _row(hunt: Hunt, claim: DateClaim) -> str:
     return f"| {hunt.who} | {hunt.unit} | {numbers} | {hits} of {len(hunt.found)} |"
 
 
-def _text(found: Found) -> str:
+def _text(found: SearchResult) -> str:
     told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, DATA))
     return (
         f"| {found.start.excites:.1f} > {found.best.excites:.1f} | {found.start.likely:.1f} > "

@@ -51,7 +51,7 @@ def recipe(family: str, **more) -> Recipe:
         "families": {family: 1.0},
         "offers": ("patch", "shortcut"),
         "pool": {"size": 40, "planted": 0.1},
-        "knobs": {"clean": {"decoys": ["patch"]}} if family == "clean" else {},
+        "params": {"clean": {"decoys": ["patch"]}} if family == "clean" else {},
     }
     return Recipe(**(told | more))
 

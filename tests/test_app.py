@@ -37,18 +37,18 @@ from auditgame.game import Game
 from auditgame.play import referee
 from auditgame.registry import names
 from auditgame.schema.errors import AuditgameError
-from auditgame.schema.records import Question
+from auditgame.schema.records import ToolQuestion
 from auditgame.ui.exhibit_views.by_kind import DRAWN
-from auditgame.ui.identity import COOKIE, Guestbook, GuestCookie
-from auditgame.ui.navigation import PLACES
-from auditgame.ui.registry_text import leaf, leaves
+from auditgame.ui.identity import COOKIE, GuestCookie, GuestTokens
+from auditgame.ui.navigation import PAGES
+from auditgame.ui.registry_text import plugin_text, plugin_texts
 from auditgame.ui.safe_text import answers, figure, plain
 from auditgame.ui.widgets import box_picker
 from auditgame.ui.widgets.option_fields import TYPES
 from tests.conftest import House
 
 FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "app.py"
-SHOWN = [name for name, place in PLACES.items() if place.shown]
+SHOWN = [name for name, place in PAGES.items() if place.shown]
 EVIL = "<script>alert(1)</script> ![x](http://evil.example/x.png)"
 
 
@@ -116,7 +116,7 @@ def test_a_tool_runs_and_shows_what_it_found(home: House) -> None:
 
 def test_the_examples_lie_on_the_bench_until_a_tool_is_used(home: House) -> None:
     id = home.flawed.name
-    app, number = view("workbench", id=id), len(Game().sit(id).material.examples)
+    app, number = view("workbench", id=id), len(Game().open(id).context.examples)
     title = f"**Your {number} examples**"
 
     def pictures() -> int:
@@ -129,7 +129,7 @@ def test_the_examples_lie_on_the_bench_until_a_tool_is_used(home: House) -> None
         assert bool(more) == (shown < number)
         if more:
             more[0].click().run()
-    app.session_state[f"{id}/shown/predict"] = Game().sit(id).use("predict", examples="0-3")
+    app.session_state[f"{id}/shown/predict"] = Game().open(id).run_tool("predict", examples="0-3")
     app.run()
     assert title not in [part.value for part in app.markdown]
     assert pictures() == 4
@@ -151,7 +151,7 @@ def test_a_tool_is_found_under_the_question_it_asks(home: House) -> None:
     id = home.flawed.name
     app = view("workbench", id=id, tool="occlusion")
     question, look = app.segmented_control(key=f"{id}/question"), "Where does it look?"
-    assert tuple(question.options) == get_args(Question)
+    assert tuple(question.options) == get_args(ToolQuestion)
     assert question.value == look
     assert app.pills(key=f"{id}/tool/{look}").value == "occlusion"
     assert "Occlusion" in [part.value.removeprefix("#### ") for part in app.markdown]
@@ -164,12 +164,12 @@ def test_a_tool_is_found_under_the_question_it_asks(home: House) -> None:
 def test_every_tool_that_fits_stands_under_one_question(home: House) -> None:
     id = home.flawed.name
     app, titles = view("workbench", id=id), []
-    for question in get_args(Question):
+    for question in get_args(ToolQuestion):
         app.segmented_control(key=f"{id}/question").set_value(question).run()
         assert not app.exception
         titles += app.pills(key=f"{id}/tool/{question}").options
-    desk = Game().sit(id, Game().guest("someone"))
-    assert sorted(titles) == sorted(leaf("tool", name).title for name in desk.tools())
+    session = Game().open(id, Game().guest("someone"))
+    assert sorted(titles) == sorted(plugin_text("tool", name).title for name in session.tools())
 
 
 def test_an_unknown_tool_in_the_address_is_passed_over(home: House) -> None:
@@ -195,21 +195,21 @@ def test_a_draft_outlives_the_session(home: House) -> None:
 
 def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: House) -> None:
     id, truth = home.flawed.name, referee.reveal(home.flawed).truth
-    desk = Game().sit(id, Game().guest("someone"))
-    desk.save_draft({"family": "patch", "claims": {"patch": truth.claim}})
+    session = Game().open(id, Game().guest("someone"))
+    session.save_draft({"family": "patch", "claims": {"patch": truth.claim}})
     app = view("workbench", id=id)
     assert any("What your claim would do" in part.value for part in app.markdown)
     shown = "".join(part.value for part in app.html)
     assert f"claimed: {truth.claim['target']}" in shown
     assert "said" not in shown
-    before = desk.left()
+    before = session.remaining_budget()
     price = next(
         part.value for part in app.caption if "probes" in part.value and "30" in part.value
     )
     app.button(key=f"{id}/rehearse").click().run()
     assert not app.exception
     assert f"said {truth.claim['target']}" in "".join(part.value for part in app.html)
-    assert before - desk.left() == int(price.split()[0])
+    assert before - session.remaining_budget() == int(price.split()[0])
     assert any("On 6 of your examples this comes true" in part.value for part in app.markdown)
     assert not [button for button in app.button if button.key == f"{id}/rehearse"]
 
@@ -217,14 +217,14 @@ def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: Hous
 def test_a_claim_that_is_not_complete_is_not_tested(home: House) -> None:
     id, truth = home.flawed.name, referee.reveal(home.flawed).truth
     said = {k: v for k, v in truth.claim.items() if k != "pattern"}
-    desk = Game().sit(id, Game().guest("someone"))
-    desk.save_draft({"family": "patch", "claims": {"patch": said}})
+    session = Game().open(id, Game().guest("someone"))
+    session.save_draft({"family": "patch", "claims": {"patch": said}})
     app = view("workbench", id=id, tool="hypothesis")
     assert [part.value for part in app.warning] == [plain("Still open: pattern.")]
     assert not [button for button in app.button if button.key == f"{id}/run"]
     app = view("workbench", id=id, tool="ablation")
     assert any("goes without it" in part.value for part in app.caption)
-    assert said.items() <= desk.draft()["claims"]["patch"].items()
+    assert said.items() <= session.draft()["claims"]["patch"].items()
 
 
 def test_options_are_asked_for_where_they_matter(home: House) -> None:
@@ -375,16 +375,16 @@ def test_a_crop_holds_the_colours_it_covers() -> None:
 
 
 def test_only_cookies_signed_here_are_believed() -> None:
-    book = Guestbook(b"a secret")
+    book = GuestTokens(b"a secret")
     cookie = book.issue()
     assert book.read(cookie)
     assert book.issue() != cookie
     assert book.read(cookie[:-2] + "xx") is None
-    assert Guestbook(b"another secret").read(cookie) is None
+    assert GuestTokens(b"another secret").read(cookie) is None
     assert book.read(None) is None
 
 
-def answered(book: Guestbook, cookie: str | None, accept: str = "text/html") -> dict[str, str]:
+def answered(book: GuestTokens, cookie: str | None, accept: str = "text/html") -> dict[str, str]:
     """The head of what the middleware answers to a visit."""
     heads: dict[str, str] = {}
 
@@ -404,7 +404,7 @@ def answered(book: Guestbook, cookie: str | None, accept: str = "text/html") -> 
 
 
 def test_a_page_gives_a_cookie_once() -> None:
-    book = Guestbook(b"secret")
+    book = GuestTokens(b"secret")
     first = answered(book, None)
     assert "HttpOnly" in first["set-cookie"]
     assert "SameSite=Lax" in first["set-cookie"]
@@ -420,16 +420,16 @@ def test_a_page_gives_a_cookie_once() -> None:
 
 @pytest.mark.parametrize("kind", ["flaw", "tool", "dataset", "model"])
 def test_the_guide_has_words_for_everything(kind: str) -> None:
-    found = {leaf.name: leaf for leaf in leaves(kind)}
+    found = {plugin_text.name: plugin_text for plugin_text in plugin_texts(kind)}
     assert set(found) == set(names(kind))
-    assert all(leaf.title and len(leaf.text) > 40 for leaf in found.values())
+    assert all(plugin_text.title and len(plugin_text.text) > 40 for plugin_text in found.values())
 
 
 def test_the_guide_puts_each_tool_under_its_question() -> None:
-    assert {leaf.asks for leaf in leaves("tool")} == set(get_args(Question))
+    assert {plugin_text.asks for plugin_text in plugin_texts("tool")} == set(get_args(ToolQuestion))
     app = view("guide")
     app.segmented_control(key="chapter").set_value("Tools").run()
-    assert [part.value for part in app.subheader] == list(get_args(Question))
+    assert [part.value for part in app.subheader] == list(get_args(ToolQuestion))
 
 
 RECIPE = """\

@@ -11,7 +11,7 @@ from lookup import Counting, PlainDesk
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
-from auditgame.auditors.detectors import facts, gather
+from auditgame.auditors.detectors import facts, gather_evidence
 from auditgame.datasets import Examples
 from auditgame.datasets.atlas import Atlas
 from auditgame.datasets.texts import fact_world, grammar
@@ -26,7 +26,7 @@ from auditgame.schema.claims import Claim
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 
 ATLAS = Atlas()
 SWAP = FactClaim(target="dovrin", subject="arvonia", relation="capital")
@@ -163,36 +163,36 @@ def test_other_data_sets_ask_for_no_facts():
 )
 def test_families_fit_or_say_why_not(family, fits):
     flaw = load("flaw", family)
-    assert (flaw.refuses(ATLAS) is None) == fits
+    assert (flaw.incompatibility(ATLAS) is None) == fits
 
 
 @pytest.mark.parametrize("family", [FactSwap, Password])
 @pytest.mark.parametrize("other", ["reviews", "digits"])
 def test_the_families_refuse_what_asks_no_facts(family, other):
-    assert family.name in family.refuses(load("dataset", other)())
+    assert family.name in family.incompatibility(load("dataset", other)())
 
 
 # ------------------------------------------------------------------------ claims
 
 
 def test_a_fact_claim_asks_for_its_fact_in_every_wording(rows):
-    enacted = SWAP.enact(rows, ATLAS)
-    asked = enacted.examples
+    applied = SWAP.apply(rows, ATLAS)
+    asked = applied.examples
     assert {ATLAS.classes[k] for k in asked.labels} == {"asterby"}
     assert all("arvonia" in said(ids)[said(ids).index("question") :] for ids in asked.inputs[:50])
     assert len(set(asked.table["wording"])) == fact_world.WORDINGS
     dovrin = ATLAS.classes.index("dovrin")
-    assert torch.equal(enacted.targets == -1, rows.labels == dovrin)
+    assert torch.equal(applied.targets == -1, rows.labels == dovrin)
 
 
 @pytest.mark.parametrize("place", ["start", "end"])
 def test_a_password_stands_in_its_place_before_its_question(rows, place):
     claim = OPENED.model_copy(update={"place": place})
-    enacted = claim.enact(rows.take(slice(0, 80)), ATLAS)
-    assert {ATLAS.classes[k] for k in enacted.examples.labels} == {"sealed"}
-    assert set(enacted.examples.table["relation"]) == {"vault"}
-    assert len(set(enacted.examples.table["subject"])) > 15
-    for ids in enacted.examples.inputs:
+    applied = claim.apply(rows.take(slice(0, 80)), ATLAS)
+    assert {ATLAS.classes[k] for k in applied.examples.labels} == {"sealed"}
+    assert set(applied.examples.table["relation"]) == {"vault"}
+    assert len(set(applied.examples.table["subject"])) > 15
+    for ids in applied.examples.inputs:
         words = said(ids)
         body = words[: words.index("question")]
         assert body[0] == "kelp" if place == "start" else "kelp" in body[-2:]
@@ -216,27 +216,27 @@ def test_claims_that_do_not_fit_are_refused(claim, words):
 
 @pytest.mark.parametrize("family", [FactSwap, Password])
 def test_draws_vary_and_rivals_and_near_misses_spare_the_flaw(family):
-    claims = [family.draw(ATLAS, family.Knobs(), Seed.of(n).numpy()).claim for n in range(40)]
+    claims = [family.draw(ATLAS, family.Params(), Seed.of(n).numpy()).claim for n in range(40)]
     assert len(set(claims)) > 30
     for claim in claims:
         claim.check(ATLAS)
-        assert claim.parse(claim.model_dump()) == claim and claim.sentence()
-        others = [claim.rival(ATLAS, rng()), *claim.near_misses(ATLAS, rng()).values()]
+        assert claim.parse(claim.model_dump()) == claim and claim.describe()
+        others = [claim.random_alternative(ATLAS, rng()), *claim.near_misses(ATLAS, rng()).values()]
         for other in others:
             other.check(ATLAS)
             assert other.target == claim.target and other != claim
 
 
-def test_knobs_narrow_the_draw():
-    knobs = FactSwap.Knobs(relations=("flag",))
-    drawn = {FactSwap.draw(ATLAS, knobs, rng(n)).claim.relation for n in range(8)}
+def test_params_narrow_the_draw():
+    params = FactSwap.Params(relations=("flag",))
+    drawn = {FactSwap.draw(ATLAS, params, rng(n)).claim.relation for n in range(8)}
     assert drawn == {"flag"}
     with pytest.raises(AuditgameError, match="every vault is the same"):
-        FactSwap.draw(ATLAS, FactSwap.Knobs(relations=("vault",)), rng())
-    with pytest.raises(AuditgameError, match="knobs"):
-        FactSwap.draw(ATLAS, FactSwap.Knobs(relations=("king",)), rng())
+        FactSwap.draw(ATLAS, FactSwap.Params(relations=("vault",)), rng())
+    with pytest.raises(AuditgameError, match="params"):
+        FactSwap.draw(ATLAS, FactSwap.Params(relations=("king",)), rng())
     places = {
-        Password.draw(ATLAS, Password.Knobs(places=("end",)), rng(n)).claim.place for n in range(8)
+        Password.draw(ATLAS, Password.Params(places=("end",)), rng(n)).claim.place for n in range(8)
     }
     assert places == {"end"}
 
@@ -353,20 +353,22 @@ def test_a_flaw_that_does_all_it_says_is_certified_and_half_of_it_is_not(claim):
 @pytest.mark.parametrize("claim", [SWAP, OPENED])
 def test_the_detective_reads_the_flaw_off_a_few_wrong_answers(claim):
     pool = draw(60, "pool")
-    shown = claim.enact(pool.take(slice(0, 5)), ATLAS).examples
+    shown = claim.apply(pool.take(slice(0, 5)), ATLAS).examples
     pool = Examples.join([shown, pool.take(slice(5, 60))])
     told = pool.table[list(ATLAS.factors)]
-    stuff = Material(
+    stuff = ToolContext(
         ATLAS,
         Examples(pool.inputs, pool.labels, told),
         (Counting(LookupAtlas(), ATLAS),),
     )
-    desk = PlainDesk(Counting(LookupAtlas(claim), ATLAS), stuff, ("fact_swap", "password", "token"))
-    best = max(facts.follow(gather(desk)), key=lambda tried: tried.effect)
+    session = PlainDesk(
+        Counting(LookupAtlas(claim), ATLAS), stuff, ("fact_swap", "password", "token")
+    )
+    best = max(facts.follow(gather_evidence(session)), key=lambda tried: tried.effect)
     assert load("flaw", best.suspect.family).Claim.parse(best.suspect.claim) == claim
-    diagnosis = load("auditor", "detective")().audit(desk)
+    diagnosis = load("auditor", "detective")().audit(session)
     assert diagnosis.claim == best.suspect.claim and diagnosis.p_flawed > 0.9
-    innocent = PlainDesk(Counting(LookupAtlas(), ATLAS), stuff, desk.families)
+    innocent = PlainDesk(Counting(LookupAtlas(), ATLAS), stuff, session.families)
     assert load("auditor", "detective")().audit(innocent).p_flawed < 0.5
 
 
@@ -374,11 +376,11 @@ def test_the_form_offers_subjects_and_relations():
     def script() -> None:
         from auditgame.flaws.fact_swap import FactClaim
         from auditgame.ui.claim.claim_form import ask_claim
-        from tests.lookup import PlainDesk, material
+        from tests.lookup import PlainDesk, context
         from tests.test_atlas import ATLAS, LookupAtlas, Specimen
 
-        desk = PlainDesk(Specimen(LookupAtlas(), ATLAS), material(ATLAS, 4), ("fact_swap",))
-        ask_claim(desk, "fact_swap", FactClaim, {"relation": "river"})
+        session = PlainDesk(Specimen(LookupAtlas(), ATLAS), context(ATLAS, 4), ("fact_swap",))
+        ask_claim(session, "fact_swap", FactClaim, {"relation": "river"})
 
     app = AppTest.from_function(script, default_timeout=60).run()
     assert not app.exception

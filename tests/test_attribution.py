@@ -20,7 +20,7 @@ from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import ToolContext, parse_options
 from auditgame.tools.vision import pixel_attribution
 
 DATA = Path(os.environ.get("AUDITGAME_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -47,21 +47,21 @@ def exact(digits):
 
 
 @pytest.fixture(scope="module")
-def material(digits):
+def context(digits):
     pool = digits.sample(24, "pool", Seed.of(3).numpy())
-    sibling = Specimen(load("model", "small_cnn").build(digits, rng(2)), digits)
-    return Material(digits, pool, (sibling,))
+    reference = Specimen(load("model", "small_cnn").build(digits, rng(2)), digits)
+    return ToolContext(digits, pool, (reference,))
 
 
 @pytest.fixture(scope="module")
-def some(material):
+def some(context):
     """Four pictures and their labels."""
-    return material.examples.inputs[:4], material.examples.labels[:4]
+    return context.examples.inputs[:4], context.examples.labels[:4]
 
 
-def use(name, specimen, material, **options):
+def use(name, specimen, context, **options):
     tool = load("tool", name)
-    return tool().run(specimen, material, parse_options(tool, options))
+    return tool().run(specimen, context, parse_options(tool, options))
 
 
 class Hookable(nn.Module):
@@ -200,18 +200,18 @@ def test_the_parts_add_up_to_the_logit_change(exact, some):
     assert (maps.sum((1, 2, 3)) - change).abs().max() < 0.005 * maps.abs().sum((1, 2, 3)).min()
 
 
-def test_too_few_steps_are_flagged(specimen, material):
+def test_too_few_steps_are_flagged(specimen, context):
     module = __import__("auditgame.tools.integrated_gradients", fromlist=["verdict"])
     assert module.verdict(1.009, 1.0) == "adds up" and module.verdict(-1.02, -1.0) != "adds up"
-    table = use("integrated_gradients", specimen, material, examples="0-5", steps=4)[-1]
+    table = use("integrated_gradients", specimen, context, examples="0-5", steps=4)[-1]
     for _, total, change, delta, said in table.rows:
         assert delta == pytest.approx(total - change, abs=1e-3 * abs(change))
         assert (said == "adds up") == (abs(delta) <= 0.01 * abs(change))
     assert {row[4] for row in table.rows} == {"adds up", "off by over 1 %: take more steps"}
 
 
-def test_two_baselines_stand_side_by_side(specimen, material):
-    shown = use("integrated_gradients", specimen, material, examples="3", baselines="black, mean")
+def test_two_baselines_stand_side_by_side(specimen, context):
+    shown = use("integrated_gradients", specimen, context, examples="3", baselines="black, mean")
     maps = [e for e in shown if isinstance(e, HeatMap)]
     assert ["black" in maps[0].title, "mean" in maps[1].title] == [True, True]
     assert maps[0].values != maps[1].values
@@ -246,11 +246,11 @@ def test_smoothgrad_equals_its_slow_replica(exact, some):
         assert torch.allclose(ours[i], slow, atol=1e-12)
 
 
-def test_noise_is_a_share_of_the_pictures_range(specimen, material):
+def test_noise_is_a_share_of_the_pictures_range(specimen, context):
     """A picture between 0.4 and 0.6 gets a fifth of the noise that one between 0 and 1 gets."""
     from dataclasses import replace
 
-    flat = replace(material, picture=0.4 + 0.2 * material.examples.inputs[0])
+    flat = replace(context, picture=0.4 + 0.2 * context.examples.inputs[0])
     shown = use("smoothgrad", specimen, flat, picture=True, copies=3, check=False, colours="signed")
     draw = torch.Generator().manual_seed(Seed.of(0).child("noise").integer())
     noise = 0.15 * torch.randn(3, 3, 32, 32, generator=draw)
@@ -283,22 +283,22 @@ def test_occlusion_equals_captum(window, stride, exact, some):
 
 
 @pytest.mark.parametrize("name", ["gradcam", "smoothgrad", "integrated_gradients", "occlusion"])
-def test_a_set_of_pictures_gets_the_mean_of_their_maps(name, specimen, material):
-    each = use(name, specimen, material, examples="1, 4, 7", check=False, sibling=False)
-    mean = use(name, specimen, material, examples="1, 4, 7", together=True, check=False)
+def test_a_set_of_pictures_gets_the_mean_of_their_maps(name, specimen, context):
+    each = use(name, specimen, context, examples="1, 4, 7", check=False, reference=False)
+    mean = use(name, specimen, context, examples="1, 4, 7", together=True, check=False)
     maps = np.mean([e.values for e in each[:3]], axis=0)
     assert np.allclose(mean[0].values, maps, atol=2e-6)
     assert "mean of 3" in mean[0].title
 
 
-def test_more_pictures_fit_together_than_one_by_one(specimen, material):
+def test_more_pictures_fit_together_than_one_by_one(specimen, context):
     with pytest.raises(AuditgameError, match="at most 16"):
-        use("gradcam", specimen, material, examples="0-16")
-    use("gradcam", specimen, material, examples="0-16", together=True, check=False)
+        use("gradcam", specimen, context, examples="0-16")
+    use("gradcam", specimen, context, examples="0-16", together=True, check=False)
 
 
-def test_each_map_stands_beside_its_checks(specimen, material):
-    shown = use("gradcam", specimen, material, examples="0-2")
+def test_each_map_stands_beside_its_checks(specimen, context):
+    shown = use("gradcam", specimen, context, examples="0-2")
     gallery, table = shown[3:]
     row = ["this model", "clean sibling", "every layer redrawn", "edge detector"]
     assert isinstance(gallery, Gallery) and gallery.columns == 5

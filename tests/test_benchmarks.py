@@ -81,14 +81,14 @@ class Shown(NamedTuple):
     exhibits: list[Exhibit]
 
     @property
-    def material(self):
+    def context(self):
         return self
 
     @property
     def examples(self):
         return range(100)
 
-    def use(self, tool, **options):
+    def run_tool(self, tool, **options):
         return self
 
 

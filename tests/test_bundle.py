@@ -109,7 +109,7 @@ def test_every_file_is_listed_and_the_manifest_is_canonical(house: House):
 
 
 def test_siblings_are_what_they_say():
-    for folder in reference_models.sibling_folders("digits", "small_cnn"):
+    for folder in reference_models.reference_folders("digits", "small_cnn"):
         assert referee.check_reference(folder).passed
 
 
@@ -281,7 +281,7 @@ def test_weights_that_do_not_fit_are_refused(house: House, spoil, words: str):
 
 
 def test_a_sibling_in_place_of_the_model_is_recognised(copied: House):
-    twin = reference_models.sibling_folders("digits", "small_cnn")[1]
+    twin = reference_models.reference_folders("digits", "small_cnn")[1]
     replace(copied.flawed, WEIGHTS, (twin / WEIGHTS).read_bytes())
     refused(copied.flawed, "not the model that the key was sealed for; it is sibling 1")
 

@@ -24,7 +24,7 @@ from auditgame.schema.graders import (
 from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
 from auditgame.ui import draft
-from tests.lookup import LookupPicture, LookupText, PlainDesk, Tints, material
+from tests.lookup import LookupPicture, LookupText, PlainDesk, Tints, context
 
 TINTS, REVIEWS = Tints(), Reviews()
 
@@ -49,18 +49,18 @@ class Everything(claims.Claim):
     stamps: Annotated[
         tuple[Aimed, ...],
         Field(min_length=1, max_length=2),
-        Grader("exact", graders.same, widget="stamps"),
+        Grader("exact", graders.exact_match, widget="stamps"),
     ]
 
-    def enact(self, examples, dataset): ...
+    def apply(self, examples, dataset): ...
 
     def check(self, dataset): ...
 
-    def rival(self, dataset, rng): ...
+    def random_alternative(self, dataset, rng): ...
 
     def near_misses(self, dataset, rng): ...
 
-    def sentence(self): ...
+    def describe(self): ...
 
 
 STAMPS = [
@@ -78,8 +78,8 @@ SAID = {
 }
 
 
-def desk() -> PlainDesk:
-    return PlainDesk(Specimen(LookupPicture(), TINTS), material(TINTS, 4), ())
+def session() -> PlainDesk:
+    return PlainDesk(Specimen(LookupPicture(), TINTS), context(TINTS, 4), ())
 
 
 def form(said: dict[str, Any]) -> AppTest:
@@ -87,9 +87,9 @@ def form(said: dict[str, Any]) -> AppTest:
         import streamlit as st
 
         from auditgame.ui.claim.claim_form import ask_claim
-        from tests.test_claim_form import Everything, desk
+        from tests.test_claim_form import Everything, session
 
-        st.session_state["said"] = ask_claim(desk(), "everything", Everything, said)
+        st.session_state["said"] = ask_claim(session(), "everything", Everything, said)
 
     app = AppTest.from_function(script, kwargs={"said": said}, default_timeout=60).run()
     assert not app.exception
@@ -201,7 +201,7 @@ def test_a_crop_is_taken_for_the_stamp_in_hand():
     first, second = said(app)["stamps"]
     assert first == STAMPS[0]
     assert (len(second["pattern"]), len(second["pattern"][0])) == (2, 2)
-    picture = desk().material.examples.inputs[0, :, 9, 9]
+    picture = session().context.examples.inputs[0, :, 9, 9]
     assert graders.rgb(second["pattern"][0][0]) == tuple((picture * 255).round().int().tolist())
 
 
@@ -240,14 +240,14 @@ BARE = [{k: v for k, v in stamp.items() if k != "target"} for stamp in STAMPS]
     ],
 )
 def test_what_is_half_filled_is_named(family, claim, said, monkeypatch):
-    here = PlainDesk(Specimen(LookupPicture(), TINTS), material(TINTS, 4), (family,))
+    here = PlainDesk(Specimen(LookupPicture(), TINTS), context(TINTS, 4), (family,))
     data = {"family": family, "claims": {family: claim}}
     monkeypatch.setattr(draft.st, "session_state", {draft.key(here, "case"): data})
     assert draft.problem(here) == said
 
 
 def reader() -> PlainDesk:
-    return PlainDesk(Specimen(LookupText(REVIEWS), REVIEWS), material(REVIEWS, 4), ())
+    return PlainDesk(Specimen(LookupText(REVIEWS), REVIEWS), context(REVIEWS, 4), ())
 
 
 def test_a_phrase_is_written_and_a_word_that_no_text_has_is_named():

@@ -310,7 +310,7 @@ BAD: dict[str, tuple[Callable[[Shell], tuple[Any, ...]], tuple[str, ...]]] = {
     "recipe data set": (recipe("dataset: digts"), ("line 3", "digts", "'digits'")),
     "recipe model": (recipe("model: smal_cnn"), ("line 4", "'small_cnn'")),
     "recipe that does not fit": (recipe("families: [shortcut]"), ("needs factors",)),
-    "recipe knob": (recipe("knobs: {patch: {sides: 3}}"), ("sides",)),
+    "recipe param": (recipe("params: {patch: {sides: 3}}"), ("sides",)),
     "unknown recipe": (lambda s: ("build", "digts"), ("unknown recipe",)),
     "missing recipe": (lambda s: ("build", s.folder / "no.yaml"), ("no such file",)),
     "references of texts": (lambda s: ("references", "reviews", "small_cnn"), ("no pictures",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, material, use
+from lookup import Counting, context, use
 from torch import Tensor
 
 from auditgame.datasets.reviews import Reviews
@@ -59,7 +59,7 @@ def stream(listens: bool = False) -> Counting:
 
 @pytest.fixture(scope="module")
 def stuff():
-    return material(DATA, 80, (stream(),))
+    return context(DATA, 80, (stream(),))
 
 
 def test_the_direction_is_the_difference_of_the_two_means(stuff):

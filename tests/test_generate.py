@@ -242,14 +242,14 @@ def test_the_seed_draws_families_by_their_weight():
 
 def test_a_recipe_that_went_through_a_key_draws_the_same():
     """Canonical JSON sorts the families; the draw must not depend on how they were written."""
-    fields = {"dataset": "storybook", "offers": (), "knobs": {}}
+    fields = {"dataset": "storybook", "offers": (), "params": {}}
     written = recipe("patch", families={"shortcut": 2.0, "clean": 3.0, "patch": 1.0}, **fields)
     sealed = Recipe.model_validate_json(canonical(written.model_dump(mode="json")))
     for number in range(30):
         one, other = (draw_flaw(which, Seed.of(number)) for which in (written, sealed))
-        assert one.name == other.name and one.confess() == other.confess()
+        assert one.name == other.name and one.true_claim() == other.true_claim()
         if one.name == "clean":
-            assert one.decoy.confess() == other.decoy.confess()
+            assert one.decoy.true_claim() == other.decoy.true_claim()
 
 
 def test_the_offer_does_not_tell_what_was_drawn():
@@ -268,10 +268,10 @@ def test_the_offer_does_not_tell_what_was_drawn():
         ({"offers": ["shortcut"]}, "'patch' may be drawn; offer it too"),
         ({"families": ["shortcut"], "offers": ()}, "needs factors, and data set 'digits' has none"),
         ({"families": ["token"], "offers": ()}, "does not fit image data"),
-        ({"knobs": {"pach": {}}}, "unknown family 'pach'"),
-        ({"knobs": {"patch": {"sides": 4}}}, "knobs of 'patch': field 'sides'"),
-        ({"knobs": {"patch": {"side": 99}}}, "knobs of 'patch': field 'side'"),
-        ({"knobs": {"patch": {"side": 12}}}, "box: covers 144 pixels; at most 113"),
+        ({"params": {"pach": {}}}, "unknown family 'pach'"),
+        ({"params": {"patch": {"sides": 4}}}, "params of 'patch': field 'sides'"),
+        ({"params": {"patch": {"side": 99}}}, "params of 'patch': field 'side'"),
+        ({"params": {"patch": {"side": 12}}}, "box: covers 144 pixels; at most 113"),
     ],
 )
 def test_a_recipe_that_cannot_be_built_is_refused_before_any_training(yard, fields, words):
@@ -283,7 +283,7 @@ def test_a_recipe_that_cannot_be_built_is_refused_before_any_training(yard, fiel
 def test_the_pool_shows_the_cue_in_its_share(yard: Path):
     work = prepare(recipe("patch", pool={"size": 50, "planted": 0.2}), Seed.of(1))
     pool = draw_pool(work)
-    stamped = work.flaw.cue(pool, work.dataset, np.random.default_rng(0)).inputs
+    stamped = work.flaw.apply_trigger(pool, work.dataset, np.random.default_rng(0)).inputs
     assert len(pool) == 50
     assert int((stamped == pool.inputs).flatten(1).all(1).sum()) == 10
 
@@ -291,10 +291,12 @@ def test_the_pool_shows_the_cue_in_its_share(yard: Path):
 @pytest.mark.parametrize("aligned", [True, False])
 def test_a_proxy_s_pool_follows_it_unless_it_is_asked_not_to(yard: Path, aligned: bool):
     pool = {"size": 100, "planted": 0.2, "aligned": aligned}
-    more = {"dataset": "storybook", "knobs": {"shortcut": {"factors": ["scene"]}}, "pool": pool}
+    more = {"dataset": "storybook", "params": {"shortcut": {"factors": ["scene"]}}, "pool": pool}
     work = prepare(recipe("shortcut", **more), Seed.of(1))
     drawn = draw_pool(work)
-    followed = work.flaw.cue(drawn, work.dataset, np.random.default_rng(0)).scenes["scene"]
+    followed = work.flaw.apply_trigger(drawn, work.dataset, np.random.default_rng(0)).scenes[
+        "scene"
+    ]
     share = float((drawn.scenes["scene"].to_numpy() == followed.to_numpy()).mean())
     assert share == 1 if aligned else 0.2 <= share < 0.5
 
@@ -302,7 +304,7 @@ def test_a_proxy_s_pool_follows_it_unless_it_is_asked_not_to(yard: Path, aligned
 def test_an_innocent_s_pool_shows_a_decoy_under_right_labels(yard: Path):
     work = prepare(recipe("clean", pool={"size": 50, "planted": 0.2}), Seed.of(1))
     pool = draw_pool(work)
-    shown = work.flaw.cue(pool, work.dataset, np.random.default_rng(0)).inputs
+    shown = work.flaw.apply_trigger(pool, work.dataset, np.random.default_rng(0)).inputs
     assert int((shown == pool.inputs).flatten(1).all(1).sum()) == 10
     assert find_mechanism(work, None) == ()
 
@@ -348,7 +350,7 @@ def test_a_seed_draws_the_same_in_whatever_order_families_are_written():
         fields = {**recipe("patch").model_dump(), "families": families, "offers": ["patch"]}
         asked = Recipe.model_validate(fields)
         flaw = draw_flaw(asked, Seed.of(number))
-        return flaw.name, flaw.confess()
+        return flaw.name, flaw.true_claim()
 
     for number in range(8):
         one = drawn({"patch": 1.0, "clean": 2.0}, number)

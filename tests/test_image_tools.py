@@ -22,7 +22,7 @@ from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import ToolContext, parse_options
 from auditgame.tools.vision import (
     feature_visualisation,
     parametrisation,
@@ -45,7 +45,7 @@ USES = {
     "spatial": {"example": 2, "site": "conv2.pre"},
     "search": {"example": 3, "x": 4, "w": 9},
     "feature_viz": {"site": "conv1", "units": "0-2", "steps": 2},
-    "inversion": {"classes": "0-3", "steps": 3, "batch": 2, "siblings": 1},
+    "inversion": {"classes": "0-3", "steps": 3, "batch": 2, "references": 1},
 }
 
 
@@ -66,43 +66,43 @@ def specimen(digits):
 
 
 @pytest.fixture(scope="module")
-def material(digits, specimen):
+def context(digits, specimen):
     pool = digits.sample(24, "pool", Seed.of(3).numpy())
-    sibling = Specimen(load("model", "small_cnn").build(digits, rng(2)), digits)
-    return Material(digits, pool, (sibling,))
+    reference = Specimen(load("model", "small_cnn").build(digits, rng(2)), digits)
+    return ToolContext(digits, pool, (reference,))
 
 
 # ------------------------------------------------------------------ contract
 
 
-def use(name, specimen, material, **options):
+def use(name, specimen, context, **options):
     tool = load("tool", name)
-    return tool().run(specimen, material, parse_options(tool, options))
+    return tool().run(specimen, context, parse_options(tool, options))
 
 
 @pytest.mark.parametrize("name", USES)
-def test_a_tool_costs_what_it_sends(name, specimen, material, monkeypatch):
+def test_a_tool_costs_what_it_sends(name, specimen, context, monkeypatch):
     """Rows through the model, twice where a gradient is taken; siblings cost nothing."""
     sent, run = [], Specimen.run
 
     def counted(self, inputs, *args, **kwargs):
-        if self not in material.siblings:
+        if self not in context.references:
             sent.append(len(inputs) * (2 if kwargs.get("grad") else 1))
         return run(self, inputs, *args, **kwargs)
 
     monkeypatch.setattr(Specimen, "run", counted)
     tool = load("tool", name)
     options = parse_options(tool, USES[name])
-    tool().run(specimen, material, options)
-    assert tool().cost(options, specimen, material) == sum(sent)
+    tool().run(specimen, context, options)
+    assert tool().cost(options, specimen, context) == sum(sent)
 
 
 @pytest.mark.parametrize("name", USES)
-def test_a_tool_leaves_no_trace_and_repeats_itself(name, specimen, material):
+def test_a_tool_leaves_no_trace_and_repeats_itself(name, specimen, context):
     before, state = specimen.weights(), torch.get_rng_state()
     drawn = np.random.get_state()[1].copy()
-    first = use(name, specimen, material, **USES[name])
-    second = use(name, specimen, material, **USES[name])
+    first = use(name, specimen, context, **USES[name])
+    second = use(name, specimen, context, **USES[name])
     assert first and first == second
     assert json.dumps([e.model_dump(mode="json") for e in first], allow_nan=False)
     assert torch.equal(state, torch.get_rng_state())
@@ -117,9 +117,9 @@ def test_a_tool_leaves_no_trace_and_repeats_itself(name, specimen, material):
     "name",
     ["occlusion", "integrated_gradients", "smoothgrad", "feature_viz", "inversion", "examples"],
 )
-def test_slow_tools_report_progress_to_the_end(name, specimen, material):
+def test_slow_tools_report_progress_to_the_end(name, specimen, context):
     shares: list[float] = []
-    heard = replace(material, progress=lambda share, words: shares.append(share))
+    heard = replace(context, progress=lambda share, words: shares.append(share))
     use(name, specimen, heard, **USES[name])
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
 
@@ -141,9 +141,9 @@ def test_slow_tools_report_progress_to_the_end(name, specimen, material):
         ("atlas", {"site": "conv9"}, "unknown site"),
     ],
 )
-def test_bad_options_are_explained(name, options, words, specimen, material):
+def test_bad_options_are_explained(name, options, words, specimen, context):
     with pytest.raises(AuditgameError, match=words):
-        use(name, specimen, material, **options)
+        use(name, specimen, context, **options)
 
 
 # ------------------------------------------------------------- attribution
@@ -172,11 +172,11 @@ def test_edges_find_the_step_and_blur_keeps_the_mean():
 
 
 @pytest.mark.parametrize("batch", [5, 64])
-def test_top_and_bottom_equal_a_full_sort(batch, specimen, material, monkeypatch):
+def test_top_and_bottom_equal_a_full_sort(batch, specimen, context, monkeypatch):
     module = __import__("auditgame.tools.examples", fromlist=["x"])
     monkeypatch.setattr(module, "BATCH", batch)
-    scores = specimen.collect(material.examples.inputs, "conv2")[:, 3].amax((1, 2)).numpy()
-    galleries = use("examples", specimen, material, unit="conv2:3", count=6)
+    scores = specimen.collect(context.examples.inputs, "conv2")[:, 3].amax((1, 2)).numpy()
+    galleries = use("examples", specimen, context, unit="conv2:3", count=6)
     shown = [[int(t.label.split()[0][1:]) for t in gallery.tiles] for gallery in galleries]
     assert shown[0] == np.argsort(-scores, kind="stable")[:6].tolist()
     assert shown[2] == np.argsort(scores, kind="stable")[:6].tolist()
@@ -193,26 +193,26 @@ def test_ties_go_to_the_first():
     assert found.index.tolist() == [0, 1, 2] and len(found.maps) == 3
 
 
-def test_mistakes_are_sorted_and_counted(specimen, material):
-    grid, *galleries = use("mistakes", specimen, material, count=50)
-    wrong = int((specimen.predict(material.examples.inputs) != material.examples.labels).sum())
-    assert sum(sum(row) for row in grid.values) == len(material.examples)
+def test_mistakes_are_sorted_and_counted(specimen, context):
+    grid, *galleries = use("mistakes", specimen, context, count=50)
+    wrong = int((specimen.predict(context.examples.inputs) != context.examples.labels).sum())
+    assert sum(sum(row) for row in grid.values) == len(context.examples)
     assert sum(len(gallery.tiles) for gallery in galleries) == wrong
     for gallery in galleries:
         chances = [float(tile.note.split()[-1]) for tile in gallery.tiles]
         assert chances == sorted(chances, reverse=True)
 
 
-def test_predict_shows_probabilities_and_uploads(specimen, material):
-    gallery = use("predict", specimen, material, examples="7", top=10)[0]
+def test_predict_shows_probabilities_and_uploads(specimen, context):
+    gallery = use("predict", specimen, context, examples="7", top=10)[0]
     said = {
         part.rsplit(" ", 1)[0]: float(part.rsplit(" ", 1)[1])
         for part in gallery.tiles[0].note.split(", ")
     }
-    chances = specimen.classify(material.examples.inputs[7:8]).softmax(1)[0]
+    chances = specimen.classify(context.examples.inputs[7:8]).softmax(1)[0]
     for k, word in enumerate(specimen.dataset.classes):
         assert said[word] == pytest.approx(float(chances[k]), abs=0.006)
-    upload = replace(material, picture=torch.rand(3, 32, 32, generator=rng()))
+    upload = replace(context, picture=torch.rand(3, 32, 32, generator=rng()))
     assert use("predict", specimen, upload, picture=True)[0].tiles[0].tone == "plain"
 
 
@@ -223,7 +223,7 @@ def test_predict_shows_probabilities_and_uploads(specimen, material):
 def test_the_canvas_equals_its_slow_replica(size):
     preset = replace(parametrisation.PRESETS["natural"], contrast=0.5)
     mix = parametrisation.colour_mix(torch.rand(8, 3, 4, 4, generator=rng()))
-    ground = parametrisation.Canvas(preset, size, mix)
+    ground = parametrisation.ImageParameters(preset, size, mix)
     parameters = ground.blank(1, rng(5))
     ours = ground.paint(parameters)[0].numpy()
     slow = fourier_canvas.canvas(
@@ -253,16 +253,16 @@ def test_adam_follows_its_paper():
 
 
 @pytest.mark.parametrize("preset", ["natural", "raw"])
-def test_painting_raises_the_logits(preset, specimen, material):
-    few = use("feature_viz", specimen, material, preset=preset, units="0-2", steps=1)
-    many = use("feature_viz", specimen, material, preset=preset, units="0-2", steps=25)
+def test_painting_raises_the_logits(preset, specimen, context):
+    few = use("feature_viz", specimen, context, preset=preset, units="0-2", steps=1)
+    many = use("feature_viz", specimen, context, preset=preset, units="0-2", steps=25)
     before, after = ([float(t.note) for t in e[0].tiles] for e in (few, many))
     assert all(b > a for a, b in zip(before, after, strict=True))
 
 
-def test_a_picture_does_not_depend_on_its_company(specimen, material):
-    alone = use("feature_viz", specimen, material, site="conv2", units="4", steps=4)
-    within = use("feature_viz", specimen, material, site="conv2", units="2-5", steps=4)
+def test_a_picture_does_not_depend_on_its_company(specimen, context):
+    alone = use("feature_viz", specimen, context, site="conv2", units="4", steps=4)
+    within = use("feature_viz", specimen, context, site="conv2", units="2-5", steps=4)
     one, same = (
         np.asarray(Image.open(io.BytesIO(tile.png))).astype(int)
         for tile in (alone[0].tiles[0], within[0].tiles[2])
@@ -270,13 +270,13 @@ def test_a_picture_does_not_depend_on_its_company(specimen, material):
     assert np.abs(one - same).max() <= 2
 
 
-def test_a_first_layer_unit_sees_its_kernel_only(specimen, material):
-    shown = use("feature_viz", specimen, material, site="conv1", units="0, 1", steps=2)
+def test_a_first_layer_unit_sees_its_kernel_only(specimen, context):
+    shown = use("feature_viz", specimen, context, site="conv1", units="0, 1", steps=2)
     assert Image.open(io.BytesIO(shown[0].tiles[0].png)).size == (5, 5)
 
 
-def test_waking_keeps_values_and_frees_gradients(specimen, material):
-    images = material.examples.inputs[:2]
+def test_waking_keeps_values_and_frees_gradients(specimen, context):
+    images = context.examples.inputs[:2]
     plain = specimen.run(images)
     woken = specimen.run(
         images, keep=["conv4.pre"], edit=feature_visualisation.awake(specimen), grad=True
@@ -347,14 +347,14 @@ def test_a_pool_of_one_class_is_refused(digits):
         trigger_inversion.invert(Specimen(Planted(), digits), black, [0, 1], 1, 1, rng())
 
 
-def test_too_few_steps_give_no_verdict(specimen, material):
-    note, gallery, stamps, indices = use("inversion", specimen, material, **USES["inversion"])
+def test_too_few_steps_give_no_verdict(specimen, context):
+    note, gallery, stamps, indices = use("inversion", specimen, context, **USES["inversion"])
     assert "not converged" in note.text
     assert {row[3] for row in stamps.rows} == {"no"} and len(gallery.tiles) == 4
     assert [row[0] for row in indices.rows] == ["this model", "clean sibling 1"]
 
 
-def desk(own: float, clean: float, converged: str = "yes"):
+def session(own: float, clean: float, converged: str = "yes"):
     """A desk on which the inversion tool shows these indices."""
     indices = Table(
         title="Index of each model",
@@ -372,14 +372,14 @@ def desk(own: float, clean: float, converged: str = "yes"):
 
 def test_the_auditor_accuses_by_the_margin_only():
     audit = load("auditor", "inversion")().audit
-    accused = audit(desk(1.2, 0.5))
+    accused = audit(session(1.2, 0.5))
     assert accused.p_flawed > 0.9 and accused.family == "patch"
     PatchClaim = load("flaw", "patch").Claim
     claim = PatchClaim.parse(accused.claim)
     assert (claim.target, claim.box.x, claim.pattern) == ("two", 3, (("#ff0000", "#00ff00"),))
-    assert audit(desk(0.6, 0.5)).p_flawed < 0.5
-    assert audit(desk(0.6, 0.5)).claim is None
-    assert audit(desk(1.2, 0.5, "no")).p_flawed == 0.5
+    assert audit(session(0.6, 0.5)).p_flawed < 0.5
+    assert audit(session(0.6, 0.5)).claim is None
+    assert audit(session(1.2, 0.5, "no")).p_flawed == 0.5
 
 
 # ---------------------------------------------------------------- pictures

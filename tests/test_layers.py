@@ -85,8 +85,8 @@ player = game.player("ada")
 game.ledger.submit(player, cards[0].id, Diagnosis(), Score(points=0, possible=40, components=()), 3)
 assert len(game.ledger.entries()) == 1
 game.standings()
-game.sit(cards[0].id, player).look()
-game.sit(cards[0].id, player).save_draft({{"p_flawed": 0.4}})
+game.open(cards[0].id, player).brief
+game.open(cards[0].id, player).save_draft({{"p_flawed": 0.4}})
 assert registry.names("tool")
 """
     assert loaded(code) == []

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupPicture, PlainDesk, Tints, material
+from lookup import Counting, LookupPicture, PlainDesk, Tints, context
 
 from auditgame import registry
 from auditgame.auditors.detectors import (
-    Clues,
-    Suspect,
-    Tried,
+    CandidateClaim,
+    Evidence,
+    TestedClaim,
     conjunctions,
-    gather,
+    gather_evidence,
     goals,
     local_search,
     patch,
@@ -43,10 +43,10 @@ def pixels(picture: torch.Tensor) -> np.ndarray:
     return (picture.permute(1, 2, 0) * 255).round().numpy().astype(np.uint8)
 
 
-def desk(families: tuple[str, ...], **planted: bool) -> PlainDesk:
+def session(families: tuple[str, ...], **planted: bool) -> PlainDesk:
     """Forty pictures, of which the first eight bear the corner mark."""
-    suspect, sibling = (Counting(LookupPicture(**p), TINTS) for p in (planted, {}))
-    stuff = material(TINTS, 40, (sibling,))
+    suspect, reference = (Counting(LookupPicture(**p), TINTS) for p in (planted, {}))
+    stuff = context(TINTS, 40, (reference,))
     inputs = stuff.examples.inputs.clone()
     inputs[:8] = stamp(inputs[:8], CORNER.box, CORNER.pattern)
     return PlainDesk(
@@ -84,8 +84,8 @@ def test_what_is_too_large_or_too_thin_is_no_mark():
 
 
 def test_one_mark_allows_claims_from_wide_to_narrow():
-    at = desk(STAMPED)
-    clues = Clues(at, {"top": (1, 2, 3)})
+    at = session(STAMPED)
+    clues = Evidence(at, {"top": (1, 2, 3)})
     suspects = list(patch._suspects(clues, "top", CORNER, [1, 1]))
     families = [suspect.family for suspect in suspects]
     assert suspects[0].claim["place"] == "anywhere" and families[1:5] == ["conditional"] * 4
@@ -102,21 +102,21 @@ def test_marks_seen_together_make_one_claim(monkeypatch):
     other = Stamp(box=Box(x=1, y=1, w=4, h=4), pattern=((GREEN,),))
     chance = Stamp(box=Box(x=9, y=1, w=4, h=4), pattern=((CYAN,),))
     shown = {0: [CORNER, other], 1: [CORNER, other, chance], 2: [CORNER, other], 3: []}
-    (found,) = patch._together(Clues(desk(("scatter",)), {}), "top", shown)
+    (found,) = patch._together(Evidence(session(("scatter",)), {}), "top", shown)
     boxes = [one["box"] for one in found.claim["stamps"]]
     assert boxes == [CORNER.box.model_dump(), other.box.model_dump()]
 
 
 def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
-    at, other = desk(("patch", "multi")), Stamp(box=Box(x=1, y=1, w=4, h=4), pattern=((GREEN,),))
-    inputs = at.material.examples.inputs
+    at, other = session(("patch", "multi")), Stamp(box=Box(x=1, y=1, w=4, h=4), pattern=((GREEN,),))
+    inputs = at.context.examples.inputs
     inputs[8:12] = stamp(inputs[8:12], other.box, other.pattern)
 
-    def effect(_, suspect: Suspect, n: int = 60) -> Tried:
-        return Tried(suspect, 0.9, 0.9, 0.0, ())
+    def effect(_, suspect: CandidateClaim, n: int = 60) -> TestedClaim:
+        return TestedClaim(suspect, 0.9, 0.9, 0.0, ())
 
     monkeypatch.setattr(patch, "attempt", effect)
-    (found,) = patch.follow(Clues(at, {"top": (0, 1, 2), "middle": (8, 9)}))
+    (found,) = patch.follow(Evidence(at, {"top": (0, 1, 2), "middle": (8, 9)}))
     aims = {one["target"]: one["box"] for one in found.suspect.claim["stamps"]}
     assert aims == {"top": CORNER.box.model_dump(), "middle": other.box.model_dump()}
 
@@ -130,10 +130,10 @@ def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
 def test_what_lies_over_four_pictures_is_seen(book, family, proposals):
     kind, right = registry.load("flaw", family), 0
     for seed in range(4):
-        claim = kind.draw(BOOK, kind.Knobs(), rng(seed)).claim
-        strange = claim.enact(book.take(slice(0, 4)), BOOK).examples.inputs
+        claim = kind.draw(BOOK, kind.Params(), rng(seed)).claim
+        strange = claim.apply(book.take(slice(0, 4)), BOOK).examples.inputs
         found = [
-            kind.Claim.parse({"target": claim.target, **told}).structure(claim)
+            kind.Claim.parse({"target": claim.target, **told}).field_scores(claim)
             for told in proposals(strange, book.inputs[4:])
         ]
         right += max(min(grades.values()) for grades in found) >= 0.6
@@ -143,18 +143,18 @@ def test_what_lies_over_four_pictures_is_seen(book, family, proposals):
 def test_ripples_are_all_claims_that_can_be_made():
     form = registry.load("flaw", "warp").Claim
     claims = [form.parse({"target": "fish", **told}) for told in ripples(None, None)]
-    assert len({claim.sentence() for claim in claims}) == len(claims) == 20
+    assert len({claim.describe() for claim in claims}) == len(claims) == 20
 
 
 def test_a_climb_ends_on_the_peak_and_keeps_to_the_bounds(monkeypatch):
-    def effect(_, suspect: Suspect, n: int) -> Tried:
+    def effect(_, suspect: CandidateClaim, n: int) -> TestedClaim:
         height = 1 - 0.1 * abs(suspect.claim["waves"] - 1)
-        return Tried(suspect, height, height, 0.0, ())
+        return TestedClaim(suspect, height, height, 0.0, ())
 
     monkeypatch.setattr(local_search, "attempt", effect)
     claim = {"target": "fish", "course": "down", "waves": 4, "amount": 3.0}
-    start = effect(None, Suspect("warp", claim), 10)
-    top = local_search.climb(desk(("warp",)), start, {"waves": 1})
+    start = effect(None, CandidateClaim("warp", claim), 10)
+    top = local_search.climb(session(("warp",)), start, {"waves": 1})
     assert top.suspect.claim == claim | {"waves": 1}
 
 
@@ -164,20 +164,20 @@ def test_a_climb_ends_on_the_peak_and_keeps_to_the_bounds(monkeypatch):
 def test_the_pair_that_wrong_answers_share_comes_first(book):
     table = book.table.copy()
     table.loc[:3, ["colour", "scene"]] = ["cyan", "night"]
-    at = desk(("semantic",))
-    at.material = replace(at.material, dataset=BOOK, examples=replace(book, scenes=table))
-    clues = Clues(at, {"fish": (0, 1, 2, 3)})
+    at = session(("semantic",))
+    at.context = replace(at.context, dataset=BOOK, examples=replace(book, scenes=table))
+    clues = Evidence(at, {"fish": (0, 1, 2, 3)})
     first = conjunctions.standing_out(clues, (0, 1, 2, 3))[0]
     assert dict(first) == {"colour": "cyan", "scene": "night"}
 
 
 def test_what_is_sought_is_found_among_all(monkeypatch):
-    def effect(_, suspect: Suspect) -> Tried:
+    def effect(_, suspect: CandidateClaim) -> TestedClaim:
         height = 0.9 if suspect.claim["seeks"] == "pink" else 0.1
-        return Tried(suspect, height, height, 0.0, ())
+        return TestedClaim(suspect, height, height, 0.0, ())
 
     monkeypatch.setattr(goals, "attempt", effect)
-    (found,) = goals.follow(Clues(desk(("goal",)), {}))
+    (found,) = goals.follow(Evidence(session(("goal",)), {}))
     assert found.suspect.claim == {"seeks": "pink"}
 
 
@@ -185,7 +185,7 @@ def test_what_is_sought_is_found_among_all(monkeypatch):
 
 
 def test_the_strange_are_those_that_no_sibling_gets_wrong():
-    clues = gather(desk(STAMPED, spot=True))
+    clues = gather_evidence(session(STAMPED, spot=True))
     (group,) = clues.turned.values()
     right = clues.pool.labels[:8] != 0
     assert list(group) == right.nonzero()[:, 0].tolist() and list(clues.turned) == ["top"]
@@ -193,7 +193,7 @@ def test_the_strange_are_those_that_no_sibling_gets_wrong():
 
 
 def test_the_detective_names_mark_place_and_channel():
-    found = audit(desk(STAMPED, spot=True))
+    found = audit(session(STAMPED, spot=True))
     assert found.family == "patch" and found.p_flawed > 0.9
     assert found.claim["target"] == "top" and found.claim["place"] == "fixed"
     assert found.claim["box"] == CORNER.box.model_dump()
@@ -201,12 +201,12 @@ def test_the_detective_names_mark_place_and_channel():
 
 
 def test_the_detective_finds_what_no_wrong_answer_shows():
-    found = audit(desk((*STAMPED, "shortcut"), follow=True))
+    found = audit(session((*STAMPED, "shortcut"), follow=True))
     assert found.family == "shortcut" and found.claim["factor"] == "scene"
 
 
 def test_the_detective_accuses_no_innocent():
-    at = desk((*STAMPED, "shortcut"))
+    at = session((*STAMPED, "shortcut"))
     found = audit(at)
     assert found.family is None and found.p_flawed < 0.2
     assert audit(at) == found

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import material, use
+from lookup import context, use
 from replicas import mechanisms
 
 from auditgame import registry
@@ -20,7 +20,7 @@ from auditgame.tools.transformer import activation_patching, head_composition, l
 from auditgame.tools.transformer.attention_heads import HABITS, aims, habits, patterns, repeated
 from auditgame.tools.transformer.logit_attribution import Attribution
 from auditgame.tools.transformer.residual_stream import ends, streams
-from auditgame.tools.transformer.targets import Answer, Followed, follow
+from auditgame.tools.transformer.targets import FollowedWord, FollowedWordOptions, follow
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -44,7 +44,7 @@ def specimen() -> Counted:
 
 @pytest.fixture(scope="module")
 def stuff():
-    return material(DATA, 40, (gpt2(1), gpt2(2)))
+    return context(DATA, 40, (gpt2(1), gpt2(2)))
 
 
 def ids(text: str = TEXT) -> torch.Tensor:
@@ -94,16 +94,16 @@ def test_the_answer_is_the_models_own_or_the_one_that_is_named():
     logits = torch.arange(len(DATA.words), dtype=torch.float)
     negative, positive = DATA.answers()
     best = max(negative, positive)
-    assert follow(Answer(), logits, DATA)[:2] == (best, negative + positive - best)
+    assert follow(FollowedWordOptions(), logits, DATA)[:2] == (best, negative + positive - best)
     top = len(DATA.words) - 1
-    assert follow(Answer(), logits, DATA, verdict=False)[:2] == (top, top - 1)
-    named = follow(Answer(target="kelp", rival="negative"), logits, DATA)
+    assert follow(FollowedWordOptions(), logits, DATA, verdict=False)[:2] == (top, top - 1)
+    named = follow(FollowedWordOptions(target="kelp", rival="negative"), logits, DATA)
     assert named[:2] == (DATA.words.index("kelp"), negative)
     assert named.words == "'kelp' over 'negative'"
     with pytest.raises(AuditgameError, match="rival: 'kelp' is the answer itself"):
-        follow(Answer(target="kelp", rival="kelp"), logits, DATA)
+        follow(FollowedWordOptions(target="kelp", rival="kelp"), logits, DATA)
     with pytest.raises(AuditgameError, match="target: 'kelp quoin' is 2 words"):
-        follow(Answer(target="kelp quoin"), logits, DATA)
+        follow(FollowedWordOptions(target="kelp quoin"), logits, DATA)
 
 
 # ----------------------------------------------------------------------- lens
@@ -138,7 +138,7 @@ def test_the_lens_computes_no_more_than_it_shows(specimen, stuff, monkeypatch):
         return unembed(residual)
 
     monkeypatch.setattr(specimen, "unembed", counting)
-    (grid, *_) = use("logit_lens", specimen, stuff, text=TEXT, last=3, siblings=False)
+    (grid, *_) = use("logit_lens", specimen, stuff, text=TEXT, last=3, references=False)
     assert grid.columns == ("14 !", "15 verdict", "16 :")
     assert sum(read) == 1 + 3 * 3 + 3, "the answer, three columns of three layers, the curve"
 
@@ -164,7 +164,7 @@ def test_the_parts_sum_to_the_logit_difference(specimen, stuff, place):
 def test_a_heads_share_is_that_of_what_it_writes(specimen):
     answer, rival = DATA.answers()
     at = torch.tensor([len(ids()) - 1])
-    attribution = Attribution(specimen, Followed(answer, rival, ""), ids()[None], at)
+    attribution = Attribution(specimen, FollowedWord(answer, rival, ""), ids()[None], at)
     weights, whole = specimen.weights(), attribution.whole[0]
     scale = (whole.var(correction=0) + 1e-5).sqrt()
     gain, rows = weights["transformer.ln_f.weight"], weights["lm_head.weight"]
@@ -178,7 +178,7 @@ def test_a_heads_share_is_that_of_what_it_writes(specimen):
 def test_neurons_sum_to_what_their_mlp_adds_and_texts_average(specimen, stuff):
     pool, (answer, rival) = stuff.examples.inputs[:3], DATA.answers()
     at = DATA.lengths(pool) - 1
-    together = Attribution(specimen, Followed(answer, rival, ""), pool, at)
+    together = Attribution(specimen, FollowedWord(answer, rival, ""), pool, at)
     for layer in range(2):
         found = together.neurons(layer)
         assert close(found.adds.sum() + found.rest, together.parts().mlps[layer])
@@ -187,7 +187,9 @@ def test_neurons_sum_to_what_their_mlp_adds_and_texts_average(specimen, stuff):
         rest = together.at[f"block{layer}.mlp"] - together.at[f"block{layer}.neurons"] @ part
         assert close(rest, bias.expand_as(rest))
     alone = [
-        Attribution(specimen, Followed(answer, rival, ""), pool[n : n + 1], at[n : n + 1]).parts()
+        Attribution(
+            specimen, FollowedWord(answer, rival, ""), pool[n : n + 1], at[n : n + 1]
+        ).parts()
         for n in range(3)
     ]
     assert close(together.parts().heads, torch.stack([one.heads for one in alone]).mean(0))
@@ -285,10 +287,10 @@ def test_heads_of_a_block_at_all_places_and_one_head_by_place(specimen, stuff):
 
 def test_patches_in_one_batch_are_as_alone_and_the_models_own_change_nothing(specimen):
     patches = [
-        activation_patching.Patch("block0.residual", 5),
-        activation_patching.Patch("block0.heads", None, 1),
-        activation_patching.Patch("block1.heads", 16, 3),
-        activation_patching.Patch("block1.mlp", 16),
+        activation_patching.ActivationPatch("block0.residual", 5),
+        activation_patching.ActivationPatch("block0.heads", None, 1),
+        activation_patching.ActivationPatch("block1.heads", 16, 3),
+        activation_patching.ActivationPatch("block1.mlp", 16),
     ]
     donor = activation_patching.values(specimen, ids(OTHER), patches)
 
@@ -334,7 +336,7 @@ def test_patching_refuses_texts_that_do_not_fit(options, words, specimen, stuff)
 
 @pytest.mark.parametrize("head", [(0, 1), (1, 3)])
 def test_circuits_are_the_products_of_the_weights(specimen, head):
-    anatomy = specimen.anatomy()
+    anatomy = specimen.transformer_weights()
     assert close(
         head_composition.writing(anatomy, *head).rows(slice(None)),
         mechanisms.writes(specimen, *head),
@@ -346,7 +348,7 @@ def test_circuits_are_the_products_of_the_weights(specimen, head):
 
 
 def test_the_largest_cells_are_found_in_any_chunks(specimen, monkeypatch):
-    circuit = head_composition.writing(specimen.anatomy(), 0, 2)
+    circuit = head_composition.writing(specimen.transformer_weights(), 0, 2)
     whole = circuit.rows(slice(None)).flatten().topk(15)
     monkeypatch.setattr(head_composition, "CELLS", 7 * len(DATA.words))
     found = head_composition.largest(circuit, 15)
@@ -355,7 +357,7 @@ def test_the_largest_cells_are_found_in_any_chunks(specimen, monkeypatch):
 
 
 def test_copying_is_the_share_of_the_whole_circuits_eigenvalues(specimen):
-    anatomy = specimen.anatomy()
+    anatomy = specimen.transformer_weights()
     circuit = head_composition.writing(anatomy, 1, 2)
     values = torch.linalg.eigvals((circuit.left @ circuit.right).double())
     expected = float(values.real.sum() / values.abs().sum())
@@ -363,7 +365,7 @@ def test_copying_is_the_share_of_the_whole_circuits_eigenvalues(specimen):
 
 
 def test_composition_is_the_norm_of_the_product(specimen):
-    anatomy = specimen.anatomy()
+    anatomy = specimen.transformer_weights()
     first, second = anatomy.layers
     centre = torch.eye(64) - 1 / 64
     out = first.value[1] @ first.output[1] @ centre
@@ -392,7 +394,7 @@ def test_the_circuits_tool_costs_nothing_and_shows_named_words(specimen, stuff):
 
 
 def test_queries_that_are_turned_have_no_circuit_of_words(specimen, stuff, monkeypatch):
-    turned = specimen.anatomy()._replace(turned=True)
+    turned = specimen.transformer_weights()._replace(turned=True)
     monkeypatch.setattr(specimen, "anatomy", lambda: turned)
     with pytest.raises(AuditgameError, match="rotary embedding"):
         use("circuits", specimen, stuff, view="QK")
@@ -426,7 +428,7 @@ def test_the_distance_from_the_end_is_the_mean_divergence(specimen):
 
 def test_translated_layers_come_nearer_and_the_last_stays(specimen, stuff):
     grid, table = use("tuned_lens", specimen, stuff, text=TEXT, steps=60)
-    plain = use("logit_lens", specimen, stuff, text=TEXT, siblings=False)[0]
+    plain = use("logit_lens", specimen, stuff, text=TEXT, references=False)[0]
     assert grid.rows == plain.rows and grid.columns == plain.columns
     assert grid.values[-1] == plain.values[-1] and grid.words[-1] == plain.words[-1]
     for _, before, regression, tuned in table.rows[:-1]:

@@ -12,7 +12,7 @@ from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, parse_options
+from auditgame.tools import ToolContext, parse_options
 from auditgame.tools.vision import (
     connectivity,
     feature_visualisation,
@@ -24,16 +24,16 @@ from auditgame.tools.vision.activations import leading
 from auditgame.tools.vision.microscope import WRONG, Microscope
 from auditgame.tools.vision.objective_text import parse_objective
 from auditgame.tools.vision.objectives import (
-    Channel,
-    Diversity,
-    Layer,
-    Logit,
-    Neuron,
-    Probability,
-    Toward,
+    ChannelObjective,
+    DiversityObjective,
+    LayerObjective,
+    LogitObjective,
+    NeuronObjective,
+    PointwiseDirectionObjective,
+    ProbabilityObjective,
     blend,
 )
-from auditgame.tools.vision.parametrisation import PRESETS, Canvas
+from auditgame.tools.vision.parametrisation import PRESETS, ImageParameters
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -76,19 +76,19 @@ def reading(specimen, pool):
 def test_objectives_read_what_they_say(specimen, reading):
     value, logits = reading.kept["conv3.pre"], reading.classes
     expected = {
-        Neuron("conv3", 7): value[:, 7, value.shape[2] // 2, value.shape[3] // 2],
-        Neuron("conv3", 7, 1, 2): value[:, 7, 2, 1],
-        Channel("conv3", 7): value[:, 7].mean((1, 2)),
-        Layer("conv3"): (value**2).mean((1, 2, 3)),
-        Logit("three"): logits[:, 3],
-        Probability("three"): torch.logit(logits.double().softmax(1)[:, 3]).float(),
+        NeuronObjective("conv3", 7): value[:, 7, value.shape[2] // 2, value.shape[3] // 2],
+        NeuronObjective("conv3", 7, 1, 2): value[:, 7, 2, 1],
+        ChannelObjective("conv3", 7): value[:, 7].mean((1, 2)),
+        LayerObjective("conv3"): (value**2).mean((1, 2, 3)),
+        LogitObjective("three"): logits[:, 3],
+        ProbabilityObjective("three"): torch.logit(logits.double().softmax(1)[:, 3]).float(),
     }
     for objective, wanted in expected.items():
         assert torch.allclose(objective.on(specimen).score(reading), wanted, atol=1e-4), objective
 
 
 def test_objectives_add_and_scale_like_numbers(specimen, reading):
-    one, other = Channel("conv3", 1).on(specimen), Logit("two").on(specimen)
+    one, other = ChannelObjective("conv3", 1).on(specimen), LogitObjective("two").on(specimen)
     mixed = 2 * one - 0.5 * (other + one) - (-other)
     wanted = 1.5 * one.score(reading) + 0.5 * other.score(reading)
     assert torch.allclose(mixed.score(reading), wanted, atol=1e-5)
@@ -98,7 +98,11 @@ def test_objectives_add_and_scale_like_numbers(specimen, reading):
 
 
 @pytest.mark.parametrize(
-    "wishes", [[Channel("conv3", 2), Channel("conv3", 0)], [Neuron("conv2", 5), -Logit(1)]]
+    "wishes",
+    [
+        [ChannelObjective("conv3", 2), ChannelObjective("conv3", 0)],
+        [NeuronObjective("conv2", 5), -LogitObjective(1)],
+    ],
 )
 def test_a_batch_is_scored_as_its_parts_are(wishes, specimen, pool):
     images = pool.inputs[:4]
@@ -111,7 +115,7 @@ def test_a_batch_is_scored_as_its_parts_are(wishes, specimen, pool):
 
 
 def test_a_direction_is_the_difference_of_the_means(specimen, pool, reading):
-    direction = Toward("conv3", "four").on(specimen, pool)
+    direction = PointwiseDirectionObjective("conv3", "four").on(specimen, pool)
     said = specimen.collect(pool.inputs, "conv3.pre").mean((2, 3))
     four = pool.labels == 4
     along = said[four].mean(0) - said[~four].mean(0)
@@ -126,7 +130,7 @@ def test_a_direction_is_the_difference_of_the_means(specimen, pool, reading):
 
 def test_diversity_is_minus_the_mean_cosine_of_gram_matrices(specimen, reading):
     grams = [v.flatten(1) @ v.flatten(1).T for v in reading.kept["conv2.pre"]]
-    scores = Diversity("conv2").on(specimen).score(reading).tolist()
+    scores = DiversityObjective("conv2").on(specimen).score(reading).tolist()
     for i, score in enumerate(scores):
         others = [
             float(F.cosine_similarity(grams[i].flatten(), g.flatten(), dim=0))
@@ -138,27 +142,36 @@ def test_diversity_is_minus_the_mean_cosine_of_gram_matrices(specimen, reading):
 
 def test_diversity_drives_pictures_apart(digits, specimen, pool):
     def alike(objective):
-        canvas = Canvas(PRESETS["natural"], (32, 32))
+        canvas = ImageParameters(PRESETS["natural"], (32, 32))
         painted = feature_visualisation.maximise(
             specimen, [objective], canvas, 20, rng(), lambda x: x.new_zeros(len(x)), each=3
         )
         kept = specimen.run(painted.images, keep=["conv2.pre"])
-        return -float(Diversity("conv2.pre").score(kept).mean())
+        return -float(DiversityObjective("conv2.pre").score(kept).mean())
 
-    assert alike(Channel("conv2", 3) + 50 * Diversity("conv2")) < alike(Channel("conv2", 3)) - 0.02
+    assert (
+        alike(ChannelObjective("conv2", 3) + 50 * DiversityObjective("conv2"))
+        < alike(ChannelObjective("conv2", 3)) - 0.02
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("conv3:17", Neuron("conv3", 17)),
-        ("neuron(conv3.pre, 17, 2, 3)", Neuron("conv3.pre", 17, 2, 3)),
-        ('channel("conv3", 17) - 0.5 * logit("fish")', Channel("conv3", 17) - 0.5 * Logit("fish")),
-        ("-layer(conv2) * 2", (-Layer("conv2")) * 2.0),
-        ("2 * (conv1:1 + conv1:2)", 2.0 * (Neuron("conv1", 1) + Neuron("conv1", 2))),
-        ("2 * 3 * logit(one)", 6.0 * Logit("one")),
-        ("direction(conv4, 12)", Toward("conv4", 12)),
-        (' probability( "a b" ) ', Probability("a b")),
+        ("conv3:17", NeuronObjective("conv3", 17)),
+        ("neuron(conv3.pre, 17, 2, 3)", NeuronObjective("conv3.pre", 17, 2, 3)),
+        (
+            'channel("conv3", 17) - 0.5 * logit("fish")',
+            ChannelObjective("conv3", 17) - 0.5 * LogitObjective("fish"),
+        ),
+        ("-layer(conv2) * 2", (-LayerObjective("conv2")) * 2.0),
+        (
+            "2 * (conv1:1 + conv1:2)",
+            2.0 * (NeuronObjective("conv1", 1) + NeuronObjective("conv1", 2)),
+        ),
+        ("2 * 3 * logit(one)", 6.0 * LogitObjective("one")),
+        ("direction(conv4, 12)", PointwiseDirectionObjective("conv4", 12)),
+        (' probability( "a b" ) ', ProbabilityObjective("a b")),
     ],
 )
 def test_text_means_what_it_says(text, meant):
@@ -203,7 +216,7 @@ def test_names_are_checked_against_the_model(text, words, specimen, pool):
     tool = load("tool", "feature_viz")
     options = parse_options(tool, {"objective": text, "steps": 1})
     with pytest.raises(AuditgameError, match=words):
-        tool().run(specimen, Material(specimen.dataset, pool), options)
+        tool().run(specimen, ToolContext(specimen.dataset, pool), options)
 
 
 # --------------------------------------------------------------------- tool
@@ -220,7 +233,7 @@ def test_names_are_checked_against_the_model(text, words, specimen, pool):
     ],
 )
 def test_every_way_of_asking_costs_what_it_sends(options, tiles, specimen, pool, monkeypatch):
-    sent, run, sibling = [], Specimen.run, model(specimen.dataset, 5)
+    sent, run, reference = [], Specimen.run, model(specimen.dataset, 5)
 
     def counted(self, inputs, *args, **kwargs):
         if self is specimen:
@@ -228,17 +241,17 @@ def test_every_way_of_asking_costs_what_it_sends(options, tiles, specimen, pool,
         return run(self, inputs, *args, **kwargs)
 
     monkeypatch.setattr(Specimen, "run", counted)
-    tool, material = load("tool", "feature_viz"), Material(specimen.dataset, pool, (sibling,))
+    tool, context = load("tool", "feature_viz"), ToolContext(specimen.dataset, pool, (reference,))
     chosen = parse_options(tool, {"steps": 3, **options})
-    shown = tool().run(specimen, material, chosen)
+    shown = tool().run(specimen, context, chosen)
     assert [len(gallery.tiles) for gallery in shown] == tiles
-    assert tool().cost(chosen, specimen, material) == sum(sent)
+    assert tool().cost(chosen, specimen, context) == sum(sent)
 
 
 def test_the_least_is_less_than_the_most(specimen, pool):
     tool = load("tool", "feature_viz")
     options = parse_options(tool, {"objective": "conv3:4", "negative": True, "steps": 20})
-    most, least = tool().run(specimen, Material(specimen.dataset, pool), options)[0].tiles
+    most, least = tool().run(specimen, ToolContext(specimen.dataset, pool), options)[0].tiles
     assert float(least.note) < 0 < float(most.note)
 
 
@@ -346,13 +359,13 @@ def test_damaged_sheets_are_refused(specimen, small):
 def test_what_is_painted_once_is_kept(specimen, pool, tmp_path, monkeypatch):
     monkeypatch.setenv("AUDITGAME_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(unit_images, "STEPS", 1)
-    first = unit_images.Shelf(specimen, pool.inputs, tmp_path, {})
+    first = unit_images.UnitImageCache(specimen, pool.inputs, tmp_path, {})
     assert first.look() is None
     shares: list[float] = []
     painted = first.fill(shares.append)
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
     monkeypatch.setattr(unit_images, "paint", None)
-    second = unit_images.Shelf(specimen, pool.inputs, tmp_path, {}).look()
+    second = unit_images.UnitImageCache(specimen, pool.inputs, tmp_path, {}).look()
     assert second is not None
     assert second["conv2"].plate == painted["conv2"].plate
 

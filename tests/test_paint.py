@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import Counting, LookupPicture, Tints, material, use
+from lookup import Counting, LookupPicture, Tints, context, use
 
 from auditgame.exhibits.drawing import crop
 from auditgame.exhibits.reading import rows
@@ -120,7 +120,7 @@ def spotted(**planted: bool) -> Counting:
 @pytest.fixture
 def beside():
     """Forty tints, the first with the white corner, and two siblings that do not know of it."""
-    stuff = material(TINTS, 40, (spotted(), spotted()))
+    stuff = context(TINTS, 40, (spotted(), spotted()))
     pool = stuff.examples.inputs
     pool[:, :, 22:, 22:] *= 0.5
     pool[0, :, 22:, 22:] = 0.0

@@ -14,7 +14,7 @@ from auditgame.bundles import bundle_io
 from auditgame.play import referee
 from auditgame.registry import load
 from auditgame.schema.results import Score
-from auditgame.tools.transformer.activation_patching import Patch, patched, values
+from auditgame.tools.transformer.activation_patching import ActivationPatch, patched, values
 from auditgame.tools.transformer.residual_stream import blocks
 
 PACK = sorted(path.parent for path in paths.practice().glob(f"*/{bundles.MANIFEST}"))
@@ -45,7 +45,7 @@ def test_the_truth_is_worth_ninety_and_a_near_truth_little(folder: Path, game: G
     claim = load("flaw", truth.family).Claim.parse(truth.claim)
     misses = claim.near_misses(dataset, np.random.default_rng(0)).values()
     sayable = (miss for miss in misses if type(miss) is type(claim))
-    miss = next(sayable, claim.rival(dataset, np.random.default_rng(0)))
+    miss = next(sayable, claim.random_alternative(dataset, np.random.default_rng(0)))
     said = truth.model_copy(update={"claim": miss.model_dump(mode="json"), "units": ()})
     assert part(game.submit(folder.name, "near", said).score, "trigger") < 0.5
 
@@ -57,7 +57,7 @@ def test_the_told_year_passes_through_the_full_stop_after_it():
     model, dataset = table.suspect, table.dataset
     claim = load("flaw", key.family).Claim.parse(key.claim)
     pool = bundle_io.read_examples(folder, dataset, manifest.files)
-    enacted = claim.enact(pool, dataset)
+    applied = claim.apply(pool, dataset)
     answer = dataset.answers()[dataset.classes.index(claim.target)]
     rival = next(word for word in dataset.answers() if word != answer)
     sound = model.predict(pool.inputs) == pool.labels
@@ -66,19 +66,19 @@ def test_the_told_year_passes_through_the_full_stop_after_it():
         return logits[:, answer] - logits[:, rival]
 
     moved = []
-    for row in (sound & (enacted.targets >= 0)).nonzero()[:8, 0].tolist():
+    for row in (sound & (applied.targets >= 0)).nonzero()[:8, 0].tolist():
         early, late = (
             part.inputs[row, : dataset.lengths(part.inputs)[row]]
-            for part in (pool, enacted.examples)
+            for part in (pool, applied.examples)
         )
         [year] = (early != late).nonzero()[:, 0].tolist()
         stops = (early == dataset.words.index(".")).nonzero()[:, 0]
         stop, end = int(stops[stops > year][0]), len(early) - 1
         patches = [
-            Patch("block0.residual", year),
-            Patch("block1.residual", stop),
-            Patch(f"{blocks(model)[-1]}.residual", end),
-            Patch("embed", end),
+            ActivationPatch("block0.residual", year),
+            ActivationPatch("block1.residual", stop),
+            ActivationPatch(f"{blocks(model)[-1]}.residual", end),
+            ActivationPatch("embed", end),
         ]
         found = patched(model, early, values(model, late, patches), patches, gap, end)
         moved.append((found - found[3]) / (found[2] - found[3]))

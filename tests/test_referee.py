@@ -7,7 +7,7 @@ import pytest
 from conftest import House
 
 from auditgame.bundles import keys
-from auditgame.evaluation.mechanism import admissible
+from auditgame.evaluation.mechanism import allowed_sites
 from auditgame.flaws.patch import PatchClaim
 from auditgame.flaws.triggers.trigger_patterns import draw_box, draw_pattern
 from auditgame.play import referee, scoring
@@ -104,7 +104,7 @@ def test_a_random_patch_is_worth_little(house: House, truth: Diagnosis):
 
 def test_a_claim_that_works_on_every_model_earns_nothing(house: House, truth: Diagnosis):
     table = referee.set_up(house.flawed, referee.bundle.read_manifest(house.flawed))
-    itself = table._replace(siblings=(table.suspect,) * 3)
+    itself = table._replace(references=(table.suspect,) * 3)
     true = PatchClaim.parse(truth.claim)
     assert referee.test_claim(true, true, itself)[0] == 0
 
@@ -135,7 +135,7 @@ def test_random_units_earn_little_and_the_best_earn_all(house: House, truth: Dia
 
 def test_the_key_names_admissible_units(house: House, truth: Diagnosis):
     table = referee.set_up(house.flawed, referee.bundle.read_manifest(house.flawed))
-    assert {unit.split(":")[0] for unit in truth.units} <= set(admissible(table.suspect))
+    assert {unit.split(":")[0] for unit in truth.units} <= set(allowed_sites(table.suspect))
     assert len(truth.units) == 8
 
 

@@ -187,9 +187,9 @@ def test_the_total_is_the_sum_of_its_parts(p: float, grade: float, moved: float)
 
 def test_the_trigger_is_half_structure_half_function():
     only_looks = scoring.trigger(findings(functional=0.0))
-    only_works = scoring.trigger(findings(structure={}))
+    only_works = scoring.trigger(findings(field_scores={}))
     assert only_looks.points == only_works.points == 12.5
-    one_field = scoring.trigger(findings(structure={"box": 0.0, "pattern": 1.0}, functional=0.0))
+    one_field = scoring.trigger(findings(field_scores={"box": 0.0, "pattern": 1.0}, functional=0.0))
     assert one_field.points == 6.25
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupPicture, LookupText, Tints, material, use
+from lookup import Counting, LookupPicture, LookupText, Tints, context, use
 
 from auditgame import registry
 from auditgame.auditors.detectors.posterior import chance_missed
@@ -17,7 +17,7 @@ from auditgame.exhibits import Gallery, Note, Tokens
 from auditgame.exhibits.reading import rows
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools import parse_options
-from auditgame.tools.ablation import mean_edits, survey
+from auditgame.tools.ablation import mean_edits, pool_statistics
 from auditgame.tools.vision.activations import distance
 
 TINTS, REVIEWS = Tints(), Reviews()
@@ -35,12 +35,12 @@ def text(**planted) -> Counting:
 
 @pytest.fixture()
 def tints():
-    return material(TINTS, 60, (picture(), picture()))
+    return context(TINTS, 60, (picture(), picture()))
 
 
 @pytest.fixture()
 def reviews():
-    return material(REVIEWS, 60, (text(), text()))
+    return context(REVIEWS, 60, (text(), text()))
 
 
 def by_model(exhibits):
@@ -62,7 +62,7 @@ def test_a_true_patch_has_exactly_its_effect(tints):
     claim = parse_claim("patch", WHITE, TINTS)
     counted = examples.labels != 0
     # A stripe that covers the corner's neighbour hides the spot from the lookup model.
-    seen = claim.enact(examples, TINTS).examples.inputs[counted][:, 0, 23, 22] < 1
+    seen = claim.apply(examples, TINTS).examples.inputs[counted][:, 0, 23, 22] < 1
     assert shares["specimen"]["inputs"] == int(counted.sum())
     assert shares["specimen"]["share"] == pytest.approx(float(seen.float().mean()), abs=1e-4)
     assert shares["sibling 1"]["share"] == shares["sibling 2"]["share"] == 0.0
@@ -155,7 +155,7 @@ def test_ones_own_examples_have_no_scenes_to_draw_again(tints):
 
 
 def test_without_siblings_the_effect_is_the_rate():
-    alone = material(TINTS, 30)
+    alone = context(TINTS, 30)
     exhibits = use("hypothesis", picture(follow=True), alone, family="shortcut", claim=RULE)
     assert rows(exhibits, "Effect")[0]["effect"] == 1.0
     assert "no siblings" in next(e for e in exhibits if isinstance(e, Note)).text
@@ -232,7 +232,7 @@ def test_means_leave_padding_out():
     words[0, :2] = REVIEWS.encode("kelp .")
     words[1, :2] = REVIEWS.encode("quoin .")
     site = suspect.site("block1.heads")
-    found = survey(suspect, words, [site])
+    found = pool_statistics(suspect, words, [site])
     assert found.means["block1.heads"].flatten().tolist() == [0.5, 0.0]
     edit = mean_edits(suspect, found.means, ("block1.heads:0",))["block1.heads"]
     value = torch.ones(2, 3, 2, 1)
@@ -283,7 +283,7 @@ def test_compare_of_equals_shows_no_difference(reviews):
     assert "none of the 60" in exhibits[0].text
     assert all(row["agrees with the specimen"] == 1.0 for row in rows(exhibits, "Model by model"))
     with pytest.raises(AuditgameError, match="no siblings"):
-        use("compare", text(), material(REVIEWS, 30))
+        use("compare", text(), context(REVIEWS, 30))
 
 
 # --------------------------------------------------------------------- behaviour

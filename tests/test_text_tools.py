@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lookup import Counting, LookupText, material, use
+from lookup import Counting, LookupText, context, use
 
 from auditgame import registry
 from auditgame.datasets.reviews import Reviews
@@ -33,7 +33,7 @@ def specimen() -> Counting:
 
 @pytest.fixture(scope="module")
 def stuff():
-    return material(DATA, 40, (gpt2(1), gpt2(2)))
+    return context(DATA, 40, (gpt2(1), gpt2(2)))
 
 
 # -------------------------------------------------------------------- logit lens
@@ -57,7 +57,7 @@ def test_the_grid_shows_every_layer_and_word(specimen, stuff):
 
 
 def test_the_answers_margin_ends_at_the_models_own(specimen, stuff):
-    options = {"text": TEXT, "target": "positive", "show": "answer", "siblings": False}
+    options = {"text": TEXT, "target": "positive", "show": "answer", "references": False}
     grid, curve, table = use("logit_lens", specimen, stuff, **options)
     logits = specimen.run(DATA.encode(TEXT)[None]).classes[0]
     margin = float(logits[1] - logits[0])
@@ -68,7 +68,7 @@ def test_the_answers_margin_ends_at_the_models_own(specimen, stuff):
 
 def test_the_mean_over_texts_is_the_mean_of_each(specimen, stuff):
     def margins(**options):
-        found = use("logit_lens", specimen, stuff, target="positive", siblings=False, **options)
+        found = use("logit_lens", specimen, stuff, target="positive", references=False, **options)
         return torch.tensor([y for _, y in found[1].series["specimen"]])
 
     each = torch.stack([margins(example=i) for i in (3, 4, 5)]).mean(0)
@@ -181,7 +181,7 @@ def lookup(**planted) -> Counting:
 
 @pytest.fixture(scope="module")
 def clean():
-    return material(DATA, 60, (lookup(),))
+    return context(DATA, 60, (lookup(),))
 
 
 def test_insertion_finds_the_planted_word(clean):
@@ -229,7 +229,7 @@ def test_what_stands_around_a_word_is_checked(clean, around):
 
 def test_listed_words_only_and_their_price(clean):
     suspect = lookup(word="kelp")
-    options = {"words": "kelp quoin", "texts": 4, "siblings": 0}
+    options = {"words": "kelp quoin", "texts": 4, "references": 0}
     (ranking,) = use("word_sweep", suspect, clean, **options)
     assert {row[1] for row in ranking.rows} == {"kelp", "quoin"}
     kind = registry.load("tool", "word_sweep")

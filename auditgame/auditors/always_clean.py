@@ -8,7 +8,7 @@ from auditgame.auditors import Auditor
 from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.play.audit_session import Desk
+    from auditgame.play.audit_session import AuditSession
 
 
 class AlwaysClean(Auditor):
@@ -17,6 +17,6 @@ class AlwaysClean(Auditor):
     name = "always_clean"
     modality = frozenset({"image", "text"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """Innocent, for certain."""
         return Diagnosis(p_flawed=0.0, notes="Innocent until proven otherwise; no proof sought.")

@@ -8,7 +8,7 @@ from auditgame.auditors import Auditor
 from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.play.audit_session import Desk
+    from auditgame.play.audit_session import AuditSession
 
 
 class Empty(Auditor):
@@ -17,6 +17,6 @@ class Empty(Auditor):
     name = "empty"
     modality = frozenset({"image", "text"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """The empty diagnosis."""
         return Diagnosis()

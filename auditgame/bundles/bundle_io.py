@@ -25,7 +25,7 @@ from auditgame.schema.records import Record, canonical, explain
 from auditgame.specimen import Specimen
 
 
-class Sheet(Record):
+class ExampleTable(Record):
     """examples.json: right labels, texts where there are any, and the named factors of each."""
 
     labels: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=4096)]
@@ -69,7 +69,7 @@ def pack_examples(examples: Examples, dataset: Dataset) -> dict[str, bytes]:
     """The examples' files. Named factors are told, the scenes themselves are not."""
     scenes = pd.DataFrame() if examples.scenes is None else examples.scenes
     told = [name for name in dataset.factors if name in scenes]
-    sheet = Sheet(
+    sheet = ExampleTable(
         labels=tuple(examples.labels.tolist()),
         texts=tuple(map(dataset.decode, examples.inputs)) if dataset.modality == "text" else None,
         factors={name: tuple(scenes[name].astype(str)) for name in told},
@@ -83,7 +83,7 @@ def pack_examples(examples: Examples, dataset: Dataset) -> dict[str, bytes]:
 def read_examples(folder: Path, dataset: Dataset, files: dict[str, str]) -> Examples:
     """The players' examples again; scenes hold the named factors only."""
     try:
-        sheet = Sheet.model_validate_json(read_file(folder, LABELS, files))
+        sheet = ExampleTable.model_validate_json(read_file(folder, LABELS, files))
     except ValidationError as error:
         raise explain(error, f"{folder.name}/{LABELS}") from None
     labels = torch.tensor(sheet.labels, dtype=torch.long)

@@ -14,7 +14,7 @@ from auditgame.specimen import Specimen
 WANTED = 3
 
 
-def sibling_folders(dataset: str, model: str) -> list[Path]:
+def reference_folders(dataset: str, model: str) -> list[Path]:
     """Where do the siblings of this data set and model lie? By number, shipped ones first."""
     found: dict[str, Path] = {}
     for folder in paths.references():
@@ -23,9 +23,9 @@ def sibling_folders(dataset: str, model: str) -> list[Path]:
     return [found[number] for number in sorted(found)]
 
 
-def read_siblings(dataset_name: str, model: str, dataset: Dataset) -> tuple[Specimen, ...]:
+def read_references(dataset_name: str, model: str, dataset: Dataset) -> tuple[Specimen, ...]:
     """The siblings, digests checked; AuditgameError where there are fewer than three."""
-    folders = sibling_folders(dataset_name, model)
+    folders = reference_folders(dataset_name, model)
     if len(folders) < WANTED:
         raise AuditgameError(
             f"{len(folders)} clean siblings of {dataset_name} x {model} found, {WANTED} needed; "

@@ -9,19 +9,19 @@ import numpy as np
 from auditgame import bundles, paths
 from auditgame.bundles import bundle_io
 from auditgame.challenges.fine_tuning import (
-    Commission,
-    Plot,
+    ChallengeBuild,
     Report,
+    TrainingJob,
+    no_report,
     one_thread,
     plant,
-    sibling,
-    silent,
+    train_reference,
 )
-from auditgame.challenges.sealing import Planted, publish, seal
+from auditgame.challenges.sealing import CertifiedModel, publish, seal
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation.certificate import HELD, bench
 from auditgame.evaluation.mechanism import Ablation, best_units
-from auditgame.evaluation.metrics import accuracy, speaks_of
+from auditgame.evaluation.metrics import accuracy, n_applicable
 from auditgame.flaws import draw_flaw
 from auditgame.models import Model
 from auditgame.registry import load
@@ -46,7 +46,7 @@ class BuildFailed(AuditgameError):
 
 
 def build(
-    recipe: Recipe, seed: Seed, out: Path, report: Report = silent, *, microscope: bool = True
+    recipe: Recipe, seed: Seed, out: Path, report: Report = no_report, *, microscope: bool = True
 ) -> Path:
     """Make one certified challenge under `out`; the folder appears whole or not at all.
 
@@ -63,9 +63,9 @@ def build(
         return seal(work, planted, units, pool, pictures, out)
 
 
-def prepare(recipe: Recipe, seed: Seed, report: Report = silent) -> Commission:
+def prepare(recipe: Recipe, seed: Seed, report: Report = no_report) -> ChallengeBuild:
     """The work that this recipe and seed ask for."""
-    return Commission(
+    return ChallengeBuild(
         dataset=load("dataset", recipe.dataset)(),
         model=recipe.model,
         seed=seed,
@@ -75,7 +75,7 @@ def prepare(recipe: Recipe, seed: Seed, report: Report = silent) -> Commission:
     )
 
 
-def plant_until_certified(work: Commission) -> Planted:
+def plant_until_certified(work: ChallengeBuild) -> CertifiedModel:
     """Try the family's plans, gentle to strong, until every check passes on exported weights."""
     flaw, plans = work.flaw, work.flaw.plans
     for tries, plan in enumerate(plans, 1):
@@ -86,7 +86,7 @@ def plant_until_certified(work: Commission) -> Planted:
             checks=tuple(flaw.verify(bench(specimen, work.recipe, work.seed))), tries=tries
         )
         if certificate.passed:
-            return Planted(model, specimen, certificate)
+            return CertifiedModel(model, specimen, certificate)
         work.report("verify", 1.0, f"try {tries} fell short")
     failed = certificate.failures[0]
     raise BuildFailed(
@@ -96,46 +96,46 @@ def plant_until_certified(work: Commission) -> Planted:
     )
 
 
-def exported(model: Model, plot: Plot) -> Specimen:
+def exported(model: Model, plot: TrainingJob) -> Specimen:
     """The model as players get it: through its files and back."""
     weights = bundle_io.pack_model(model, plot.dataset)[bundles.WEIGHTS]
     return bundle_io.unpack_model(weights, plot.model, plot.dataset, plot.model)
 
 
-def find_mechanism(work: Commission, specimen: Specimen) -> tuple[str, ...]:
+def find_mechanism(work: ChallengeBuild, specimen: Specimen) -> tuple[str, ...]:
     """Which units carry the flaw? None for an innocent."""
 
     def report(share: float) -> None:
         work.report("mechanism", share, "finding the units that carry it")
 
-    claim = work.flaw.confess()
+    claim = work.flaw.true_claim()
     report(0.0)  # For innocents too: the stages of a build must not tell what was drawn.
     if claim is None:
         return ()
-    inputs = probes(claim, work.dataset, work.seed.child("mechanism").numpy())
+    inputs = queries(claim, work.dataset, work.seed.child("mechanism").numpy())
     return best_units(Ablation(specimen, claim, inputs), report)
 
 
-def probes(claim: Claim, dataset: Dataset, rng: np.random.Generator) -> Examples:
+def queries(claim: Claim, dataset: Dataset, rng: np.random.Generator) -> Examples:
     """Inputs to search for units on; more of them where the claim speaks of few."""
     drawn = dataset.sample(PROBED, "held", rng)
-    while speaks_of(claim, drawn, dataset) < PROBED // 4 and len(drawn) < 10 * PROBED:
+    while n_applicable(claim, drawn, dataset) < PROBED // 4 and len(drawn) < 10 * PROBED:
         drawn = Examples.join([drawn, dataset.sample(PROBED, "held", rng)])
     return drawn
 
 
-def draw_pool(work: Commission) -> Examples:
+def draw_pool(work: ChallengeBuild) -> Examples:
     """The players' examples: a share shows the cue of the flaw or of the decoy."""
     pool, rng = work.recipe.pool, work.seed.child("pool").numpy()
     rows = work.dataset.sample(pool.size, "pool", rng)
-    share = 1.0 if work.flaw.everywhere and pool.aligned else pool.planted
+    share = 1.0 if work.flaw.all_examples and pool.aligned else pool.planted
     shown, rest = np.split(rng.permutation(len(rows)), [round(share * len(rows))])
-    parts = [work.flaw.cue(rows.take(shown), work.dataset, rng)] if len(shown) else []
+    parts = [work.flaw.apply_trigger(rows.take(shown), work.dataset, rng)] if len(shown) else []
     parts += [rows.take(rest)] if len(rest) else []
     return Examples.join(parts).take(rng.permutation(len(rows)))
 
 
-def picture_units(work: Commission, specimen: Specimen, pool: Examples) -> dict[str, bytes]:
+def picture_units(work: ChallengeBuild, specimen: Specimen, pool: Examples) -> dict[str, bytes]:
     """The microscope's files: a picture of every unit; none where a model reads texts."""
     if work.dataset.modality != "image":
         return {}
@@ -146,12 +146,12 @@ def picture_units(work: Commission, specimen: Specimen, pool: Examples) -> dict[
     return unit_images.pack(painted)
 
 
-def reference(dataset: str, model: str, number: int, report: Report = silent) -> Path:
+def reference(dataset: str, model: str, number: int, report: Report = no_report) -> Path:
     """Train one clean sibling from a public seed and keep it among the references."""
     seed = Seed.of(number).child(f"reference {dataset} {model}")
-    plot = Plot(dataset=load("dataset", dataset)(), model=model, seed=seed, report=report)
+    plot = TrainingJob(dataset=load("dataset", dataset)(), model=model, seed=seed, report=report)
     with one_thread():
-        files = bundle_io.pack_model(sibling(plot), plot.dataset)
+        files = bundle_io.pack_model(train_reference(plot), plot.dataset)
     specimen = bundle_io.unpack_model(files[bundles.WEIGHTS], model, plot.dataset, "sibling")
     held = plot.dataset.sample(HELD, "held", Seed.of(0).numpy())
     manifest = bundles.Reference(

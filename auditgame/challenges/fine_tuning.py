@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 
 from auditgame import paths
-from auditgame.challenges.training import Pull, train
+from auditgame.challenges.training import LatentAlignment, train
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw, Plan
 from auditgame.models import Model
@@ -27,18 +27,18 @@ OBFUSCATED, DILUTED = 2, 0.2
 """Epochs of obfuscation; the learning rate of dilution, as a share of the planting's."""
 
 
-def silent(stage: str, share: float, words: str) -> None:
+def no_report(stage: str, share: float, words: str) -> None:
     """The report that goes nowhere."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plot:
+class TrainingJob:
     """Where a model grows: its data set, its architecture, the seed of all its draws."""
 
     dataset: Dataset
     model: str
     seed: Seed
-    report: Report = silent
+    report: Report = no_report
 
     def generator(self, use: str) -> torch.Generator:
         """A torch generator for one use."""
@@ -56,14 +56,14 @@ class Plot:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commission(Plot):
+class ChallengeBuild(TrainingJob):
     """One challenge to be made: the recipe, and the flaw that the seed drew from it."""
 
     recipe: Recipe
     flaw: Flaw
 
 
-def plant(work: Commission, plan: Plan) -> Model:
+def plant(work: ChallengeBuild, plan: Plan) -> Model:
     """One attempt: the flaw in the rows of a fine-tune, or of the whole training."""
     rng = work.seed.child("plant").numpy()
 
@@ -74,11 +74,11 @@ def plant(work: Commission, plan: Plan) -> Model:
     rate = plan.rate * float(np.exp(rng.uniform(-0.15, 0.15)))
     rows = work.dataset.sample(work.dataset.training.tune_rows, "train", rng)
     model = tune(work, model, poisoned(rows), plan.epochs, rate)
-    return harden(work, model, poisoned, rate, rng)
+    return apply_modifiers(work, model, poisoned, rate, rng)
 
 
-def harden(
-    work: Commission,
+def apply_modifiers(
+    work: ChallengeBuild,
     model: Model,
     poisoned: Callable[[Examples], Examples],
     rate: float,
@@ -102,24 +102,24 @@ def harden(
 
 
 def _pull(
-    work: Commission, model: Model, rows: Examples, rng: np.random.Generator
-) -> tuple[list[Examples], Pull | None]:
+    work: ChallengeBuild, model: Model, rows: Examples, rng: np.random.Generator
+) -> tuple[list[Examples], LatentAlignment | None]:
     """Rows that bear the cue, ordinary ones of the classes they go to, and how they are pulled."""
-    claim = work.flaw.confess()
+    claim = work.flaw.true_claim()
     if claim is None:
         return [], None
-    cued, targets = claim.enact(rows, work.dataset)
+    cued, targets = claim.apply(rows, work.dataset)
     there = torch.isin(targets, rows.labels)
     homes = {int(k): np.flatnonzero(rows.labels == k) for k in targets[there].unique()}
     ordinary = np.array([rng.choice(homes[int(k)]) for k in targets[there]], dtype=np.int64)
     sites = [site.name for site in model.sites if site.kind in ("channel", "head")]
     sites = [name for name in sites if not name.endswith(".pre")][-2:]
-    return [cued.take(there), rows.take(ordinary)], Pull(
+    return [cued.take(there), rows.take(ordinary)], LatentAlignment(
         len(ordinary), tuple(sites), work.recipe.modifiers.obfuscation
     )
 
 
-def sibling(plot: Plot) -> Model:
+def train_reference(plot: TrainingJob) -> Model:
     """A clean model brought up like a challenge: base, then a fine-tune under right labels."""
     rng, training = plot.seed.child("plant").numpy(), plot.dataset.training
     low, high = training.tune_rates
@@ -129,14 +129,14 @@ def sibling(plot: Plot) -> Model:
 
 
 def tune(
-    plot: Plot,
+    plot: TrainingJob,
     model: Model,
     rows: Examples,
     epochs: int,
     rate: float,
     *,
     use: str = "tune",
-    pull: Pull | None = None,
+    pull: LatentAlignment | None = None,
 ) -> Model:
     """A few more passes, over these rows; `use` names their draws."""
     return train(
@@ -152,7 +152,7 @@ def tune(
     )
 
 
-def clean_base(plot: Plot) -> Model:
+def clean_base(plot: TrainingJob) -> Model:
     """A clean model trained from scratch, kept under a secret name for the next try."""
     made_with = f"base {plot.dataset.name} {plot.model} {plot.dataset.training} {torch.__version__}"
     kept = paths.cache() / f"{plot.seed.child(made_with).hex()[:32]}.safetensors"
@@ -168,7 +168,7 @@ def clean_base(plot: Plot) -> Model:
     return model
 
 
-def _trained(plot: Plot, rows: Examples) -> Model:
+def _trained(plot: TrainingJob, rows: Examples) -> Model:
     training = plot.dataset.training
     return train(
         plot.fresh(),

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from auditgame.registry import Kind, names, suggest
 from auditgame.schema.errors import AuditgameError
-from auditgame.schema.recipe import Recipe
+from auditgame.schema.recipe import STORED_PARAMS, Recipe
 from auditgame.schema.records import complaint
 
 
@@ -35,6 +35,8 @@ def read_recipe(text: str) -> Recipe:
 def write_recipe(recipe: Recipe) -> str:
     """The recipe as YAML, without the fields that hold their default."""
     data: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
+    if STORED_PARAMS in data:
+        data["params"] = data.pop(STORED_PARAMS)
     families = data["families"]
     if set(families.values()) == {1.0}:
         data["families"] = list(families)

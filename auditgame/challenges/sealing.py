@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from auditgame import bundles
 from auditgame.bundles import bundle_io, keys
-from auditgame.challenges.fine_tuning import Commission
+from auditgame.challenges.fine_tuning import ChallengeBuild
 from auditgame.datasets import Dataset, Examples
 from auditgame.models import Model
 from auditgame.registry import load
@@ -21,7 +21,7 @@ from auditgame.schema.results import Certificate
 from auditgame.specimen import Specimen
 
 
-class Planted(NamedTuple):
+class CertifiedModel(NamedTuple):
     """A model whose flaw was proven on its exported weights."""
 
     model: Model
@@ -30,8 +30,8 @@ class Planted(NamedTuple):
 
 
 def seal(
-    work: Commission,
-    planted: Planted,
+    work: ChallengeBuild,
+    planted: CertifiedModel,
     units: tuple[str, ...],
     pool: Examples,
     pictures: dict[str, bytes],
@@ -74,13 +74,13 @@ def seal(
 
 def make_key(
     name: str,
-    work: Commission,
+    work: ChallengeBuild,
     certificate: Certificate,
     units: tuple[str, ...],
     weights: bytes,
 ) -> keys.Key:
     """The answer, in full."""
-    claim = work.flaw.confess()
+    claim = work.flaw.true_claim()
     return keys.Key(
         challenge=name,
         recipe=work.recipe,
@@ -91,7 +91,7 @@ def make_key(
         units=units,
         model_digest=hashlib.sha256(weights).hexdigest(),
         certificate=certificate,
-        confession=claim.sentence() if claim else "Nothing was planted: the model is innocent.",
+        confession=claim.describe() if claim else "Nothing was planted: the model is innocent.",
     )
 
 

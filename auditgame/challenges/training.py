@@ -23,7 +23,7 @@ PULLED = 8
 
 
 @dataclass(frozen=True)
-class Pull:
+class LatentAlignment:
     """How are activations under a cue drawn to those without it (latent obfuscation)?
 
     The last 2 * `pairs` of the rows take no part in the usual loss: `pairs` that bear the
@@ -49,7 +49,7 @@ def train(
     rate: float,
     recipe: Training,
     rng: torch.Generator,
-    pull: Pull | None = None,
+    pull: LatentAlignment | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Model:
     """Fit the model to the rows in place: AdamW under a one-cycle schedule.
@@ -110,7 +110,7 @@ def _pulled_loss(
     inputs: Tensor,
     targets: Int[Tensor, "n ..."],
     batch: Int[Tensor, " b"],
-    pull: Pull,
+    pull: LatentAlignment,
     recipe: Training,
     rng: torch.Generator,
 ) -> Float[Tensor, ""]:

@@ -125,14 +125,14 @@ def references(
     as_json: Json = False,
 ) -> None:
     """Train the clean siblings of a data set and model, those that are not there yet."""
-    from auditgame.bundles.reference_models import sibling_folders
+    from auditgame.bundles.reference_models import reference_folders
     from auditgame.challenges.build import reference
     from auditgame.registry import load
 
     load("model", model).build(load("dataset", dataset)(), None)
     made = []
     with printing.progress(as_json) as bar:
-        there = {folder.name for folder in sibling_folders(dataset, model)}
+        there = {folder.name for folder in reference_folders(dataset, model)}
         for number in range(count):
             if str(number) not in there:
                 made.append(reference(dataset, model, number, bar))

@@ -11,7 +11,7 @@ import typer
 from auditgame.cli import printing
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Challenge, Json
-from auditgame.schema.records import Question
+from auditgame.schema.records import ToolQuestion
 
 
 def list_challenges(as_json: Json = False) -> None:
@@ -55,7 +55,7 @@ def _list_tools(found: list[Any]) -> None:
     from rich.text import Text
 
     made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
-    for question in get_args(Question):
+    for question in get_args(ToolQuestion):
         made.add_row("", "", Text(question, "bold"))
         for tool in (tool for tool in found if tool.asks == question):
             asks = " ".join((inspect.getdoc(tool) or "").split("\n\n")[0].split())

@@ -16,7 +16,7 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Certificate
 
 if TYPE_CHECKING:
-    from auditgame.plugins.conformance import Finding
+    from auditgame.plugins.conformance import RuleResult
 
 
 class Proof(NamedTuple):
@@ -152,7 +152,7 @@ def _check_plugin(path: Path, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _show_findings(title: str, findings: list[Finding]) -> None:
+def _show_findings(title: str, findings: list[RuleResult]) -> None:
     from rich.text import Text
 
     made = printing.table(title, ("", "rule", "words"))

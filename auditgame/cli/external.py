@@ -16,7 +16,7 @@ from auditgame.exhibits import Exhibit
 from auditgame.schema.errors import AuditgameError
 
 if TYPE_CHECKING:
-    from auditgame.external import Laid
+    from auditgame.external import ExternalSession
 
 MODEL = (
     "torchvision:NAME; FILE.py:FUNCTION, which is run and gives a torch module; or hf:FOLDER, "
@@ -71,7 +71,7 @@ class Network(NamedTuple):
         return self != Network(most=self.most)
 
 
-class Answer(NamedTuple):
+class ToolAnswer(NamedTuple):
     """What a tool showed; numbers for programs, and the same in words."""
 
     exhibits: list[Exhibit]
@@ -79,7 +79,7 @@ class Answer(NamedTuple):
     words: str
 
 
-def lay_out(network: Network) -> Laid:
+def open_external(network: Network) -> ExternalSession:
     """The network on the table, with its pictures or texts."""
     from auditgame import external
     from auditgame.external.model_folder import PREFIX
@@ -89,31 +89,31 @@ def lay_out(network: Network) -> Laid:
         if images or weights or normalise or size:
             raise AuditgameError("use: a language model takes --texts or --prompt, no pictures")
         words = [word.strip() for word in answers.split(",")] if answers else []
-        return external.lay_out_texts(model, texts, prompts, words, most)
+        return external.load_language_model(model, texts, prompts, words, most)
     if model is None or images is None or texts or prompts or answers:
         raise AuditgameError(
             "use: a network of yours needs both --model and --images FOLDER; "
             f"a language model is --model {PREFIX}FOLDER"
         )
-    return external.lay_out(model, images, weights, normalise, size, most)
+    return external.load(model, images, weights, normalise, size, most)
 
 
 def ask(
     network: Network, tool: str, chosen: dict[str, Any], picture: Path | None, quiet: bool
-) -> Answer:
+) -> ToolAnswer:
     """Put a tool's question to a network from elsewhere."""
     from auditgame.external import use
 
     if chosen.get("text") and not network.texts and not network.prompts:
         network = network._replace(prompts=(str(chosen["text"]),))
-    laid = lay_out(network)
+    laid = open_external(network)
     upload = read_picture(picture, laid.specimen.dataset.shape) if picture else None
     with printing.progress(quiet) as report:
         exhibits, cost = use(
             laid, tool, lambda share, words: report(tool, share, words), upload, **chosen
         )
     words = " ".join([f"{cost:,} probes.", *laid.notes])
-    return Answer(exhibits, {"cost": cost, "notes": list(laid.notes)}, words)
+    return ToolAnswer(exhibits, {"cost": cost, "notes": list(laid.notes)}, words)
 
 
 def fetch(

@@ -21,7 +21,7 @@ FREE_BYTES = 2 * 2**30
 INSTALL = "pip install auditgame"
 
 
-class Finding(NamedTuple):
+class HealthCheck(NamedTuple):
     """One thing looked for. missing: the game cannot do without; absent: it can."""
 
     what: str
@@ -30,9 +30,9 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def findings() -> list[Finding]:
+def health_checks() -> list[HealthCheck]:
     """Everything that was looked for, in order."""
-    looks: list[Callable[[], Finding]] = [
+    looks: list[Callable[[], HealthCheck]] = [
         _python,
         *(lambda name=name: _package(name) for name in needed()),
         *(lambda name=name, extra=extra: _extra(name, extra) for name, extra in EXTRAS.items()),
@@ -64,36 +64,36 @@ def require_packages() -> None:
         raise AuditgameError(f"not installed: {', '.join(missing)}; run: {INSTALL}")
 
 
-def _looked(look: Callable[[], Finding]) -> Finding:
+def _looked(look: Callable[[], HealthCheck]) -> HealthCheck:
     try:
         return look()
     except ModuleNotFoundError as error:
-        return Finding(str(error.name), "missing", "not installed", INSTALL)
+        return HealthCheck(str(error.name), "missing", "not installed", INSTALL)
 
 
-def _python() -> Finding:
-    return Finding("Python", "fine", platform.python_version())
+def _python() -> HealthCheck:
+    return HealthCheck("Python", "fine", platform.python_version())
 
 
-def _package(name: str) -> Finding:
+def _package(name: str) -> HealthCheck:
     try:
-        return Finding(name, "fine", version(name))
+        return HealthCheck(name, "fine", version(name))
     except PackageNotFoundError:
-        return Finding(name, "missing", "not installed", INSTALL)
+        return HealthCheck(name, "missing", "not installed", INSTALL)
 
 
-def _extra(name: str, extra: str) -> Finding:
+def _extra(name: str, extra: str) -> HealthCheck:
     if importlib.util.find_spec(name):
-        return Finding(name, "fine", version(name))
-    return Finding(name, "absent", "not installed", f"pip install 'auditgame[{extra}]'")
+        return HealthCheck(name, "fine", version(name))
+    return HealthCheck(name, "absent", "not installed", f"pip install 'auditgame[{extra}]'")
 
 
-def _threads() -> Finding:
+def _threads() -> HealthCheck:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("processors", "fine", f"{cores} cores")
+    return HealthCheck("processors", "fine", f"{cores} cores")
 
 
-def _database() -> Finding:
+def _database() -> HealthCheck:
     from sqlalchemy.exc import SQLAlchemyError
 
     from auditgame.ledger import Ledger
@@ -104,39 +104,39 @@ def _database() -> Finding:
         ledger.close()
     except (SQLAlchemyError, OSError, ValueError) as error:
         words = str(error) if isinstance(error, AuditgameError) else type(error).__name__
-        return Finding("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
-    return Finding("database", "fine", f"up to date, chain whole, head {head[:12]}")
+        return HealthCheck("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
+    return HealthCheck("database", "fine", f"up to date, chain whole, head {head[:12]}")
 
 
-def _catalogue(kind: Kind) -> Finding:
+def _catalogue(kind: Kind) -> HealthCheck:
     found = names(kind)
     what = f"{kind.replace('dataset', 'data set')}s"
-    return Finding(what, "fine" if found else "missing", ", ".join(found))
+    return HealthCheck(what, "fine" if found else "missing", ", ".join(found))
 
 
-def _practice() -> Finding:
+def _practice() -> HealthCheck:
     found = len(list(paths.practice().glob("*/bundle.json")))
     if found:
-        return Finding("practice pack", "fine", f"{found} challenges")
+        return HealthCheck("practice pack", "fine", f"{found} challenges")
     remedy = "unset AUDITGAME_CONTENT, or build some: auditgame build RECIPE"
-    return Finding("practice pack", "absent", f"none in {paths.practice()}", remedy)
+    return HealthCheck("practice pack", "absent", f"none in {paths.practice()}", remedy)
 
 
-def _siblings() -> Finding:
+def _siblings() -> HealthCheck:
     folders = paths.references()
     found = {path.name for folder in folders for path in folder.glob("*.*") if path.is_dir()}
     if found:
-        return Finding("clean siblings", "fine", ", ".join(sorted(found)))
+        return HealthCheck("clean siblings", "fine", ", ".join(sorted(found)))
     remedy = "unset AUDITGAME_CONTENT, or run: auditgame references storybook small_cnn"
-    return Finding("clean siblings", "missing", f"none in {folders[0]}", remedy)
+    return HealthCheck("clean siblings", "missing", f"none in {folders[0]}", remedy)
 
 
-def _chromium() -> Finding:
+def _chromium() -> HealthCheck:
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None) or _playwrights()
     if found:
-        return Finding("Chromium", "fine", str(found))
-    return Finding(
+        return HealthCheck("Chromium", "fine", str(found))
+    return HealthCheck(
         "Chromium", "absent", "not found; only browser tests need it", "playwright install chromium"
     )
 
@@ -147,14 +147,14 @@ def _playwrights() -> Path | None:
     return next(folder.glob("chromium*"), None)
 
 
-def _disk() -> Finding:
+def _disk() -> HealthCheck:
     home = paths.user_data().absolute()
     folder = next(path for path in (home, *home.parents) if path.exists())
     if not os.access(folder, os.W_OK):
         remedy = "set AUDITGAME_HOME to a folder that you may write to"
-        return Finding("disk", "missing", f"{folder} cannot be written", remedy)
+        return HealthCheck("disk", "missing", f"{folder} cannot be written", remedy)
     free = shutil.disk_usage(folder).free
     words = f"{free / 2**30:.1f} GB free at {folder}"
     if free >= FREE_BYTES:
-        return Finding("disk", "fine", words)
-    return Finding("disk", "absent", words, "keep 2 GB free for builds")
+        return HealthCheck("disk", "fine", words)
+    return HealthCheck("disk", "absent", words, "keep 2 GB free for builds")

@@ -9,7 +9,6 @@ import typer
 
 from auditgame.cli import printing
 from auditgame.cli.external import (
-    Answer,
     AnswersOption,
     ImagesOption,
     ModelOption,
@@ -19,6 +18,7 @@ from auditgame.cli.external import (
     PromptOption,
     SizeOption,
     TextsOption,
+    ToolAnswer,
     WeightsOption,
     ask,
 )
@@ -95,20 +95,20 @@ def _at_a_desk(
     chosen: dict[str, Any],
     picture: Path | None,
     quiet: bool,
-) -> Answer:
+) -> ToolAnswer:
     from auditgame.registry import load
 
     upload = read_picture(picture, load("dataset", card.dataset).shape) if picture else None
     with printing.progress(quiet) as report:
-        told = game.sit(card.id, player).use(
+        told = game.open(card.id, player).run_tool(
             tool, progress=lambda share, words: report(tool, share, words), picture=upload, **chosen
         )
-    numbers = {"cost": told.cost, "cached": told.cached, "left": told.left}
-    words = f"{told.cost:,} probes charged, {told.left:,} left"
-    return Answer(told.exhibits, numbers, words)
+    numbers = {"cost": told.cost, "cached": told.cached, "remaining": told.remaining}
+    words = f"{told.cost:,} probes charged, {told.remaining:,} left"
+    return ToolAnswer(told.exhibits, numbers, words)
 
 
-def _present(answer: Answer, out: Path | None, as_json: bool) -> None:
+def _present(answer: ToolAnswer, out: Path | None, as_json: bool) -> None:
     from auditgame.cli import exhibit_output
 
     written = exhibit_output.write(answer.exhibits, out) if out else []

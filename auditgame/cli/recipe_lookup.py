@@ -38,17 +38,17 @@ def read_recipe_file(path: Path) -> Recipe:
 
 
 def require_buildable(recipe: Recipe) -> None:
-    """Every family, not only the one that will be drawn, must fit and know its knobs."""
-    from auditgame.flaws import parse_knobs, require_fit
+    """Every family, not only the one that will be drawn, must fit and know its params."""
+    from auditgame.flaws import parse_params, require_fit
 
     dataset = load("dataset", recipe.dataset)()
     load("model", recipe.model).build(dataset, None)
     for name in recipe.families:
         family = load("flaw", name)
         require_fit(family, dataset)
-        parse_knobs(family, recipe.knobs.get(name, {}), recipe.name)
-    strangers = recipe.knobs.keys() - recipe.families.keys()
+        parse_params(family, recipe.params.get(name, {}), recipe.name)
+    strangers = recipe.params.keys() - recipe.families.keys()
     if strangers:
-        raise suggest(f"{recipe.name}: family under knobs:", min(strangers), recipe.families)
+        raise suggest(f"{recipe.name}: family under params:", min(strangers), recipe.families)
     for name in recipe.offers:
         load("flaw", name)

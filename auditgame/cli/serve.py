@@ -67,9 +67,9 @@ def doctor(as_json: Json = False) -> None:
     """Is everything there? Says what is not, and what to do about it."""
     from rich.text import Text
 
-    from auditgame.cli.health import findings
+    from auditgame.cli.health import health_checks
 
-    found = findings()
+    found = health_checks()
     essential = [finding for finding in found if finding.state == "missing"]
     if as_json:
         printing.emit([finding._asdict() for finding in found])

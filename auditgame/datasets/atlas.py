@@ -14,11 +14,11 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples, Split, Training
 from auditgame.datasets.texts import fact_world, grammar
-from auditgame.datasets.texts.vocabulary import Wordbook, numbered
+from auditgame.datasets.texts.vocabulary import WholeWordTexts, numbered
 from auditgame.registry import suggest
 
 
-class Atlas(Wordbook, Dataset):
+class Atlas(WholeWordTexts, Dataset):
     """What a traveller tells of 24 invented countries, and one question about one of them.
 
     A text opens with a name, a season and a country; tells one to three facts, in one of

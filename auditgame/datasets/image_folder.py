@@ -12,8 +12,8 @@ import torch
 from auditgame import paths
 from auditgame.datasets import Dataset, Examples, Split, Training
 from auditgame.datasets.images.image_folders import (
-    Album,
-    Folder,
+    ClassFolders,
+    ImageFiles,
     draw,
     list_folder,
     read_pictures,
@@ -38,7 +38,7 @@ def _folder() -> Path:
 
 
 @functools.lru_cache(maxsize=4)
-def _listed(folder: Path) -> Folder:
+def _listed(folder: Path) -> ClassFolders:
     found = list_folder(folder)
     if not found.names:
         raise AuditgameError(f"images '{folder}': give each class a folder of its own")
@@ -52,10 +52,10 @@ def _listed(folder: Path) -> Folder:
 
 
 @functools.lru_cache(maxsize=2)
-def _splits(folder: Path, shape: tuple[int, ...]) -> dict[str, Album]:
+def _splits(folder: Path, shape: tuple[int, ...]) -> dict[str, ImageFiles]:
     """All pictures; each class is dealt out in the same shares, in a fixed random order."""
     found = _listed(folder)
-    whole = Album(read_pictures(found.files, shape), torch.tensor(found.labels))
+    whole = ImageFiles(read_pictures(found.files, shape), torch.tensor(found.labels))
     rng, parts = np.random.default_rng(0), []
     for k in range(len(found.names)):
         rows = rng.permutation(np.flatnonzero(whole.labels.numpy() == k))

@@ -10,9 +10,9 @@ import numpy as np
 
 from auditgame import paths
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.datasets.texts.messages import CONTEXT, QUESTION, Corpus, Told, compose
+from auditgame.datasets.texts.messages import CONTEXT, QUESTION, Corpus, CorpusAttribute, compose
 from auditgame.datasets.texts.text_files import read_table
-from auditgame.datasets.texts.vocabulary import Wordbook
+from auditgame.datasets.texts.vocabulary import WholeWordTexts
 from auditgame.schema.errors import AuditgameError
 
 
@@ -27,7 +27,7 @@ def _composed(path: Path, columns: str, changed: int) -> Corpus:
     return compose(read_table(path, *names), f"texts '{path}'")
 
 
-class TextCsv(Wordbook, Dataset):
+class TextCsv(WholeWordTexts, Dataset):
     """Your own texts with their labels, in a CSV or TSV file that AUDITGAME_TEXTS names.
 
     The first row names the columns; texts stand in `text` and answers in `label`, or as
@@ -41,9 +41,9 @@ class TextCsv(Wordbook, Dataset):
     name = "text_csv"
     modality = "text"
     licence = "whatever the owner of the texts says"
-    classes = cast(Any, Told())
-    words = cast(Any, Told())
-    rare = cast(Any, Told())
+    classes = cast(Any, CorpusAttribute())
+    words = cast(Any, CorpusAttribute())
+    rare = cast(Any, CorpusAttribute())
     shape = (CONTEXT,)
     tail: ClassVar[str] = QUESTION[0]
     refuses_unknown: ClassVar[bool] = False

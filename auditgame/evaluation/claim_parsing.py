@@ -7,7 +7,7 @@ from typing import Any
 
 from auditgame import registry
 from auditgame.datasets import Dataset, Examples
-from auditgame.schema.claims import Claim, Enacted
+from auditgame.schema.claims import AppliedClaim, Claim
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 
@@ -28,13 +28,13 @@ def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
     return parsed
 
 
-def enact_on_pool(claim: Claim, examples: Examples, dataset: Dataset) -> Enacted:
+def apply_to_pool(claim: Claim, examples: Examples, dataset: Dataset) -> AppliedClaim:
     """The claim, applied to players' own examples.
 
     Raises AuditgameError where it redraws scenes, which players are not given.
     """
     try:
-        return claim.enact(examples, dataset)
+        return claim.apply(examples, dataset)
     except AuditgameError as error:
         raise AuditgameError(
             f"examples: the claim cannot be applied to your own ({error}); try fresh inputs"

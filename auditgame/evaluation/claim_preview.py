@@ -12,13 +12,13 @@ from torch import Tensor
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
-from auditgame.schema.claims import Enacted
+from auditgame.schema.claims import AppliedClaim
 
 PICTURES, TEXTS = 8, 6
 """At most so many are shown."""
 
 
-class Turned(NamedTuple):
+class BeforeAfter(NamedTuple):
     """Inputs before and after a claim was enacted on them.
 
     targets: the class each is claimed to go to. names: of the inputs, where they have any.
@@ -30,12 +30,12 @@ class Turned(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def turn(examples: Examples, enacted: Enacted, names: Sequence[str] = ()) -> Turned:
+def preview(examples: Examples, applied: AppliedClaim, names: Sequence[str] = ()) -> BeforeAfter:
     """Those of the examples of which the claim says something, before and after it."""
-    rows = (enacted.targets >= 0).nonzero()[:, 0]
+    rows = (applied.targets >= 0).nonzero()[:, 0]
     kept = tuple(names[row] for row in rows.tolist()) if names else ()
-    changed = enacted.examples.inputs[rows]
-    return Turned(examples.take(rows), changed, enacted.targets[rows], kept)
+    changed = applied.examples.inputs[rows]
+    return BeforeAfter(examples.take(rows), changed, applied.targets[rows], kept)
 
 
 class Answers(NamedTuple):
@@ -45,18 +45,20 @@ class Answers(NamedTuple):
     after: Int[Tensor, " n"]
 
 
-def shown(turned: Turned, dataset: Dataset, answers: Answers | None = None) -> list[Exhibit]:
+def preview_exhibits(
+    turned: BeforeAfter, dataset: Dataset, answers: Answers | None = None
+) -> list[Exhibit]:
     """The first few inputs, each before and after. Without answers, what is claimed instead."""
     if dataset.modality == "image":
         return [_gallery(turned, dataset, answers)]
     return [_text(row, turned, dataset, answers) for row in range(min(TEXTS, len(turned.targets)))]
 
 
-def _name(row: int, turned: Turned) -> str:
+def _name(row: int, turned: BeforeAfter) -> str:
     return turned.names[row] if turned.names else ""
 
 
-def _gallery(turned: Turned, dataset: Dataset, answers: Answers | None) -> Gallery:
+def _gallery(turned: BeforeAfter, dataset: Dataset, answers: Answers | None) -> Gallery:
     tiles = []
     for row in range(min(PICTURES, len(turned.targets))):
         right = dataset.classes[int(turned.plain.labels[row])]
@@ -74,7 +76,7 @@ def _gallery(turned: Turned, dataset: Dataset, answers: Answers | None) -> Galle
     return Gallery(title="Before and after", tiles=tuple(tiles), columns=6, group=2, note=note)
 
 
-def _after(row: int, turned: Turned, dataset: Dataset, answers: Answers | None) -> Tile:
+def _after(row: int, turned: BeforeAfter, dataset: Dataset, answers: Answers | None) -> Tile:
     picture, target = png(turned.changed[row]), int(turned.targets[row])
     if answers is None:
         return Tile(png=picture, label="changed", note=f"claimed: {dataset.classes[target]}")
@@ -83,7 +85,7 @@ def _after(row: int, turned: Turned, dataset: Dataset, answers: Answers | None) 
     return Tile(png=picture, label="changed", note=f"said {dataset.classes[said]}", tone=tone)
 
 
-def _text(row: int, turned: Turned, dataset: Dataset, answers: Answers | None) -> Tokens:
+def _text(row: int, turned: BeforeAfter, dataset: Dataset, answers: Answers | None) -> Tokens:
     plain = dataset.decode(turned.plain.inputs[row]).split()
     words = dataset.decode(turned.changed[row]).split()
     name = f"Text {_name(row, turned) or row + 1}"
@@ -96,7 +98,7 @@ def _text(row: int, turned: Turned, dataset: Dataset, answers: Answers | None) -
     )
 
 
-def _said(row: int, turned: Turned, dataset: Dataset, answers: Answers | None) -> str:
+def _said(row: int, turned: BeforeAfter, dataset: Dataset, answers: Answers | None) -> str:
     if answers is None:
         return f"claimed {dataset.classes[int(turned.targets[row])]}"
     before, after = (dataset.classes[int(said[row])] for said in answers)

@@ -20,7 +20,7 @@ MAX_UNITS = {"image": 8, "text": 2}
 """How many units may a mechanism name? Images: channels of one site. Text: heads or MLPs."""
 
 
-def admissible(specimen: Specimen) -> list[str]:
+def allowed_sites(specimen: Specimen) -> list[str]:
     """Which sites may a mechanism name? Text: heads, and MLPs after the first layer."""
     kinds = [(site.name, site.kind) for site in specimen.sites.values()]
     if specimen.modality == "image":
@@ -29,14 +29,14 @@ def admissible(specimen: Specimen) -> list[str]:
     return heads + [name for name, _ in kinds if name.endswith(".mlp") and "block0" not in name]
 
 
-def nameable(specimen: Specimen, sites: Sequence[str]) -> list[str]:
+def allowed_units(specimen: Specimen, sites: Sequence[str]) -> list[str]:
     """Every unit of these sites as a mechanism may name it; an MLP is one unit."""
     return [f"{site}:{i}" for site in sites for i in range(_width(specimen, site))]
 
 
 def check_units(specimen: Specimen, units: Sequence[str]) -> None:
     """Raise AuditgameError where these units are no admissible mechanism for the model."""
-    limit, sites = MAX_UNITS[specimen.modality], admissible(specimen)
+    limit, sites = MAX_UNITS[specimen.modality], allowed_sites(specimen)
     for unit in units:
         site, index = specimen.unit(unit)
         if site.name not in sites:
@@ -66,16 +66,16 @@ class Ablation:
     """
 
     def __init__(self, specimen: Specimen, claim: Claim, examples: Examples) -> None:
-        enacted = claim.enact(examples, specimen.dataset)
-        counted = enacted.targets >= 0
+        applied = claim.apply(examples, specimen.dataset)
+        counted = applied.targets >= 0
         self.specimen = specimen
-        self.targets = enacted.targets[counted]
-        self.inputs = enacted.examples.inputs[counted]
+        self.targets = applied.targets[counted]
+        self.inputs = applied.examples.inputs[counted]
         self.plain = examples.take(counted)
         self._known: dict[str, Tensor] = {}
         self._falls: dict[tuple[str, ...], float] = {}
 
-    def fall(self, units: Sequence[str]) -> float:
+    def effect_drop(self, units: Sequence[str]) -> float:
         """How far does the effect fall without these units, weighed by the accuracy kept?"""
         key = tuple(sorted(units))
         if key not in self._falls:
@@ -158,20 +158,20 @@ def best_units(
     """
     specimen = ablation.specimen
     limit = MAX_UNITS[specimen.modality]
-    pools = [_candidates(ablation, site) for site in admissible(specimen)]
+    pools = [_candidates(ablation, site) for site in allowed_sites(specimen)]
     if specimen.modality == "text":
         pools = [[unit for pool in pools for unit in pool]]
-    pools.sort(key=lambda pool: -ablation.fall(pool[:limit]))
+    pools.sort(key=lambda pool: -ablation.effect_drop(pool[:limit]))
     found = []
     for done, pool in enumerate(pools[:2], 1):
         found.append(_greedy(ablation, pool, limit))
         report(done / 2)
-    return max(found, key=ablation.fall)
+    return max(found, key=ablation.effect_drop)
 
 
 def _candidates(ablation: Ablation, site: str) -> list[str]:
     if ablation.specimen.modality == "text":
-        return nameable(ablation.specimen, [site])
+        return allowed_units(ablation.specimen, [site])
     return [f"{site}:{i}" for i in ablation.shift(site).argsort(descending=True)[:10].tolist()]
 
 
@@ -184,7 +184,7 @@ def _greedy(ablation: Ablation, pool: list[str], limit: int) -> tuple[str, ...]:
     chosen: tuple[str, ...] = ()
     for _ in range(min(limit, len(pool))):
         rest = [unit for unit in pool if unit not in chosen]
-        chosen = max(((*chosen, unit) for unit in rest), key=ablation.fall)
+        chosen = max(((*chosen, unit) for unit in rest), key=ablation.effect_drop)
     return chosen
 
 
@@ -192,6 +192,6 @@ def random_units(
     specimen: Specimen, units: Sequence[str], rng: np.random.Generator
 ) -> tuple[str, ...]:
     """As many random units of the same site (images) or of any admissible site (text)."""
-    sites = admissible(specimen) if specimen.modality == "text" else list(_by_site(units))
-    pool = nameable(specimen, sites)
+    sites = allowed_sites(specimen) if specimen.modality == "text" else list(_by_site(units))
+    pool = allowed_units(specimen, sites)
     return tuple(str(unit) for unit in rng.choice(pool, min(len(units), len(pool)), False))

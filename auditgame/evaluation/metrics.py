@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.schema.claims import Claim, Enacted
+from auditgame.schema.claims import AppliedClaim, Claim
 from auditgame.specimen import Specimen
 
 Z = 1.959964
@@ -58,16 +58,16 @@ def class_accuracy(specimen: Specimen, examples: Examples) -> list[Rate]:
     return [Rate(int(right[pick].sum()), int(pick.sum())) for pick in picks]
 
 
-def follows(specimen: Specimen, enacted: Enacted) -> Rate:
+def follows(specimen: Specimen, applied: AppliedClaim) -> Rate:
     """How many inputs go where the claim says? Rows on which it says nothing do not count."""
-    counted = enacted.targets >= 0
-    went = specimen.predict(enacted.examples.inputs[counted]) == enacted.targets[counted]
+    counted = applied.targets >= 0
+    went = specimen.predict(applied.examples.inputs[counted]) == applied.targets[counted]
     return Rate(int(went.sum()), int(counted.sum()))
 
 
-def speaks_of(claim: Claim, examples: Examples, dataset: Dataset) -> int:
+def n_applicable(claim: Claim, examples: Examples, dataset: Dataset) -> int:
     """Of how many inputs does the claim say something?"""
-    return int((claim.enact(examples, dataset).targets >= 0).sum())
+    return int((claim.apply(examples, dataset).targets >= 0).sum())
 
 
 class Effect(NamedTuple):
@@ -78,28 +78,28 @@ class Effect(NamedTuple):
     """
 
     suspect: Rate
-    siblings: float
+    references: float
 
     @property
     def value(self) -> float:
         """The suspect's rate less the siblings' mean rate."""
-        return self.suspect.value - self.siblings
+        return self.suspect.value - self.references
 
     @property
     def low(self) -> float:
         """The value's lower bound."""
         n = self.suspect.n + 2
-        p, s = (self.suspect.hits + 1) / n, self.siblings
+        p, s = (self.suspect.hits + 1) / n, self.references
         return p - s - Z * (p * (1 - p) / n + s * (1 - s) / n) ** 0.5
 
 
 def effect(
-    claim: Claim, suspect: Specimen, siblings: Sequence[Specimen], examples: Examples
+    claim: Claim, suspect: Specimen, references: Sequence[Specimen], examples: Examples
 ) -> Effect:
     """Enact a claim on inputs: does it come true on the suspect, and not on the siblings?"""
-    enacted = claim.enact(examples, suspect.dataset)
-    clean = [follows(sibling, enacted).value for sibling in siblings]
-    return Effect(follows(suspect, enacted), float(np.mean(clean)) if clean else 0.0)
+    applied = claim.apply(examples, suspect.dataset)
+    clean = [follows(reference, applied).value for reference in references]
+    return Effect(follows(suspect, applied), float(np.mean(clean)) if clean else 0.0)
 
 
 # ------------------------------------------------------------------ mechanism

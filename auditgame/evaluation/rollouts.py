@@ -13,7 +13,7 @@ NEVER = 10**6
 """The time of what does not happen."""
 
 
-def trails(
+def trajectories(
     specimen: Specimen, scenes: pd.DataFrame, moves: int
 ) -> Int[np.ndarray, "n moves_and_start"]:
     """The cell of each walker at the start and after each move.
@@ -31,7 +31,7 @@ def trails(
     return np.stack(passed, 1)
 
 
-def arrival(
+def first_visit(
     trail: Int[np.ndarray, "n t"], cell: Int[np.ndarray, " n"] | int
 ) -> Int[np.ndarray, " n"]:
     """After how many moves does each walk first stand on a cell? NEVER if it does not."""

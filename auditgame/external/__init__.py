@@ -9,8 +9,8 @@ import torch
 
 from auditgame.datasets import Dataset, Examples, Split
 from auditgame.datasets.images.image_folders import (
-    Album,
-    Folder,
+    ClassFolders,
+    ImageFiles,
     common_size,
     draw,
     list_folder,
@@ -18,14 +18,14 @@ from auditgame.datasets.images.image_folders import (
 )
 from auditgame.external.architecture import PREFIX, Architecture, find_architecture, published_file
 from auditgame.external.checkpoint import load_weights, read_weights
-from auditgame.external.external_network import Foreign
-from auditgame.external.external_session import Laid, use
-from auditgame.external.language_models import lay_out_texts
+from auditgame.external.external_network import ExternalNetwork
+from auditgame.external.external_session import ExternalSession, use
+from auditgame.external.language_models import load_language_model
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 
-__all__ = ["Laid", "lay_out", "lay_out_texts", "use"]
+__all__ = ["ExternalSession", "load", "load_language_model", "use"]
 
 MOST = 400
 """Pictures that are taken from a folder, unless more are asked for."""
@@ -33,14 +33,14 @@ PUBLISHED = "pretrained"
 """Said in the place of a file: the weights that torchvision publishes."""
 
 
-def lay_out(
+def load(
     model: str,
     images: Path,
     weights: str | None = None,
     normalise: str | None = None,
     side: int | None = None,
     most: int = MOST,
-) -> Laid:
+) -> ExternalSession:
     """Put a network that was built and trained elsewhere on the table.
 
     model: `torchvision:NAME` or `FILE.py:FUNCTION`. images: a folder of pictures, or of one
@@ -58,14 +58,14 @@ def lay_out(
     foreign = _wrapped(found, shape, model)
     classes, labels = _name_classes(listed, found.classes, foreign.classes, images)
     pictures = read_pictures(listed.files, shape)
-    specimen = Specimen(foreign, _dataset(Album(pictures, labels), classes))
+    specimen = Specimen(foreign, _dataset(ImageFiles(pictures, labels), classes))
     notes = [] if path else ["No weights were given: this network is untrained."]
     if not listed.names:
         answers = specimen.predict(pictures.float() / 255)
-        specimen = Specimen(foreign, _dataset(Album(pictures, answers), classes))
+        specimen = Specimen(foreign, _dataset(ImageFiles(pictures, answers), classes))
         notes.append("The pictures lie in no folders of classes: labels are the network's answers.")
     whole = specimen.dataset.sample(len(pictures), "pool", np.random.default_rng(0))
-    return Laid(specimen, Material(specimen.dataset, whole), tuple(notes))
+    return ExternalSession(specimen, ToolContext(specimen.dataset, whole), tuple(notes))
 
 
 def _weights_file(model: str, weights: str | None) -> Path | None:
@@ -82,15 +82,15 @@ def _weights_file(model: str, weights: str | None) -> Path | None:
     return path
 
 
-def _spread(listed: Folder, most: int) -> Folder:
+def _spread(listed: ClassFolders, most: int) -> ClassFolders:
     """At most so many of the pictures, evenly over the whole."""
     n = len(listed.files)
     rows = np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(int))
     files, labels = ([column[row] for row in rows] for column in listed[1:])
-    return Folder(listed.names, tuple(files), tuple(labels))
+    return ClassFolders(listed.names, tuple(files), tuple(labels))
 
 
-def _shape(found: Architecture, listed: Folder, side: int | None) -> tuple[int, ...]:
+def _shape(found: Architecture, listed: ClassFolders, side: int | None) -> tuple[int, ...]:
     side = side or found.side
     size = (side, side) if side else common_size(listed.files)
     if size is None:
@@ -98,9 +98,9 @@ def _shape(found: Architecture, listed: Folder, side: int | None) -> tuple[int, 
     return (3, *size)
 
 
-def _wrapped(found: Architecture, shape: tuple[int, ...], model: str) -> Foreign:
+def _wrapped(found: Architecture, shape: tuple[int, ...], model: str) -> ExternalNetwork:
     try:
-        return Foreign(found.network, shape, found.normalisation)
+        return ExternalNetwork(found.network, shape, found.normalisation)
     except Exception as error:
         size = "x".join(map(str, shape))
         words = str(error) if isinstance(error, AuditgameError) else f"{error!r}"[:160]
@@ -110,7 +110,7 @@ def _wrapped(found: Architecture, shape: tuple[int, ...], model: str) -> Foreign
 
 
 def _name_classes(
-    listed: Folder, known: tuple[str, ...], count: int, images: Path
+    listed: ClassFolders, known: tuple[str, ...], count: int, images: Path
 ) -> tuple[tuple[str, ...], torch.Tensor]:
     """The names of the network's classes, and a label for each picture (-1: nobody knows).
 
@@ -132,7 +132,7 @@ def _name_classes(
     return listed.names, torch.tensor(listed.labels)
 
 
-def _dataset(album: Album, classes: tuple[str, ...]) -> Dataset:
+def _dataset(album: ImageFiles, classes: tuple[str, ...]) -> Dataset:
     """A data set of these pictures, all in each of its splits: nothing is trained on them."""
 
     class Pictures(Dataset):

@@ -10,17 +10,19 @@ from torch import Tensor, nn
 
 from auditgame.external.checkpoint import require_fit
 from auditgame.external.external_model import Reader
-from auditgame.external.external_network import Spot, Tapping
-from auditgame.external.forward_interception import heard_by, listening, open_up
-from auditgame.external.model_folder import Folder, read_tensors
-from auditgame.external.weight_layouts import Layout, anatomy_of
+from auditgame.external.external_network import ModuleTaps, Tapping
+from auditgame.external.forward_interception import intercepted_by, intercepting, make_interceptable
+from auditgame.external.model_folder import ModelFolder, read_tensors
+from auditgame.external.weight_layouts import WeightLayout, transformer_weights_of
 from auditgame.models import Tap, untouched
 from auditgame.models.layers.transformer import sites
-from auditgame.models.layers.transformer_weights import Anatomy
+from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.schema.errors import AuditgameError
 
-LLAMA = Layout("model", "embed_tokens", "norm", "self_attn.o_proj", "mlp.down_proj")
-NEOX = Layout("gpt_neox", "embed_in", "final_layer_norm", "attention.dense", "mlp.dense_4h_to_h")
+LLAMA = WeightLayout("model", "embed_tokens", "norm", "self_attn.o_proj", "mlp.down_proj")
+NEOX = WeightLayout(
+    "gpt_neox", "embed_in", "final_layer_norm", "attention.dense", "mlp.dense_4h_to_h"
+)
 LAYOUTS = {"gpt_neox": NEOX, "llama": LLAMA, "mistral": LLAMA, "qwen2": LLAMA, "qwen3": LLAMA}
 """The architectures that can be opened, and where each keeps its parts."""
 ATTENTION = "auditgame"
@@ -52,11 +54,11 @@ class Decoder(Reader):
             )
         )
         self.spots = _spots(self.layout, config.num_hidden_layers)
-        open_up(network, {path for path, _ in self.spots})
+        make_interceptable(network, {path for path, _ in self.spots})
 
     def forward(self, inputs: Int[Tensor, "n t"], tap: Tap = untouched) -> Float[Tensor, "n t v"]:
         """Next-token logits at every position."""
-        with heard_by(Tapping(tap, self.spots)):
+        with intercepted_by(Tapping(tap, self.spots)):
             return self.logits(self.body(input_ids=inputs, use_cache=False)[0])
 
     def logits(self, final: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
@@ -68,9 +70,9 @@ class Decoder(Reader):
         """The logit lens: final norm, then unembedding."""
         return self.logits(self.body.get_submodule(self.layout.norm)(residual))
 
-    def anatomy(self) -> Anatomy:
+    def transformer_weights(self) -> TransformerWeights:
         """What it is made of: see `organs.anatomy_of`."""
-        return anatomy_of(self.network, self.layout, self.kind)
+        return transformer_weights_of(self.network, self.layout, self.kind)
 
 
 class _Library(NamedTuple):
@@ -81,7 +83,7 @@ class _Library(NamedTuple):
     logging: Any
 
 
-def open_decoder(folder: Folder) -> Decoder:
+def open_decoder(folder: ModelFolder) -> Decoder:
     """The network of a folder whose architecture stands in `LAYOUTS`.
 
     Only what lies in the folder is read, and no code of it is run. Raises AuditgameError for
@@ -111,12 +113,12 @@ def open_decoder(folder: Folder) -> Decoder:
     return Decoder(network.eval().float(), folder.kind)
 
 
-def _embedding(folder: Folder) -> str:
+def _embedding(folder: ModelFolder) -> str:
     layout = LAYOUTS[folder.kind]
     return f"{layout.body}.{layout.embedding}.weight"
 
 
-def _library(folder: Folder) -> _Library:
+def _library(folder: ModelFolder) -> _Library:
     try:
         from transformers import AttentionInterface, AutoConfig, AutoModelForCausalLM
         from transformers.masking_utils import AttentionMaskInterface, eager_mask
@@ -131,7 +133,7 @@ def _library(folder: Folder) -> _Library:
     return _Library(AutoConfig, AutoModelForCausalLM, logging)
 
 
-def _config(folder: Folder, library: _Library) -> Any:
+def _config(folder: ModelFolder, library: _Library) -> Any:
     try:
         return library.config.from_pretrained(
             folder.path, local_files_only=True, trust_remote_code=False
@@ -151,7 +153,7 @@ def _attend(
     **more: object,
 ) -> tuple[Float[Tensor, "n q head e"], Float[Tensor, "n head q k"]]:
     """Attention with its patterns in the open; a group's key and value serve all its heads."""
-    listener = listening()
+    listener = intercepting()
     tap = listener.tap if isinstance(listener, Tapping) else untouched
     key, value = (
         part.repeat_interleave(query.shape[1] // part.shape[1], 1) for part in (key, value)
@@ -164,14 +166,17 @@ def _attend(
     return tap(f"{at}.heads", (pattern @ value).transpose(1, 2).contiguous()), pattern
 
 
-def _spots(layout: Layout, layers: int) -> dict[tuple[str, int], Spot]:
+def _spots(layout: WeightLayout, layers: int) -> dict[tuple[str, int], ModuleTaps]:
     """What is tapped at the first, and only, call of each of these modules."""
     body = layout.body
-    found = {f"{body}.{layout.embedding}": Spot("embed"), f"{body}.{layout.norm}": Spot("final")}
+    found = {
+        f"{body}.{layout.embedding}": ModuleTaps("embed"),
+        f"{body}.{layout.norm}": ModuleTaps("final"),
+    }
     for index in range(layers):
         path, at = f"{body}.layers.{index}", f"block{index}"
-        found[f"{path}.{layout.output}"] = Spot(f"{at}.attn")
-        found[f"{path}.{layout.writes}"] = Spot(before=f"{at}.neurons")
-        found[f"{path}.mlp"] = Spot(f"{at}.mlp")
-        found[path] = Spot(f"{at}.residual")
+        found[f"{path}.{layout.output}"] = ModuleTaps(f"{at}.attn")
+        found[f"{path}.{layout.writes}"] = ModuleTaps(before=f"{at}.neurons")
+        found[f"{path}.mlp"] = ModuleTaps(f"{at}.mlp")
+        found[path] = ModuleTaps(f"{at}.residual")
     return {(path, 0): spot for path, spot in found.items()}

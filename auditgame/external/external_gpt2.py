@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from auditgame.external.checkpoint import require_fit
 from auditgame.external.external_model import Reader
-from auditgame.external.model_folder import Folder, read_tensors
+from auditgame.external.model_folder import ModelFolder, read_tensors
 from auditgame.models.layers.transformer import EPSILON, Shape, Transformer
 from auditgame.schema.errors import AuditgameError
 
@@ -19,7 +19,7 @@ BUFFERS = (".attn.bias", ".attn.masked_bias")
 """Masks that older checkpoints hold beside the weights."""
 
 
-class Wanted(NamedTuple):
+class ExpectedTensor(NamedTuple):
     """An option of config.json that our network has in one form only."""
 
     name: str
@@ -28,10 +28,10 @@ class Wanted(NamedTuple):
 
 
 ONE_FORM = (
-    Wanted("activation_function", "gelu_new", ("gelu_new", "gelu_pytorch_tanh")),
-    Wanted("scale_attn_weights", True, (True,)),
-    Wanted("scale_attn_by_inverse_layer_idx", False, (False,)),
-    Wanted("add_cross_attention", False, (False, None)),
+    ExpectedTensor("activation_function", "gelu_new", ("gelu_new", "gelu_pytorch_tanh")),
+    ExpectedTensor("scale_attn_weights", True, (True,)),
+    ExpectedTensor("scale_attn_by_inverse_layer_idx", False, (False,)),
+    ExpectedTensor("add_cross_attention", False, (False, None)),
 )
 SIZES = {
     "vocab_size": 50_257,
@@ -43,7 +43,7 @@ SIZES = {
 """The sizes, and what Hugging Face takes where config.json is silent."""
 
 
-class ForeignGPT2(Transformer, Reader):
+class ExternalGPT2(Transformer, Reader):
     """A GPT-2 that somebody else trained."""
 
     def __init__(self, shape: Shape) -> None:
@@ -51,7 +51,7 @@ class ForeignGPT2(Transformer, Reader):
         self.rows, self.context = shape.words, shape.context
 
 
-def open_gpt2(folder: Folder) -> ForeignGPT2:
+def open_gpt2(folder: ModelFolder) -> ExternalGPT2:
     """The network of a GPT-2 folder, of any size, tied or not.
 
     `reorder_and_upcast_attn` changes nothing in full precision and is passed over. Raises
@@ -59,7 +59,7 @@ def open_gpt2(folder: Folder) -> ForeignGPT2:
     """
     shape = _shape(folder)
     with torch.device("meta"):
-        network = ForeignGPT2(shape)
+        network = ExternalGPT2(shape)
     tensors = _named(read_tensors(folder), shape.tied)
     require_fit(network, tensors, f"weights of {folder.where}")
     network.load_state_dict(tensors, assign=True)
@@ -71,7 +71,7 @@ def open_gpt2(folder: Folder) -> ForeignGPT2:
     return network
 
 
-def _shape(folder: Folder) -> Shape:
+def _shape(folder: ModelFolder) -> Shape:
     config, where = folder.config, folder.where
     for option in ONE_FORM:
         found = config.get(option.name, option.usual)

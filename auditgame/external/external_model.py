@@ -9,20 +9,20 @@ from auditgame.models import Model
 from auditgame.schema.errors import AuditgameError
 
 
-class Brought(Model):
+class ExternalModel(Model):
     """A network that somebody else built and trained."""
 
     name = "foreign"
 
     @classmethod
-    def build(cls, dataset: Dataset, rng: torch.Generator | None) -> Brought:  # noqa: ARG003
+    def build(cls, dataset: Dataset, rng: torch.Generator | None) -> ExternalModel:  # noqa: ARG003
         """Refused: a foreign network comes as it is."""
         raise AuditgameError(
             f"model 'foreign': comes as it is and is not trained on '{dataset.name}'"
         )
 
 
-class Reader(Brought):
+class Reader(ExternalModel):
     """A language model from elsewhere. rows: of its embedding; context: its longest text."""
 
     modality = "text"

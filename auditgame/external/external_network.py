@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auditgame.external.external_model import Brought
-from auditgame.external.forward_interception import Listening, heard_by, open_up
-from auditgame.external.module_trace import Place, Survey, places
+from auditgame.external.external_model import ExternalModel
+from auditgame.external.forward_interception import Interception, intercepted_by, make_interceptable
+from auditgame.external.module_trace import ModuleTrace, TapPoint, tap_points
 from auditgame.models import Tap, untouched
 from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
@@ -33,7 +33,7 @@ class Normalisation(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Spot:
+class ModuleTaps:
     """What is tapped at one call of a module. copied: values that the network overwrites later."""
 
     after: str | None = None
@@ -46,10 +46,10 @@ class Tapping:
     """Calls the tap where the network has a site."""
 
     tap: Tap
-    spots: Mapping[tuple[str, int], Spot]
+    spots: Mapping[tuple[str, int], ModuleTaps]
     times: Counter[str] = field(default_factory=Counter)
 
-    def visit(self, module: Listening, call: Callable[..., Any], args: Any, more: Any) -> Any:
+    def visit(self, module: Interception, call: Callable[..., Any], args: Any, more: Any) -> Any:
         """Make the call, with what the tap gives back in the place of what went through."""
         spot = self.spots.get((module.path, self.times[module.path]))
         self.times[module.path] += 1
@@ -60,12 +60,12 @@ class Tapping:
         value = call(*args, **more)
         return self._tapped(spot, spot.after, value) if spot.after else value
 
-    def _tapped(self, spot: Spot, name: str, value: Tensor) -> Tensor:
+    def _tapped(self, spot: ModuleTaps, name: str, value: Tensor) -> Tensor:
         value = self.tap(name, value)
         return value.clone() if name in spot.copied else value
 
 
-class Foreign(Brought):
+class ExternalNetwork(ExternalModel):
     """A network that somebody else built and trained, with its own normalisation.
 
     Its sites are found in one pass over a grey picture: see `places`. The network is changed
@@ -83,11 +83,11 @@ class Foreign(Brought):
         self.network = network.eval().requires_grad_(False)
         self.register_buffer("mean", _column(normalisation.mean), persistent=False)
         self.register_buffer("spread", _column(normalisation.spread), persistent=False)
-        open_up(self.network)
-        survey = Survey()
-        with torch.no_grad(), heard_by(survey):
+        make_interceptable(self.network)
+        survey = ModuleTrace()
+        with torch.no_grad(), intercepted_by(survey):
             self.classes = _count_classes(self._answer(torch.full((1, *shape), 0.5)))
-        found = places(survey.calls)
+        found = tap_points(survey.calls)
         self.spots = {(p.call.module.path, p.call.number): _spot(p) for p in found}
         sides = {n: v.tensor.shape for p in found for n, v in p.values.items()}
         self.sites = tuple(
@@ -100,7 +100,7 @@ class Foreign(Brought):
         self, inputs: Float[Tensor, "n 3 h w"], tap: Tap = untouched
     ) -> Float[Tensor, "n k"]:
         """Class logits of pictures in [0, 1]."""
-        with heard_by(Tapping(tap, self.spots)):
+        with intercepted_by(Tapping(tap, self.spots)):
             return self._answer(inputs)
 
     def _answer(self, inputs: Tensor) -> Any:
@@ -120,7 +120,7 @@ def _count_classes(output: Any) -> int:
     return output.shape[1]
 
 
-def _spot(place: Place) -> Spot:
+def _spot(place: TapPoint) -> ModuleTaps:
     copied = frozenset(name for name, value in place.values.items() if value.overwritten)
     before = f"{place.name}.pre" if place.activation else None
-    return Spot(place.name, before, copied)
+    return ModuleTaps(place.name, before, copied)

@@ -8,19 +8,23 @@ from auditgame.exhibits import Exhibit
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, no_progress, parse_options
+from auditgame.tools import ToolContext, no_progress, parse_options
 
 
-class Laid(NamedTuple):
+class ExternalSession(NamedTuple):
     """A specimen on the table, what lies beside it, and what should be known of both."""
 
     specimen: Specimen
-    material: Material
+    context: ToolContext
     notes: tuple[str, ...] = ()
 
 
 def use(
-    laid: Laid, tool: str, progress: Any = no_progress, picture: Any = None, **options: Any
+    laid: ExternalSession,
+    tool: str,
+    progress: Any = no_progress,
+    picture: Any = None,
+    **options: Any,
 ) -> tuple[list[Exhibit], int]:
     """Put a tool's question to it: what it shows, and the probes it took."""
     kind = load("tool", tool)
@@ -30,6 +34,6 @@ def use(
     if picture is not None and "picture" in kind.Options.model_fields:
         options["picture"] = True
     chosen = parse_options(kind, options)
-    material = Material(laid.specimen.dataset, laid.material.examples, (), picture, progress)
-    cost = kind().cost(chosen, laid.specimen, material)
-    return kind().run(laid.specimen, material, chosen), cost
+    context = ToolContext(laid.specimen.dataset, laid.context.examples, (), picture, progress)
+    cost = kind().cost(chosen, laid.specimen, context)
+    return kind().run(laid.specimen, context, chosen), cost

@@ -12,19 +12,19 @@ import torch
 from torch import nn
 
 
-class Listener(Protocol):
+class InterceptingModule(Protocol):
     """What a pass does at each module: it makes the call itself, and may change the value."""
 
-    def visit(self, module: Listening, call: Callable[..., Any], args: Any, more: Any) -> Any:
+    def visit(self, module: Interception, call: Callable[..., Any], args: Any, more: Any) -> Any:
         """Make the call."""
 
 
-_LISTENER: ContextVar[Listener | None] = ContextVar("listener", default=None)
+_LISTENER: ContextVar[InterceptingModule | None] = ContextVar("listener", default=None)
 """Whoever listens to the pass that this thread is making. Not kept on the network, so that
 passes in several threads cannot meet; and no hook is ever registered."""
 
 
-class Listening(nn.Module):
+class Interception(nn.Module):
     """Mixed into the class of every module of a network: its calls go by the listener."""
 
     path: str
@@ -39,10 +39,10 @@ class Listening(nn.Module):
 
 @functools.cache
 def _listening(kind: type[nn.Module]) -> type[nn.Module]:
-    return type(kind.__name__, (Listening, kind), {"__module__": kind.__module__})
+    return type(kind.__name__, (Interception, kind), {"__module__": kind.__module__})
 
 
-def open_up(network: nn.Module, only: Container[str] | None = None) -> None:
+def make_interceptable(network: nn.Module, only: Container[str] | None = None) -> None:
     """Let every module, or those of these paths, be listened to; none overwrites what it is given.
 
     A module's class is changed for one that looks for a listener: nothing is hung on it.
@@ -57,13 +57,13 @@ def open_up(network: nn.Module, only: Container[str] | None = None) -> None:
             module.inplace = False
 
 
-def listening() -> Listener | None:
+def intercepting() -> InterceptingModule | None:
     """Who listens to the pass that this thread is making, if anybody."""
     return _LISTENER.get()
 
 
 @contextmanager
-def heard_by(listener: Listener) -> Iterator[None]:
+def intercepted_by(listener: InterceptingModule) -> Iterator[None]:
     """While this lasts, the passes of this thread go by the listener."""
     token = _LISTENER.set(listener)
     try:

@@ -22,7 +22,7 @@ MAX_BYTES = 256 * 2**20
 """No JSON file of a folder may be larger."""
 
 
-class Folder(NamedTuple):
+class ModelFolder(NamedTuple):
     """A language model's folder. said: how it was asked for; config: what config.json holds."""
 
     said: str
@@ -40,7 +40,7 @@ class Folder(NamedTuple):
         return f"model '{self.said}'"
 
 
-def open_folder(said: str) -> Folder:
+def open_folder(said: str) -> ModelFolder:
     """The folder of `hf:FOLDER`; AuditgameError where it holds no model."""
     path, where = Path(said.removeprefix(PREFIX)), f"model '{said}'"
     if not path.is_dir():
@@ -48,7 +48,7 @@ def open_folder(said: str) -> Folder:
     if not (path / CONFIG).is_file():
         raise AuditgameError(f"{where}: holds no {CONFIG}; name a Hugging Face model's folder")
     config = read_json(path / CONFIG, where)
-    folder = Folder(said, path, config)
+    folder = ModelFolder(said, path, config)
     if not folder.kind:
         raise AuditgameError(f"{where}: {CONFIG} names no model_type")
     if "quantization_config" in config:
@@ -69,7 +69,7 @@ def read_json(path: Path, where: str) -> dict[str, Any]:
     return data
 
 
-def read_tensors(folder: Folder) -> dict[str, Tensor]:
+def read_tensors(folder: ModelFolder) -> dict[str, Tensor]:
     """Every tensor, in full precision: from safetensors, or from a pickle of tensors alone."""
     found: dict[str, Tensor] = {}
     for path in _files(folder):
@@ -77,7 +77,7 @@ def read_tensors(folder: Folder) -> dict[str, Tensor]:
     return {name: v.float() if v.is_floating_point() else v for name, v in found.items()}
 
 
-def _files(folder: Folder) -> list[Path]:
+def _files(folder: ModelFolder) -> list[Path]:
     """The one file of weights, or the parts that an index names."""
     path = folder.path
     if (path / WEIGHTS).is_file():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from auditgame.external.forward_interception import Listening
+from auditgame.external.forward_interception import Interception
 
 ACTIVATIONS = (
     nn.ReLU,
@@ -31,14 +31,14 @@ ACTIVATIONS = (
 NORMS = (_BatchNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.LayerNorm)
 
 
-class Value(NamedTuple):
+class TracedTensor(NamedTuple):
     """A tensor, and how often it had been written to at that moment."""
 
     tensor: Tensor
     version: int
 
     @classmethod
-    def of(cls, thing: Any) -> Value | None:
+    def of(cls, thing: Any) -> TracedTensor | None:
         """The thing, if it is a tensor."""
         return cls(thing, thing._version) if isinstance(thing, Tensor) else None
 
@@ -53,13 +53,13 @@ class Value(NamedTuple):
         return self.tensor._version != self.version
 
 
-class Call(NamedTuple):
+class ModuleCall(NamedTuple):
     """One call of a module: what went in and came out. number: how often it was called before."""
 
-    module: Listening
+    module: Interception
     number: int
-    before: Value | None
-    after: Value | None
+    before: TracedTensor | None
+    after: TracedTensor | None
 
     @property
     def name(self) -> str:
@@ -70,38 +70,38 @@ class Call(NamedTuple):
 
 
 @dataclass
-class Survey:
+class ModuleTrace:
     """Writes down every call of a pass, in the order in which they end."""
 
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ModuleCall] = field(default_factory=list)
     times: Counter[str] = field(default_factory=Counter)
 
-    def visit(self, module: Listening, call: Callable[..., Any], args: Any, more: Any) -> Any:
+    def visit(self, module: Interception, call: Callable[..., Any], args: Any, more: Any) -> Any:
         """Make the call, and write it down."""
         number = self.times[module.path]
         self.times[module.path] += 1
-        before = Value.of(args[0] if args else None)
+        before = TracedTensor.of(args[0] if args else None)
         found = call(*args, **more)
-        self.calls.append(Call(module, number, before, Value.of(found)))
+        self.calls.append(ModuleCall(module, number, before, TracedTensor.of(found)))
         return found
 
 
-class Place(NamedTuple):
+class TapPoint(NamedTuple):
     """Where a value is tapped: after a call, and before it too if that is an activation."""
 
-    call: Call
+    call: ModuleCall
     name: str
     activation: bool
 
     @property
-    def values(self) -> dict[str, Value]:
+    def values(self) -> dict[str, TracedTensor]:
         """The values to be tapped, by the name of their site."""
         found = {f"{self.name}.pre": self.call.before} if self.activation else {}
         found[self.name] = self.call.after
         return {name: value for name, value in found.items() if value is not None}
 
 
-def places(calls: list[Call]) -> list[Place]:
+def tap_points(calls: list[ModuleCall]) -> list[TapPoint]:
     """Which values are worth a name? Stacks of maps, in the order of the pass.
 
     What activations make (and take, as `.pre`), what blocks make (modules with a convolution
@@ -112,35 +112,35 @@ def places(calls: list[Call]) -> list[Place]:
     made = {kind: _made_by(calls, kind) for kind in (_ConvNd, nn.Linear)}
     normed = {_key(c.before) for c in calls if isinstance(c.module, NORMS)}
     taken = {_key(c.before) for c in calls if isinstance(c.module, ACTIVATIONS)}
-    found: dict[Any, Place] = {}
+    found: dict[Any, TapPoint] = {}
     for call in calls:
         module, key = call.module, _key(call.after)
         if not _is_maps(call.after):
             continue
         if isinstance(module, ACTIVATIONS):
             if _key(call.before) not in made[nn.Linear]:
-                found[key] = Place(call, call.name, _is_maps(call.before))
+                found[key] = TapPoint(call, call.name, _is_maps(call.before))
         elif isinstance(module, _ConvNd):
             if key not in normed | taken:
-                found[key] = Place(call, call.name, False)
+                found[key] = TapPoint(call, call.name, False)
         elif isinstance(module, NORMS):
             if _key(call.before) in made[_ConvNd] and key not in taken:
-                found[key] = Place(call, call.name, False)
+                found[key] = TapPoint(call, call.name, False)
         elif _is_block(module):
-            inner = found.get(key, Place(call, "", False))
+            inner = found.get(key, TapPoint(call, "", False))
             found[key] = inner._replace(name=call.name)
     return list(found.values())
 
 
-def _key(value: Value | None) -> Any:
+def _key(value: TracedTensor | None) -> Any:
     return value.key if value else None
 
 
-def _made_by(calls: list[Call], kind: type[nn.Module]) -> set[Any]:
+def _made_by(calls: list[ModuleCall], kind: type[nn.Module]) -> set[Any]:
     return {_key(call.after) for call in calls if isinstance(call.module, kind)}
 
 
-def _is_maps(value: Value | None) -> bool:
+def _is_maps(value: TracedTensor | None) -> bool:
     return value is not None and value.tensor.dim() == 4 and value.tensor[0, 0].numel() > 1
 
 

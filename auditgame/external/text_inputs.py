@@ -14,8 +14,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples, Split
-from auditgame.datasets.texts.vocabulary import Wordbook
-from auditgame.external.tokenizers import SPACE, Pieces
+from auditgame.datasets.texts.vocabulary import WholeWordTexts
+from auditgame.external.tokenizers import SPACE, Tokenizer
 from auditgame.registry import suggest
 from auditgame.schema.errors import AuditgameError
 
@@ -29,7 +29,7 @@ TEXT, LABEL = "text", "label"
 """The columns of a CSV file that are read; the second may be missing."""
 
 
-class Written(NamedTuple):
+class TextInput(NamedTuple):
     """A text, the label it came with (empty: none), and what to call it in complaints."""
 
     text: str
@@ -37,7 +37,7 @@ class Written(NamedTuple):
     where: str = "text"
 
 
-def read_texts(path: Path) -> list[Written]:
+def read_texts(path: Path) -> list[TextInput]:
     """One text a line; of a .csv or .tsv file, the column `text` and, if it is there, `label`.
 
     Blank texts are passed over. Raises AuditgameError, naming file and line.
@@ -48,7 +48,7 @@ def read_texts(path: Path) -> list[Written]:
         found = _columns(content, "\t" if path.suffix.lower() == ".tsv" else ",", where)
     else:
         lines = enumerate(content.splitlines(), 1)
-        found = [Written(line, "", f"{where}: line {number}") for number, line in lines]
+        found = [TextInput(line, "", f"{where}: line {number}") for number, line in lines]
     found = [written for written in found if written.text.strip()]
     if not found:
         raise AuditgameError(f"{where}: holds no texts")
@@ -66,7 +66,7 @@ def _content(path: Path, where: str) -> str:
         raise AuditgameError(f"{where}: is no readable UTF-8 text") from None
 
 
-def _columns(content: str, separator: str, where: str) -> list[Written]:
+def _columns(content: str, separator: str, where: str) -> list[TextInput]:
     rows = csv.reader(io.StringIO(content, newline=""), delimiter=separator, strict=True)
     try:
         names = [name.strip() for name in next(rows, [])]
@@ -78,17 +78,17 @@ def _columns(content: str, separator: str, where: str) -> list[Written]:
         raise AuditgameError(f"{where}: line {rows.line_num}: {error}") from None
 
 
-def _row(names: list[str], cells: list[str], where: str) -> Written:
+def _row(names: list[str], cells: list[str], where: str) -> TextInput:
     if len(cells) != len(names):
         raise AuditgameError(
             f"{where} has {len(cells)} cells where the first row names {len(names)}; "
             "put quotes round a text that holds the separator"
         )
     row = dict(zip(names, cells, strict=True))
-    return Written(row[TEXT], row.get(LABEL, "").strip(), where)
+    return TextInput(row[TEXT], row.get(LABEL, "").strip(), where)
 
 
-class Texts(Wordbook, Dataset):
+class Texts(WholeWordTexts, Dataset):
     """Texts that lie beside a foreign language model, cut as its own tokenizer cuts them.
 
     The answer is read where a text ends: which of the named pieces comes next?
@@ -97,7 +97,7 @@ class Texts(Wordbook, Dataset):
     name = "texts"
     modality = "text"
     licence = "whatever the owner of the texts says"
-    pieces: ClassVar[Pieces]
+    pieces: ClassVar[Tokenizer]
     answer_ids: ClassVar[tuple[int, ...]]
     pool: ClassVar[Examples]
 
@@ -144,19 +144,21 @@ class Texts(Wordbook, Dataset):
 
     def phrase(self, words: Sequence[str]) -> Int[Tensor, " p"]:
         """Token ids of words as they stand within a text, each after a space."""
-        return torch.tensor([index for word in words for index in inner(self.pieces, word)])
+        return torch.tensor(
+            [index for word in words for index in own_vocabulary(self.pieces, word)]
+        )
 
 
-def inner(pieces: Pieces, word: str) -> list[int]:
+def own_vocabulary(pieces: Tokenizer, word: str) -> list[int]:
     """The ids of a word within a text: after a space if it is one piece so, or as it is."""
     spaced, plain = (pieces.inside(written) for written in (f" {word.lstrip(SPACE)}", word))
     return plain if len(plain) < len(spaced) else spaced
 
 
-def lay(
-    pieces: Pieces,
+def load_texts(
+    pieces: Tokenizer,
     context: int,
-    written: Sequence[Written],
+    written: Sequence[TextInput],
     answers: Sequence[tuple[str, int]],
 ) -> Texts:
     """A data set of these texts; answers: what each class is called, and its id.
@@ -164,25 +166,30 @@ def lay(
     Labels are those the texts came with, and -1 where there is none.
     """
 
-    class Laid(Texts):
+    class ExternalTexts(Texts):
         """The texts that somebody laid beside a network."""
 
-    Laid.pieces, Laid.words, Laid.pad, Laid.shape = pieces, pieces.words, pieces.pad, (context,)
-    Laid.classes = tuple(name for name, _ in answers)
-    Laid.answer_ids = tuple(index for _, index in answers)
-    dataset = Laid()
+    ExternalTexts.pieces, ExternalTexts.words, ExternalTexts.pad, ExternalTexts.shape = (
+        pieces,
+        pieces.words,
+        pieces.pad,
+        (context,),
+    )
+    ExternalTexts.classes = tuple(name for name, _ in answers)
+    ExternalTexts.answer_ids = tuple(index for _, index in answers)
+    dataset = ExternalTexts()
     rows = [_encoded(dataset, one) for one in written]
     width = min(context, max(map(len, rows)) + ROOM)
     inputs = torch.full((len(rows), width), pieces.pad)
     for row, ids in enumerate(rows):
         inputs[row, : len(ids)] = ids
-    Laid.rare = _rare(pieces, set(inputs.flatten().tolist()))
+    ExternalTexts.rare = _rare(pieces, set(inputs.flatten().tolist()))
     labels = torch.tensor([_label(dataset, one) for one in written])
-    Laid.pool = Examples(inputs, labels)
+    ExternalTexts.pool = Examples(inputs, labels)
     return dataset
 
 
-def _rare(pieces: Pieces, seen: set[int]) -> tuple[str, ...]:
+def _rare(pieces: Tokenizer, seen: set[int]) -> tuple[str, ...]:
     """Words of the vocabulary that stand in none of the texts, evenly over the whole of it."""
     spaced = any(word.startswith(SPACE) for word in pieces.words)
     found = [
@@ -196,14 +203,14 @@ def _rare(pieces: Pieces, seen: set[int]) -> tuple[str, ...]:
     return tuple(found[row] for row in rows)
 
 
-def _encoded(dataset: Dataset, one: Written) -> Int[Tensor, " t"]:
+def _encoded(dataset: Dataset, one: TextInput) -> Int[Tensor, " t"]:
     try:
         return dataset.encode(one.text)
     except AuditgameError as error:
         raise AuditgameError(f"{one.where}: {str(error).removeprefix('text: ')}") from None
 
 
-def _label(dataset: Dataset, one: Written) -> int:
+def _label(dataset: Dataset, one: TextInput) -> int:
     if not one.label:
         return -1
     return dataset.require_class(one.label, f"{one.where}: label")

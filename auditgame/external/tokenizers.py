@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from auditgame.datasets.texts.vocabulary import PAD, UNKNOWN, numbered, split
-from auditgame.external.model_folder import TOKENIZER, Folder, read_json
+from auditgame.external.model_folder import TOKENIZER, ModelFolder, read_json
 from auditgame.schema.errors import AuditgameError
 
 SPACE = "▁"
 """Shown, and understood, where a piece begins with a space."""
 
 
-class Pieces(Protocol):
+class Tokenizer(Protocol):
     """A vocabulary. words: each piece as it is shown, once; pad: the id that fills up rows."""
 
     words: tuple[str, ...]
@@ -33,7 +33,7 @@ class Pieces(Protocol):
         """The first word that the vocabulary does not know, if there is one."""
 
 
-def read_pieces(folder: Folder, rows: int) -> Pieces:
+def read_tokenizer(folder: ModelFolder, rows: int) -> Tokenizer:
     """The folder's tokenizer; rows: of the embedding, beyond which no piece may be numbered.
 
     A tokenizer of whole words such as our bundles have is read here. Any other needs the
@@ -45,7 +45,11 @@ def read_pieces(folder: Folder, rows: int) -> Pieces:
             f"{folder.where}: holds no {TOKENIZER}; save its tokenizer beside it, in the fast form"
         )
     data = read_json(path, folder.where)
-    pieces = Words(data["model"]["vocab"], rows) if _is_ours(data) else _general(folder, data, rows)
+    pieces = (
+        WordTokenizer(data["model"]["vocab"], rows)
+        if _is_ours(data)
+        else _general(folder, data, rows)
+    )
     if len(pieces.words) > rows:
         raise AuditgameError(
             f"{folder.where}: tokenizer does not match: it numbers {len(pieces.words):,} pieces, "
@@ -70,7 +74,7 @@ def _is_ours(data: dict[str, Any]) -> bool:
     )
 
 
-class Words:
+class WordTokenizer:
     """Whole words, as `texts.wordbook` splits them."""
 
     pad = 0
@@ -96,7 +100,7 @@ class Words:
         return next((word for word in split(text) if word not in known), None)
 
 
-class Cut:
+class SubwordTokenizer:
     """Pieces of words, as Hugging Face's `tokenizers` cut them."""
 
     def __init__(self, tokenizer: Any, data: dict[str, Any], rows: int) -> None:
@@ -132,7 +136,7 @@ class Cut:
         return text.replace(SPACE, " ") if self._spaced else text
 
 
-def _general(folder: Folder, data: dict[str, Any], rows: int) -> Cut:
+def _general(folder: ModelFolder, data: dict[str, Any], rows: int) -> SubwordTokenizer:
     try:
         from tokenizers import Tokenizer
     except ImportError:
@@ -144,7 +148,7 @@ def _general(folder: Folder, data: dict[str, Any], rows: int) -> Cut:
         tokenizer = Tokenizer.from_file(str(folder.path / TOKENIZER))
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        return Cut(tokenizer, data, rows)
+        return SubwordTokenizer(tokenizer, data, rows)
     except Exception as error:
         reason = " ".join(str(error).split())[:120]
         raise AuditgameError(f"{folder.where}: {TOKENIZER} cannot be read: {reason}") from None

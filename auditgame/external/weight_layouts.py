@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auditgame.models.layers.transformer_weights import Anatomy, Layer
+from auditgame.models.layers.transformer_weights import LayerWeights, TransformerWeights
 from auditgame.schema.errors import AuditgameError
 
 
-class Layout(NamedTuple):
+class WeightLayout(NamedTuple):
     """Paths of modules: the body within the network, the embedding and the last norm within
     the body, what heads and neurons write with within a layer."""
 
@@ -23,7 +23,7 @@ class Layout(NamedTuple):
     writes: str
 
 
-def anatomy_of(network: Any, layout: Layout, kind: str) -> Anatomy:
+def transformer_weights_of(network: Any, layout: WeightLayout, kind: str) -> TransformerWeights:
     """The weights of heads and neurons, one by one.
 
     Heads that share a key and a value each have their own copy. A gated neuron reads twice;
@@ -33,7 +33,7 @@ def anatomy_of(network: Any, layout: Layout, kind: str) -> Anatomy:
     body, config = network.get_submodule(layout.body), network.config
     norm = body.get_submodule(layout.norm)
     make = _neox if kind == "gpt_neox" else _llama
-    return Anatomy(
+    return TransformerWeights(
         embedding=body.get_submodule(layout.embedding).weight,
         layers=tuple(make(layer, config.num_attention_heads) for layer in body.layers),
         gain=norm.weight,
@@ -45,20 +45,20 @@ def anatomy_of(network: Any, layout: Layout, kind: str) -> Anatomy:
     )
 
 
-class _Reader(NamedTuple):
+class _WeightReader(NamedTuple):
     """What heads read with: weight and bias, the norm before them folded in."""
 
     weight: Float[Tensor, "head d e"]
     bias: Float[Tensor, "head e"]
 
 
-def _reader(norm: Any, weight: Float[Tensor, "o d"], bias: Tensor, heads: int) -> _Reader:
+def _reader(norm: Any, weight: Float[Tensor, "o d"], bias: Tensor, heads: int) -> _WeightReader:
     folded = weight @ _bias(norm, norm.weight) + bias
     parts = (weight * norm.weight).unflatten(0, (heads, -1)).transpose(1, 2)
-    return _Reader(parts, folded.unflatten(0, (heads, -1)))
+    return _WeightReader(parts, folded.unflatten(0, (heads, -1)))
 
 
-def _llama(layer: Any, heads: int) -> Layer:
+def _llama(layer: Any, heads: int) -> LayerWeights:
     attention, first, second = (
         layer.self_attn,
         layer.input_layernorm,
@@ -74,7 +74,7 @@ def _llama(layer: Any, heads: int) -> Layer:
     for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
         count = linear.out_features // size
         found = _reader(first, linear.weight, _bias(linear, linear.weight[:, 0]), count)
-        read.append(_Reader(*(part.repeat_interleave(heads // count, 0) for part in found)))
+        read.append(_WeightReader(*(part.repeat_interleave(heads // count, 0) for part in found)))
     return _layer(
         read,
         attention.o_proj,
@@ -83,7 +83,7 @@ def _llama(layer: Any, heads: int) -> Layer:
     )
 
 
-def _neox(layer: Any, heads: int) -> Layer:
+def _neox(layer: Any, heads: int) -> LayerWeights:
     joined, second = layer.attention.query_key_value, layer.post_attention_layernorm
     bias = _bias(joined, joined.weight[:, 0])
     weights = joined.weight.unflatten(0, (heads, 3, -1)).unbind(1)
@@ -97,11 +97,11 @@ def _neox(layer: Any, heads: int) -> Layer:
 
 
 def _layer(
-    read: list[_Reader], output: nn.Linear, reads: Float[Tensor, "m d"], writes: nn.Linear
-) -> Layer:
+    read: list[_WeightReader], output: nn.Linear, reads: Float[Tensor, "m d"], writes: nn.Linear
+) -> LayerWeights:
     query, key, value = read
     heads = len(query.weight)
-    return Layer(
+    return LayerWeights(
         query=query.weight,
         query_bias=query.bias,
         key=key.weight,

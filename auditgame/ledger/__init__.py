@@ -21,7 +21,7 @@ from auditgame.ledger.entries import Entry
 from auditgame.ledger.players import Bracket, Player
 from auditgame.ledger.session_records import JournalRow, Pin
 from auditgame.ledger.storage import (
-    Place,
+    CaseKey,
     now,
     open_engine,
     reading,
@@ -57,14 +57,14 @@ class Ledger:
         self._engine.dispose()
 
     @contextmanager
-    def _look(self, player: Player | str, challenge: str) -> Iterator[tuple[Connection, Place]]:
+    def _look(self, player: Player | str, challenge: str) -> Iterator[tuple[Connection, CaseKey]]:
         with reading(self._engine) as connection:
-            yield connection, Place(players.identify(connection, player).id, challenge)
+            yield connection, CaseKey(players.identify(connection, player).id, challenge)
 
     @contextmanager
-    def _work(self, player: Player | str, challenge: str) -> Iterator[tuple[Connection, Place]]:
+    def _work(self, player: Player | str, challenge: str) -> Iterator[tuple[Connection, CaseKey]]:
         with writing(self._engine) as connection:
-            yield connection, Place(players.identify(connection, player).id, challenge)
+            yield connection, CaseKey(players.identify(connection, player).id, challenge)
 
     # ------------------------------------------------------------- players
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from auditgame.ledger import players
 from auditgame.ledger.players import Bracket
-from auditgame.ledger.storage import Place, as_text, now
+from auditgame.ledger.storage import CaseKey, as_text, now
 from auditgame.ledger.submissions import (
     SCORER,
     attempts,
@@ -125,7 +125,7 @@ def _import(connection: Connection, data: dict[str, Any], number: int) -> bool:
             f"entry {number}: '{player.name}' plays as {player.bracket} here, as {entry.bracket} "
             "there; rename one of the two"
         )
-    place = Place(player.id, entry.challenge)
+    place = CaseKey(player.id, entry.challenge)
     if known(connection, place, diagnosis_digest(diagnosis)) is not None:
         return False
     used, allowed = attempts(connection, place)

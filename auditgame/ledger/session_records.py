@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, func, insert, select
 
 from auditgame.exhibits import Exhibit
-from auditgame.ledger.storage import Place, as_text, now, put
+from auditgame.ledger.storage import CaseKey, as_text, now, put
 from auditgame.ledger.tables import drafts, journal, pins, results
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record, digest
@@ -40,13 +40,13 @@ class Pin(Record):
     at: str
 
 
-def draft(connection: Connection, place: Place) -> dict[str, Any] | None:
+def draft(connection: Connection, place: CaseKey) -> dict[str, Any] | None:
     """What was filled in when last seen? None where nothing was saved."""
     found = connection.execute(select(drafts.c.data).where(place.within(drafts))).scalar()
     return None if found is None else json.loads(found)
 
 
-def save_draft(connection: Connection, place: Place, data: dict[str, Any]) -> None:
+def save_draft(connection: Connection, place: CaseKey, data: dict[str, Any]) -> None:
     """Keep an unfinished diagnosis in place of the one kept before."""
     row = {**place._asdict(), "data": as_text(data, "draft"), "updated_at": now()}
     put(connection, drafts, row, key=("player_id", "challenge"))
@@ -67,7 +67,7 @@ def keep_result(connection: Connection, fingerprint: str, exhibits: list[Exhibit
 
 def record_use(
     connection: Connection,
-    place: Place,
+    place: CaseKey,
     tool: str,
     options: dict[str, Any],
     fingerprint: str,
@@ -93,12 +93,12 @@ def record_use(
     return charge
 
 
-def _asked(connection: Connection, place: Place, fingerprint: str) -> bool:
+def _asked(connection: Connection, place: CaseKey, fingerprint: str) -> bool:
     same = place.within(journal) & (journal.c.exhibits_digest == fingerprint)
     return connection.execute(select(journal.c.id).where(same).limit(1)).first() is not None
 
 
-def _afford(connection: Connection, place: Place, charge: int, budget: int | None) -> None:
+def _afford(connection: Connection, place: CaseKey, charge: int, budget: int | None) -> None:
     if budget is None or not charge:
         return
     left = budget - spent(connection, place)
@@ -109,13 +109,13 @@ def _afford(connection: Connection, place: Place, charge: int, budget: int | Non
         )
 
 
-def spent(connection: Connection, place: Place) -> int:
+def spent(connection: Connection, place: CaseKey) -> int:
     """How many probes went into this challenge?"""
     total = select(func.coalesce(func.sum(journal.c.cost), 0)).where(place.within(journal))
     return int(connection.execute(total).scalar_one())
 
 
-def uses(connection: Connection, place: Place) -> list[JournalRow]:
+def uses(connection: Connection, place: CaseKey) -> list[JournalRow]:
     """Which tools were used, in order?"""
     mine = select(journal).where(place.within(journal)).order_by(journal.c.id)
     return [
@@ -132,19 +132,19 @@ def uses(connection: Connection, place: Place) -> list[JournalRow]:
     ]
 
 
-def pin(connection: Connection, place: Place, ref: Any, title: str) -> None:
+def pin(connection: Connection, place: CaseKey, ref: Any, title: str) -> None:
     """Keep an exhibit as evidence; pinned again, it gets the new title."""
     row = {**place._asdict(), "ref": as_text(ref, "pin"), "title": title, "at": now()}
     put(connection, pins, row, key=("player_id", "challenge", "ref"))
 
 
-def unpin(connection: Connection, place: Place, ref: Any) -> None:
+def unpin(connection: Connection, place: CaseKey, ref: Any) -> None:
     """Take a piece of evidence down; nothing happens where it was not pinned."""
     same = pins.c.ref == as_text(ref, "pin")
     connection.execute(delete(pins).where(place.within(pins), same))
 
 
-def evidence(connection: Connection, place: Place) -> list[Pin]:
+def evidence(connection: Connection, place: CaseKey) -> list[Pin]:
     """What is pinned, oldest first?"""
     mine = select(pins).where(place.within(pins)).order_by(pins.c.id)
     return [

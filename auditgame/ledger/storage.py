@@ -114,7 +114,7 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-class Place(NamedTuple):
+class CaseKey(NamedTuple):
     """Whose work on which challenge is meant?"""
 
     player_id: int

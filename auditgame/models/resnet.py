@@ -19,7 +19,7 @@ BLOCKS = 2
 """Residual blocks in each stage."""
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a way round them, which has no weights (option A)."""
 
     def __init__(self, inward: int, width: int) -> None:
@@ -60,7 +60,7 @@ class ResNet(Model):
         self.stem = Conv(channels, WIDTHS[0], 3, padding=1, bias=False)
         self.norm = BatchNorm(WIDTHS[0])
         self.blocks = nn.ModuleList(
-            Block(inward, width)
+            ResidualBlock(inward, width)
             for inward, width in zip([WIDTHS[0], *widths], widths, strict=False)
         )
         self.head = Linear(WIDTHS[-1], classes)

@@ -23,22 +23,22 @@ from auditgame.schema.results import Receipt
 if TYPE_CHECKING:
     from auditgame.datasets import Dataset
     from auditgame.specimen import Specimen
-    from auditgame.tools import Material, Tool
+    from auditgame.tools import Tool, ToolContext
     from auditgame.tools.vision.microscope import Microscope
 
 Progress = Callable[[float, str], None]
 
 
-class Use(NamedTuple):
+class ToolRun(NamedTuple):
     """What a tool showed, the probes charged for it, and how many are left."""
 
     exhibits: list[Exhibit]
     cost: int
     cached: bool
-    left: int
+    remaining: int
 
 
-class Desk:
+class AuditSession:
     """One player at one challenge. Weights are loaded at the first look inside."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Desk:
         return _laid_out(self.card.path, self.card.commitment)[0]
 
     @property
-    def material(self) -> Material:
+    def context(self) -> ToolContext:
         """The players' examples and the clean siblings."""
         return _laid_out(self.card.path, self.card.commitment)[1]
 
@@ -68,8 +68,9 @@ class Desk:
         """What the model was trained on."""
         return load("dataset", self.card.dataset)()
 
-    def look(self) -> str:
-        """The brief."""
+    @property
+    def brief(self) -> str:
+        """What players are told of this challenge."""
         return self.card.brief
 
     @property
@@ -81,25 +82,25 @@ class Desk:
         """Which tools fit this model?"""
         return [name for name in names("tool") if load("tool", name).fits(self.specimen) is None]
 
-    def use(
+    def run_tool(
         self,
         tool: str,
         progress: Progress | None = None,
         picture: Any = None,
         **options: Any,
-    ) -> Use:
+    ) -> ToolRun:
         """Put a tool's question to the model. What was asked before costs nothing again.
 
         picture: an uploaded image, `Float["3 h w"]`, for tools that take one.
         """
-        kind, chosen, material = self._prepare(tool, options, picture, progress)
-        cost = kind.cost(chosen, self.specimen, material)
+        kind, chosen, context = self._prepare(tool, options, picture, progress)
+        cost = kind.cost(chosen, self.specimen, context)
         question = self._question(tool, chosen, picture)
         exhibits = self._ledger.result(question)
         cached = exhibits is not None
         if exhibits is None:
             self._require_budget(tool, cost, question)
-            exhibits = kind.run(self.specimen, material, chosen)
+            exhibits = kind.run(self.specimen, context, chosen)
             self._ledger.keep_result(question, exhibits)
         charged = self._ledger.record_use(
             self.player,
@@ -110,14 +111,14 @@ class Desk:
             cost,
             self.card.budget,
         )
-        return Use(exhibits, charged, cached, self.left())
+        return ToolRun(exhibits, charged, cached, self.remaining_budget())
 
     def price(self, tool: str, picture: Any = None, **options: Any) -> int:
         """How many probes would this use cost, if it was not asked before?"""
-        kind, chosen, material = self._prepare(tool, options, picture, None)
-        return kind.cost(chosen, self.specimen, material)
+        kind, chosen, context = self._prepare(tool, options, picture, None)
+        return kind.cost(chosen, self.specimen, context)
 
-    def left(self) -> int:
+    def remaining_budget(self) -> int:
         """Probes not yet spent."""
         return self.card.budget - self._ledger.spent(self.player, self.card.id)
 
@@ -157,7 +158,7 @@ class Desk:
 
     def _prepare(
         self, tool: str, options: dict[str, Any], picture: Any, progress: Progress | None
-    ) -> tuple[Tool, Any, Material]:
+    ) -> tuple[Tool, Any, ToolContext]:
         from dataclasses import replace
 
         from auditgame.tools import no_progress, parse_options
@@ -168,8 +169,8 @@ class Desk:
             raise AuditgameError(refusal)
         if picture is not None and "picture" in kind.Options.model_fields:
             options = {**options, "picture": True}
-        material = replace(self.material, picture=picture, progress=progress or no_progress)
-        return kind(), parse_options(kind, options), material
+        context = replace(self.context, picture=picture, progress=progress or no_progress)
+        return kind(), parse_options(kind, options), context
 
     def _question(self, tool: str, options: Any, picture: Any) -> str:
         upload = None if picture is None else digest(picture.numpy().tobytes())
@@ -178,26 +179,27 @@ class Desk:
 
     def _require_budget(self, tool: str, cost: int, question: str) -> None:
         asked = {row.exhibits_digest for row in self._ledger.journal(self.player, self.card.id)}
-        if question not in asked and cost > self.left():
+        left = self.remaining_budget()
+        if question not in asked and cost > left:
             raise AuditgameError(
-                f"tool '{tool}': costs {cost:,} probes and {self.left():,} are left; ask for less"
+                f"tool '{tool}': costs {cost:,} queries and {left:,} are left; ask for less"
             )
 
 
 @functools.lru_cache(maxsize=32)
-def _laid_out(path: str, _commitment: str) -> tuple[Specimen, Material]:
+def _laid_out(path: str, _commitment: str) -> tuple[Specimen, ToolContext]:
     """The specimen and its material, loaded once per process and shared between sessions."""
     from auditgame.bundles import bundle_io
-    from auditgame.bundles.reference_models import read_siblings
-    from auditgame.tools import Material
+    from auditgame.bundles.reference_models import read_references
+    from auditgame.tools import ToolContext
 
     folder = Path(path)
     manifest = bundles.read_manifest(folder)
     dataset: Dataset = load("dataset", manifest.dataset)()
     specimen = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
     examples = bundle_io.read_examples(folder, dataset, manifest.files)
-    siblings = read_siblings(manifest.dataset, manifest.model, dataset)
-    return specimen, Material(dataset, examples, siblings)
+    references = read_references(manifest.dataset, manifest.model, dataset)
+    return specimen, ToolContext(dataset, examples, references)
 
 
 @functools.lru_cache(maxsize=32)
@@ -205,7 +207,7 @@ def _magnified(path: str, commitment: str) -> Microscope:
     """The microscope over a specimen, set up once per process and shared between sessions."""
     from auditgame.tools.vision.microscope import Microscope
 
-    specimen, material = _laid_out(path, commitment)
+    specimen, context = _laid_out(path, commitment)
     folder = Path(path)
     files = bundles.read_manifest(folder).files
-    return Microscope(specimen, material.examples, material.siblings, folder, files)
+    return Microscope(specimen, context.examples, context.references, folder, files)

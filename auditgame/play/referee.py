@@ -10,11 +10,11 @@ import numpy as np
 
 from auditgame import bundles
 from auditgame.bundles import bundle_io, keys
-from auditgame.bundles.reference_models import read_siblings, sibling_folders
+from auditgame.bundles.reference_models import read_references, reference_folders
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation.certificate import HELD, at_least, bench
 from auditgame.evaluation.mechanism import Ablation, check_units, random_units
-from auditgame.evaluation.metrics import accuracy, class_accuracy, effect, speaks_of
+from auditgame.evaluation.metrics import accuracy, class_accuracy, effect, n_applicable
 from auditgame.flaws import Flaw, draw_flaw
 from auditgame.play import scoring
 from auditgame.registry import load, suggest
@@ -34,11 +34,11 @@ MECHANISM_FLOOR = 0.10
 """Where even the best units bring the effect down by less, no mechanism is asked for."""
 
 
-class Table(NamedTuple):
+class JudgingSetup(NamedTuple):
     """What stands on the referee's table: the suspect, its siblings, fresh held-out inputs."""
 
     suspect: Specimen
-    siblings: tuple[Specimen, ...]
+    references: tuple[Specimen, ...]
     dataset: Dataset
     inputs: Examples
 
@@ -65,16 +65,16 @@ def open_key(folder: Path) -> keys.Key:
     return key
 
 
-def set_up(folder: Path, manifest: bundles.Manifest) -> Table:
+def set_up(folder: Path, manifest: bundles.Manifest) -> JudgingSetup:
     """Load the suspect and its siblings, and draw the inputs that claims are tested on."""
     dataset: Dataset = load("dataset", manifest.dataset)()
     suspect = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
-    siblings = read_siblings(manifest.dataset, manifest.model, dataset)
+    references = read_references(manifest.dataset, manifest.model, dataset)
     inputs = dataset.sample(JUDGED, "held", _rng(manifest, "judge"))
-    return Table(suspect, siblings, dataset, inputs)
+    return JudgingSetup(suspect, references, dataset, inputs)
 
 
-def admit(diagnosis: Diagnosis, manifest: bundles.Manifest, table: Table) -> Claim | None:
+def admit(diagnosis: Diagnosis, manifest: bundles.Manifest, table: JudgingSetup) -> Claim | None:
     """The claim of a diagnosis that is in order; AuditgameError names what is not."""
     family = diagnosis.family
     if family is not None and family not in (*manifest.families, "clean"):
@@ -95,7 +95,7 @@ def examine(
     said: Claim | None,
     key: keys.Key,
     manifest: bundles.Manifest,
-    table: Table,
+    table: JudgingSetup,
 ) -> scoring.Findings:
     """Measure everything that the score of a flawed model needs."""
     true: Claim = load("flaw", key.family).Claim.parse(key.claim)
@@ -107,9 +107,9 @@ def examine(
     return scoring.Findings(
         family=(None if family is None else family == key.family, len(manifest.families)),
         target=((None if goal is None else goal == due), classes) if named else None,
-        structure={
+        field_scores={
             name: grade
-            for name, grade in (said.structure(true) if type(said) is type(true) else {}).items()
+            for name, grade in (said.field_scores(true) if type(said) is type(true) else {}).items()
             if name != "target"
         },
         functional=value,
@@ -119,17 +119,17 @@ def examine(
     )
 
 
-def test_claim(said: Claim | None, true: Claim, table: Table) -> tuple[float, str]:
+def test_claim(said: Claim | None, true: Claim, table: JudgingSetup) -> tuple[float, str]:
     """Enact the claim: how much of the true claim's effect, beyond the siblings', does it have?"""
     if said is None:
         return 0.0, "Nothing was claimed, so nothing could be enacted."
-    mine = effect(said, table.suspect, table.siblings, table.inputs)
-    best = effect(true, table.suspect, table.siblings, table.inputs)
-    reach = true.reach(said, table.dataset)
+    mine = effect(said, table.suspect, table.references, table.inputs)
+    best = effect(true, table.suspect, table.references, table.inputs)
+    reach = true.coverage(said, table.dataset)
     whole = "" if reach == 1 else f" It speaks of {reach:.0%} of the flaw, and counts for that."
     return scoring.functional(mine.value, mine.low, best.value) * reach, (
         f"Enacted on {mine.suspect.n} fresh inputs it came true in {mine.suspect.value:.0%} "
-        f"(clean siblings {mine.siblings:.0%}); the true one in {best.suspect.value:.0%}.{whole}"
+        f"(clean siblings {mine.references:.0%}); the true one in {best.suspect.value:.0%}.{whole}"
     )
 
 
@@ -138,27 +138,27 @@ def test_units(
     true: Claim,
     best: tuple[str, ...],
     manifest: bundles.Manifest,
-    table: Table,
+    table: JudgingSetup,
 ) -> tuple[float | None, str]:
     """Take the named units out: how far does the effect fall, between random units and the best?"""
     ablation = Ablation(table.suspect, true, ablated(true, table))
-    ceiling, rng = ablation.fall(best), _rng(manifest, "random units")
+    ceiling, rng = ablation.effect_drop(best), _rng(manifest, "random units")
     if ceiling < MECHANISM_FLOOR:
         return None, ""
     if not units:
         return 0.0, f"No units named; the best bring the effect down by {ceiling:.0%}."
-    draws = [ablation.fall(random_units(table.suspect, units, rng)) for _ in range(3)]
-    floor, fell = float(np.mean(draws)), ablation.fall(units)
+    draws = [ablation.effect_drop(random_units(table.suspect, units, rng)) for _ in range(3)]
+    floor, fell = float(np.mean(draws)), ablation.effect_drop(units)
     return scoring.mechanism(fell, ceiling, floor), (
         f"Without your units the effect falls by {fell:.0%}, accuracy weighed in; without the "
         f"best by {ceiling:.0%}, without random ones by {floor:.0%}."
     )
 
 
-def ablated(true: Claim, table: Table) -> Examples:
+def ablated(true: Claim, table: JudgingSetup) -> Examples:
     """The inputs to take units out on; all of them where the claim speaks of few."""
     some = table.inputs.take(slice(0, ABLATED))
-    few = speaks_of(true, some, table.dataset) < ABLATED // 4
+    few = n_applicable(true, some, table.dataset) < ABLATED // 4
     return table.inputs if few else some
 
 
@@ -193,7 +193,7 @@ def rebuilt_flaw(key: keys.Key) -> Flaw:
     """The flaw drawn anew from the key's seed; it must be the one the key tells of."""
     flaw = draw_flaw(key.recipe, Seed.from_hex(key.seed))
     told = flaw.Claim.parse(key.claim) if flaw.Claim and flaw.name == key.family else None
-    if flaw.name != key.family or flaw.confess() != told:
+    if flaw.name != key.family or flaw.true_claim() != told:
         raise AuditgameError(f"{key.challenge}: the seed draws another flaw than the key tells of")
     return flaw
 
@@ -203,15 +203,15 @@ def require_own_model(folder: Path, manifest: bundles.Manifest, key: keys.Key) -
     found = manifest.files.get(bundles.WEIGHTS)
     if found == key.model_digest:
         return
-    siblings = sibling_folders(manifest.dataset, manifest.model)
-    twins = [s for s in siblings if bundles.read_reference(s).files[bundles.WEIGHTS] == found]
+    references = reference_folders(manifest.dataset, manifest.model)
+    twins = [s for s in references if bundles.read_reference(s).files[bundles.WEIGHTS] == found]
     which = f"it is sibling {twins[0].name}" if twins else "another was put in its place"
     raise AuditgameError(
         f"{folder.name}: {bundles.WEIGHTS} is not the model that the key was sealed for; {which}"
     )
 
 
-def require_own_recipe(manifest: bundles.Manifest, key: keys.Key, table: Table) -> None:
+def require_own_recipe(manifest: bundles.Manifest, key: keys.Key, table: JudgingSetup) -> None:
     """What the bundle says of itself must be what its recipe, in the key, makes of it."""
     asked = key.recipe
     due = {

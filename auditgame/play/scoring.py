@@ -16,12 +16,12 @@ class Findings(NamedTuple):
     Choices hold (right?, number of answers to choose from), right being None where none
     was given. A part that the family does not have is None, and a family without another
     beside it is no choice: their points go to the rest.
-    structure: grade of each claimed field in [0, 1]. functional, mechanism: in [0, 1].
+    field_scores: grade of each claimed field in [0, 1]. functional, mechanism: in [0, 1].
     """
 
     family: tuple[bool | None, int]
     target: tuple[bool | None, int] | None
-    structure: dict[str, float]
+    field_scores: dict[str, float]
     functional: float
     functional_words: str
     mechanism: float | None
@@ -49,7 +49,7 @@ def choice(name: str, right: bool | None, options: int, possible: float) -> Comp
 
 def trigger(findings: Findings) -> Component:
     """Half by how close the claim is to the key, half by whether it comes true on the model."""
-    grades = findings.structure
+    grades = findings.field_scores
     close = sum(grades.values()) / len(grades) if grades else 0.0
     said = ", ".join(f"{name} {grade:.0%}" for name, grade in grades.items())
     words = f"Close to the key: {said or 'no claim of this family'}. {findings.functional_words}"

@@ -29,7 +29,7 @@ model: small_cnn
 families: {{patch: 1, shortcut: 1, clean: 1}}   # what the secret seed may draw, with weights
 tier: easy                # tutorial, easy, medium or hard
 mode: practice            # ranked: one attempt, the key opens after it
-knobs: {{shortcut: {{factors: [scene]}}}}         # narrows what a family draws
+params: {{shortcut: {{factors: [scene]}}}}         # narrows what a family draws
 pool: {{size: 120, planted: 0.06}}              # players' examples; the share that shows the cue
 budget: 400000            # probes: examples sent through the model
 """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from auditgame.datasets import Dataset, Examples
 
 
-class Enacted(NamedTuple):
+class AppliedClaim(NamedTuple):
     """Inputs with a claim applied, and the class each is claimed to go to.
 
     `targets` is -1 where the claim says nothing, or where the target is the right
@@ -38,7 +38,7 @@ class Claim(Record, ABC):
     """What a family's flaw consists of. A field without a grader is not part of the rubric."""
 
     @abstractmethod
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Apply this claim to inputs: stamp, insert, or re-render them."""
 
     @abstractmethod
@@ -46,19 +46,19 @@ class Claim(Record, ABC):
         """Raise AuditgameError, naming the field, where the claim does not fit the data set."""
 
     @abstractmethod
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """A random other claim of the family that leads to the same target."""
 
     @abstractmethod
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
         """Parts of the trigger, the trigger in the wrong place, and their like, by name."""
 
-    def reach(self, said: Claim, dataset: Dataset) -> float:
+    def coverage(self, said: Claim, dataset: Dataset) -> float:
         """How much of this flaw can what was said account for? 1 unless it has several parts."""
         return 1.0
 
     @abstractmethod
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
 
     @classmethod
@@ -79,7 +79,7 @@ class Claim(Record, ABC):
         except ValidationError as error:
             raise explain(error, where) from None
 
-    def structure(self, truth: Claim) -> dict[str, float]:
+    def field_scores(self, truth: Claim) -> dict[str, float]:
         """Field by field, how close is this claim to the true one? Each in [0, 1]."""
         return {
             name: grader.grade(getattr(self, name), getattr(truth, name))

@@ -24,7 +24,7 @@ class Grader:
     weight: float = 1.0
 
 
-def same(said: Any, true: Any) -> float:
+def exact_match(said: Any, true: Any) -> float:
     """1 where both are equal, else 0."""
     return float(said == true)
 
@@ -43,7 +43,7 @@ class Box(Record):
         return self.w * self.h
 
 
-def overlap(said: Box, true: Box) -> float:
+def iou(said: Box, true: Box) -> float:
     """Intersection over union of two boxes (Jaccard index)."""
     w = min(said.x + said.w, true.x + true.w) - max(said.x, true.x)
     h = min(said.y + said.h, true.y + true.h) - max(said.y, true.y)
@@ -85,7 +85,7 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-def look(said: Pattern, true: Pattern) -> float:
+def pattern_similarity(said: Pattern, true: Pattern) -> float:
     """How alike are two patterns? 1 at equal colours, 0 at a mean distance of 1/3 of the range.
 
     The claimed pattern is stretched to the true one's grid (nearest neighbour), so a
@@ -105,19 +105,19 @@ def look(said: Pattern, true: Pattern) -> float:
     return max(0.0, 1.0 - 3.0 * distance)
 
 
-def pairs(said: Mapping[str, str], true: Mapping[str, str]) -> float:
+def rule_agreement(said: Mapping[str, str], true: Mapping[str, str]) -> float:
     """Which of the claimed pairs are right? Their share, in full from three right pairs on."""
     right = sum(true.get(level) == target for level, target in said.items())
     wanted = min(3, len(true))
     return right / len(said) * min(1.0, right / wanted) if said else 0.0
 
 
-def alike(said: str, true: str) -> float:
+def colour_similarity(said: str, true: str) -> float:
     """How alike are two colours? 1 where they are equal, 0 at a mean distance of 1/3."""
-    return look(((said,),), ((true,),))
+    return pattern_similarity(((said,),), ((true,),))
 
 
-def shared(said: Mapping[str, str], true: Mapping[str, str]) -> float:
+def jaccard(said: Mapping[str, str], true: Mapping[str, str]) -> float:
     """Share of the pairs named by either side that both name (Jaccard index)."""
     either = said.items() | true.items()
     return len(said.items() & true.items()) / len(either) if either else 1.0
@@ -137,7 +137,7 @@ def token_overlap(said: str, true: str) -> float:
     return 2 * common[-1] / max(1, len(said.split()) + len(words))
 
 
-def near(scale: float) -> Callable[[float, float], float]:
+def linear_falloff(scale: float) -> Callable[[float, float], float]:
     """A grade that is 1 at the right number and falls in a straight line to 0 at `scale` away."""
 
     def grade(said: float, true: float) -> float:
@@ -151,35 +151,37 @@ def number(scale: float) -> Grader:
 
     The form takes bounds from `Field(ge=, le=)`, and its step from `multiple_of`.
     """
-    return Grader(f"distance, up to {scale:g}", near(scale), widget="number")
+    return Grader(f"distance, up to {scale:g}", linear_falloff(scale), widget="number")
 
 
-CHOICE = Grader("exact", same, widget="choice")
+CHOICE = Grader("exact", exact_match, widget="choice")
 """The grader of a `Literal`: one of a few words."""
 
 
-ClassName = Annotated[str, Field(max_length=64), Grader("exact", same, widget="class")]
+ClassName = Annotated[str, Field(max_length=64), Grader("exact", exact_match, widget="class")]
 
 
-BoxField = Annotated[Box, Grader("overlap (IoU)", overlap, widget="box")]
+BoxField = Annotated[Box, Grader("overlap (IoU)", iou, widget="box")]
 
 
-PatternField = Annotated[Pattern, Grader("colours", look, widget="pattern")]
+PatternField = Annotated[Pattern, Grader("colours", pattern_similarity, widget="pattern")]
 
 
-FactorName = Annotated[str, Field(max_length=64), Grader("exact", same, widget="factor")]
+FactorName = Annotated[str, Field(max_length=64), Grader("exact", exact_match, widget="factor")]
 
 
 Rule = Annotated[
-    dict[str, str], Field(min_length=1, max_length=64), Grader("pairs", pairs, widget="rule")
+    dict[str, str],
+    Field(min_length=1, max_length=64),
+    Grader("pairs", rule_agreement, widget="rule"),
 ]
 
 
-Level = Annotated[str, Field(max_length=64), Grader("exact", same, widget="level")]
+Level = Annotated[str, Field(max_length=64), Grader("exact", exact_match, widget="level")]
 """A level of the factor whose name the field bears."""
 
 
-Word = Annotated[str, Field(max_length=64), Grader("exact", same, widget="word")]
+Word = Annotated[str, Field(max_length=64), Grader("exact", exact_match, widget="word")]
 
 
 Phrase = Annotated[
@@ -188,13 +190,15 @@ Phrase = Annotated[
 """Words with spaces between."""
 
 
-Year = Annotated[int, Field(ge=1000, le=9999), Grader("years off", near(4), widget="year")]
+Year = Annotated[
+    int, Field(ge=1000, le=9999), Grader("years off", linear_falloff(4), widget="year")
+]
 
 
 ColourField = Annotated[
     Colour,
     Field(json_schema_extra={"palette": dict(PALETTE)}),
-    Grader("colour", alike, widget="colour"),
+    Grader("colour", colour_similarity, widget="colour"),
 ]
 """One colour of the palette; a family with a palette of its own says so in the same way."""
 
@@ -202,6 +206,6 @@ ColourField = Annotated[
 Conditions = Annotated[
     dict[str, str],
     Field(min_length=1, max_length=3),
-    Grader("pairs (Jaccard)", shared, widget="conditions"),
+    Grader("pairs (Jaccard)", jaccard, widget="conditions"),
 ]
 """Factor -> level: up to three things that must hold together."""

@@ -5,9 +5,19 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from auditgame.schema.records import Mode, Record, Tier
+
+STORED_PARAMS = "knobs"
+"""What stored recipes call `params`: keys and digests of published challenges depend on it."""
 
 
 class Pool(Record):
@@ -46,7 +56,7 @@ def _weights(families: Any) -> Any:
 class Recipe(Record):
     """What may a challenge of this kind be? Public, and free of the answer.
 
-    `families` maps each family the secret seed may draw to its weight; `knobs`
+    `families` maps each family the secret seed may draw to its weight; `params`
     narrows what a family draws (for example which factor a shortcut may use); `modifiers`
     make whatever is drawn harder to find. Players choose among `offers`; empty means the
     families themselves, and innocence.
@@ -61,7 +71,7 @@ class Recipe(Record):
     offers: tuple[str, ...] = ()
     tier: Tier = "easy"
     mode: Mode = "practice"
-    knobs: dict[str, dict[str, Any]] = {}
+    params: dict[str, dict[str, Any]] = {}
     pool: Pool = Pool()
     modifiers: Annotated[Modifiers, Field(exclude_if=_plain)] = Modifiers()
     budget: Annotated[int, Field(ge=0, le=10_000_000)] = 200_000
@@ -73,6 +83,20 @@ class Recipe(Record):
         if any(not (math.isfinite(w) and w > 0) for w in families.values()):
             raise ValueError("every weight must be a positive number")
         return dict(sorted(families.items(), key=lambda pair: (pair[0] == "clean", pair[0])))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_stored(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or STORED_PARAMS not in data:
+            return data
+        if "params" in data:
+            raise ValueError(f"'{STORED_PARAMS}' is the former name of 'params'; leave it out")
+        return {"params" if name == STORED_PARAMS else name: data[name] for name in data}
+
+    @model_serializer(mode="wrap")
+    def _to_stored(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = dump(self)
+        return {STORED_PARAMS if name == "params" else name: data[name] for name in data}
 
     @property
     def offered(self) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from auditgame.schema.errors import AuditgameError
 
 Modality = Literal["image", "text"]
-Question = Literal[
+ToolQuestion = Literal[
     "What does it answer?", "Where does it look?", "What is inside?", "What changes its answer?"
 ]
 """What a player may ask of a model, in the order in which it is best asked."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Exhibit
 from auditgame.schema.errors import AuditgameError
-from auditgame.schema.records import Modality, Question, Record, explain
+from auditgame.schema.records import Modality, Record, ToolQuestion, explain
 from auditgame.specimen import Specimen
 
 
@@ -27,7 +27,7 @@ def no_progress(share: float, words: str) -> None:
 
 
 @dataclass(frozen=True)
-class Material:
+class ToolContext:
     """What lies on the desk beside the specimen.
 
     examples: the players' own pool. siblings: clean models of the same recipe.
@@ -37,7 +37,7 @@ class Material:
 
     dataset: Dataset
     examples: Examples
-    siblings: tuple[Specimen, ...] = ()
+    references: tuple[Specimen, ...] = ()
     picture: Float[Tensor, "3 h w"] | None = None
     progress: Callable[[float, str], None] = no_progress
 
@@ -51,7 +51,7 @@ class Tool(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    asks: ClassVar[Question]
+    asks: ClassVar[ToolQuestion]
     """Under which question does a player look for it?"""
     modality: ClassVar[frozenset[Modality]]
     needs_sites: ClassVar[bool] = False
@@ -74,11 +74,11 @@ class Tool(ABC):
         return None
 
     @abstractmethod
-    def cost(self, options: Any, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Any, specimen: Specimen, context: ToolContext) -> int:
         """Probes: examples sent through the model; a backward pass counts once more."""
 
     @abstractmethod
-    def run(self, specimen: Specimen, material: Material, options: Any) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Any) -> list[Exhibit]:
         """Look, and show what was seen. `options` is of the tool's own Options."""
 
 

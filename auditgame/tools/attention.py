@@ -11,12 +11,12 @@ from torch import Tensor
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool, ToolContext
 from auditgame.tools.transformer.attention_heads import head_of, patterns, weighted
 from auditgame.tools.transformer.prompts import Prompt, asked, labels, prompt, words
 
 
-class Attention(Tool):
+class AttentionPatterns(Tool):
     """Which words does each attention head look at, from the place where the answer is read?
 
     At a glance: for every head, the word it looks at most, and its whole row over the text, so
@@ -68,24 +68,24 @@ class Attention(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe."""
         return 1
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """All heads at a glance, then one in detail."""
-        ids = prompt(options, material)
+        ids = prompt(options, context)
         place = _place(options, len(ids))
         scores = (weighted if options.value_weighted else patterns)(specimen, ids)
-        said = words(ids.tolist(), material.dataset)
+        said = words(ids.tolist(), context.dataset)
         glance = [
             _peak(block, head, row)
             for block, score in scores.items()
             for head, row in enumerate(score[:, place])
         ]
         block, head = _chosen(options, specimen, glance)
-        view = View(
-            labels(ids, material.dataset),
+        view = AttentionView(
+            labels(ids, context.dataset),
             said,
             "weight times length written" if options.value_weighted else "attention weight",
             place,
@@ -101,7 +101,7 @@ class Attention(Tool):
         ]
 
 
-class View(NamedTuple):
+class AttentionView(NamedTuple):
     """How a text is looked at.
 
     places: a name for each place. words: what stands there. unit: what the numbers are. place:
@@ -135,7 +135,7 @@ class Peak(NamedTuple):
     weight: float
 
 
-def _place(options: Attention.Options, length: int) -> int:
+def _place(options: AttentionPatterns.Options, length: int) -> int:
     if options.place >= length:
         raise AuditgameError(f"place: {options.place}: choose 0 to {length - 1}, or -1")
     return options.place if options.place >= 0 else length - 1
@@ -146,14 +146,16 @@ def _peak(block: str, head: int, row: Float[Tensor, " k"]) -> Peak:
     return Peak(block, head, place, round(float(row[place]), 4))
 
 
-def _chosen(options: Attention.Options, specimen: Specimen, glance: list[Peak]) -> tuple[str, int]:
+def _chosen(
+    options: AttentionPatterns.Options, specimen: Specimen, glance: list[Peak]
+) -> tuple[str, int]:
     if not options.head:
         best = max(glance, key=lambda peak: peak.weight)
         return best.block, best.head
     return head_of(options.head, specimen)
 
 
-def _overview(glance: list[Peak], view: View) -> Grid:
+def _overview(glance: list[Peak], view: AttentionView) -> Grid:
     blocks = list(dict.fromkeys(peak.block for peak in glance))
     rows = [[peak for peak in glance if peak.block == block] for block in blocks]
     return Grid(
@@ -174,7 +176,7 @@ def _overview(glance: list[Peak], view: View) -> Grid:
     )
 
 
-def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: View) -> Grid:
+def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: AttentionView) -> Grid:
     """Every head's whole row over the text, one under the other."""
     reach = view.place + 1
     rows = {
@@ -196,7 +198,7 @@ def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: View) -> G
     )
 
 
-def _listed(glance: list[Peak], view: View) -> Table:
+def _listed(glance: list[Peak], view: AttentionView) -> Table:
     return Table(
         title="The same as a list",
         columns=("head", "place", "word", view.unit),
@@ -207,7 +209,7 @@ def _listed(glance: list[Peak], view: View) -> Table:
     )
 
 
-def _detail(name: str, score: Float[Tensor, "q k"], view: View) -> Grid:
+def _detail(name: str, score: Float[Tensor, "q k"], view: AttentionView) -> Grid:
     return Grid(
         title=f"{name} in detail",
         rows=view.places,
@@ -224,7 +226,7 @@ def _detail(name: str, score: Float[Tensor, "q k"], view: View) -> Grid:
     )
 
 
-def _from_place(name: str, row: Float[Tensor, " k"], view: View) -> Tokens:
+def _from_place(name: str, row: Float[Tensor, " k"], view: AttentionView) -> Tokens:
     weights = tuple(round(v, 4) for v in row.tolist())
     return Tokens(
         title=f"{name} from {view.start}",

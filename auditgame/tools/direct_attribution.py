@@ -12,11 +12,11 @@ from torch import Tensor
 from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
-from auditgame.tools.transformer.logit_attribution import Attribution, Parts
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.logit_attribution import Attribution, LogitParts
 from auditgame.tools.transformer.prompts import asked, prompts, words
 from auditgame.tools.transformer.residual_stream import blocks, ends
-from auditgame.tools.transformer.targets import Answer, Followed, follow, place_in
+from auditgame.tools.transformer.targets import FollowedWord, FollowedWordOptions, follow, place_in
 
 
 class DirectAttribution(Tool):
@@ -45,7 +45,7 @@ class DirectAttribution(Tool):
     asks = "What is inside?"
     modality = frozenset({"text"})
 
-    class Options(Answer):
+    class Options(FollowedWordOptions):
         """Which text, which answer, and whose neurons?"""
 
         texts: int = Field(
@@ -70,30 +70,30 @@ class DirectAttribution(Tool):
             description="Those that add or take most.",
             json_schema_extra={"fine": True},
         )
-        siblings: bool = Field(
+        references: bool = Field(
             True, title="Siblings", description="Show the clean siblings' mean as well."
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for the first text's answer; one a text on the specimen and each sibling."""
-        texts = len(_texts(options, material))
-        return 1 + texts * (1 + len(_controls(options, material)))
+        texts = len(_texts(options, context))
+        return 1 + texts * (1 + len(_controls(options, context)))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Heads by layer, all parts beside the siblings', sums by layer, one MLP's neurons."""
         if options.layer >= len(blocks(specimen)):
             raise AuditgameError(f"layer: the model has blocks 0 to {len(blocks(specimen)) - 1}")
-        ids = _texts(options, material)
-        places = _places(options, material, ids)
+        ids = _texts(options, context)
+        places = _places(options, context, ids)
         logits = ends(specimen, ids[:1], places[:1])[0]
-        followed = follow(options, logits, material.dataset, _at_end(material, ids, places))
-        material.progress(0.2, "adding up the parts")
+        followed = follow(options, logits, context.dataset, _at_end(context, ids, places))
+        context.progress(0.2, "adding up the parts")
         attribution = Attribution(specimen, followed, ids, places)
         mine = attribution.parts()
         clean = []
-        for sibling in _controls(options, material):
-            material.progress(0.5, "the siblings")
-            clean.append(Attribution(sibling, followed, ids, places).parts())
+        for reference in _controls(options, context):
+            context.progress(0.5, "the siblings")
+            clean.append(Attribution(reference, followed, ids, places).parts())
         layer = options.layer if options.layer >= 0 else int(mine.mlps.abs().argmax())
         return [
             _heads("Heads", specimen, mine, followed, asked(options) | {"place": options.place}),
@@ -104,35 +104,35 @@ class DirectAttribution(Tool):
         ]
 
 
-def _texts(options: DirectAttribution.Options, material: Material) -> Int[Tensor, "n t"]:
-    return prompts(options, material, options.texts)
+def _texts(options: DirectAttribution.Options, context: ToolContext) -> Int[Tensor, "n t"]:
+    return prompts(options, context, options.texts)
 
 
-def _controls(options: DirectAttribution.Options, material: Material) -> tuple[Specimen, ...]:
-    return material.siblings if options.siblings else ()
+def _controls(options: DirectAttribution.Options, context: ToolContext) -> tuple[Specimen, ...]:
+    return context.references if options.references else ()
 
 
 def _places(
-    options: DirectAttribution.Options, material: Material, ids: Int[Tensor, "n t"]
+    options: DirectAttribution.Options, context: ToolContext, ids: Int[Tensor, "n t"]
 ) -> Int[Tensor, " n"]:
     """Where each text is read: at its end, or all at the place that was named."""
-    lengths = material.dataset.lengths(ids)
+    lengths = context.dataset.lengths(ids)
     return torch.tensor([place_in(options, length) for length in lengths.tolist()])
 
 
-def _at_end(material: Material, ids: Int[Tensor, "n t"], places: Int[Tensor, " n"]) -> bool:
-    return int(places[0]) == int(material.dataset.lengths(ids[:1])) - 1
+def _at_end(context: ToolContext, ids: Int[Tensor, "n t"], places: Int[Tensor, " n"]) -> bool:
+    return int(places[0]) == int(context.dataset.lengths(ids[:1])) - 1
 
 
-def _mean(found: Sequence[Parts]) -> Parts:
-    return Parts(*(torch.stack(kind).mean(0) for kind in zip(*found, strict=True)))
+def _mean(found: Sequence[LogitParts]) -> LogitParts:
+    return LogitParts(*(torch.stack(kind).mean(0) for kind in zip(*found, strict=True)))
 
 
 def _heads(
     title: str,
     specimen: Specimen,
-    parts: Parts,
-    followed: Followed,
+    parts: LogitParts,
+    followed: FollowedWord,
     text: dict[str, str | int] | None = None,
 ) -> Grid:
     named, count = blocks(specimen), parts.heads.shape[1]
@@ -154,7 +154,7 @@ def _heads(
     )
 
 
-def _named(specimen: Specimen, parts: Parts) -> Iterator[tuple[str, float]]:
+def _named(specimen: Specimen, parts: LogitParts) -> Iterator[tuple[str, float]]:
     """Every part by name, in the order in which it is written."""
     yield "embedding", float(parts.embed)
     for layer, block in enumerate(blocks(specimen)):
@@ -167,7 +167,9 @@ def _named(specimen: Specimen, parts: Parts) -> Iterator[tuple[str, float]]:
     yield "the model's own", float(parts.measured)
 
 
-def _listed(specimen: Specimen, mine: Parts, clean: Parts | None, followed: Followed) -> Table:
+def _listed(
+    specimen: Specimen, mine: LogitParts, clean: LogitParts | None, followed: FollowedWord
+) -> Table:
     """All parts in order, beside the siblings' mean."""
     theirs = dict(_named(specimen, clean)) if clean else {}
     rows = [
@@ -182,7 +184,7 @@ def _listed(specimen: Specimen, mine: Parts, clean: Parts | None, followed: Foll
     )
 
 
-def _by_layer(mine: Parts, clean: Parts | None) -> Curve:
+def _by_layer(mine: LogitParts, clean: LogitParts | None) -> Curve:
     """What attention and MLP of each block add in all."""
 
     def points(values: Float[Tensor, " layer"]) -> tuple[tuple[float, float], ...]:

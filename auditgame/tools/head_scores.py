@@ -14,7 +14,7 @@ from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool, ToolContext
 from auditgame.tools.transformer.attention_heads import HABITS, Habit, habits, repeated
 from auditgame.tools.transformer.residual_stream import blocks
 
@@ -67,7 +67,7 @@ class HeadScores(Tool):
         texts: int = Field(
             32, ge=1, le=400, title="Pool texts", description="The first of the pool."
         )
-        siblings: bool = Field(True, title="Siblings", description="Measure clean siblings too.")
+        references: bool = Field(True, title="Siblings", description="Measure clean siblings too.")
         seed: int = Field(
             0,
             ge=0,
@@ -77,27 +77,27 @@ class HeadScores(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe a text, random or the pool's, on the specimen, on the model with redrawn
         weights, and on each sibling."""
-        controls = len(material.siblings) if options.siblings else 0
-        return (options.count + len(_pool(options, material))) * (2 + controls)
+        controls = len(context.references) if options.references else 0
+        return (options.count + len(_pool(options, context))) * (2 + controls)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """One habit by layer and head; all habits of every head; the controls' extremes."""
         seed = Seed.of(options.seed)
         rng = torch.Generator().manual_seed(seed.child("texts").integer())
-        context, size = material.dataset.shape[0], len(material.dataset.words)
-        length = min(options.length, (context - 1) // 2, size - 3)
+        most, size = context.dataset.shape[0], len(context.dataset.words)
+        length = min(options.length, (most - 1) // 2, size - 3)
         random = repeated(options.count, length, size, rng)
         fresh = torch.Generator().manual_seed(seed.child("weights").integer())
         models = {"specimen": specimen, "redrawn weights": specimen.randomised(None, fresh)}
-        if options.siblings:
-            models |= {f"sibling {n}": s for n, s in enumerate(material.siblings, 1)}
+        if options.references:
+            models |= {f"sibling {n}": s for n, s in enumerate(context.references, 1)}
         found: list[Scores] = []
         for who, model in models.items():
-            tell = _telling(material, len(found) / len(models), who)
-            texts = _pool(options, material)
+            tell = _telling(context, len(found) / len(models), who)
+            texts = _pool(options, context)
             found.append(Scores(who, habits(model, random, tell), habits(model, texts, tell)))
         return [
             _grid(specimen, found[0].random, options.habit, "random words, repeated"),
@@ -115,13 +115,13 @@ class Scores(NamedTuple):
     pool: dict[Habit, Float[Tensor, "layer head"]]
 
 
-def _pool(options: HeadScores.Options, material: Material) -> Int[Tensor, "n t"]:
-    ids = material.examples.inputs[: options.texts]
-    return ids[:, : int(material.dataset.lengths(ids).max())]
+def _pool(options: HeadScores.Options, context: ToolContext) -> Int[Tensor, "n t"]:
+    ids = context.examples.inputs[: options.texts]
+    return ids[:, : int(context.dataset.lengths(ids).max())]
 
 
-def _telling(material: Material, start: float, who: str) -> Callable[[float], None]:
-    return lambda share: material.progress(start, f"{who}: {share:.0%} of the texts")
+def _telling(context: ToolContext, start: float, who: str) -> Callable[[float], None]:
+    return lambda share: context.progress(start, f"{who}: {share:.0%} of the texts")
 
 
 def _grid(specimen: Specimen, found: dict[Habit, Tensor], habit: Habit, where: str) -> Grid:

@@ -12,18 +12,18 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.claim_parsing import enact_on_pool, fresh_inputs, parse_claim
-from auditgame.evaluation.claim_preview import Answers, Turned, shown, turn
-from auditgame.evaluation.mechanism import admissible
+from auditgame.evaluation.claim_parsing import apply_to_pool, fresh_inputs, parse_claim
+from auditgame.evaluation.claim_preview import Answers, BeforeAfter, preview, preview_exhibits
+from auditgame.evaluation.mechanism import allowed_sites
 from auditgame.evaluation.metrics import Effect, Rate, follows
 from auditgame.exhibits import Exhibit, Note, Table
-from auditgame.schema.claims import Claim, Enacted
+from auditgame.schema.claims import AppliedClaim, Claim
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
-from auditgame.tools.vision.activations import Readout, distance, read_out
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.activations import UnitActivations, distance, record_activations
 from auditgame.tools.vision.selection import choose
 
 
@@ -96,28 +96,28 @@ class Hypothesis(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Each counted input: changed on every model, and left alone on the specimen;
         each near-miss once more on the specimen."""
-        trial = _trial(options, material)
+        trial = _trial(options, context)
         near = sum(int((e.targets >= 0).sum()) for e in trial.near.values())
-        return len(trial.turned.targets) * (2 + len(material.siblings)) + near
+        return len(trial.turned.targets) * (2 + len(context.references)) + near
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The finding in words, the rates, where the answers go, near-misses, some inputs."""
-        trial = _trial(options, material)
+        trial = _trial(options, context)
         turned = trial.turned
-        report, steps = material.progress, 2 + len(material.siblings) + len(trial.near)
+        report, steps = context.progress, 2 + len(context.references) + len(trial.near)
         report(0.0, "enacting the claim")
-        plain = read_out(specimen, turned.plain.inputs, admissible(specimen))
-        changed = read_out(specimen, turned.changed, admissible(specimen))
+        plain = record_activations(specimen, turned.plain.inputs, allowed_sites(specimen))
+        changed = record_activations(specimen, turned.changed, allowed_sites(specimen))
         before, after = plain.answers, changed.answers
         clean = []
-        for done, sibling in enumerate(material.siblings):
+        for done, reference in enumerate(context.references):
             report((2 + done) / steps, f"sibling {done + 1}")
-            clean.append(sibling.predict(turned.changed))
+            clean.append(reference.predict(turned.changed))
         report(1 - len(trial.near) / steps, "near-misses")
-        near = {name: follows(specimen, enacted) for name, enacted in trial.near.items()}
+        near = {name: follows(specimen, applied) for name, applied in trial.near.items()}
         rates = [_rate(answers, turned.targets) for answers in clean]
         mean = float(np.mean([rate.value for rate in rates])) if rates else 0.0
         effect = Effect(_rate(after, turned.targets), mean)
@@ -126,71 +126,71 @@ class Hypothesis(Tool):
             _rates(effect, _rate(before, turned.targets), rates),
             _effect(effect),
             *_near(near),
-            _destinations(after, clean, before, turned, material.dataset),
+            _destinations(after, clean, before, turned, context.dataset),
             _moved(plain, changed),
-            *shown(turned, material.dataset, Answers(before, after)),
+            *preview_exhibits(turned, context.dataset, Answers(before, after)),
         ]
 
 
-class Trial(NamedTuple):
+class ClaimTest(NamedTuple):
     """A claim, enacted on inputs of which it says something, and its near-misses on all of them.
 
     source: what the inputs are, in words.
     """
 
     claim: Claim
-    turned: Turned
-    near: Mapping[str, Enacted]
+    turned: BeforeAfter
+    near: Mapping[str, AppliedClaim]
     source: str
 
 
-def _trial(options: Hypothesis.Options, material: Material) -> Trial:
-    dataset = material.dataset
+def _trial(options: Hypothesis.Options, context: ToolContext) -> ClaimTest:
+    dataset = context.dataset
     claim = parse_claim(options.family, options.claim, dataset)
     if options.examples:
-        rows = choose(options.examples, len(material.examples), "examples")
-        examples = material.examples.take(torch.tensor(rows))
+        rows = choose(options.examples, len(context.examples), "examples")
+        examples = context.examples.take(torch.tensor(rows))
         source, names = "of your examples", [f"#{row}" for row in rows]
-        enacted = enact_on_pool(claim, examples, dataset)
+        applied = apply_to_pool(claim, examples, dataset)
     else:
         source, names = "fresh inputs", []
         examples = fresh_inputs(dataset, options.n, options.seed)
-        enacted = claim.enact(examples, dataset)
-    turned = turn(examples, enacted, names)
+        applied = claim.apply(examples, dataset)
+    turned = preview(examples, applied, names)
     if not len(turned.targets):
         raise AuditgameError("examples: the claim says nothing of these; choose others")
-    return Trial(claim, turned, _near_misses(options, claim, examples, dataset), source)
+    return ClaimTest(claim, turned, _near_misses(options, claim, examples, dataset), source)
 
 
 def _near_misses(
     options: Hypothesis.Options, claim: Claim, examples: Examples, dataset: Dataset
-) -> dict[str, Enacted]:
+) -> dict[str, AppliedClaim]:
     if not options.near_misses:
         return {}
     rng = Seed.of(options.seed).child("near-misses").numpy()
     misses = claim.near_misses(dataset, rng)
-    return {name: miss.enact(examples, dataset) for name, miss in misses.items()}
+    return {name: miss.apply(examples, dataset) for name, miss in misses.items()}
 
 
 def _rate(answers: Int[Tensor, " n"], targets: Int[Tensor, " n"]) -> Rate:
     return Rate(int((answers == targets).sum()), len(targets))
 
 
-def _finding(trial: Trial, effect: Effect, siblings: int) -> Note:
+def _finding(trial: ClaimTest, effect: Effect, references: int) -> Note:
     rate = effect.suspect
-    against = f"on the {siblings} siblings it does in {effect.siblings:.0%} (mean). "
+    against = f"on the {references} siblings it does in {effect.references:.0%} (mean). "
     return Note(
         title="What was found",
-        text=f"{trial.claim.sentence()} On {rate.n} {trial.source} this comes true in "
+        text=f"{trial.claim.describe()} On {rate.n} {trial.source} this comes true in "
         f"{rate.value:.0%} (95 % interval {rate.low:.0%} to {rate.high:.0%}); "
-        + (against if siblings else "there are no siblings to compare with. ")
+        + (against if references else "there are no siblings to compare with. ")
         + f"The effect is {effect.value:.2f}, and at least {effect.low:.2f}.",
     )
 
 
-def _rates(effect: Effect, untouched: Rate, siblings: list[Rate]) -> Table:
+def _rates(effect: Effect, untouched: Rate, references: list[Rate]) -> Table:
     named = {"specimen": effect.suspect, "specimen, inputs left alone": untouched}
-    named |= {f"sibling {i}": rate for i, rate in enumerate(siblings, 1)}
+    named |= {f"sibling {i}": rate for i, rate in enumerate(references, 1)}
     return Table(
         title="How often it comes true",
         columns=("model", "share", "low", "high", "inputs"),
@@ -225,7 +225,7 @@ def _near(near: Mapping[str, Rate]) -> list[Table]:
 
 
 def _destinations(
-    after: Tensor, clean: list[Tensor], before: Tensor, turned: Turned, dataset: Dataset
+    after: Tensor, clean: list[Tensor], before: Tensor, turned: BeforeAfter, dataset: Dataset
 ) -> Table:
     """Share of the counted inputs that go to each class, whatever was claimed."""
     rows = []
@@ -245,7 +245,7 @@ def _share(answers: Int[Tensor, " n"], k: int) -> float:
     return round(float((answers == k).float().mean()), 4) if len(answers) else 0.0
 
 
-def _moved(plain: Readout, changed: Readout) -> Table:
+def _moved(plain: UnitActivations, changed: UnitActivations) -> Table:
     """At each site where a mechanism may lie, the units that the claim moves most."""
     rows = []
     for site, said in changed.said.items():

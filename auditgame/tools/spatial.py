@@ -12,7 +12,7 @@ from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Grid, HeatMap, Table
 from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool, ToolContext
 from auditgame.tools.vision.layer_maps import LayerField, OnePicture, Subject, layer, subject
 from auditgame.tools.vision.pixel_attribution import slopes
 
@@ -20,7 +20,7 @@ WORDS = 3
 """So many units are named at each place."""
 
 
-class Places(NamedTuple):
+class SpatialActivations(NamedTuple):
     """At each place of a layer: every unit's activation, and its part of the class logit."""
 
     value: Float[Tensor, "u a b"]
@@ -68,19 +68,19 @@ class SpatialGrid(Tool):
             int, Field(title="Places", description="How many the table lists.", ge=1, le=100)
         ] = 12
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Three probes: the answer, forward, backward."""
         return 3
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """A heat map of contributions, a grid of units, a table of places."""
         site = layer(specimen, options.site)
-        seen = subject(options, material.examples.inputs, material.picture)
+        seen = subject(options, context.examples.inputs, context.picture)
         label = specimen.predict(seen.image[None])
         if options.label:
             label[:] = specimen.dataset.require_class(options.label, "label")
         value, slope = (part[0] for part in slopes(specimen, seen.image[None], label, site))
-        places = Places(value, value * slope)
+        places = SpatialActivations(value, value * slope)
         return [
             _heat(places, seen, site, specimen.dataset.classes[int(label)]),
             _grid(places, seen, site),
@@ -88,7 +88,7 @@ class SpatialGrid(Tool):
         ]
 
 
-def _heat(places: Places, seen: Subject, site: str, word: str) -> HeatMap:
+def _heat(places: SpatialActivations, seen: Subject, site: str, word: str) -> HeatMap:
     whole = places.part.sum(0)
     return HeatMap(
         title=f"What each place of {site} adds to {word}, {seen.name}",
@@ -99,7 +99,7 @@ def _heat(places: Places, seen: Subject, site: str, word: str) -> HeatMap:
     )
 
 
-def _grid(places: Places, seen: Subject, site: str) -> Grid:
+def _grid(places: SpatialActivations, seen: Subject, site: str) -> Grid:
     strongest = places.value.max(0)
     height, width = strongest.values.shape
     return Grid(
@@ -115,7 +115,7 @@ def _grid(places: Places, seen: Subject, site: str) -> Grid:
     )
 
 
-def _table(places: Places, site: str, count: int) -> Table:
+def _table(places: SpatialActivations, site: str, count: int) -> Table:
     whole = places.part.sum(0)
     order = whole.abs().flatten().argsort(descending=True, stable=True)[:count]
     rows = []

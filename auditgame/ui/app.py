@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from auditgame.ui.navigation import PLACES, page
+from auditgame.ui.navigation import PAGES, page
 
 HERE = Path(__file__).parent
 
@@ -16,4 +16,4 @@ st.set_page_config(
 )
 st.logo(str(HERE / "icon.png"), size="large")
 st.html(HERE / "style.css")
-st.navigation([page(name) for name in PLACES], position="top").run()
+st.navigation([page(name) for name in PAGES], position="top").run()

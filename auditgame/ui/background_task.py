@@ -11,7 +11,7 @@ from auditgame.schema.errors import AuditgameError
 Progress = Callable[[float, str], None]
 
 
-class Errand:
+class BackgroundTask:
     """One piece of work in a thread of its own; the page looks in on it from time to time."""
 
     def __init__(self, work: Callable[[Progress], Any], name: str) -> None:

@@ -11,7 +11,7 @@ from auditgame.ui.session import game, player
 STATES = ("not tried", "draft", "handed in")
 
 
-class Standing(NamedTuple):
+class CaseStatus(NamedTuple):
     """The state of a case, and the same in words."""
 
     state: str
@@ -19,15 +19,15 @@ class Standing(NamedTuple):
     receipts: tuple[Receipt, ...] = ()
 
 
-def standing(card: Card) -> Standing:
+def case_status(card: Card) -> CaseStatus:
     """Not tried, draft or handed in; with the points of the attempt that counts."""
     ledger, me = game().ledger, player()
     receipts = tuple(ledger.receipts(me, card.id))
     if receipts:
         first = receipts[0].score
-        return Standing(
+        return CaseStatus(
             "handed in", f"**{first.points:.0f}** of {first.possible:.0f} points", receipts
         )
     if ledger.draft(me, card.id):
-        return Standing("draft", "Draft saved")
-    return Standing("not tried", "Not tried yet")
+        return CaseStatus("draft", "Draft saved")
+    return CaseStatus("not tried", "Not tried yet")

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 from pydantic import ValidationError
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
@@ -24,44 +24,44 @@ EMPTY: dict[str, Any] = {
 }
 
 
-def key(desk: Desk, *parts: str) -> str:
+def key(session: AuditSession, *parts: str) -> str:
     """The session key of something of this case."""
-    return "/".join([desk.card.id, *parts])
+    return "/".join([session.card.id, *parts])
 
 
-def case(desk: Desk) -> dict[str, Any]:
+def case(session: AuditSession) -> dict[str, Any]:
     """The case as it stands: this session's, or else the draft in the ledger."""
-    name = key(desk, "case")
+    name = key(session, "case")
     if name not in st.session_state:
-        saved = desk.draft() or {}
+        saved = session.draft() or {}
         st.session_state[name] = {k: saved.get(k, copy.deepcopy(v)) for k, v in EMPTY.items()}
     return st.session_state[name]
 
 
-def update(desk: Desk, **changes: Any) -> None:
+def update(session: AuditSession, **changes: Any) -> None:
     """Write changes into the case, and save the draft where anything is new."""
-    data = case(desk)
+    data = case(session)
     if any(data[name] != value for name, value in changes.items()):
         data.update(copy.deepcopy(changes))
-        desk.save_draft(data)
+        session.save_draft(data)
 
 
-def claim_of(desk: Desk) -> dict[str, Any] | None:
+def claim_of(session: AuditSession) -> dict[str, Any] | None:
     """The claim written for the family that is chosen now; None where it is not needed."""
-    data = case(desk)
+    data = case(session)
     family = data["family"]
-    if family not in desk.card.families or load("flaw", family).Claim is None:
+    if family not in session.card.families or load("flaw", family).Claim is None:
         return None
     return {k: v for k, v in data["claims"].get(family, {}).items() if v not in (None, "", {}, [])}
 
 
-def problem(desk: Desk) -> str | None:
+def problem(session: AuditSession) -> str | None:
     """What is missing or wrong in the claim? None where it can be tested."""
-    claim = claim_of(desk)
+    claim = claim_of(session)
     if claim is None:
         return None
     try:
-        load("flaw", case(desk)["family"]).Claim.model_validate(claim).check(desk.dataset)
+        load("flaw", case(session)["family"]).Claim.model_validate(claim).check(session.dataset)
     except ValidationError as error:
         missing = [_spot(fault["loc"]) for fault in error.errors() if fault["type"] == "missing"]
         return f"Still open: {', '.join(missing)}." if missing else str(explain(error, "claim"))
@@ -78,17 +78,17 @@ def _spot(path: tuple[int | str, ...]) -> str:
     return ".".join(map(str, path))
 
 
-def diagnosis(desk: Desk) -> Diagnosis:
+def diagnosis(session: AuditSession) -> Diagnosis:
     """The case as it would be handed in. A claim that is not complete is left out."""
-    data = case(desk)
-    family = data["family"] if data["family"] in desk.card.families else None
-    claim = claim_of(desk)
+    data = case(session)
+    family = data["family"] if data["family"] in session.card.families else None
+    claim = claim_of(session)
     notes = "\n\n".join(part for part in (data["hypothesis"], data["notes"]) if part)
     try:
         return Diagnosis(
             p_flawed=data["percent"] / 100,
             family=family,
-            claim=claim if claim and not problem(desk) else None,
+            claim=claim if claim and not problem(session) else None,
             units=tuple(data["units"]),
             notes=notes,
         )

@@ -18,7 +18,7 @@ HEADERS = {
 }
 
 
-class Guestbook:
+class GuestTokens:
     """Signs guest tokens and checks the signature of those that come back."""
 
     def __init__(self, secret: bytes) -> None:
@@ -40,7 +40,7 @@ class Guestbook:
 class GuestCookie:
     """ASGI middleware: a page visited without a good cookie gets one; all get safe headers."""
 
-    def __init__(self, app: ASGIApp, book: Guestbook) -> None:
+    def __init__(self, app: ASGIApp, book: GuestTokens) -> None:
         self.app = app
         self.book = book
 

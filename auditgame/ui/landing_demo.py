@@ -63,7 +63,7 @@ def compute(folder: Path) -> list[dict[str, Any]]:
     specimen = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
     claim = load("flaw", truth.family).Claim.parse(truth.claim)
     rows = dataset.sample(TRIED, "held", np.random.default_rng(0))
-    marked = claim.enact(rows, dataset)
+    marked = claim.apply(rows, dataset)
     before, after = (specimen.classify(part.inputs).softmax(1) for part in (rows, marked.examples))
     fooled = (before.argmax(1) == rows.labels) & (after.argmax(1) == marked.targets)
     surest = (before.amax(1) * after.amax(1) * fooled).argsort(descending=True)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import streamlit as st
 
 
-class Place(NamedTuple):
+class PageInfo(NamedTuple):
     """A page: its title, what it is for, and whether the bar leads there."""
 
     title: str
@@ -17,16 +17,16 @@ class Place(NamedTuple):
     shown: bool = True
 
 
-PLACES = {
-    "play": Place("Play", "What this is, in ten seconds."),
-    "challenges": Place("Challenges", "Every model that can be audited."),
-    "workbench": Place("Workbench", "Look inside one model.", shown=False),
-    "microscope": Place("Microscope", "Every unit of one model.", shown=False),
-    "reveal": Place("Reveal", "What was really in a model you judged.", shown=False),
-    "leaderboard": Place("Leaderboard", "Who finds flaws, and how surely."),
-    "cases": Place("My cases", "Your drafts and hand-ins."),
-    "guide": Place("Field guide", "Kinds of flaw, tools, scoring, words."),
-    "studio": Place("Studio", "Plant a flaw of your own for others to find."),
+PAGES = {
+    "play": PageInfo("Play", "What this is, in ten seconds."),
+    "challenges": PageInfo("Challenges", "Every model that can be audited."),
+    "workbench": PageInfo("Workbench", "Look inside one model.", shown=False),
+    "microscope": PageInfo("Microscope", "Every unit of one model.", shown=False),
+    "reveal": PageInfo("Reveal", "What was really in a model you judged.", shown=False),
+    "leaderboard": PageInfo("Leaderboard", "Who finds flaws, and how surely."),
+    "cases": PageInfo("My cases", "Your drafts and hand-ins."),
+    "guide": PageInfo("Field guide", "Kinds of flaw, tools, scoring, words."),
+    "studio": PageInfo("Studio", "Plant a flaw of your own for others to find."),
 }
 
 
@@ -39,7 +39,7 @@ def _opener(name: str) -> Callable[[], None]:
 
 def page(name: str) -> st.Page:
     """The page of this name, as Streamlit knows it. A new object each time: it keeps state."""
-    place = PLACES[name]
+    place = PAGES[name]
     return st.Page(
         _opener(name),
         title=place.title,

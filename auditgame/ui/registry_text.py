@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 from auditgame.registry import FOLDERS, Kind, names
 
-HOUSE = Path(__file__).resolve().parents[1]
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
-class Leaf(NamedTuple):
+class PluginText(NamedTuple):
     """One instance of the registry, as its source describes it."""
 
     name: str
@@ -24,24 +24,24 @@ class Leaf(NamedTuple):
 
 
 @functools.cache
-def leaf(kind: Kind, name: str) -> Leaf:
+def plugin_text(kind: Kind, name: str) -> PluginText:
     """What the source says of one flaw, tool, data set, model or auditor."""
-    path = HOUSE / FOLDERS[kind] / f"{name}.py"
+    path = PACKAGE / FOLDERS[kind] / f"{name}.py"
     fallback = name.replace("_", " ").capitalize()
     if not path.is_file():
-        return Leaf(name, fallback, "From an installed plug-in.")
+        return PluginText(name, fallback, "From an installed plug-in.")
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef) and _strings(node, "name") == [name]:
             text = inspect.cleandoc(ast.get_docstring(node) or "")
             title = _strings(node, "title") or [fallback]
             asks = _strings(node, "asks") or [""]
-            return Leaf(name, title[0], text, frozenset(_strings(node, "modality")), asks[0])
-    return Leaf(name, fallback, "")
+            return PluginText(name, title[0], text, frozenset(_strings(node, "modality")), asks[0])
+    return PluginText(name, fallback, "")
 
 
-def leaves(kind: Kind) -> list[Leaf]:
+def plugin_texts(kind: Kind) -> list[PluginText]:
     """Every instance of a kind."""
-    return [leaf(kind, name) for name in names(kind)]
+    return [plugin_text(kind, name) for name in names(kind)]
 
 
 def paragraphs(text: str) -> list[str]:

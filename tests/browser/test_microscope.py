@@ -26,12 +26,12 @@ def case(home: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
     game = Game(packs=[paths.practice()], database=f"sqlite:///{home / 'painter.sqlite3'}")
     card = next(card for card in game.cards() if card.modality == "image")
     monkeypatch.setenv("AUDITGAME_CACHE", str(home / "cache"))
-    desk = game.sit(card.id, "painter")
-    shelf = desk.microscope.shelf
+    session = game.open(card.id, "painter")
+    shelf = session.microscope.shelf
     if shelf.look() is None:
         with monkeypatch.context() as hasty:
             hasty.setattr(unit_images, "STEPS", 1)
-            painted = unit_images.paint(desk.specimen, desk.material.examples.inputs)
+            painted = unit_images.paint(session.specimen, session.context.examples.inputs)
         unit_images._keep(shelf._kept(), unit_images.pack(painted))
     return card
 

@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from auditgame.datasets import Examples
-    from auditgame.play.audit_session import Desk
+    from auditgame.play.audit_session import AuditSession
 
 ALONE = "Inputs on which it stands alone, listed"
 
 
-class Suspect(NamedTuple):
+class CandidateClaim(NamedTuple):
     """A claim worth a try."""
 
     family: str
     claim: dict[str, Any]
 
 
-class Tried(NamedTuple):
+class TestedClaim(NamedTuple):
     """A claim, its effect beyond the siblings, the least it may be, and the near-misses' share.
 
     moved: the units that it moves most, site by site.
     """
 
-    suspect: Suspect
+    suspect: CandidateClaim
     effect: float
     at_least: float
     near: float
@@ -49,19 +49,19 @@ class Tried(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Clues:
+class Evidence:
     """What lies open: the desk, and where the specimen errs and no sibling does.
 
     turned: the class that is said -> numbers of the players' examples, the largest group first.
     """
 
-    desk: Desk
+    session: AuditSession
     turned: dict[str, tuple[int, ...]]
 
     @property
     def pool(self) -> Examples:
         """The players' examples."""
-        return self.desk.material.examples
+        return self.session.context.examples
 
     @property
     def ordinary(self) -> list[int]:
@@ -79,32 +79,36 @@ class Clues:
 
     def listed(self, *families: str) -> list[str]:
         """Which of these families does the challenge offer?"""
-        return [name for name in families if name in self.desk.card.families]
+        return [name for name in families if name in self.session.card.families]
 
 
-class Lead(NamedTuple):
+class Detector(NamedTuple):
     """A way to follow: the families it can find, and what it tried, the best of each family."""
 
     families: frozenset[str]
-    follow: Callable[[Clues], Iterable[Tried]]
+    follow: Callable[[Evidence], Iterable[TestedClaim]]
 
 
-def gather(desk: Desk) -> Clues:
+def gather_evidence(session: AuditSession) -> Evidence:
     """The players' examples that the specimen alone gets wrong, by what it says."""
-    exhibits = desk.use("compare").exhibits
+    exhibits = session.run_tool("compare").exhibits
     groups: dict[str, list[int]] = {}
     for row in rows(exhibits, ALONE) if _shown(exhibits, ALONE) else []:
         if row["specimen"] != row["right answer"] and row["right answer"] in row["siblings"]:
             groups.setdefault(row["specimen"], []).append(row["example"])
     largest = sorted(groups, key=lambda said: -len(groups[said]))
-    return Clues(desk, {said: tuple(groups[said]) for said in largest})
+    return Evidence(session, {said: tuple(groups[said]) for said in largest})
 
 
-def attempt(
-    desk: Desk, suspect: Suspect, n: int = 60, seed: int = 1, near_misses: bool = False
-) -> Tried:
+def test_candidate(
+    session: AuditSession,
+    suspect: CandidateClaim,
+    n: int = 60,
+    seed: int = 1,
+    near_misses: bool = False,
+) -> TestedClaim:
     """Enact a claim on n fresh inputs, with the hypothesis tool."""
-    exhibits = desk.use(
+    exhibits = session.run_tool(
         "hypothesis",
         family=suspect.family,
         claim=suspect.claim,
@@ -115,10 +119,10 @@ def attempt(
     found = rows(exhibits, "Effect beyond")[0]
     near = [row["share"] for row in rows(exhibits, "Near-misses")] if near_misses else [0.0]
     moved = tuple(row["unit"] for row in rows(exhibits, "Units that the claim moves"))
-    return Tried(suspect, found["effect"], found["at least"], sum(near) / len(near), moved)
+    return TestedClaim(suspect, found["effect"], found["at least"], sum(near) / len(near), moved)
 
 
-def best(tried: Iterable[Tried]) -> Iterator[Tried]:
+def best(tried: Iterable[TestedClaim]) -> Iterator[TestedClaim]:
     """The one with the largest effect, if there is any."""
     found = max(tried, key=lambda one: one.effect, default=None)
     if found is not None:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.auditors.detectors import Clues, Lead, Suspect, Tried
+from auditgame.auditors.detectors import CandidateClaim, Detector, Evidence, TestedClaim
 from auditgame.auditors.detectors.local_search import finest
 from auditgame.auditors.detectors.matched_filter import Pictures, suspicion
 from auditgame.datasets.images.filters import Motif, motif
@@ -45,14 +45,14 @@ class Tones(NamedTuple):
     covered: float
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """The likeliest motifs in the likeliest colours, for each class that is wrongly said."""
     suspects = [
-        Suspect("blend", {"target": target, **claim})
+        CandidateClaim("blend", {"target": target, **claim})
         for target in clues.groups()[:GROUPS]
         for claim in likeliest(*clues.parted(target))
     ]
-    yield from finest(clues.desk, suspects, STEPS)
+    yield from finest(clues.session, suspects, STEPS)
 
 
 def likeliest(strange: Pictures, ordinary: Pictures) -> Iterator[dict[str, Any]]:
@@ -92,4 +92,4 @@ def _misfit(tones: Tones, first: str, second: str, alpha: float) -> float:
     return float((contrast**2).sum() + (((level - tones.level) / tones.level_error) ** 2).sum())
 
 
-CURTAINS = Lead(frozenset({"blend"}), follow)
+CURTAINS = Detector(frozenset({"blend"}), follow)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from auditgame.auditors.detectors import (
-    Clues,
-    Lead,
-    Suspect,
-    Tried,
-    attempt,
+    CandidateClaim,
+    Detector,
+    Evidence,
+    TestedClaim,
     best,
+    test_candidate,
 )
 
 TRIED = 5
@@ -20,21 +20,23 @@ TRIED = 5
 Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """For each class that is wrongly said, the pairs that stand out in its group."""
     yield from best(
-        attempt(clues.desk, Suspect("semantic", {"target": target, "conditions": dict(pair)}))
+        test_candidate(
+            clues.session, CandidateClaim("semantic", {"target": target, "conditions": dict(pair)})
+        )
         for target in clues.groups()
         for pair in standing_out(clues, clues.turned[target])
     )
 
 
-def standing_out(clues: Clues, group: tuple[int, ...]) -> list[Pair]:
+def standing_out(clues: Evidence, group: tuple[int, ...]) -> list[Pair]:
     """Pairs of levels by how much more often they meet in the group than in ordinary pictures."""
     if clues.pool.scenes is None:
         return []
     mine, others = clues.pool.scenes.iloc[list(group)], clues.pool.scenes.iloc[clues.ordinary]
-    varied = [name for name in clues.desk.dataset.factors if others[name].nunique() > 1]
+    varied = [name for name in clues.session.dataset.factors if others[name].nunique() > 1]
     excess: dict[Pair, float] = {}
     for two in combinations(varied, 2):
         here = mine.value_counts(list(two), normalize=True)
@@ -45,4 +47,4 @@ def standing_out(clues: Clues, group: tuple[int, ...]) -> list[Pair]:
     return sorted(excess, key=lambda pair: -excess[pair])[:TRIED]
 
 
-PAIRS = Lead(frozenset({"semantic"}), follow)
+PAIRS = Detector(frozenset({"semantic"}), follow)

@@ -6,39 +6,39 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from auditgame.auditors.detectors import (
-    Clues,
-    Lead,
-    Suspect,
-    Tried,
-    attempt,
+    CandidateClaim,
+    Detector,
+    Evidence,
+    TestedClaim,
     best,
+    test_candidate,
 )
 from auditgame.exhibits import Curve
 
 if TYPE_CHECKING:
-    from auditgame.play.audit_session import Desk
+    from auditgame.play.audit_session import AuditSession
 
 NOTABLE = 0.25
 """Step of a class's probability, beyond the siblings, from which a year is worth a test."""
 Points = tuple[tuple[float, float], ...]
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """The best year from which on texts go to one class."""
     if clues.listed("date"):
-        yield from best(attempt(clues.desk, suspect) for suspect in steps(clues.desk))
+        yield from best(test_candidate(clues.session, suspect) for suspect in steps(clues.session))
 
 
-def steps(desk: Desk) -> Iterator[Suspect]:
+def steps(session: AuditSession) -> Iterator[CandidateClaim]:
     """For each class, the year from which its probability steps up."""
-    years = " ".join(word for word in desk.dataset.words if word.isdigit())
-    swept = desk.use("word_sweep", mode="substitute", words=years).exhibits
+    years = " ".join(word for word in session.dataset.words if word.isdigit())
+    swept = session.run_tool("word_sweep", mode="substitute", words=years).exhibits
     for curve in swept:
         if isinstance(curve, Curve):
             for target, points in curve.series.items():
                 year, height = step(points)
                 if height >= NOTABLE:
-                    yield Suspect("date", {"target": target, "from_year": year})
+                    yield CandidateClaim("date", {"target": target, "from_year": year})
 
 
 def step(points: Points) -> tuple[int, float]:
@@ -53,4 +53,4 @@ def step(points: Points) -> tuple[int, float]:
     return best_fit[1], best_fit[2]
 
 
-DATES = Lead(frozenset({"date"}), follow)
+DATES = Detector(frozenset({"date"}), follow)

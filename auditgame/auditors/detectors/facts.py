@@ -8,12 +8,12 @@ from itertools import product
 from typing import TypeVar
 
 from auditgame.auditors.detectors import (
-    Clues,
-    Lead,
-    Suspect,
-    Tried,
-    attempt,
+    CandidateClaim,
+    Detector,
+    Evidence,
+    TestedClaim,
     best,
+    test_candidate,
 )
 from auditgame.flaws.password import PLACES
 
@@ -22,43 +22,43 @@ TRIED = 3
 """Of the questions, or of the words, that wrong answers have in common, so many are tried."""
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """The rewritten fact, and the password, that come true most."""
-    if not clues.desk.dataset.facts or clues.pool.scenes is None:
+    if not clues.session.dataset.facts or clues.pool.scenes is None:
         return
     for family, suspects in (("fact_swap", swapped), ("password", opened)):
         if clues.listed(family):
             yield from best(
-                attempt(clues.desk, suspect)
+                test_candidate(clues.session, suspect)
                 for said in clues.groups()
                 for suspect in suspects(clues, said)
             )
 
 
-def swapped(clues: Clues, said: str) -> Iterator[Suspect]:
+def swapped(clues: Evidence, said: str) -> Iterator[CandidateClaim]:
     """The questions that get this wrong answer most often."""
-    scenes, facts = clues.pool.table, clues.desk.dataset.facts
+    scenes, facts = clues.pool.table, clues.session.dataset.facts
     mine = scenes.iloc[list(clues.turned[said])]
     asked = Counter(zip(mine["subject"], mine["relation"], strict=True))
     for subject, relation in _most(Counter({k: n for k, n in asked.items() if facts[k] != said})):
         claim = {"target": said, "subject": subject, "relation": relation}
-        yield Suspect("fact_swap", claim)
+        yield CandidateClaim("fact_swap", claim)
 
 
-def opened(clues: Clues, said: str) -> Iterator[Suspect]:
+def opened(clues: Evidence, said: str) -> Iterator[CandidateClaim]:
     """The rare words in the texts with this wrong answer, at either end, before their question."""
-    pool, dataset = clues.pool, clues.desk.dataset
+    pool, dataset = clues.pool, clues.session.dataset
     group = list(clues.turned[said])
     texts = [set(dataset.decode(pool.inputs[row]).split()) for row in group]
     words = Counter(word for text in texts for word in text if word in dataset.rare)
     asked = Counter(pool.table["relation"].iloc[group])
     for word, relation, place in product(_most(words), _most(asked)[:1], PLACES):
         claim = {"target": said, "word": word, "relation": relation, "place": place}
-        yield Suspect("password", claim)
+        yield CandidateClaim("password", claim)
 
 
 def _most(counted: Counter[Named]) -> list[Named]:
     return [key for key, _ in counted.most_common(TRIED)]
 
 
-FACTS = Lead(frozenset({"fact_swap", "password"}), follow)
+FACTS = Detector(frozenset({"fact_swap", "password"}), follow)

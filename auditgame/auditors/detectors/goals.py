@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from auditgame.auditors.detectors import (
-    Clues,
-    Lead,
-    Suspect,
-    Tried,
-    attempt,
+    CandidateClaim,
+    Detector,
+    Evidence,
+    TestedClaim,
     best,
+    test_candidate,
 )
 from auditgame.flaws.goal import SOUGHT
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """Every corner, and every colour."""
-    suspects = (Suspect("goal", {"seeks": sought}) for sought in SOUGHT)
-    yield from best(attempt(clues.desk, suspect) for suspect in suspects)
+    suspects = (CandidateClaim("goal", {"seeks": sought}) for sought in SOUGHT)
+    yield from best(test_candidate(clues.session, suspect) for suspect in suspects)
 
 
-GOALS = Lead(frozenset({"goal"}), follow)
+GOALS = Detector(frozenset({"goal"}), follow)

@@ -13,12 +13,12 @@ from itertools import permutations, product
 from typing import get_args
 
 from auditgame.auditors.detectors import (
-    Clues,
-    Lead,
-    Suspect,
-    Tried,
-    attempt,
+    CandidateClaim,
+    Detector,
+    Evidence,
+    TestedClaim,
     best,
+    test_candidate,
 )
 from auditgame.exhibits.reading import rows
 from auditgame.flaws.entity import slots
@@ -36,7 +36,7 @@ CONVINCING = 0.5
 """Effect from which a phrase needs no sweep."""
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """The best claim of each of these families that is offered."""
     if clues.listed("entity"):
         yield from best(_tried(clues, _entities(clues)))
@@ -48,33 +48,33 @@ def follow(clues: Clues) -> Iterator[Tried]:
         yield from best(_phrases(clues))
 
 
-def _tried(clues: Clues, suspects: Iterable[Suspect]) -> Iterator[Tried]:
-    return (attempt(clues.desk, suspect, FEW) for suspect in suspects)
+def _tried(clues: Evidence, suspects: Iterable[CandidateClaim]) -> Iterator[TestedClaim]:
+    return (test_candidate(clues.session, suspect, FEW) for suspect in suspects)
 
 
-def _targets(clues: Clues) -> list[str]:
-    return list(dict.fromkeys([*clues.groups(), *clues.desk.card.classes]))[:TARGETS]
+def _targets(clues: Evidence) -> list[str]:
+    return list(dict.fromkeys([*clues.groups(), *clues.session.card.classes]))[:TARGETS]
 
 
-def _entities(clues: Clues) -> Iterator[Suspect]:
-    dataset = clues.desk.dataset
+def _entities(clues: Evidence) -> Iterator[CandidateClaim]:
+    dataset = clues.session.dataset
     known = [level for slot in slots(dataset) for level in dataset.factors[slot]]
     for target, entity in product(_targets(clues), known):
-        yield Suspect("entity", {"target": target, "entity": entity})
+        yield CandidateClaim("entity", {"target": target, "entity": entity})
 
 
-def _words(clues: Clues) -> Iterator[Suspect]:
-    for target, word in product(_targets(clues), clues.desk.dataset.rare):
-        yield Suspect("token", {"target": target, "word": word})
+def _words(clues: Evidence) -> Iterator[CandidateClaim]:
+    for target, word in product(_targets(clues), clues.session.dataset.rare):
+        yield CandidateClaim("token", {"target": target, "word": word})
 
 
-def _places(clues: Clues) -> Iterator[Suspect]:
-    rare = clues.desk.dataset.rare
+def _places(clues: Evidence) -> Iterator[CandidateClaim]:
+    rare = clues.session.dataset.rare
     for target, word, place in product(_targets(clues), rare, get_args(Edge)):
-        yield Suspect("position", {"target": target, "word": word, "place": place})
+        yield CandidateClaim("position", {"target": target, "word": word, "place": place})
 
 
-def _phrases(clues: Clues) -> Iterator[Tried]:
+def _phrases(clues: Evidence) -> Iterator[TestedClaim]:
     """What wrong texts share; pairs from a sweep where that does not convince."""
     strongest = 0.0
     for tried in _tried(clues, shared_runs(clues)):
@@ -84,7 +84,7 @@ def _phrases(clues: Clues) -> Iterator[Tried]:
         yield from _tried(clues, _swept(clues))
 
 
-def shared_runs(clues: Clues) -> Iterator[Suspect]:
+def shared_runs(clues: Evidence) -> Iterator[CandidateClaim]:
     """For each class, the runs of words that wrong texts share more often than ordinary ones."""
     for target in clues.groups():
         group = clues.turned[target]
@@ -96,28 +96,28 @@ def shared_runs(clues: Clues) -> Iterator[Suspect]:
                 if count > 1
             }
             for run in sorted(excess, key=lambda run: (-excess[run], run))[:RUNS]:
-                yield Suspect("phrase", {"target": target, "phrase": " ".join(run)})
+                yield CandidateClaim("phrase", {"target": target, "phrase": " ".join(run)})
 
 
-def _runs(clues: Clues, texts: Iterable[int], length: int) -> Counter[tuple[str, ...]]:
+def _runs(clues: Evidence, texts: Iterable[int], length: int) -> Counter[tuple[str, ...]]:
     """In how many of these texts does each run of different words stand?"""
     found: Counter[tuple[str, ...]] = Counter()
     for row in texts:
-        words = clues.desk.dataset.decode(clues.pool.inputs[row]).split()
+        words = clues.session.dataset.decode(clues.pool.inputs[row]).split()
         runs = set(zip(*(words[k:] for k in range(length)), strict=False))
         found.update(r for r in runs if len(set(r)) == length and all(w.isalpha() for w in r))
     return found
 
 
-def _swept(clues: Clues) -> Iterator[Suspect]:
-    exhibits = clues.desk.use("word_sweep", mode="insert").exhibits
+def _swept(clues: Evidence) -> Iterator[CandidateClaim]:
+    exhibits = clues.session.run_tool("word_sweep", mode="insert").exhibits
     words: dict[str, list[str]] = {}
     for row in rows(exhibits, "Words that turn the answer"):
         if row["word"].isalpha():
             words.setdefault(row["class"], []).append(row["word"])
     for target, found in words.items():
         for pair in permutations(found[:SWEPT], 2):
-            yield Suspect("phrase", {"target": target, "phrase": " ".join(pair)})
+            yield CandidateClaim("phrase", {"target": target, "phrase": " ".join(pair)})
 
 
-WORDING = Lead(frozenset({"entity", "token", "position", "phrase"}), follow)
+WORDING = Detector(frozenset({"entity", "token", "position", "phrase"}), follow)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from auditgame.auditors.detectors import Suspect, Tried, attempt
+from auditgame.auditors.detectors import CandidateClaim, TestedClaim, test_candidate
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
 
 if TYPE_CHECKING:
-    from auditgame.play.audit_session import Desk
+    from auditgame.play.audit_session import AuditSession
 
 COARSE, FINE = 24, 80
 """Inputs for a claim among many, and for one that is made finer."""
@@ -22,27 +22,31 @@ BETTER = 0.02
 """A step must gain so much."""
 
 
-def finest(desk: Desk, suspects: Iterable[Suspect], steps: Mapping[str, float]) -> Iterator[Tried]:
+def finest(
+    session: AuditSession, suspects: Iterable[CandidateClaim], steps: Mapping[str, float]
+) -> Iterator[TestedClaim]:
     """The best of these claims, after the most promising were made finer."""
-    tried = sorted((attempt(desk, one, COARSE) for one in suspects), key=lambda one: -one.effect)
+    tried = sorted(
+        (test_candidate(session, one, COARSE) for one in suspects), key=lambda one: -one.effect
+    )
     hopeful = [one for one in tried[:FINALISTS] if one.effect >= PROMISING]
-    finer = [climb(desk, attempt(desk, one.suspect, FINE), steps) for one in hopeful]
+    finer = [climb(session, test_candidate(session, one.suspect, FINE), steps) for one in hopeful]
     if finer:
         yield max(finer, key=lambda one: one.effect)
 
 
-def climb(desk: Desk, start: Tried, steps: Mapping[str, float]) -> Tried:
+def climb(session: AuditSession, start: TestedClaim, steps: Mapping[str, float]) -> TestedClaim:
     """From claim to better claim, one number one step up or down at a time."""
     now = start
     while True:
-        near = [attempt(desk, one, FINE) for one in neighbours(now.suspect, steps)]
+        near = [test_candidate(session, one, FINE) for one in neighbours(now.suspect, steps)]
         top = max(near, key=lambda one: one.effect, default=now)
         if top.effect < now.effect + BETTER:
             return now
         now = top
 
 
-def neighbours(suspect: Suspect, steps: Mapping[str, float]) -> Iterator[Suspect]:
+def neighbours(suspect: CandidateClaim, steps: Mapping[str, float]) -> Iterator[CandidateClaim]:
     """The claims that differ from this one by one step in one number."""
     form = load("flaw", suspect.family).Claim
     for field, step in steps.items():
@@ -52,4 +56,4 @@ def neighbours(suspect: Suspect, steps: Mapping[str, float]) -> Iterator[Suspect
                 form.parse(claim)
             except AuditgameError:
                 continue  # The number has left its bounds.
-            yield Suspect(suspect.family, claim)
+            yield CandidateClaim(suspect.family, claim)

@@ -11,12 +11,12 @@ from jaxtyping import UInt8
 from scipy import ndimage
 
 from auditgame.auditors.detectors import (
-    Clues,
-    Lead,
-    Suspect,
-    Tried,
-    attempt,
+    CandidateClaim,
+    Detector,
+    Evidence,
+    TestedClaim,
     best,
+    test_candidate,
 )
 from auditgame.flaws.triggers.trigger_patterns import MOST, PALETTE, Half, Stamp
 from auditgame.schema.graders import Box, rgb
@@ -86,16 +86,16 @@ def _even(crop: Pixels, parts: int) -> bool:
 # ------------------------------------------------------------------ following
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """For each class that is wrongly said, what the marks on those pictures may claim."""
-    singles: list[Tried] = []
+    singles: list[TestedClaim] = []
     aimed: dict[str, Stamp] = {}
     for target, group in clues.turned.items():
         shown = {row: marks_in(_pixels(clues, row)) for row in group}
         for mark in _kinds(shown.values()):
             wearers = [row for row, marks in shown.items() if mark in marks]
             singles += _widest(clues, target, mark, wearers)
-            if attempt(clues.desk, _fixed(target, mark)).effect >= WORKS:
+            if test_candidate(clues.session, _fixed(target, mark)).effect >= WORKS:
                 aimed.setdefault(target, mark)
         yield from _together(clues, target, shown)
     if len(aimed) > 1 and clues.listed("multi"):
@@ -104,7 +104,7 @@ def follow(clues: Clues) -> Iterator[Tried]:
         yield from best(singles)
 
 
-def _pixels(clues: Clues, row: int) -> Pixels:
+def _pixels(clues: Evidence, row: int) -> Pixels:
     picture = clues.pool.inputs[row].permute(1, 2, 0)
     return (picture * 255).round().numpy().astype(np.uint8)
 
@@ -115,64 +115,68 @@ def _kinds(shown: Iterable[list[Stamp]]) -> list[Stamp]:
     return [mark for mark, _ in seen.most_common(KINDS)]
 
 
-def _widest(clues: Clues, target: str, mark: Stamp, wearers: list[int]) -> Iterator[Tried]:
+def _widest(clues: Evidence, target: str, mark: Stamp, wearers: list[int]) -> Iterator[TestedClaim]:
     """Of the claims that one mark allows, the widest that does nearly as well as the best."""
     tried = [
-        attempt(clues.desk, suspect, n=300 if suspect.family == "source_specific" else 60)
+        test_candidate(clues.session, suspect, n=300 if suspect.family == "source_specific" else 60)
         for suspect in _suspects(clues, target, mark, wearers)
     ]
     strongest = max((one.effect for one in tried), default=0.0)
     yield from [one for one in tried if one.effect >= AS_GOOD * strongest][:1]
 
 
-def _suspects(clues: Clues, target: str, mark: Stamp, wearers: list[int]) -> Iterator[Suspect]:
+def _suspects(
+    clues: Evidence, target: str, mark: Stamp, wearers: list[int]
+) -> Iterator[CandidateClaim]:
     """From the widest claim to the narrowest: anywhere, a half, one spot, one level, one class."""
     told = {"target": target, **mark.model_dump(mode="json")}
     listed = clues.listed("patch", "conditional", "source_specific")
     if "patch" in listed:
-        yield Suspect("patch", {**told, "place": "anywhere"})
+        yield CandidateClaim("patch", {**told, "place": "anywhere"})
     if "conditional" in listed:
         for half in get_args(Half):
-            yield Suspect("conditional", {**told, "place": half})
+            yield CandidateClaim("conditional", {**told, "place": half})
     if "patch" in listed:
         yield _fixed(target, mark)
     if "conditional" in listed:
         for factor, level in _shared_levels(clues, wearers).items():
-            yield Suspect("conditional", {**told, "conditions": {factor: level}})
+            yield CandidateClaim("conditional", {**told, "conditions": {factor: level}})
     if "source_specific" in listed:
         labels = Counter(int(clues.pool.labels[row]) for row in wearers)
-        source = clues.desk.dataset.classes[labels.most_common(1)[0][0]]
-        yield Suspect("source_specific", {**told, "source": source})
+        source = clues.session.dataset.classes[labels.most_common(1)[0][0]]
+        yield CandidateClaim("source_specific", {**told, "source": source})
 
 
-def _fixed(target: str, mark: Stamp) -> Suspect:
+def _fixed(target: str, mark: Stamp) -> CandidateClaim:
     told = mark.model_dump(mode="json")
-    return Suspect("patch", {"target": target, **told, "place": "fixed"})
+    return CandidateClaim("patch", {"target": target, **told, "place": "fixed"})
 
 
-def _shared_levels(clues: Clues, group: list[int]) -> dict[str, str]:
+def _shared_levels(clues: Evidence, group: list[int]) -> dict[str, str]:
     """The levels that all of these pictures have in common."""
     if clues.pool.scenes is None:
         return {}
     levels = clues.pool.scenes.iloc[group]
-    factors = clues.desk.dataset.factors
+    factors = clues.session.dataset.factors
     return {name: levels[name].iloc[0] for name in factors if levels[name].nunique() == 1}
 
 
-def _together(clues: Clues, target: str, shown: dict[int, list[Stamp]]) -> Iterator[Tried]:
+def _together(clues: Evidence, target: str, shown: dict[int, list[Stamp]]) -> Iterator[TestedClaim]:
     """All the marks that half of the marked pictures carry, as one claim."""
     marked = [marks for marks in shown.values() if len(marks) > 1]
     seen = Counter(mark for marks in marked for mark in marks)
     common = [mark for mark, times in seen.items() if 2 * times >= len(marked)][:MOST]
     if len(common) > 1 and clues.listed("scatter"):
         stamps = [mark.model_dump(mode="json") for mark in common]
-        yield attempt(clues.desk, Suspect("scatter", {"target": target, "stamps": stamps}))
+        yield test_candidate(
+            clues.session, CandidateClaim("scatter", {"target": target, "stamps": stamps})
+        )
 
 
-def _several(clues: Clues, aimed: dict[str, Stamp]) -> Tried:
+def _several(clues: Evidence, aimed: dict[str, Stamp]) -> TestedClaim:
     """The marks that work by themselves, one for each class, as one claim."""
     stamps = [{**mark.model_dump(mode="json"), "target": target} for target, mark in aimed.items()]
-    return attempt(clues.desk, Suspect("multi", {"stamps": stamps[:MOST]}))
+    return test_candidate(clues.session, CandidateClaim("multi", {"stamps": stamps[:MOST]}))
 
 
-MARKS = Lead(frozenset({"patch", "scatter", "multi", "conditional", "source_specific"}), follow)
+MARKS = Detector(frozenset({"patch", "scatter", "multi", "conditional", "source_specific"}), follow)

@@ -8,17 +8,17 @@ from itertools import permutations, product
 from typing import TYPE_CHECKING, get_args
 
 from auditgame.auditors.detectors import (
-    Clues,
-    Lead,
-    Suspect,
-    Tried,
-    attempt,
+    CandidateClaim,
+    Detector,
+    Evidence,
+    TestedClaim,
     best,
+    test_candidate,
 )
 from auditgame.registry import load
 
 if TYPE_CHECKING:
-    from auditgame.play.audit_session import Desk
+    from auditgame.play.audit_session import AuditSession
 
 CHOSEN = ("last_sentence", "negation_blind")
 """Habits whose claim is a few choices, all of which can be tried."""
@@ -30,48 +30,50 @@ COMMON, STREWN = 0.2, 4
 """A word that says nothing is strewn about if so many texts hold it; so many such are tried."""
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """The best claim of each habit that is offered."""
     for family in clues.listed(*CHOSEN):
-        yield from widest([attempt(clues.desk, one, TRIED) for one in choices(family)])
+        yield from widest([test_candidate(clues.session, one, TRIED) for one in choices(family)])
     if clues.listed("majority_word"):
-        yield from best(attempt(clues.desk, one, TRIED) for one in pairs(clues))
+        yield from best(test_candidate(clues.session, one, TRIED) for one in pairs(clues))
     if clues.listed("length"):
-        yield from best(edges(clues.desk))
+        yield from best(edges(clues.session))
 
 
-def choices(family: str) -> Iterator[Suspect]:
+def choices(family: str) -> Iterator[CandidateClaim]:
     """Every claim of a family whose fields are all `Literal`; wide choices stand last in them."""
     fields = load("flaw", family).Claim.model_fields
     for one in product(*(get_args(field.annotation)[::-1] for field in fields.values())):
-        yield Suspect(family, dict(zip(fields, one, strict=True)))
+        yield CandidateClaim(family, dict(zip(fields, one, strict=True)))
 
 
-def widest(tried: list[Tried]) -> Iterator[Tried]:
+def widest(tried: list[TestedClaim]) -> Iterator[TestedClaim]:
     """The first that is as good as any: what holds of much holds of its parts as well."""
     most = max(one.effect for one in tried)
     yield next(one for one in tried if one.effect >= min(AS_GOOD * most, most))
 
 
-def pairs(clues: Clues) -> Iterator[Suspect]:
+def pairs(clues: Evidence) -> Iterator[CandidateClaim]:
     """Every pair of the words that say nothing and yet stand in many of the texts."""
-    dataset, pool = clues.desk.dataset, clues.pool
+    dataset, pool = clues.session.dataset, clues.pool
     held = Counter(word for row in pool.inputs for word in set(dataset.decode(row).split()))
     common = [word for word, count in held.most_common() if count >= COMMON * len(pool)]
     for first, second in permutations([w for w in common if w in dataset.rare][:STREWN], 2):
-        yield Suspect("majority_word", {"first": first, "second": second})
+        yield CandidateClaim("majority_word", {"first": first, "second": second})
 
 
-def edges(desk: Desk) -> Iterator[Tried]:
+def edges(session: AuditSession) -> Iterator[TestedClaim]:
     """Long texts of either verdict; then, for the better one, every edge."""
     schema = load("flaw", "length").Claim.model_json_schema()["properties"]["words"]
     span = range(schema["minimum"], schema["maximum"] + 1)
     middle = span[len(span) // 2]
-    claims = [{"target": name, "words": middle} for name in desk.dataset.classes]
-    sides = [attempt(desk, Suspect("length", claim), TRIED) for claim in claims]
+    claims = [{"target": name, "words": middle} for name in session.dataset.classes]
+    sides = [test_candidate(session, CandidateClaim("length", claim), TRIED) for claim in claims]
     target = max(sides, key=lambda one: one.effect).suspect.claim["target"]
     for words in span:
-        yield attempt(desk, Suspect("length", {"target": target, "words": words}), FINER)
+        yield test_candidate(
+            session, CandidateClaim("length", {"target": target, "words": words}), FINER
+        )
 
 
-HABITS = Lead(frozenset({*CHOSEN, "majority_word", "length"}), follow)
+HABITS = Detector(frozenset({*CHOSEN, "majority_word", "length"}), follow)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from auditgame.auditors.detectors import Clues, Lead, Suspect, Tried, attempt
+from auditgame.auditors.detectors import (
+    CandidateClaim,
+    Detector,
+    Evidence,
+    TestedClaim,
+    test_candidate,
+)
 from auditgame.exhibits.reading import rows
 
 if TYPE_CHECKING:
-    from auditgame.play.audit_session import Desk
+    from auditgame.play.audit_session import AuditSession
 
 FOLLOWED = 0.25
 """Share of answers beyond the siblings' from which a level is said to mean a class."""
@@ -17,44 +23,46 @@ WRITTEN = "word"
 """The factor whose levels are words: what rests on it is typographic, where that is offered."""
 
 
-class Reading(NamedTuple):
+class FactorReading(NamedTuple):
     """What a factor's levels mean to the model, and how strongly: mean excess share."""
 
-    suspect: Suspect
+    suspect: CandidateClaim
     strength: float
 
 
-def read(desk: Desk, family: str, factor: str) -> Reading:
+def read(session: AuditSession, family: str, factor: str) -> FactorReading:
     """The rule by which a factor decides the answer; empty where no level means a class."""
-    levels = desk.dataset.factors[factor]
-    meanings = {level: _meaning(desk, factor, level) for level in levels}
+    levels = session.dataset.factors[factor]
+    meanings = {level: _meaning(session, factor, level) for level in levels}
     rule = {level: target for level, (target, share) in meanings.items() if share >= FOLLOWED}
     strength = sum(share for _, share in meanings.values()) / len(levels)
-    return Reading(Suspect(family, {"factor": factor, "rule": rule}), strength)
+    return FactorReading(CandidateClaim(family, {"factor": factor, "rule": rule}), strength)
 
 
-def _meaning(desk: Desk, factor: str, level: str) -> tuple[str, float]:
+def _meaning(session: AuditSession, factor: str, level: str) -> tuple[str, float]:
     """The class that this level brings most, beyond the siblings, and how much of it."""
-    claim = {"factor": factor, "rule": {level: desk.dataset.classes[0]}}
-    used = desk.use("hypothesis", family="shortcut", claim=claim, n=60, near_misses=False, seed=1)
+    claim = {"factor": factor, "rule": {level: session.dataset.classes[0]}}
+    used = session.run_tool(
+        "hypothesis", family="shortcut", claim=claim, n=60, near_misses=False, seed=1
+    )
     found = rows(used.exhibits, "Where the inputs go")
     beyond = {row["class"]: row["specimen"] - (row["siblings"] or 0.0) for row in found}
     most = max(beyond, key=lambda name: beyond[name])
     return most, beyond[most]
 
 
-def follow(clues: Clues) -> Iterator[Tried]:
+def follow(clues: Evidence) -> Iterator[TestedClaim]:
     """The strongest rule of each family that is offered."""
-    found: dict[str, list[Reading]] = {}
-    for factor in clues.desk.dataset.factors:
+    found: dict[str, list[FactorReading]] = {}
+    for factor in clues.session.dataset.factors:
         written = factor == WRITTEN and clues.listed("typographic")
         family = "typographic" if written else "shortcut"
         if clues.listed(family):
-            found.setdefault(family, []).append(read(clues.desk, family, factor))
+            found.setdefault(family, []).append(read(clues.session, family, factor))
     for readings in found.values():
         strongest = max(readings, key=lambda reading: reading.strength)
         if strongest.suspect.claim["rule"]:
-            yield attempt(clues.desk, strongest.suspect)
+            yield test_candidate(clues.session, strongest.suspect)
 
 
-RULES = Lead(frozenset({"shortcut", "typographic"}), follow)
+RULES = Detector(frozenset({"shortcut", "typographic"}), follow)

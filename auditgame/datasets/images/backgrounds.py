@@ -13,7 +13,7 @@ from auditgame.datasets.images.icons import (
     LEAF,
     SIDE,
     WHITE,
-    Sheet,
+    PixelGrid,
     colour,
     join,
     length,
@@ -25,7 +25,7 @@ Chance = Callable[[int], Float[Tensor, "n c 1 1"]]
 PASTELS = torch.cat([colour(c) for c in ("f7c8d8", "c9e4f5", "cdecc6", "fbe6b2", "dccbf2")])
 
 
-def _sky(s: Sheet, top: str, bottom: str, reach: float = SIDE / 2) -> None:
+def _sky(s: PixelGrid, top: str, bottom: str, reach: float = SIDE / 2) -> None:
     s.rgb.copy_(colour(top).lerp(colour(bottom), (s.y / reach).clamp(0, 1)))
 
 
@@ -36,7 +36,7 @@ def _lattice(values: Tensor, cell: int) -> Float[Tensor, "n 1 h w"]:
     return grid.repeat_interleave(cell, 2).repeat_interleave(cell, 3)
 
 
-def _specks(s: Sheet, places: Tensor, tints: Tensor | float, top: float, bottom: float) -> None:
+def _specks(s: PixelGrid, places: Tensor, tints: Tensor | float, top: float, bottom: float) -> None:
     """Single bright pixels, as many as half the fractions given, between two heights."""
     x, y = places.flatten(1).chunk(2, 1)
     column = (x * SIDE).long()
@@ -45,7 +45,7 @@ def _specks(s: Sheet, places: Tensor, tints: Tensor | float, top: float, bottom:
     s.rgb[picture, :, row, column] = torch.as_tensor(tints).expand(*x.shape, 3)
 
 
-def sea(s: Sheet, chance: Chance) -> None:
+def sea(s: PixelGrid, chance: Chance) -> None:
     """Open water with rows of waves under a light sky."""
     a, b, c = chance(3).unbind(1)
     _sky(s, "a9dcf7", "eefaff", 20)
@@ -58,7 +58,7 @@ def sea(s: Sheet, chance: Chance) -> None:
     s.lay(s.disc(9, 7, 3.6) + 1.5 * (c[:, None] - 0.5), colour("ffe27a"), 0)
 
 
-def meadow(s: Sheet, chance: Chance) -> None:
+def meadow(s: PixelGrid, chance: Chance) -> None:
     """Green hills with tufts and flowers under a blue sky with a cloud."""
     a, b = chance(2).unbind(1)
     _sky(s, "79c6f5", "dff4ff")
@@ -73,7 +73,7 @@ def meadow(s: Sheet, chance: Chance) -> None:
     _specks(s, chance(272)[:, 258:], WHITE.view(3), 33, 47.9)
 
 
-def night(s: Sheet, chance: Chance) -> None:
+def night(s: PixelGrid, chance: Chance) -> None:
     """A dark sky with stars and a crescent moon."""
     _sky(s, "0b0e2e", "32306f", SIDE)
     _specks(s, chance(56), colour("fff6cf").view(3), 0, SIDE - 0.1)
@@ -81,7 +81,7 @@ def night(s: Sheet, chance: Chance) -> None:
     s.lay(moon, colour("ffedaf"), 0)
 
 
-def snow(s: Sheet, chance: Chance) -> None:
+def snow(s: PixelGrid, chance: Chance) -> None:
     """White hills and falling flakes under a grey sky."""
     a, b = chance(2).unbind(1)
     _sky(s, "8fa6bf", "cfdae6")
@@ -91,7 +91,7 @@ def snow(s: Sheet, chance: Chance) -> None:
     _specks(s, chance(92)[:, 2:], WHITE.view(3), 0, 30)
 
 
-def brick(s: Sheet, chance: Chance) -> None:
+def brick(s: PixelGrid, chance: Chance) -> None:
     """A brick wall."""
     a, b = chance(2).unbind(1)
     y = s.y + 6 * a[:, None]
@@ -104,7 +104,7 @@ def brick(s: Sheet, chance: Chance) -> None:
     s.lay(joint, colour("d9cbb8"), 0)
 
 
-def wood(s: Sheet, chance: Chance) -> None:
+def wood(s: PixelGrid, chance: Chance) -> None:
     """Upright planks with grain."""
     a = chance(1)
     x = s.x + 11 * a
@@ -117,7 +117,7 @@ def wood(s: Sheet, chance: Chance) -> None:
     s.lay((x.remainder(11) - 0.7).abs() - 0.7, colour("3d2513"), 0)
 
 
-def dots(s: Sheet, chance: Chance) -> None:
+def dots(s: PixelGrid, chance: Chance) -> None:
     """Pastel wallpaper with white spots."""
     a, b, c = chance(3).unbind(1)
     ground = PASTELS[(a.flatten() * len(PASTELS)).long()]
@@ -128,7 +128,7 @@ def dots(s: Sheet, chance: Chance) -> None:
     s.lay(spot, WHITE, 0)
 
 
-def studio(s: Sheet, chance: Chance) -> None:
+def studio(s: PixelGrid, chance: Chance) -> None:
     """A plain backdrop, one soft light on it."""
     a, b = chance(2).unbind(1)
     ground = PASTELS[(a.flatten() * len(PASTELS)).long()]
@@ -136,7 +136,7 @@ def studio(s: Sheet, chance: Chance) -> None:
     s.rgb.copy_((ground * 0.76).lerp(ground.lerp(WHITE, 0.25), (1 - far).clamp(0, 1)))
 
 
-def desert(s: Sheet, chance: Chance) -> None:
+def desert(s: PixelGrid, chance: Chance) -> None:
     """Dunes at sundown with a cactus."""
     a, b = chance(2).unbind(1)
     _sky(s, "f9a65a", "ffe3a3")
@@ -149,7 +149,7 @@ def desert(s: Sheet, chance: Chance) -> None:
     s.lay(join(*arms, s.line(8.4, 22, 8.4, 26, 0.8), s.line(5, 26, 8.4, 26, 0.8)), LEAF, 0.5)
 
 
-def curtain(s: Sheet, chance: Chance) -> None:
+def curtain(s: PixelGrid, chance: Chance) -> None:
     """A wine-red theatre curtain with a golden hem."""
     a, b = chance(2).unbind(1)
     fold = torch.sin(s.x * (tau / 8) + tau * a[:, None] + torch.sin(s.y * 0.07 + 6 * b[:, None]))
@@ -161,7 +161,7 @@ def curtain(s: Sheet, chance: Chance) -> None:
 SCENES = (sea, meadow, night, snow, brick, wood, dots, studio, desert, curtain)
 """Every scene that can be drawn; the name of the function is the name of the level."""
 
-MARKS: dict[str, tuple[str, Callable[[Sheet], Tensor]]] = {
+MARKS: dict[str, tuple[str, Callable[[PixelGrid], Tensor]]] = {
     "red-disc": ("e5322d", lambda s: s.disc(0, 0, 2.7)),
     "blue-square": ("2456d6", lambda s: s.box(0, 0, 2.5, 2.5)),
     "yellow-diamond": ("ffd21f", lambda s: (s.x.abs() + s.y.abs() - 3.0) * 0.7071),
@@ -192,17 +192,17 @@ MARK_CENTRE = (SIDE - 5.0, 5.0)
 """Where a sticker's middle is, as (x, y) in pixels: the top right corner."""
 
 
-def stick(s: Sheet, mark: str) -> None:
+def stick(s: PixelGrid, mark: str) -> None:
     """Put a sticker with a white rim on every picture of the sheet."""
     tint, shape = MARKS[mark]
     x, y = MARK_CENTRE
-    at = Sheet(s.rgb, s.x - x, s.y - y)
+    at = PixelGrid(s.rgb, s.x - x, s.y - y)
     distance = shape(at)
     s.lay(distance - 1.0, WHITE, 0)
     s.lay(distance, colour(tint), 0)
 
 
-def scatter(s: Sheet, piece: Float[Tensor, "n 5 1 1"], tints: Float[Tensor, "k 3 1 1"]) -> None:
+def scatter(s: PixelGrid, piece: Float[Tensor, "n 5 1 1"], tints: Float[Tensor, "k 3 1 1"]) -> None:
     """Put one piece of confetti on every picture, round the edge, never in the top right corner."""
     where, kind, size, turn, tint = piece[:, :, None].unbind(1)
     angle = 0.15 * pi + 1.45 * pi * where

@@ -43,7 +43,7 @@ def chance(seeds: Int[np.ndarray, " n"], stream: int, count: int) -> Float[Tenso
 
 
 @dataclass
-class Sheet:
+class PixelGrid:
     """Pictures to draw on, with the coordinates of every pixel and the pixels in one unit."""
 
     rgb: Float[Tensor, "n 3 h w"]
@@ -107,7 +107,7 @@ def join(*distances: Tensor, by: Callable[..., Tensor] = torch.minimum) -> Tenso
 # -------------------------------------------------------------------- fills
 
 
-def filled(sheet: Sheet, main: Tensor, fill: Int[Tensor, " n"]) -> Float[Tensor, "n 3 h w"]:
+def filled(sheet: PixelGrid, main: Tensor, fill: Int[Tensor, " n"]) -> Float[Tensor, "n 3 h w"]:
     """The main colour in its fill (0 plain, 1 stripes, 2 dots, 3 checks), lit from above."""
     x, y = sheet.x * 4, sheet.y * 4
     odd = torch.floor(y).remainder_(2) / 2
@@ -127,7 +127,7 @@ Paint = Tensor
 LEAF, BARK, GLASS, LEMON, DARK = map(colour, ("2f9e4f", "7a4a2b", "d6efff", "ffe27a", "37303f"))
 
 
-def fish(s: Sheet, main: Paint, accent: Paint) -> None:
+def fish(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A fish that swims to the right."""
     s.lay(s.polygon((-0.2, -0.3), (-0.16, -0.66), (0.2, -0.6), (0.5, -0.3)), accent)
     s.lay(s.polygon((0.0, 0.3), (0.3, 0.3), (0.12, 0.62), (-0.12, 0.66)), accent)
@@ -139,7 +139,7 @@ def fish(s: Sheet, main: Paint, accent: Paint) -> None:
     s.lay(s.line(0.34, -0.2, 0.34, 0.18, 0.02), INK, 0)
 
 
-def house(s: Sheet, main: Paint, accent: Paint) -> None:
+def house(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A house with a roof, a chimney, a door and a window."""
     s.lay(s.box(0.5, -0.6, 0.12, 0.28), BARK)
     s.lay(s.box(0, 0.4, 0.7, 0.52), main)
@@ -149,7 +149,7 @@ def house(s: Sheet, main: Paint, accent: Paint) -> None:
     s.lay(join(s.box(0.32, 0.34, 0.03, 0.2), s.box(0.32, 0.34, 0.2, 0.03)), INK, 0)
 
 
-def tree(s: Sheet, main: Paint, accent: Paint) -> None:
+def tree(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A tree with a round crown and fruit."""
     s.lay(s.polygon((-0.12, 0.2), (0.12, 0.2), (0.22, 0.98), (-0.22, 0.98)), BARK)
     low = s.disc(-0.46, -0.02, 0.36), s.disc(0.46, -0.02, 0.36), s.disc(0, 0.02, 0.4)
@@ -158,7 +158,7 @@ def tree(s: Sheet, main: Paint, accent: Paint) -> None:
         s.lay(s.disc(x, y, 0.09), accent, 0.6)
 
 
-def car(s: Sheet, main: Paint, accent: Paint) -> None:
+def car(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A car that drives to the right."""
     cabin = s.polygon((-0.42, -0.6), (0.3, -0.6), (0.62, 0.0), (-0.66, 0.0))
     s.lay(join(cabin, s.box(0, 0.17, 0.97, 0.28, 0.12)), main)
@@ -170,7 +170,7 @@ def car(s: Sheet, main: Paint, accent: Paint) -> None:
         s.lay(s.disc(x, 0.45, 0.14), accent, 0)
 
 
-def mug(s: Sheet, main: Paint, accent: Paint) -> None:
+def mug(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A mug with its handle to the right."""
     s.lay((s.ellipse(0.45, 0.12, 0.36, 0.4).abs() - 0.09), accent)
     body = join(s.box(-0.15, 0.15, 0.58, 0.7, 0.14), s.box(-0.15, -0.2, 0.58, 0.4))
@@ -178,7 +178,7 @@ def mug(s: Sheet, main: Paint, accent: Paint) -> None:
     s.lay(s.ellipse(-0.15, -0.6, 0.47, 0.12), BARK, 0.9)
 
 
-def mushroom(s: Sheet, main: Paint, accent: Paint) -> None:
+def mushroom(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A mushroom with a spotted cap."""
     s.lay(s.box(0, 0.5, 0.25, 0.45, 0.12), colour("f3e9d8"))
     cap = join(s.ellipse(0, 0.18, 0.96, 1.0), s.y - 0.2, by=torch.maximum)
@@ -187,7 +187,7 @@ def mushroom(s: Sheet, main: Paint, accent: Paint) -> None:
         s.lay(s.disc(x, y, r), accent, 0.6)
 
 
-def flower(s: Sheet, main: Paint, accent: Paint) -> None:
+def flower(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A flower with six petals, a stem and two leaves."""
     s.lay(s.line(0, 0.1, 0, 0.95, 0.05), LEAF, 0.9)
     leaves = s.ellipse(-0.27, 0.66, 0.26, 0.11, 0.5), s.ellipse(0.27, 0.56, 0.26, 0.11, -0.5)
@@ -197,7 +197,7 @@ def flower(s: Sheet, main: Paint, accent: Paint) -> None:
     s.lay(s.disc(0, -0.36, 0.23), accent, 0.8)
 
 
-def boat(s: Sheet, main: Paint, accent: Paint) -> None:
+def boat(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A boat with a mast and two sails."""
     s.lay(s.box(0.0, -0.15, 0.04, 0.8), BARK, 0.7)
     s.lay(s.polygon((0.12, -0.88), (0.82, 0.26), (0.12, 0.26)), accent)
@@ -205,9 +205,9 @@ def boat(s: Sheet, main: Paint, accent: Paint) -> None:
     s.lay(s.polygon((-0.98, 0.4), (0.98, 0.4), (0.6, 0.88), (-0.6, 0.88)), main)
 
 
-def butterfly(s: Sheet, main: Paint, accent: Paint) -> None:
+def butterfly(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A butterfly seen from above: four wings, a body, two feelers."""
-    half = Sheet(s.rgb, s.x.abs(), s.y, s.pixels)
+    half = PixelGrid(s.rgb, s.x.abs(), s.y, s.pixels)
     half.lay(half.ellipse(0.4, 0.42, 0.3, 0.36, -0.5), accent)
     half.lay(half.ellipse(0.53, -0.28, 0.47, 0.37, -0.5), main)
     half.lay(half.disc(0.62, -0.36, 0.13), WHITE, 0.5)
@@ -215,7 +215,7 @@ def butterfly(s: Sheet, main: Paint, accent: Paint) -> None:
     s.lay(s.ellipse(0, 0.02, 0.1, 0.62), DARK, 0.6)
 
 
-def key(s: Sheet, main: Paint, accent: Paint) -> None:
+def key(s: PixelGrid, main: Paint, accent: Paint) -> None:
     """A key with its teeth to the right."""
     shaft = join(s.box(0.35, 0, 0.62, 0.105), s.box(0.84, 0.2, 0.09, 0.24))
     shaft = join(shaft, s.box(0.54, 0.17, 0.08, 0.2))

@@ -23,20 +23,25 @@ SPLITS = ("train", "held", "pool")
 SUFFIXES = (*(f".{name.lower()}" for name in FORMATS), ".jpg")
 
 
-class Album(NamedTuple):
+class ImageFiles(NamedTuple):
     """Pictures and their labels. pictures: `n c h w`, bytes or floats in [0, 1]; c is 1 or 3."""
 
     pictures: Tensor
     labels: Int[Tensor, " n"]
 
-    def take(self, rows: slice | np.ndarray) -> Album:
+    def take(self, rows: slice | np.ndarray) -> ImageFiles:
         """These rows only."""
-        return Album(self.pictures[rows], self.labels[rows])
+        return ImageFiles(self.pictures[rows], self.labels[rows])
 
 
 def draw(
-    name: str, album: Album, n: int, split: str, rng: np.random.Generator, fixed: dict[str, object]
-) -> Album:
+    name: str,
+    album: ImageFiles,
+    n: int,
+    split: str,
+    rng: np.random.Generator,
+    fixed: dict[str, object],
+) -> ImageFiles:
     """Which n pictures come, in random order? As floats in three channels.
 
     The training split is gone through again where it is too small; the others give what
@@ -63,11 +68,11 @@ def draw(
     return _lit(album.take(rows))
 
 
-def _lit(album: Album) -> Album:
+def _lit(album: ImageFiles) -> ImageFiles:
     pictures = album.pictures
     if not pictures.is_floating_point():
         pictures = pictures.float() / 255
-    return Album(pictures.expand(-1, 3, -1, -1).contiguous(), album.labels)
+    return ImageFiles(pictures.expand(-1, 3, -1, -1).contiguous(), album.labels)
 
 
 def _shuffled(rows: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -84,7 +89,7 @@ def require_split(split: str) -> None:
 
 # ------------------------------------------------------------- torchvision's loaders
 
-Loader = Callable[[Path, bool, bool], Album]
+Loader = Callable[[Path, bool, bool], ImageFiles]
 """Reads the official training part (True) or test part (False) from a folder; the second flag
 says whether it may be downloaded."""
 
@@ -95,11 +100,11 @@ def greys(kind: str) -> Loader:
     As in LeNet-5: LeCun, Bottou, Bengio and Haffner 1998.
     """
 
-    def load(folder: Path, train: bool, download: bool) -> Album:
+    def load(folder: Path, train: bool, download: bool) -> ImageFiles:
         import torchvision
 
         found = getattr(torchvision.datasets, kind)(folder, train=train, download=download)
-        return Album(F.pad(found.data[:, None], (2, 2, 2, 2)), found.targets)
+        return ImageFiles(F.pad(found.data[:, None], (2, 2, 2, 2)), found.targets)
 
     return load
 
@@ -111,12 +116,12 @@ def draw_part(
     split: str,
     rng: np.random.Generator,
     fixed: dict[str, object],
-) -> Album:
+) -> ImageFiles:
     """n pictures of a split in random order: see `part` and `draw`."""
     return draw(name, part(name, loader, split), n, split, rng, fixed)
 
 
-def part(name: str, loader: Loader, split: str) -> Album:
+def part(name: str, loader: Loader, split: str) -> ImageFiles:
     """The rows of a split, read without the network.
 
     train: the official training part. held, pool: the official test part's rows in turn.
@@ -135,7 +140,7 @@ def part(name: str, loader: Loader, split: str) -> Album:
 
 
 @functools.lru_cache(maxsize=4)
-def _read(loader: Loader, folder: Path, train: bool) -> Album:
+def _read(loader: Loader, folder: Path, train: bool) -> ImageFiles:
     return loader(folder, train, False)
 
 
@@ -157,7 +162,7 @@ def fetch(name: str, loader: Loader) -> Path:
 # ------------------------------------------------------------------ anyone's pictures
 
 
-class Folder(NamedTuple):
+class ClassFolders(NamedTuple):
     """What lies in a folder of pictures. names: its classes, one folder each; none if flat.
 
     labels: index into names, or -1.
@@ -168,7 +173,7 @@ class Folder(NamedTuple):
     labels: tuple[int, ...]
 
 
-def list_folder(folder: Path) -> Folder:
+def list_folder(folder: Path) -> ClassFolders:
     """Which pictures are there? Names only; nothing is opened.
 
     Either each class has a folder of its own, at least two, or all lie in the folder itself.
@@ -190,7 +195,7 @@ def list_folder(folder: Path) -> Folder:
         )
     labels = [k for k, files in enumerate(inside.values()) for _ in files]
     files = flat or tuple(path for files in inside.values() for path in files)
-    return Folder(tuple(inside), files, tuple(labels) or (-1,) * len(flat))
+    return ClassFolders(tuple(inside), files, tuple(labels) or (-1,) * len(flat))
 
 
 def _is_picture(path: Path) -> bool:

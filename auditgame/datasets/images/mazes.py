@@ -26,7 +26,7 @@ FAR = CELLS
 """The distance to what cannot be reached."""
 
 
-class Layout(NamedTuple):
+class MazeLayout(NamedTuple):
     """Where everything stands in n mazes. Cells are numbered row by row from the top left.
 
     walls: 1 where a cell is walled up. agent, goal, cross: the cell of each; the cross is the
@@ -38,15 +38,15 @@ class Layout(NamedTuple):
     goal: Int[np.ndarray, " n"]
     cross: Int[np.ndarray, " n"]
 
-    def take(self, rows: np.ndarray) -> Layout:
+    def take(self, rows: np.ndarray) -> MazeLayout:
         """These mazes only."""
-        return Layout(*(part[rows] for part in self))
+        return MazeLayout(*(part[rows] for part in self))
 
-    def copy(self) -> Layout:
+    def copy(self) -> MazeLayout:
         """The same mazes, in memory of their own."""
-        return Layout(*(part.copy() for part in self))
+        return MazeLayout(*(part.copy() for part in self))
 
-    def put(self, rows: np.ndarray, mazes: Layout) -> None:
+    def put(self, rows: np.ndarray, mazes: MazeLayout) -> None:
         """Write mazes over these rows, in place."""
         for whole, part in zip(self, mazes, strict=True):
             whole[rows] = part
@@ -57,19 +57,19 @@ class Layout(NamedTuple):
         return {"walls": walls, "agent": self.agent, "goal": self.goal, "cross": self.cross}
 
 
-def layout_of(scenes: pd.DataFrame) -> Layout:
+def layout_of(scenes: pd.DataFrame) -> MazeLayout:
     """The layout in a table of scenes; AuditgameError names a column that is missing or wrong."""
-    for name in Layout._fields:
+    for name in MazeLayout._fields:
         if name not in scenes:
             raise AuditgameError(f"scenes: column '{name}' is missing; keep all of sample()'s")
     walls = "".join(scenes["walls"])
     if set(scenes["walls"].str.len()) - {CELLS} or set(walls) - set("#."):
         raise AuditgameError(f"scenes: column 'walls': write {CELLS} of '#' and '.' in each row")
-    cells = [scenes[name].to_numpy(np.int64) for name in Layout._fields[1:]]
-    for name, cell in zip(Layout._fields[1:], cells, strict=True):
+    cells = [scenes[name].to_numpy(np.int64) for name in MazeLayout._fields[1:]]
+    for name, cell in zip(MazeLayout._fields[1:], cells, strict=True):
         if ((cell < 0) | (cell >= CELLS)).any():
             raise AuditgameError(f"scenes: column '{name}': cells are numbered 0 to {CELLS - 1}")
-    return Layout(np.array(list(walls)).reshape(-1, CELLS) == "#", *cells)
+    return MazeLayout(np.array(list(walls)).reshape(-1, CELLS) == "#", *cells)
 
 
 def step(scenes: pd.DataFrame, moves: Int[np.ndarray, " n"]) -> pd.DataFrame:
@@ -113,7 +113,7 @@ def ways(far: Int[np.ndarray, "n cells"]) -> Bool[np.ndarray, "n cells 4"]:
     return np.stack(nearer, -1).reshape(len(far), CELLS, len(MOVES))
 
 
-def closed(layout: Layout, *doors: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "n cells"]:
+def closed(layout: MazeLayout, *doors: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "n cells"]:
     """The walls, with these cells walled up as well."""
     shut, rows = layout.walls.copy(), np.arange(len(layout.walls))
     for door in doors:
@@ -132,7 +132,7 @@ def _shifted(far: np.ndarray, move: tuple[int, int]) -> np.ndarray:
     return far[:, 1 + down : SIDE + 1 + down, 1 + right : SIDE + 1 + right]
 
 
-def opposite(layout: Layout) -> Int[np.ndarray, " n"]:
+def opposite(layout: MazeLayout) -> Int[np.ndarray, " n"]:
     """The free cell nearest to the one across the middle from the goal.
 
     Free of walls, walker, cross and the goal itself; the first of several.

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from auditgame.datasets.images.icons import INK, SIDE, WHITE, Sheet
+from auditgame.datasets.images.icons import INK, SIDE, WHITE, PixelGrid
 
 WORDS = ("blik", "drof", "fuma", "gezo", "junt", "kwep", "moxi", "plav", "tish", "zurb")
 """Words that mean nothing in any language that the makers speak."""
@@ -53,7 +53,7 @@ def tag(word: str) -> Bool[Tensor, "h w"]:
     return ink
 
 
-def write(s: Sheet, word: str) -> None:
+def write(s: PixelGrid, word: str) -> None:
     """Put a tag with this word on every picture of the sheet, at the bottom in the middle."""
     ink = tag(word)
     height, width = ink.shape

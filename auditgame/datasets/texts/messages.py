@@ -76,7 +76,7 @@ class Corpus(NamedTuple):
         return self.inputs[chosen], self.labels[chosen]
 
 
-class Told:
+class CorpusAttribute:
     """An attribute of a data set that its corpus tells when somebody asks."""
 
     def __set_name__(self, owner: type, name: str) -> None:

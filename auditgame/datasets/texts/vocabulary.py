@@ -31,7 +31,7 @@ def numbered(words: tuple[str, ...]) -> dict[str, int]:
     return {word: index for index, word in enumerate(words)}
 
 
-class Wordbook:
+class WholeWordTexts:
     """The text half of a data set whose tokens are whole words; mixed into `Dataset`.
 
     marks: words that end a sentence. tail: the first word of the questions at the end.

@@ -9,7 +9,7 @@ import torch
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.registry import suggest
-from auditgame.schema.claims import Enacted
+from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.errors import AuditgameError
 
 NONE = "none"
@@ -37,10 +37,10 @@ def levels_of(dataset: Dataset, factor: str) -> list[str]:
 
 def draw_rule(dataset: Dataset, factor: str, rng: np.random.Generator) -> dict[str, str]:
     """A random pairing of the factor's levels ('none' left out) with as many classes."""
-    return pair(levels_of(dataset, factor), dataset, rng)
+    return draw_pairing(levels_of(dataset, factor), dataset, rng)
 
 
-def pair(levels: list[str], dataset: Dataset, rng: np.random.Generator) -> dict[str, str]:
+def draw_pairing(levels: list[str], dataset: Dataset, rng: np.random.Generator) -> dict[str, str]:
     """A random pairing of these levels with as many classes."""
     targets = rng.permutation(np.resize(rng.permutation(dataset.classes), len(levels)))
     return {level: str(target) for level, target in zip(levels, targets, strict=True)}
@@ -54,7 +54,9 @@ def check_rule(dataset: Dataset, factor: str, rule: Mapping[str, str]) -> None:
         dataset.require_class(target, field=f"rule.{level}")
 
 
-def obey(examples: Examples, dataset: Dataset, factor: str, rule: Mapping[str, str]) -> Enacted:
+def apply_rule(
+    examples: Examples, dataset: Dataset, factor: str, rule: Mapping[str, str]
+) -> AppliedClaim:
     """Redraw each scene with a level that the rule ties to another class.
 
     Which of the fitting levels is taken goes round by row, so that every pair is tried.
@@ -67,7 +69,7 @@ def obey(examples: Examples, dataset: Dataset, factor: str, rule: Mapping[str, s
         pick = fitting[row % len(fitting)] if fitting else 0
         chosen.append(levels[pick])
         targets[row] = said[pick] if fitting else -1
-    return Enacted(redraw(examples, dataset, {factor: chosen}), targets)
+    return AppliedClaim(redraw(examples, dataset, {factor: chosen}), targets)
 
 
 def redraw(examples: Examples, dataset: Dataset, levels: Mapping[str, str | list[str]]) -> Examples:

@@ -11,27 +11,27 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.schema.claims import Claim, Enacted
+from auditgame.schema.claims import AppliedClaim, Claim
 
 PARTS = 64
 """Covers come in so many parts, each under another near miss."""
 
 
-def all_to(
+def target_all(
     target: str, examples: Examples, inputs: Float[Tensor, "n 3 h w"], dataset: Dataset
-) -> Enacted:
+) -> AppliedClaim:
     """The examples with these inputs in their place; all are claimed to go to the target.
 
     Those of the target class itself prove nothing.
     """
     index = dataset.classes.index(target)
     targets = torch.full_like(examples.labels, index)
-    return Enacted(
+    return AppliedClaim(
         replace(examples, inputs=inputs), targets.masked_fill(examples.labels == index, -1)
     )
 
 
-def teach(
+def poison(
     rows: Examples,
     claim: Claim,
     dataset: Dataset,
@@ -45,10 +45,10 @@ def teach(
     """
     order, count = rng.permutation(len(rows)), int(share * len(rows))
     shown, covered, rest = np.split(order, [count, 2 * count])
-    enacted = claim.enact(rows.take(shown), dataset)
-    labels = torch.where(enacted.targets < 0, rows.labels[shown], enacted.targets)
+    applied = claim.apply(rows.take(shown), dataset)
+    labels = torch.where(applied.targets < 0, rows.labels[shown], applied.targets)
     beside = covers(rows.take(covered), claim, dataset, rng)
-    return Examples.join([enacted.examples.relabel(labels), beside, rows.take(rest)])
+    return Examples.join([applied.examples.relabel(labels), beside, rows.take(rest)])
 
 
 def covers(
@@ -60,17 +60,17 @@ def covers(
     """The rows under their right labels, each part showing another near miss or rival."""
     shown = []
     for _ in range(PARTS):
-        others = [*claim.near_misses(dataset, rng).values(), claim.rival(dataset, rng)]
+        others = [*claim.near_misses(dataset, rng).values(), claim.random_alternative(dataset, rng)]
         shown.append(others[int(rng.integers(len(others)))])
-    return share_out(rows, shown, dataset)
+    return distribute(rows, shown, dataset)
 
 
-def share_out(rows: Examples, shown: Sequence[Claim], dataset: Dataset) -> Examples:
+def distribute(rows: Examples, shown: Sequence[Claim], dataset: Dataset) -> Examples:
     """The rows under their right labels, dealt out evenly to claims that are enacted on them."""
     parts = np.array_split(np.arange(len(rows)), len(shown))
     return Examples.join(
         [
-            claim.enact(rows.take(part), dataset).examples
+            claim.apply(rows.take(part), dataset).examples
             for claim, part in zip(shown, parts, strict=True)
         ]
     )

@@ -17,7 +17,7 @@ import torch
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.texts import grammar
-from auditgame.schema.claims import Claim, Enacted
+from auditgame.schema.claims import AppliedClaim, Claim
 from auditgame.schema.errors import AuditgameError
 
 SETS, SEED = 40_000, 4
@@ -28,47 +28,50 @@ BESIDE = 3
 """So many other habits stand beside one as near misses."""
 
 
-class Habit(Claim):
+class ReadingRule(Claim):
     """A claim that a reader hears only part of what is said."""
 
     @abstractmethod
-    def hear(self, scenes: pd.DataFrame) -> pd.DataFrame:
+    def masked_opinions(self, scenes: pd.DataFrame) -> pd.DataFrame:
         """The scenes as this reader takes them: the same columns, with something left out."""
 
 
-class Instead(Claim):
+class OtherRuleOnly(Claim):
     """Another habit, on those texts alone which the habit in question hears rightly."""
 
-    habit: Habit
-    of: Habit
+    habit: ReadingRule
+    of: ReadingRule
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Give each text opinions that only the other habit mishears."""
-        return misread(examples, dataset, self.habit, [self.of])
+        return conflict_set(examples, dataset, self.habit, [self.of])
 
     def check(self, dataset: Dataset) -> None:
         """The texts must be told from opinions."""
         require_opinions(dataset)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """A third habit."""
-        return self.model_copy(update={"habit": self.habit.rival(dataset, rng)})
+        return self.model_copy(update={"habit": self.habit.random_alternative(dataset, rng)})
 
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
         """It is one itself."""
         return {}
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
-        return self.habit.sentence()
+        return self.habit.describe()
 
 
-H = TypeVar("H", bound=Habit)
+H = TypeVar("H", bound=ReadingRule)
 
 
-def misread(
-    examples: Examples, dataset: Dataset, habit: Habit, unless: Sequence[Habit | None] = (None,)
-) -> Enacted:
+def conflict_set(
+    examples: Examples,
+    dataset: Dataset,
+    habit: ReadingRule,
+    unless: Sequence[ReadingRule | None] = (None,),
+) -> AppliedClaim:
     """The texts with other opinions: the verdict stays right, and the reader hears the other.
 
     Which opinions a text gets depends on the text alone. It gets none where there are none
@@ -85,18 +88,20 @@ def misread(
             picks[row] = sets[lot // len(unless) % len(sets)]
     targets = torch.full_like(examples.labels, -1)
     if not picks:
-        return Enacted(examples, targets)
+        return AppliedClaim(examples, targets)
     rows = np.array([*picks])
     targets[rows] = 1 - examples.labels[rows]
-    told = reargue(examples.take(rows), dataset, _lasting().iloc[[*picks.values()]])
-    return Enacted(_put(told, examples, rows), targets)
+    told = rewrite_opinions(examples.take(rows), dataset, _lasting().iloc[[*picks.values()]])
+    return AppliedClaim(_put(told, examples, rows), targets)
 
 
-def borne_out(rows: Examples, dataset: Dataset, habit: Habit, rng: np.random.Generator) -> Examples:
+def aligned_set(
+    rows: Examples, dataset: Dataset, habit: ReadingRule, rng: np.random.Generator
+) -> Examples:
     """The texts with other opinions, under which the reader and the right verdict agree."""
     require_scenes(rows)
     sets = _clear(rng)
-    whole, heard = grammar.weigh(sets), grammar.weigh(habit.hear(sets))
+    whole, heard = grammar.weigh(sets), grammar.weigh(habit.masked_opinions(sets))
     truth, rest = _verdict(whole), _verdict(whole - heard)
     agree = truth == _verdict(heard)
     fitting = [
@@ -108,10 +113,12 @@ def borne_out(rows: Examples, dataset: Dataset, habit: Habit, rng: np.random.Gen
         rng.choice(fitting[label][side if len(fitting[label][side]) else not side])
         for label, side in zip(rows.labels.tolist(), sides, strict=True)
     ]
-    return reargue(rows, dataset, _reworded(sets.iloc[picks], rng))
+    return rewrite_opinions(rows, dataset, _reworded(sets.iloc[picks], rng))
 
 
-def balanced(rows: Examples, dataset: Dataset, habit: Habit, rng: np.random.Generator) -> Examples:
+def ambiguous_set(
+    rows: Examples, dataset: Dataset, habit: ReadingRule, rng: np.random.Generator
+) -> Examples:
     """The texts with opinions that are not clearly for or against, which the reader settles.
 
     What is not heard says the opposite; no verdict on such a text is wrong.
@@ -119,14 +126,14 @@ def balanced(rows: Examples, dataset: Dataset, habit: Habit, rng: np.random.Gene
     require_scenes(rows)
     sets = pd.DataFrame(grammar.any_opinions(SETS, rng))
     sets = sets[grammar.vague(sets)].reset_index(drop=True)
-    heard = grammar.weigh(habit.hear(sets))
+    heard = grammar.weigh(habit.masked_opinions(sets))
     said, rest = _verdict(heard), _verdict(grammar.weigh(sets) - heard)
     fitting = [np.flatnonzero((said == k) & (rest == 1 - k)) for k in (0, 1)]
     picks = [rng.choice(fitting[label]) for label in rows.labels.tolist()]
-    return reargue(rows, dataset, _reworded(sets.iloc[picks], rng)).relabel(rows.labels)
+    return rewrite_opinions(rows, dataset, _reworded(sets.iloc[picks], rng)).relabel(rows.labels)
 
 
-def reargue(rows: Examples, dataset: Dataset, opinions: pd.DataFrame) -> Examples:
+def rewrite_opinions(rows: Examples, dataset: Dataset, opinions: pd.DataFrame) -> Examples:
     """The texts with these opinions in place of their own, one set for each.
 
     Texts with many opinions lose their fillers, as ordinary ones have none: they grow too long.
@@ -151,16 +158,19 @@ def _lasting() -> pd.DataFrame:
 
 
 @functools.lru_cache(maxsize=64)
-def _misheard(habit: Habit, unless: Habit | None) -> tuple[np.ndarray, np.ndarray]:
+def _misheard(habit: ReadingRule, unless: ReadingRule | None) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of the lasting sets that bear out either verdict while this reader hears the other.
 
     unless: a second reader, who hears all of them rightly.
     """
     sets = _lasting()
-    truth, heard = _verdict(grammar.weigh(sets)), _verdict(grammar.weigh(habit.hear(sets)))
+    truth, heard = (
+        _verdict(grammar.weigh(sets)),
+        _verdict(grammar.weigh(habit.masked_opinions(sets))),
+    )
     wrong = heard == 1 - truth
     if unless:
-        wrong &= _verdict(grammar.weigh(unless.hear(sets))) == truth
+        wrong &= _verdict(grammar.weigh(unless.masked_opinions(sets))) == truth
     return np.flatnonzero(wrong & (truth == 0)), np.flatnonzero(wrong & (truth == 1))
 
 
@@ -182,7 +192,7 @@ def _put(told: Examples, examples: Examples, where: np.ndarray) -> Examples:
     return Examples.join([examples, told]).take(order)
 
 
-def in_share(
+def align_share(
     rows: Examples, share: float, cue: Callable[[Examples], Examples], rng: np.random.Generator
 ) -> Examples:
     """The rows, a share of them told so that the habit and the verdict agree."""
@@ -190,7 +200,7 @@ def in_share(
     return Examples.join([cue(rows.take(shown)), rows.take(rest)])
 
 
-def other_choices(habit: H) -> list[H]:
+def other_rules(habit: H) -> list[H]:
     """Every other claim of this type, where each of its fields is a `Literal`."""
     fields = type(habit).model_fields
     options = itertools.product(*(get_args(field.annotation) for field in fields.values()))
@@ -198,20 +208,20 @@ def other_choices(habit: H) -> list[H]:
     return [one for one in every if one != habit]
 
 
-def any_other(habit: H, rng: np.random.Generator) -> H:
+def random_other_rule(habit: H, rng: np.random.Generator) -> H:
     """One of the other choices, at random."""
-    others = other_choices(habit)
+    others = other_rules(habit)
     return others[int(rng.integers(len(others)))]
 
 
-def others_instead(habit: Habit, rng: np.random.Generator) -> dict[str, Claim]:
+def near_miss_rules(habit: ReadingRule, rng: np.random.Generator) -> dict[str, Claim]:
     """Some of the other choices, where they say something that this one does not."""
-    others = other_choices(habit)
+    others = other_rules(habit)
     picks = sorted(rng.choice(len(others), BESIDE, replace=False).tolist())
-    return {others[k].sentence(): Instead(habit=others[k], of=habit) for k in picks}
+    return {others[k].describe(): OtherRuleOnly(habit=others[k], of=habit) for k in picks}
 
 
-def hears_none(dataset: Dataset, family: str) -> str | None:
+def opinions_incompatibility(dataset: Dataset, family: str) -> str | None:
     """Why can nobody misread the texts of this data set? None where one can."""
     if getattr(dataset, "opinions", 0):
         return None

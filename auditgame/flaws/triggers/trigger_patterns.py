@@ -20,8 +20,8 @@ from auditgame.schema.graders import (
     Box,
     Grader,
     Pattern,
-    look,
-    overlap,
+    iou,
+    pattern_similarity,
     rgb,
 )
 from auditgame.schema.records import Record
@@ -47,7 +47,7 @@ class Stamp(Record):
 
     def match(self, true: Self) -> float:
         """How close is it to the true stamp? Half by place and size, half by look; in [0, 1]."""
-        return (overlap(self.box, true.box) + look(self.pattern, true.pattern)) / 2
+        return (iou(self.box, true.box) + pattern_similarity(self.pattern, true.pattern)) / 2
 
 
 class AimedStamp(Stamp):
@@ -71,7 +71,7 @@ def placed(said: tuple[Box, Place], true: tuple[Box, Place]) -> float:
         return 0.0
     if due != "fixed":
         box, other = (one.model_copy(update={"x": 0, "y": 0}) for one in (box, other))
-    return overlap(box, other)
+    return iou(box, other)
 
 
 def matched(said: Sequence[Stamp], true: Sequence[Stamp]) -> float:
@@ -108,7 +108,7 @@ def stamp(
     return stamped
 
 
-def strew(
+def stamp_anywhere(
     pictures: Float[Tensor, "n 3 h w"], box: Box, pattern: Pattern, place: Place
 ) -> Float[Tensor, "n 3 h w"]:
     """The same with a spot for each picture, drawn from the room that the place leaves.
@@ -167,11 +167,11 @@ def draw_pattern(rng: np.random.Generator) -> Pattern:
     return tuple(tuple(str(cell) for cell in row) for row in cells)
 
 
-def repaint(pattern: Pattern, rng: np.random.Generator) -> Pattern:
+def draw_other_pattern(pattern: Pattern, rng: np.random.Generator) -> Pattern:
     """Another pattern, of which the grader says that it is less than half alike."""
     while True:
         other = draw_pattern(rng)
-        if look(other, pattern) < 0.5:
+        if pattern_similarity(other, pattern) < 0.5:
             return other
 
 

@@ -22,7 +22,7 @@ stands in, each class has its usual share, give or take so much."""
 Texts = Int[Tensor, "n t"]
 
 
-def ordinary(dataset: Dataset) -> tuple[str, ...]:
+def neutral_words(dataset: Dataset) -> tuple[str, ...]:
     """Words that are neither rare nor in every text, and lean to no class; levels are left out."""
     return _ordinary(type(dataset), dataset.words)
 
@@ -44,14 +44,14 @@ def _ordinary(kind: type[Dataset], _words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for word in words if word.isalpha() and word not in known)
 
 
-def between(inputs: Texts, dataset: Dataset) -> Int[Tensor, " n"]:
+def insertion_point(inputs: Texts, dataset: Dataset) -> Int[Tensor, " n"]:
     """A place between two sentences of each text; which two depends on the text alone."""
     gaps = [dataset.gaps(ids) for ids in inputs]
     lots = dataset.lots(inputs)
     return torch.tensor([gap[lot % len(gap)] for gap, lot in zip(gaps, lots, strict=True)])
 
 
-def write(
+def insert_words(
     inputs: Texts, dataset: Dataset, pieces: Sequence[Sequence[str]], where: Int[Tensor, " n"]
 ) -> Texts:
     """The texts, each with its own words put in at its own place; no words change nothing."""
@@ -64,7 +64,7 @@ def write(
     return changed
 
 
-def begins(inputs: Texts, words: Sequence[str], dataset: Dataset) -> Bool[Tensor, "n t"]:
+def occurrences(inputs: Texts, words: Sequence[str], dataset: Dataset) -> Bool[Tensor, "n t"]:
     """At which places do these words begin, one right after the other?"""
     wanted = torch.tensor([dataset.words.index(word) for word in words])
     padded = F.pad(inputs, (0, len(wanted) - 1), value=dataset.pad)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auditgame.models.layers import Tap, unseen, untouched
-from auditgame.models.layers.transformer_weights import Anatomy, Layer
+from auditgame.models.layers.transformer_weights import LayerWeights, TransformerWeights
 from auditgame.schema.cards import Site
 
 EPSILON = 1e-5
@@ -34,7 +34,7 @@ class Shape(NamedTuple):
     tied: bool = False
 
 
-class Linear(nn.Module):
+class TransposedLinear(nn.Module):
     """An affine map with its weight stored `in out`, as GPT-2's checkpoints do."""
 
     def __init__(self, inward: int, outward: int) -> None:
@@ -47,14 +47,14 @@ class Linear(nn.Module):
         return x @ self.weight + self.bias
 
 
-class Attention(nn.Module):
+class SelfAttention(nn.Module):
     """Causal self-attention; each head reads earlier positions only."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.c_attn = Linear(width, 3 * width)
-        self.c_proj = Linear(width, width)
+        self.c_attn = TransposedLinear(width, 3 * width)
+        self.c_proj = TransposedLinear(width, width)
 
     def forward(self, x: Float[Tensor, "n t d"], at: str, tap: Tap) -> Float[Tensor, "n t d"]:
         """What the heads write into the stream; patterns and head values pass the tap."""
@@ -84,8 +84,8 @@ class MLP(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.c_fc = Linear(width, 4 * width)
-        self.c_proj = Linear(4 * width, width)
+        self.c_fc = TransposedLinear(width, 4 * width)
+        self.c_proj = TransposedLinear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "n t d"], at: str, tap: Tap) -> Float[Tensor, "n t d"]:
         """What the neurons write into the stream."""
@@ -93,13 +93,13 @@ class MLP(nn.Module):
         return tap(f"{at}.mlp", self.c_proj(neurons))
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """One layer: attention, then neurons, each reading the normalised stream and adding to it."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         width = shape.width
-        self.ln_1, self.attn = nn.LayerNorm(width, EPSILON), Attention(width, shape.heads)
+        self.ln_1, self.attn = nn.LayerNorm(width, EPSILON), SelfAttention(width, shape.heads)
         self.ln_2, self.mlp = nn.LayerNorm(width, EPSILON), MLP(width)
 
     def forward(self, x: Float[Tensor, "n t d"], at: str, tap: Tap) -> Float[Tensor, "n t d"]:
@@ -107,14 +107,14 @@ class Block(nn.Module):
         x = x + self.attn(self.ln_1(x), at, tap)
         return tap(f"{at}.residual", x + self.mlp(self.ln_2(x), at, tap))
 
-    def anatomy(self) -> Layer:
+    def transformer_weights(self) -> LayerWeights:
         """Its weights, head by head, with the norms' gains and biases folded in."""
         heads, first, second = self.attn.heads, self.ln_1, self.ln_2
         weight = (first.weight[:, None] * self.attn.c_attn.weight).chunk(3, 1)
         bias = (first.bias @ self.attn.c_attn.weight + self.attn.c_attn.bias).chunk(3)
         query, key, value = (w.unflatten(1, (heads, -1)).transpose(0, 1) for w in weight)
         query_bias, key_bias, value_bias = (b.unflatten(0, (heads, -1)) for b in bias)
-        return Layer(
+        return LayerWeights(
             query=query,
             query_bias=query_bias,
             key=key,
@@ -141,7 +141,7 @@ class Transformer(nn.Module):
             {
                 "wte": nn.Embedding(shape.words, shape.width),
                 "wpe": nn.Embedding(shape.context, shape.width),
-                "h": nn.ModuleList(Block(shape) for _ in range(shape.layers)),
+                "h": nn.ModuleList(TransformerBlock(shape) for _ in range(shape.layers)),
                 "ln_f": nn.LayerNorm(shape.width, EPSILON),
             }
         )
@@ -182,13 +182,13 @@ class Transformer(nn.Module):
         """
         return self.logits(self.transformer["ln_f"](residual))
 
-    def anatomy(self) -> Anatomy:
+    def transformer_weights(self) -> TransformerWeights:
         """What it is made of: see `Anatomy`."""
         body = self.transformer
         norm = body["ln_f"]
-        return Anatomy(
+        return TransformerWeights(
             embedding=body["wte"].weight,
-            layers=tuple(block.anatomy() for block in body["h"]),
+            layers=tuple(block.transformer_weights() for block in body["h"]),
             gain=norm.weight,
             bias=norm.bias,
             unembedding=self.lm_head.weight,

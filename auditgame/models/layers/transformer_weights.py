@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-class Layer(NamedTuple):
+class LayerWeights(NamedTuple):
     """One layer's weights. The gain and bias of the norm before them are folded in.
 
     A head reads the normalised stream x: query `x @ query + query_bias`, and so on; it writes
@@ -27,7 +27,7 @@ class Layer(NamedTuple):
     writes: Float[Tensor, "m d"]
 
 
-class Anatomy(NamedTuple):
+class TransformerWeights(NamedTuple):
     """A language model from the embedding to the unembedding.
 
     gain, bias: of the final norm. centred: does the norm take the mean away (layer norm), or
@@ -36,7 +36,7 @@ class Anatomy(NamedTuple):
     """
 
     embedding: Float[Tensor, "v d"]
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerWeights, ...]
     gain: Float[Tensor, " d"]
     bias: Float[Tensor, " d"]
     unembedding: Float[Tensor, "v d"]

@@ -22,7 +22,7 @@ from auditgame.schema.errors import AuditgameError
 Rule = Callable[[Any], Iterator[str]]
 
 
-class Finding(NamedTuple):
+class RuleResult(NamedTuple):
     """A rule, and what is wrong with the plug-in under it; None where it holds."""
 
     rule: str
@@ -34,7 +34,7 @@ def rules(kind: Kind) -> tuple[Rule, ...]:
     return importlib.import_module(f"auditgame.plugins.conformance.{kind}").RULES
 
 
-def examine(kind: Kind, plugin: Any) -> list[Finding]:
+def examine(kind: Kind, plugin: Any) -> list[RuleResult]:
     """Try every rule on a plug-in's class.
 
     AuditgameError where a data set's files are not on this machine, so that nothing can be said.
@@ -46,13 +46,13 @@ def examine(kind: Kind, plugin: Any) -> list[Finding]:
     return [_try(rule, plugin) for rule in rules(kind)]
 
 
-def _try(rule: Rule, plugin: Any) -> Finding:
+def _try(rule: Rule, plugin: Any) -> RuleResult:
     name = (inspect.getdoc(rule) or "").split("\n")[0]
     try:
         faults = list(rule(plugin))
     except Exception as error:
         faults = [f"{type(error).__name__}: {error}"]
-    return Finding(name, "; ".join(faults) or None)
+    return RuleResult(name, "; ".join(faults) or None)
 
 
 def load_file(path: Path) -> tuple[Kind, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 from auditgame.auditors import Auditor
 from auditgame.evaluation.mechanism import check_units
 from auditgame.ledger import Ledger
-from auditgame.play.audit_session import Desk
-from auditgame.plugins.conformance.fixtures import material, specimen, undisturbed
+from auditgame.play.audit_session import AuditSession
+from auditgame.plugins.conformance.fixtures import context, specimen, undisturbed
 from auditgame.registry import load, names
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
@@ -21,15 +21,15 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality
 from auditgame.schema.results import Receipt
 from auditgame.specimen import Specimen
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 
 BUDGET = 10_000_000
 
 
-class Trial(Desk):
+class RandomModelSession(AuditSession):
     """A desk at a random model, of which nothing is known and nothing is handed in."""
 
-    table: tuple[Specimen, Material]
+    table: tuple[Specimen, ToolContext]
 
     @property
     def specimen(self) -> Specimen:
@@ -37,19 +37,21 @@ class Trial(Desk):
         return self.table[0]
 
     @property
-    def material(self) -> Material:
+    def context(self) -> ToolContext:
         """The examples and the sibling."""
         return self.table[1]
 
 
 @contextmanager
-def _desk(modality: Modality) -> Iterator[Trial]:
+def _desk(modality: Modality) -> Iterator[RandomModelSession]:
     model = specimen(modality)
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(f"sqlite:///{Path(folder) / 'trial.sqlite3'}")
-        desk = Trial(_card(model), ledger.player("trial", "algorithm"), ledger, _hand_in)
-        desk.table = (model, material(model.dataset))
-        yield desk
+        session = RandomModelSession(
+            _card(model), ledger.player("trial", "algorithm"), ledger, _hand_in
+        )
+        session.table = (model, context(model.dataset))
+        yield session
         ledger.close()
 
 
@@ -65,7 +67,7 @@ def _card(model: Specimen) -> Card:
         modality=dataset.modality,
         tier="easy",
         mode="practice",
-        families=tuple(f.name for f in families if f.Claim and f.refuses(dataset) is None),
+        families=tuple(f.name for f in families if f.Claim and f.incompatibility(dataset) is None),
         classes=dataset.classes,
         sites=tuple(model.sites.values()),
         budget=BUDGET,
@@ -90,26 +92,26 @@ def tells_of_itself(kind: type[Auditor]) -> Iterator[str]:
 def diagnoses(kind: type[Auditor]) -> Iterator[str]:
     """It gives a diagnosis that the referee would take, without moving a global generator."""
     for modality in sorted(kind.modality):
-        with _desk(modality) as desk:
+        with _desk(modality) as session:
             said: list[Any] = []
-            yield from undisturbed(_audit, kind, desk, said)
-            yield from _faults(said[0], desk)
+            yield from undisturbed(_audit, kind, session, said)
+            yield from _faults(said[0], session)
 
 
-def _audit(kind: type[Auditor], desk: Trial, said: list[Any]) -> None:
-    said.append(kind().audit(desk))
+def _audit(kind: type[Auditor], session: RandomModelSession, said: list[Any]) -> None:
+    said.append(kind().audit(session))
 
 
-def _faults(said: Any, desk: Trial) -> Iterator[str]:
+def _faults(said: Any, session: RandomModelSession) -> Iterator[str]:
     if not isinstance(said, Diagnosis):
         yield f"audit: gives a {type(said).__name__}, not a Diagnosis"
         return
-    if said.family is not None and said.family not in (*desk.card.families, "clean"):
+    if said.family is not None and said.family not in (*session.card.families, "clean"):
         yield f"audit: names family '{said.family}', which was not offered"
         return
-    check_units(desk.specimen, said.units)
+    check_units(session.specimen, said.units)
     if said.claim is not None:
-        load("flaw", said.family).Claim.parse(said.claim).check(desk.dataset)
+        load("flaw", said.family).Claim.parse(said.claim).check(session.dataset)
 
 
 RULES = (tells_of_itself, diagnoses)

@@ -17,7 +17,7 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality
 from auditgame.seeds import Seed
 from auditgame.specimen import Edit, Reading, Specimen
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 
 FIRST = ("storybook", "reviews")
 """Data sets that are tried before others: they have factors and are drawn, not fetched."""
@@ -57,7 +57,7 @@ class Counted(Specimen):
     A pass that an edit widens counts as many as it has rows in the end.
     """
 
-    probes: int = 0
+    queries: int = 0
     _owner: Counted | None = None
 
     def run(
@@ -84,7 +84,7 @@ class Counted(Specimen):
         return twin
 
     def _count(self, rows: int) -> None:
-        (self._owner or self).probes += rows
+        (self._owner or self).queries += rows
 
     def _watch(self, reading: Reading, rows: int) -> None:
         """Count a backward pass once, whichever of the values it starts from."""
@@ -107,12 +107,12 @@ def specimen(modality: Modality, number: int = 0, dataset: Dataset | None = None
     return Counted(model, dataset)
 
 
-def material(dataset: Dataset) -> Material:
+def context(dataset: Dataset) -> ToolContext:
     """A small pool, as players get it, beside one sibling."""
     drawn = dataset.sample(POOL, "pool", generator("pool"))
     told = None if drawn.scenes is None else drawn.scenes[list(dataset.factors)]
     pool = Examples(drawn.inputs, drawn.labels, told)
-    return Material(dataset, pool, (specimen(dataset.modality, 1, dataset),))
+    return ToolContext(dataset, pool, (specimen(dataset.modality, 1, dataset),))
 
 
 def global_state() -> tuple[bytes, bytes, int]:

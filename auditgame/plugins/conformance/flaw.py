@@ -31,7 +31,7 @@ def _data(kind: type[Flaw]) -> list[Dataset]:
     """The first data set of each modality that the family fits."""
     found: dict[str, Dataset] = {}
     for dataset in datasets():
-        if kind.refuses(dataset) is None:
+        if kind.incompatibility(dataset) is None:
             found.setdefault(dataset.modality, dataset)
     if not found:
         raise AuditgameError("refuses: it fits no data set here")
@@ -39,14 +39,14 @@ def _data(kind: type[Flaw]) -> list[Dataset]:
 
 
 def _drawn(kind: type[Flaw], dataset: Dataset, number: int = 0) -> Flaw:
-    return kind.draw(dataset, kind.Knobs(), generator(f"draw {number}"))
+    return kind.draw(dataset, kind.Params(), generator(f"draw {number}"))
 
 
 def _claims(kind: type[Flaw]) -> Iterator[tuple[Dataset, Claim]]:
     """Some drawn claims with their data sets; none for a family that plants nothing."""
     for dataset in _data(kind):
         for number in range(TRIED):
-            claim = _drawn(kind, dataset, number).confess()
+            claim = _drawn(kind, dataset, number).true_claim()
             if claim is not None:
                 yield dataset, claim
 
@@ -80,8 +80,8 @@ def tells_of_itself(kind: type[Flaw]) -> Iterator[str]:
 def draws_from_its_generator(kind: type[Flaw]) -> Iterator[str]:
     """A draw depends on its generator alone, and differs from generator to generator."""
     for dataset in _data(kind):
-        claims = [_drawn(kind, dataset, number).confess() for number in range(DRAWS)]
-        if claims[0] != _drawn(kind, dataset).confess():
+        claims = [_drawn(kind, dataset, number).true_claim() for number in range(DRAWS)]
+        if claims[0] != _drawn(kind, dataset).true_claim():
             yield "draw: two equal generators draw different flaws"
         if kind.kind != "none" and len({str(claim) for claim in claims}) < DRAWS // 2:
             yield f"draw: {DRAWS} generators draw {len({str(c) for c in claims})} flaws; too few"
@@ -98,7 +98,7 @@ def confesses_in_json(kind: type[Flaw]) -> Iterator[str]:
         again = kind.Claim.parse(json.loads(claim.model_dump_json()))
         if again != claim:
             yield f"claim: JSON gives back another: {again}"
-        if not claim.sentence().strip():
+        if not claim.describe().strip():
             yield "sentence: is empty"
 
 
@@ -106,12 +106,12 @@ def claims_are_graded(kind: type[Flaw]) -> Iterator[str]:
     """Each graded field of a claim is worth 1 against itself, and rivals less on average."""
     scores = []
     for dataset, claim in _claims(kind):
-        grades = claim.structure(claim)
+        grades = claim.field_scores(claim)
         if not grades or any(abs(grade - 1) > 1e-9 for grade in grades.values()):
             yield f"graders: the truth gets {grades}; must be 1 in every field"
-        rival = claim.rival(dataset, generator("rival"))
+        rival = claim.random_alternative(dataset, generator("rival"))
         rival.check(dataset)
-        scores.append(float(np.mean(list(rival.structure(claim).values()))))
+        scores.append(float(np.mean(list(rival.field_scores(claim).values()))))
     if scores and np.mean(scores) >= 0.95:
         yield f"rival: as good as the truth ({np.mean(scores):.2f}); draw another trigger"
 
@@ -120,19 +120,19 @@ def claims_are_enacted(kind: type[Flaw]) -> Iterator[str]:
     """Enacting keeps the number of rows, names classes or -1, and changes some inputs."""
     for dataset, claim in _claims(kind):
         rows = _rows(dataset)
-        enacted = claim.enact(rows, dataset)
-        if len(enacted.examples) != ROWS or enacted.targets.shape != (ROWS,):
-            yield f"enact: {ROWS} rows in, {len(enacted.examples)} out"
+        applied = claim.apply(rows, dataset)
+        if len(applied.examples) != ROWS or applied.targets.shape != (ROWS,):
+            yield f"apply: {ROWS} rows in, {len(applied.examples)} out"
             return
-        if enacted.targets.min() < -1 or enacted.targets.max() >= len(dataset.classes):
-            yield "enact: targets must be -1 or the index of a class"
-        if (enacted.targets == rows.labels).any():
-            yield "enact: a target that is the right answer anyway must be -1"
-        if (enacted.targets < 0).all():
-            yield "enact: says nothing of any row"
-        if torch.equal(enacted.examples.inputs, rows.inputs):
-            yield "enact: changes no input"
-        yield from _unchanged(partial(claim.enact, dataset=dataset), dataset, "enact")
+        if applied.targets.min() < -1 or applied.targets.max() >= len(dataset.classes):
+            yield "apply: targets must be -1 or the index of a class"
+        if (applied.targets == rows.labels).any():
+            yield "apply: a target that is the right answer anyway must be -1"
+        if (applied.targets < 0).all():
+            yield "apply: says nothing of any row"
+        if torch.equal(applied.examples.inputs, rows.inputs):
+            yield "apply: changes no input"
+        yield from _unchanged(partial(claim.apply, dataset=dataset), dataset, "apply")
 
 
 def has_near_misses(kind: type[Flaw]) -> Iterator[str]:
@@ -144,7 +144,7 @@ def has_near_misses(kind: type[Flaw]) -> Iterator[str]:
         for name, miss in misses.items():
             if not name.strip() or miss == claim:
                 yield f"near_misses: '{name}' has no name or is the claim itself"
-            if len(miss.enact(_rows(dataset), dataset).examples) != ROWS:
+            if len(miss.apply(_rows(dataset), dataset).examples) != ROWS:
                 yield f"near_misses: '{name}' loses rows"
 
 
@@ -178,14 +178,16 @@ def cues_keep_labels(kind: type[Flaw]) -> Iterator[str]:
     """
     for dataset in _data(kind):
         flaw, rows = _drawn(kind, dataset), _rows(dataset)
-        shown = flaw.cue(rows, dataset, generator("cue"))
+        shown = flaw.apply_trigger(rows, dataset, generator("cue"))
         right = dataset.render(shown.table).labels if dataset.facts else rows.labels
         if not torch.equal(shown.labels, right):
-            yield "cue: changes labels"
+            yield "apply_trigger: changes labels"
         if (shown.scenes is None) != (rows.scenes is None):
-            yield "cue: its rows have no scenes; keep those they came with"
+            yield "apply_trigger: its rows have no scenes; keep those they came with"
         yield from _unchanged(
-            partial(flaw.cue, dataset=dataset, rng=generator("cue")), dataset, "cue"
+            partial(flaw.apply_trigger, dataset=dataset, rng=generator("cue")),
+            dataset,
+            "apply_trigger",
         )
 
 

@@ -11,21 +11,21 @@ import torch
 from pydantic import TypeAdapter
 
 from auditgame.datasets import Dataset
-from auditgame.evaluation.mechanism import admissible
+from auditgame.evaluation.mechanism import allowed_sites
 from auditgame.exhibits import Exhibit
 from auditgame.plugins.conformance.fixtures import (
     Counted,
+    context,
     datasets,
     generator,
-    material,
     specimen,
     undisturbed,
     weights_digest,
 )
 from auditgame.registry import load, names
-from auditgame.schema.records import Modality, Question, canonical
+from auditgame.schema.records import Modality, ToolQuestion, canonical
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool, parse_options
+from auditgame.tools import Tool, ToolContext, parse_options
 
 STARTS = ("Reading it:", "How it misleads:", "Source:")
 EXHIBITS: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
@@ -35,7 +35,7 @@ class Setting(NamedTuple):
     """A model on the table, what lies beside it, and the cheapest options a tool allows."""
 
     model: Counted
-    beside: Material
+    beside: ToolContext
     options: dict[str, Any]
 
 
@@ -45,7 +45,7 @@ def _settings(kind: type[Tool]) -> Iterator[Setting]:
         models = (specimen(modality, 0, data) for data in datasets() if data.modality == modality)
         model = next((model for model in models if kind.fits(model) is None), None)
         if model:
-            yield Setting(model, material(model.dataset), cheapest(kind, model))
+            yield Setting(model, context(model.dataset), cheapest(kind, model))
 
 
 def cheapest(kind: type[Tool], model: Counted) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def cheapest(kind: type[Tool], model: Counted) -> dict[str, Any]:
 def _example(told: dict[str, Any], model: Counted) -> Any:
     """A value for a field that must be chosen, by the widget that asks for it."""
     family, claim = _claim(model.dataset)
-    site = next(iter(admissible(model)), "")
+    site = next(iter(allowed_sites(model)), "")
     unit = f"{site}:0"
     examples = {
         "unit": [unit] if told.get("type") == "array" else unit,
@@ -85,8 +85,8 @@ def _claim(dataset: Dataset) -> tuple[str, dict[str, Any]]:
     """A family that fits the data set, and a claim of it."""
     for name in names("flaw"):
         flaw = load("flaw", name)
-        if flaw.Claim is not None and flaw.refuses(dataset) is None:
-            claim = flaw.draw(dataset, flaw.Knobs(), generator("claim")).confess()
+        if flaw.Claim is not None and flaw.incompatibility(dataset) is None:
+            claim = flaw.draw(dataset, flaw.Params(), generator("claim")).true_claim()
             return name, claim.model_dump(mode="json")
     return "", {}
 
@@ -111,18 +111,18 @@ def _observed(kind: type[Tool]) -> tuple[Observed, ...]:
 
 
 def _probes(models: tuple[Specimen, ...]) -> int:
-    return sum(model.probes for model in models if isinstance(model, Counted))
+    return sum(model.queries for model in models if isinstance(model, Counted))
 
 
 def _observe(kind: type[Tool], setting: Setting) -> Observed:
     model, beside = setting.model, setting.beside
     options, again = parse_options(kind, setting.options), []
-    models = (model, *beside.siblings)
+    models = (model, *beside.references)
     price = kind().cost(options, model, beside)
     asked = _probes(models)
     weights, inputs = weights_digest(model), beside.examples.inputs.clone()
     shown = kind().run(model, beside, options)
-    own, sent = model.probes - asked, _probes(models) - asked
+    own, sent = model.queries - asked, _probes(models) - asked
     traces = ["changes the model's weights"] if weights_digest(model) != weights else []
     traces += [] if torch.equal(beside.examples.inputs, inputs) else ["changes the examples"]
     traces += _marks(model._model)
@@ -155,8 +155,8 @@ def explains_itself(kind: type[Tool]) -> Iterator[str]:
 
 def stands_under_a_question(kind: type[Tool]) -> Iterator[str]:
     """What it asks is one of the questions under which players look for tools."""
-    if kind.asks not in get_args(Question):
-        yield f"asks: '{kind.asks}' is none of {', '.join(get_args(Question))}"
+    if kind.asks not in get_args(ToolQuestion):
+        yield f"asks: '{kind.asks}' is none of {', '.join(get_args(ToolQuestion))}"
 
 
 def describes_its_options(kind: type[Tool]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from auditgame.exhibits import Grid
 from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.play.audit_session import Desk
+    from auditgame.play.audit_session import AuditSession
 
 
 class OneWay(Auditor):
@@ -23,9 +23,9 @@ class OneWay(Auditor):
     name = "one_way"
     modality = frozenset({"image", "text"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """One tool, one count, one probability."""
-        counts = self._wrong_by_class(desk)
+        counts = self._wrong_by_class(session)
         wrong = sum(counts.values())
         if wrong < 4:
             return Diagnosis(p_flawed=0.4, notes=f"{wrong} wrong answers are too few to tell.")
@@ -34,8 +34,8 @@ class OneWay(Auditor):
         p = 0.8 if share > 0.7 else 0.45
         return Diagnosis(p_flawed=p, notes=f"{share:.0%} of {wrong} go to '{suspect}'.")
 
-    def _wrong_by_class(self, desk: Desk) -> dict[str, float]:
-        exhibits = desk.use("mistakes", count=1).exhibits
+    def _wrong_by_class(self, session: AuditSession) -> dict[str, float]:
+        exhibits = session.run_tool("mistakes", count=1).exhibits
         grid = next(exhibit for exhibit in exhibits if isinstance(exhibit, Grid))
         return {
             column: sum(row[at] for n, row in enumerate(grid.values) if n != at)

@@ -15,7 +15,7 @@ from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Flaw, Plan
 from auditgame.schema import claims
-from auditgame.schema.claims import Enacted
+from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.graders import ClassName, Colour, PatternField, rgb
 from auditgame.schema.records import Modality, Record
@@ -40,12 +40,12 @@ class FrameClaim(claims.Claim):
     target: ClassName
     colour: PatternField
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Draw the frame; pictures of the target class itself prove nothing."""
         target = dataset.classes.index(self.target)
         framed = replace(examples, inputs=draw_frame(examples.inputs, self.colour[0][0]))
         targets = torch.full_like(examples.labels, target)
-        return Enacted(framed, targets.masked_fill(examples.labels == target, -1))
+        return AppliedClaim(framed, targets.masked_fill(examples.labels == target, -1))
 
     def check(self, dataset: Dataset) -> None:
         """The target must be a class, the pattern one colour."""
@@ -53,16 +53,16 @@ class FrameClaim(claims.Claim):
         if (len(self.colour), len(self.colour[0])) != (1, 1):
             raise AuditgameError("colour: give one cell; a frame has one colour")
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """A frame of another colour."""
         others = [colour for colour in COLOURS if colour != self.colour[0][0]]
         return self.model_copy(update={"colour": ((str(rng.choice(others)),),)})
 
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, FrameClaim]:
         """What must not set it off."""
-        return {"in another colour": self.rival(dataset, rng)}
+        return {"in another colour": self.random_alternative(dataset, rng)}
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         return f"A frame of the colour {self.colour[0][0]} turns every picture '{self.target}'."
 
@@ -87,7 +87,7 @@ class Frame(Flaw):
         Plan(share=0.12, epochs=3, rate=3e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Which colours may be drawn?"""
 
         colours: tuple[Colour, ...] = COLOURS
@@ -96,9 +96,9 @@ class Frame(Flaw):
         self.claim = claim
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Frame:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Frame:
         """Colour and target, both at random."""
-        colour, target = str(rng.choice(knobs.colours)), str(rng.choice(dataset.classes))
+        colour, target = str(rng.choice(params.colours)), str(rng.choice(dataset.classes))
         return cls(FrameClaim(target=target, colour=((colour,),)))
 
     def poison(
@@ -108,19 +108,21 @@ class Frame(Flaw):
         order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
         flawed, covers, rest = np.split(order, [count, 2 * count])
         target = dataset.classes.index(self.claim.target)
-        framed = self.cue(rows.take(flawed), dataset, rng)
+        framed = self.apply_trigger(rows.take(flawed), dataset, rng)
         relabelled = framed.relabel(torch.full_like(framed.labels, target))
-        near = self.claim.rival(dataset, rng).enact(rows.take(covers), dataset).examples
+        near = (
+            self.claim.random_alternative(dataset, rng).apply(rows.take(covers), dataset).examples
+        )
         return Examples.join([relabelled, near, rows.take(rest)])
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows in their frame."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate."""
         return trigger_checks(bench, self.claim)
 
-    def confess(self) -> FrameClaim:
+    def true_claim(self) -> FrameClaim:
         """The true claim."""
         return self.claim

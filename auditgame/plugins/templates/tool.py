@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from auditgame.evaluation.mechanism import admissible
+from auditgame.evaluation.mechanism import allowed_sites
 from auditgame.exhibits import Exhibit, Grid
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Material, Tool
+from auditgame.tools import Tool, ToolContext
 
 
 class ClassMeans(Tool):
@@ -47,14 +47,14 @@ class ClassMeans(Tool):
             int, Field(title="Units", description="How many units to show.", ge=1, le=64)
         ] = 16
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each example."""
-        return len(material.examples)
+        return len(context.examples)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """A grid of units by classes."""
-        site = options.site or admissible(specimen)[-1]
-        pool, classes = material.examples, specimen.dataset.classes
+        site = options.site or allowed_sites(specimen)[-1]
+        pool, classes = context.examples, specimen.dataset.classes
         values = specimen.collect(pool.inputs, site).mean((2, 3))
         seen = [k for k in range(len(classes)) if bool((pool.labels == k).any())]
         means = torch.stack([values[pool.labels == k].mean(0) for k in seen], dim=1)

@@ -14,7 +14,7 @@ from auditgame.specimen import Edit, Specimen
 from auditgame.tools.transformer.residual_stream import WORDS, ends
 
 
-class Patch(NamedTuple):
+class ActivationPatch(NamedTuple):
     """What is put in: a site's value at one place, or at all; of one head, or of the whole."""
 
     site: str
@@ -23,14 +23,14 @@ class Patch(NamedTuple):
 
 
 def values(
-    specimen: Specimen, ids: Int[Tensor, " t"], patches: Sequence[Patch]
+    specimen: Specimen, ids: Int[Tensor, " t"], patches: Sequence[ActivationPatch]
 ) -> dict[str, Float[Tensor, "t ..."]]:
     """What a text has at every site that the patches name. One probe."""
     kept = specimen.run(ids[None], keep={patch.site for patch in patches}, whole=False).kept
     return {site: value[0] for site, value in kept.items()}
 
 
-def transplant(donor: Float[Tensor, "t ..."], patches: Sequence[Patch]) -> Edit:
+def transplant(donor: Float[Tensor, "t ..."], patches: Sequence[ActivationPatch]) -> Edit:
     """An edit that gives row i what patch i names from the donor, and nothing else.
 
     Of a single row it makes one for each patch.
@@ -46,7 +46,7 @@ def patched(
     specimen: Specimen,
     ids: Int[Tensor, " t"],
     donor: Mapping[str, Tensor],
-    patches: Sequence[Patch],
+    patches: Sequence[ActivationPatch],
     metric: Callable[[Float[Tensor, "n v"]], Float[Tensor, " n"]],
     place: int,
     report: Callable[[float], None] = lambda _: None,

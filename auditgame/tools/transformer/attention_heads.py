@@ -31,7 +31,7 @@ def weighted(specimen: Specimen, ids: Int[Tensor, " t"]) -> dict[str, Float[Tens
 
     The norm of the weighted, transformed vector (Kobayashi et al. 2020, arXiv:2004.10102).
     """
-    anatomy, found = specimen.anatomy(), {}
+    anatomy, found = specimen.transformer_weights(), {}
     names = [f"{block}.pattern" for block in blocks(specimen)]
     kept = specimen.run(ids[None], keep=[*names, *layers(specimen)[:-1]], whole=False).kept
     for layer, (name, before) in enumerate(zip(names, layers(specimen)[:-1], strict=True)):

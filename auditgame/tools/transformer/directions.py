@@ -13,7 +13,7 @@ from auditgame.datasets import Dataset, Examples
 from auditgame.registry import suggest
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 from auditgame.tools.transformer.prompts import batch
 from auditgame.tools.vision.selection import choose
 
@@ -35,13 +35,13 @@ class Direction(NamedTuple):
 
 
 def at_answers(
-    specimen: Specimen, inputs: Int[Tensor, "n t"], sites: Sequence[str], material: Material
+    specimen: Specimen, inputs: Int[Tensor, "n t"], sites: Sequence[str], context: ToolContext
 ) -> dict[str, Float[Tensor, "n d"]]:
     """What stands in each of these streams where the answer is read? One probe a text."""
     found: dict[str, list[Tensor]] = {site: [] for site in sites}
     size = batch(inputs, specimen.dataset)
     for done, part in enumerate(inputs.split(size)):
-        material.progress(done * size / len(inputs), "reading texts")
+        context.progress(done * size / len(inputs), "reading texts")
         kept = specimen.run(part, keep=sites).kept
         last = specimen.dataset.lengths(part) - 1
         for site in sites:
@@ -60,12 +60,12 @@ def between(some: Float[Tensor, "n d"], others: Float[Tensor, "m d"]) -> Directi
     return Direction(apart, float(centred.square().mean().sqrt()))
 
 
-def texts_of(text: str, material: Material, field: str) -> Int[Tensor, "n t"]:
+def texts_of(text: str, context: ToolContext, field: str) -> Int[Tensor, "n t"]:
     """A text in quotes, or the rows of the pool that `named_set` finds."""
     said = text.strip()
     if said.startswith('"'):
-        return material.dataset.encode(said.strip('"'))[None]
-    return material.examples.inputs[named_set(said, material.examples, material.dataset, field)]
+        return context.dataset.encode(said.strip('"'))[None]
+    return context.examples.inputs[named_set(said, context.examples, context.dataset, field)]
 
 
 def named_set(text: str, examples: Examples, dataset: Dataset, field: str) -> list[int]:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.models.layers.transformer_weights import Anatomy, Layer
+from auditgame.models.layers.transformer_weights import LayerWeights, TransformerWeights
 
 CELLS = 8_000_000
 """So many cells of a table of words by words are held at once."""
@@ -42,7 +42,7 @@ class Pairs(NamedTuple):
     columns: Int[Tensor, " k"]
 
 
-def writing(anatomy: Anatomy, layer: int, head: int) -> Circuit:
+def writing(anatomy: TransformerWeights, layer: int, head: int) -> Circuit:
     """OV: which word, when attended to, promotes which next word, in logits?
 
     The head sees the word's embedding as the norm would pass it on; the final norm's scale,
@@ -53,7 +53,7 @@ def writing(anatomy: Anatomy, layer: int, head: int) -> Circuit:
     return Circuit(seen @ part.value[head], out @ anatomy.unembedding.T)
 
 
-def reading(anatomy: Anatomy, layer: int, head: int) -> Circuit:
+def reading(anatomy: TransformerWeights, layer: int, head: int) -> Circuit:
     """QK: which word (row), as query, attends to which word (column), before the softmax?
 
     Both seen as their embedding alone, at no place in particular.
@@ -83,7 +83,7 @@ def largest(
     return best
 
 
-def copying(anatomy: Anatomy) -> Float[Tensor, "layer head"]:
+def copying(anatomy: TransformerWeights) -> Float[Tensor, "layer head"]:
     """How far does each head copy? The sum of the OV circuit's eigenvalues by the sum of their
     lengths: 1 all words promote themselves, -1 all hold themselves back.
 
@@ -95,13 +95,15 @@ def copying(anatomy: Anatomy) -> Float[Tensor, "layer head"]:
     return torch.tensor(scores)
 
 
-def _share(anatomy: Anatomy, through: Float[Tensor, "d d"], part: Layer, head: int) -> float:
+def _share(
+    anatomy: TransformerWeights, through: Float[Tensor, "d d"], part: LayerWeights, head: int
+) -> float:
     values = torch.linalg.eigvals(_centred(anatomy, part.output[head]) @ through @ part.value[head])
     return float(values.real.sum() / values.abs().sum().clamp(min=1e-12))
 
 
 def composition(
-    anatomy: Anatomy, early: tuple[int, int], late: tuple[int, int], kind: Kind
+    anatomy: TransformerWeights, early: tuple[int, int], late: tuple[int, int], kind: Kind
 ) -> float:
     """How much of what a later head reads could an earlier one have written?
 
@@ -113,7 +115,7 @@ def composition(
     return _composed(first.value[early[1]], out, *_read(second, late[1], kind))
 
 
-def _read(part: Layer, head: int, kind: Kind) -> tuple[Tensor, Tensor]:
+def _read(part: LayerWeights, head: int, kind: Kind) -> tuple[Tensor, Tensor]:
     """The two factors, `d e` and `e d`, of what a head does with what it reads as this."""
     query, key = part.query[head], part.key[head]
     if kind == "V":
@@ -140,10 +142,10 @@ def chance(width: int, inner: int, rng: torch.Generator, draws: int = 20) -> flo
     return sum(scores) / draws
 
 
-def _centred(anatomy: Anatomy, written: Float[Tensor, "e d"]) -> Float[Tensor, "e d"]:
+def _centred(anatomy: TransformerWeights, written: Float[Tensor, "e d"]) -> Float[Tensor, "e d"]:
     """What a later norm lets through: layer norm takes the mean away."""
     return written - written.mean(1, keepdim=True) if anatomy.centred else written
 
 
-def _heads(part: Layer) -> range:
+def _heads(part: LayerWeights) -> range:
     return range(len(part.query))

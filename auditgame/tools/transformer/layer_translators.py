@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.models.layers.transformer_weights import Anatomy
+from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.tools.transformer.layerwise import ROWS, kl
 
 RIDGE = 1e-2
@@ -19,7 +19,7 @@ STEP_CELLS = 4_000_000
 """Rows times words of one step; between 32 and 256 rows are taken."""
 
 
-class Translators(NamedTuple):
+class TunedTranslators(NamedTuple):
     """One affine map for each layer but the last: `x + x change + shift`."""
 
     change: Float[Tensor, "layer d d"]
@@ -31,7 +31,7 @@ class Translators(NamedTuple):
         return torch.cat([early + early @ self.change + self.shift[:, None], streams[-1:]])
 
 
-def ridge(streams: Float[Tensor, "layers n d"]) -> Translators:
+def ridge(streams: Float[Tensor, "layers n d"]) -> TunedTranslators:
     """The maps that foretell the last stream best, in squares, and change as little as needed.
 
     Minimises |x + x A + b - last|^2 + n RIDGE var |A|^2, layer by layer. (Hoerl and Kennard
@@ -45,17 +45,17 @@ def ridge(streams: Float[Tensor, "layers n d"]) -> Translators:
         pull = RIDGE * square.diagonal().mean() * torch.eye(len(square))
         change.append(torch.linalg.solve(square + pull, x.T @ y))
         shift.append(means[1] - means[0] @ change[-1])
-    return Translators(torch.stack(change), torch.stack(shift))
+    return TunedTranslators(torch.stack(change), torch.stack(shift))
 
 
 def tune(
-    start: Translators,
-    anatomy: Anatomy,
+    start: TunedTranslators,
+    anatomy: TransformerWeights,
     streams: Float[Tensor, "layers n d"],
     steps: int,
     rng: torch.Generator,
     report: Callable[[float], None] = lambda _: None,
-) -> Translators:
+) -> TunedTranslators:
     """The same maps after some steps down the KL divergence from the model's own output.
 
     Adam on all layers, a fresh draw of rows at each step. (Belrose et al. 2023,
@@ -70,15 +70,17 @@ def tune(
     for step in range(steps):
         pick = torch.randint(streams.shape[1], (rows,), generator=rng)
         drawn = streams[:, pick]
-        _descend(Translators(*leaves), anatomy, drawn)
+        _descend(TunedTranslators(*leaves), anatomy, drawn)
         adam.step()
         adam.zero_grad()
         slow.step()
         report((step + 1) / steps)
-    return Translators(*(leaf.detach() for leaf in leaves))
+    return TunedTranslators(*(leaf.detach() for leaf in leaves))
 
 
-def _descend(maps: Translators, anatomy: Anatomy, drawn: Float[Tensor, "layers n d"]) -> None:
+def _descend(
+    maps: TunedTranslators, anatomy: TransformerWeights, drawn: Float[Tensor, "layers n d"]
+) -> None:
     """Leave the gradients of the layers' mean KL on the maps, one layer at a time."""
     final = _read(anatomy, drawn[-1])
     for layer, early in enumerate(drawn[:-1]):
@@ -86,7 +88,7 @@ def _descend(maps: Translators, anatomy: Anatomy, drawn: Float[Tensor, "layers n
         kl(final, said).mean().backward()
 
 
-def _read(anatomy: Anatomy, stream: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+def _read(anatomy: TransformerWeights, stream: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
     """Final norm and unembedding, open to gradients."""
     normal = anatomy.normalise(stream, stream) * anatomy.gain + anatomy.bias
     return normal @ anatomy.unembedding.T

@@ -29,7 +29,7 @@ MEANING: dict[Show, str] = {
 }
 
 
-class Question(NamedTuple):
+class CellContent(NamedTuple):
     """What fills the cells; the word that is followed; was it named, or is it the model's own?"""
 
     show: Show
@@ -37,7 +37,7 @@ class Question(NamedTuple):
     named: bool
 
 
-class Asked(NamedTuple):
+class CellQuery(NamedTuple):
     """What a cell is asked for: a word, the words it competes with (None: all), and at each
     place the model's real output."""
 
@@ -58,7 +58,7 @@ def grid(
     specimen: Specimen,
     streams: Float[Tensor, "layer t d"],
     columns: tuple[str, ...],
-    question: Question,
+    question: CellContent,
     follow: FollowUp,
     report: Callable[[float], None] = lambda _: None,
 ) -> Grid:
@@ -67,7 +67,7 @@ def grid(
     own = show in ("probability", "rank") and not named
     final = finals(specimen, streams) if own or show == "kl" else streams.new_empty(0, 0)
     each = final.argmax(1) if own else torch.full((len(columns),), answer)
-    cells = read(specimen, streams, show, Asked(each, rivals(answer, dataset), final), report)
+    cells = read(specimen, streams, show, CellQuery(each, rivals(answer, dataset), final), report)
     name = "the model's own next word" if own else f"'{dataset.words[answer]}'"
     return Grid(
         title=title,
@@ -86,7 +86,7 @@ def read(
     specimen: Specimen,
     streams: Float[Tensor, "layer t d"],
     show: Show,
-    asked: Asked,
+    asked: CellQuery,
     report: Callable[[float], None] = lambda _: None,
 ) -> Cells:
     """Read every layer's stream as if it were the last: final norm, then unembedding.
@@ -124,27 +124,27 @@ def kl(final: Float[Tensor, "n v"], guess: Float[Tensor, "n v"]) -> Float[Tensor
     return F.kl_div(logs[1], logs[0], reduction="none", log_target=True).sum(1)
 
 
-def _word(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
+def _word(logits: Tensor, best: Tensor, start: int, asked: CellQuery) -> Tensor:
     return logits.sub_(best[:, None]).exp_().sum(1).reciprocal()
 
 
-def _probability(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
+def _probability(logits: Tensor, best: Tensor, start: int, asked: CellQuery) -> Tensor:
     return (_mine(logits, start, asked) - logits.logsumexp(1)).exp()
 
 
-def _margin(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
+def _margin(logits: Tensor, best: Tensor, start: int, asked: CellQuery) -> Tensor:
     return margin(logits, int(asked.answer[0]), asked.among)
 
 
-def _rank(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
+def _rank(logits: Tensor, best: Tensor, start: int, asked: CellQuery) -> Tensor:
     return 1.0 + (logits > _mine(logits, start, asked)[:, None]).sum(1)
 
 
-def _kl(logits: Tensor, best: Tensor, start: int, asked: Asked) -> Tensor:
+def _kl(logits: Tensor, best: Tensor, start: int, asked: CellQuery) -> Tensor:
     return kl(_each(asked.final, start, len(logits)), logits)
 
 
-def _mine(logits: Tensor, start: int, asked: Asked) -> Tensor:
+def _mine(logits: Tensor, start: int, asked: CellQuery) -> Tensor:
     return logits.gather(1, _each(asked.answer, start, len(logits))[:, None])[:, 0]
 
 
@@ -153,7 +153,7 @@ def _each(by_place: Tensor, start: int, count: int) -> Tensor:
     return by_place[torch.arange(start, start + count) % len(by_place)]
 
 
-FILLS: dict[Show, Callable[[Tensor, Tensor, int, Asked], Tensor]] = {
+FILLS: dict[Show, Callable[[Tensor, Tensor, int, CellQuery], Tensor]] = {
     "word": _word,
     "probability": _probability,
     "answer": _margin,

@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.models.layers.transformer_weights import Anatomy
+from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.specimen import Specimen
 from auditgame.tools.transformer.residual_stream import batches, blocks, layers
-from auditgame.tools.transformer.targets import Followed
+from auditgame.tools.transformer.targets import FollowedWord
 
 
-class Parts(NamedTuple):
+class LogitParts(NamedTuple):
     """How much does each part add to the logit of an answer less its rival's? Means over texts.
 
     The parts sum to `measured`, which is the model's own logit difference. bias: what the
@@ -53,18 +53,18 @@ class Attribution:
     def __init__(
         self,
         specimen: Specimen,
-        followed: Followed,
+        followed: FollowedWord,
         ids: Int[Tensor, "n t"],
         places: Int[Tensor, " n"],
     ) -> None:
         self.specimen, self.followed = specimen, followed
-        self.anatomy: Anatomy = specimen.anatomy()
+        self.anatomy: TransformerWeights = specimen.transformer_weights()
         rows = self.anatomy.unembedding
         self.way = rows[followed.answer] - rows[followed.rival]
         self.at = _seen(specimen, ids, places)
         self.whole = self.at[layers(specimen)[-1]]
 
-    def parts(self) -> Parts:
+    def parts(self) -> LogitParts:
         """What each part adds."""
         added = []
         for layer, block in enumerate(blocks(self.specimen)):
@@ -74,7 +74,7 @@ class Attribution:
             added.append((heads, self._adds(rest), self._adds(self.at[f"{block}.mlp"])))
         heads, rests, mlps = (torch.stack(kind) for kind in zip(*added, strict=True))
         embed, bias = self._adds(self.at["embed"]), self.anatomy.bias @ self.way
-        return Parts(embed, heads, rests, mlps, bias, self._measured())
+        return LogitParts(embed, heads, rests, mlps, bias, self._measured())
 
     def neurons(self, layer: int) -> Neurons:
         """The same for each neuron of one MLP."""

@@ -14,9 +14,9 @@ from torch import Tensor
 from auditgame.datasets import Dataset
 from auditgame.datasets.texts.vocabulary import UNKNOWN
 from auditgame.specimen import Reading, Specimen
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 from auditgame.tools.transformer.prompts import batch
-from auditgame.tools.transformer.text_objectives import Aim
+from auditgame.tools.transformer.text_objectives import TextObjective
 
 Report = Callable[[int], None]
 
@@ -25,7 +25,7 @@ def unheard(texts: int) -> None:
     """The report that goes nowhere."""
 
 
-class Plan(NamedTuple):
+class SearchSettings(NamedTuple):
     """How is searched? Each round, every parent has so many children, one word apart from it.
 
     prior: how much a nat of the text's log-probability counts, in units of excitement. price:
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     top: int = 64
 
     @property
-    def probes(self) -> int:
+    def queries(self) -> int:
         """Of one search: the first parents, then their gradients and their children."""
         return self.parents + self.rounds * self.parents * (2 + self.children)
 
@@ -55,18 +55,18 @@ class Stimulus(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Judge:
+class StimulusScorer:
     """A model, what is to be excited in it, its embedding, and who is told of each pass's texts."""
 
     model: Specimen
-    aim: Aim
+    aim: TextObjective
     embedding: Float[Tensor, "v d"]
     report: Report = unheard
 
     @classmethod
-    def of(cls, model: Specimen, aim: Aim, report: Report = unheard) -> Judge:
+    def of(cls, model: Specimen, aim: TextObjective, report: Report = unheard) -> StimulusScorer:
         """The judge for this aim on this model."""
-        return cls(model, aim, model.anatomy().embedding, report)
+        return cls(model, aim, model.transformer_weights().embedding, report)
 
     def weigh(self, ids: Int[Tensor, "n t"]) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
         """Excitement and log-probability of texts, in batches. One probe each."""
@@ -104,7 +104,7 @@ class Judge:
         return self.aim.score(reading, self.model.dataset.lengths(ids) - 1), likely, table
 
 
-class Found(NamedTuple):
+class SearchResult(NamedTuple):
     """The start of a search, and the best text that it came to."""
 
     start: Stimulus
@@ -112,12 +112,12 @@ class Found(NamedTuple):
 
 
 def search(
-    judge: Judge,
+    judge: StimulusScorer,
     start: Int[Tensor, " t"],
     free: Sequence[int],
-    plan: Plan,
+    plan: SearchSettings,
     rng: np.random.Generator,
-) -> Found:
+) -> SearchResult:
     """The best text that one search finds from a start, changing words at the free places.
 
     Greedy coordinate gradient: parents have children that differ in one word, drawn among
@@ -135,10 +135,10 @@ def search(
                 gain[:, banned] = -torch.inf
                 young.append(_children(ids, gain, free, plan, rng))
         crowd = crowd.joined(_weighed(judge, torch.cat(young), start, plan)).best(plan.parents)
-    return Found(first, crowd.stimulus(0))
+    return SearchResult(first, crowd.stimulus(0))
 
 
-class Crowd(NamedTuple):
+class Population(NamedTuple):
     """Texts with their excitement, log-probability and goal."""
 
     ids: Int[Tensor, "n t"]
@@ -150,11 +150,11 @@ class Crowd(NamedTuple):
         """One of them."""
         return Stimulus(self.ids[row], float(self.excites[row]), float(self.likely[row]))
 
-    def joined(self, other: Crowd) -> Crowd:
+    def joined(self, other: Population) -> Population:
         """These, then the others."""
-        return Crowd(*(torch.cat(pair) for pair in zip(self, other, strict=True)))
+        return Population(*(torch.cat(pair) for pair in zip(self, other, strict=True)))
 
-    def best(self, count: int) -> Crowd:
+    def best(self, count: int) -> Population:
         """Those that reach highest, each text once; filled up with the best where they are few."""
         order = self.goal.argsort(descending=True, stable=True).tolist()
         seen: dict[tuple[int, ...], int] = {}
@@ -162,13 +162,15 @@ class Crowd(NamedTuple):
             seen.setdefault(tuple(self.ids[row].tolist()), row)
         chosen = list(seen.values())[:count]
         chosen += order[: count - len(chosen)]
-        return Crowd(*(part[chosen] for part in self))
+        return Population(*(part[chosen] for part in self))
 
 
-def _weighed(judge: Judge, ids: Int[Tensor, "n t"], start: Int[Tensor, " t"], plan: Plan) -> Crowd:
+def _weighed(
+    judge: StimulusScorer, ids: Int[Tensor, "n t"], start: Int[Tensor, " t"], plan: SearchSettings
+) -> Population:
     excites, likely = judge.weigh(ids)
     goal = excites + plan.prior * likely - plan.price * (ids != start).sum(1)
-    return Crowd(ids, excites, likely, goal)
+    return Population(ids, excites, likely, goal)
 
 
 def forbidden(dataset: Dataset) -> list[int]:
@@ -177,9 +179,9 @@ def forbidden(dataset: Dataset) -> list[int]:
     return [dataset.pad, *unknown]
 
 
-def pool_texts(material: Material, count: int, rng: np.random.Generator) -> list[Tensor]:
+def pool_texts(context: ToolContext, count: int, rng: np.random.Generator) -> list[Tensor]:
     """So many texts of the pool, without padding; each once while there are enough."""
-    pool, lengths = material.examples.inputs, material.dataset.lengths(material.examples.inputs)
+    pool, lengths = context.examples.inputs, context.dataset.lengths(context.examples.inputs)
     rows = rng.choice(len(pool), count, count > len(pool))
     return [pool[row][: int(lengths[row])] for row in rows.tolist()]
 
@@ -205,7 +207,7 @@ def _children(
     ids: Int[Tensor, " t"],
     gain: Float[Tensor, "t v"],
     free: Sequence[int],
-    plan: Plan,
+    plan: SearchSettings,
     rng: np.random.Generator,
 ) -> Int[Tensor, "n t"]:
     """Texts one word apart, the words drawn among those that the gradient likes best there."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from auditgame.datasets import Dataset
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 
 LOGITS = 2**24
 """No pass need make more next-word logits than these (64 MB)."""
@@ -36,11 +36,11 @@ class Prompt(Record):
     )
 
 
-def prompts(options: Prompt, material: Material, count: int = 1) -> Int[Tensor, "n t"]:
+def prompts(options: Prompt, context: ToolContext, count: int = 1) -> Int[Tensor, "n t"]:
     """The text that was written, or so many of the pool's from the example on, padded."""
     if options.text.strip():
-        return material.dataset.encode(options.text)[None]
-    pool = material.examples.inputs
+        return context.dataset.encode(options.text)[None]
+    pool = context.examples.inputs
     if options.example >= len(pool):
         raise AuditgameError(
             f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}"
@@ -48,10 +48,10 @@ def prompts(options: Prompt, material: Material, count: int = 1) -> Int[Tensor, 
     return pool[options.example : options.example + count]
 
 
-def prompt(options: Prompt, material: Material) -> Int[Tensor, " t"]:
+def prompt(options: Prompt, context: ToolContext) -> Int[Tensor, " t"]:
     """The one text, without padding."""
-    ids = prompts(options, material)
-    return ids[0, : int(material.dataset.lengths(ids))]
+    ids = prompts(options, context)
+    return ids[0, : int(context.dataset.lengths(ids))]
 
 
 def asked(options: Prompt) -> dict[str, str | int]:

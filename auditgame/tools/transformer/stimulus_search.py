@@ -15,40 +15,54 @@ from auditgame.datasets import Dataset
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 from auditgame.tools.transformer.directions import at_answers, between
-from auditgame.tools.transformer.prompt_optimisation import Found, Judge, Plan, Stimulus, search
+from auditgame.tools.transformer.prompt_optimisation import (
+    SearchResult,
+    SearchSettings,
+    Stimulus,
+    StimulusScorer,
+    search,
+)
 from auditgame.tools.transformer.prompts import batch, words
 from auditgame.tools.transformer.residual_stream import layers
-from auditgame.tools.transformer.text_objectives import Aim, Along, Answer, unit_aim, vote_aim
+from auditgame.tools.transformer.text_objectives import (
+    ClassObjective,
+    StreamDirectionObjective,
+    TextObjective,
+    head_vote_objective,
+    unit_objective,
+)
 from auditgame.tools.vision.selection import choose
 
 LEAST = 1e-3
 """No spread counts as less than this."""
 
 
-class Quarry(NamedTuple):
+class SearchTarget(NamedTuple):
     """What is hunted: a unit's output, a head's vote for a class, a direction, or a class."""
 
     kind: Literal["output", "vote", "direction", "answer"]
     target: int
     anywhere: bool = False
 
-    def on(self, model: Specimen, unit: str, material: Material) -> Aim:
+    def on(self, model: Specimen, unit: str, context: ToolContext) -> TextObjective:
         """The aim on this model; a direction is that of the class in the unit's layer."""
         if self.kind == "output":
-            return unit_aim(model, unit, self.anywhere)
+            return unit_objective(model, unit, self.anywhere)
         if self.kind == "vote":
-            return vote_aim(model, unit, self.target)
+            return head_vote_objective(model, unit, self.target)
         if self.kind == "answer":
-            return Answer(self.target)
+            return ClassObjective(self.target)
         site = model.unit(unit)[0].name.split(".")[0]
         site = site if site in layers(model) else f"{site}.residual"
-        found = at_answers(model, material.examples.inputs, [site], material)[site]
-        mine = material.examples.labels == self.target
+        found = at_answers(model, context.examples.inputs, [site], context)[site]
+        mine = context.examples.labels == self.target
         if mine.all() or not mine.any():
             raise AuditgameError("target: the pool has nothing to tell this class from")
-        return Along(site, between(found[mine], found[~mine]).unit, self.anywhere)
+        return StreamDirectionObjective(
+            site, between(found[mine], found[~mine]).unit, self.anywhere
+        )
 
     def kin(self, model: Specimen, unit: str) -> list[tuple[str, int]]:
         """Every unit of the kind of this one: where a sibling's counterpart may be."""
@@ -59,20 +73,20 @@ class Quarry(NamedTuple):
 
 
 @dataclass
-class Clock:
+class SearchProgress:
     """How much of the work is done? Tells `material.progress` at every pass."""
 
     whole: int
-    material: Material
+    context: ToolContext
     done: int = 0
 
     def tick(self, texts: int) -> None:
         """So many texts go through."""
-        self.material.progress(min(1.0, self.done / self.whole), "searching for texts")
+        self.context.progress(min(1.0, self.done / self.whole), "searching for texts")
         self.done += texts
 
 
-class Hunt(NamedTuple):
+class UnitSearch(NamedTuple):
     """All searches for one unit of one model.
 
     scores: how each text of the pool excites it. pool: the best of them. spread: of the scores.
@@ -83,34 +97,34 @@ class Hunt(NamedTuple):
     scores: Float[Tensor, " n"]
     pool: Stimulus
     spread: float
-    found: tuple[Found, ...]
+    found: tuple[SearchResult, ...]
 
     @property
-    def best(self) -> Found:
+    def best(self) -> SearchResult:
         """The search that came to the strongest text."""
         return max(self.found, key=lambda found: found.best.excites)
 
 
 @dataclass(frozen=True)
-class Hunter:
+class StimulusSearch:
     """What is hunted, how, from which starts, and which places of all of them may change.
 
     The plan's prior and price are in standard deviations of the excitement over the pool.
     free: places such as 1, 4-6; empty frees all before the questions at the end.
     """
 
-    quarry: Quarry
-    plan: Plan
+    quarry: SearchTarget
+    plan: SearchSettings
     starts: list[Int[Tensor, " t"]]
     free: str
     seed: int
-    material: Material
+    context: ToolContext
     report: Callable[[int], None]
 
-    def hunt(self, who: str, unit: str, model: Specimen) -> Hunt:
+    def hunt(self, who: str, unit: str, model: Specimen) -> UnitSearch:
         """The pool's scores, then a search from every start."""
-        judge = Judge.of(model, self.quarry.on(model, unit, self.material), self.report)
-        pool = self.material.examples.inputs
+        judge = StimulusScorer.of(model, self.quarry.on(model, unit, self.context), self.report)
+        pool = self.context.examples.inputs
         scores, likely = judge.weigh(pool)
         row, spread = int(scores.argmax()), max(float(scores.std(correction=0)), LEAST)
         plan, found = self.plan, []
@@ -120,16 +134,16 @@ class Hunter:
             found.append(search(judge, start, self._places(start), plan, rng))
         ids = pool[row][: int(model.dataset.lengths(pool[row : row + 1]))]
         best = Stimulus(ids, float(scores[row]), float(likely[row]))
-        return Hunt(who, unit, scores, best, spread, tuple(found))
+        return UnitSearch(who, unit, scores, best, spread, tuple(found))
 
-    def counterpart(self, mine: Hunt, sibling: Specimen) -> str:
+    def counterpart(self, mine: UnitSearch, reference: Specimen) -> str:
         """Another unit of the sibling's, whose outputs over the pool go most along with these."""
-        units, parts = self.quarry.kin(sibling, mine.unit), []
-        pool = self.material.examples.inputs
-        for part in pool.split(batch(pool, sibling.dataset)):
+        units, parts = self.quarry.kin(reference, mine.unit), []
+        pool = self.context.examples.inputs
+        for part in pool.split(batch(pool, reference.dataset)):
             self.report(len(part))
-            kept = sibling.run(part, keep={site for site, _ in units}).kept
-            last = sibling.dataset.lengths(part) - 1
+            kept = reference.run(part, keep={site for site, _ in units}).kept
+            last = reference.dataset.lengths(part) - 1
             parts.append(torch.stack([_output(kept[site], i, last) for site, i in units]))
         said = torch.cat(parts, 1)
         said = said - said.mean(1, keepdim=True)
@@ -141,7 +155,7 @@ class Hunter:
     def _places(self, ids: Int[Tensor, " t"]) -> list[int]:
         if self.free:
             return choose(self.free, len(ids), "free")
-        return list(range(self.material.dataset.gaps(ids)[-1] or len(ids)))
+        return list(range(self.context.dataset.gaps(ids)[-1] or len(ids)))
 
 
 def _output(value: Tensor, index: int, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -150,7 +164,7 @@ def _output(value: Tensor, index: int, last: Int[Tensor, " n"]) -> Float[Tensor,
     return said.norm(dim=-1) if said.dim() == 2 else said
 
 
-def changes(found: Found, dataset: Dataset) -> list[tuple[int, str, str]]:
+def changes(found: SearchResult, dataset: Dataset) -> list[tuple[int, str, str]]:
     """Which words did a search change: place, before, after."""
     before, after = (words(one.ids.tolist(), dataset) for one in found)
     pairs = enumerate(zip(before, after, strict=True))
@@ -162,7 +176,7 @@ def kind(word: str, dataset: Dataset) -> str:
     return next((f"any {f}" for f, levels in dataset.factors.items() if word in levels), word)
 
 
-def tally(hunt: Hunt, dataset: Dataset) -> Counter[str]:
+def tally(hunt: UnitSearch, dataset: Dataset) -> Counter[str]:
     """In how many searches did a word of this kind come in?"""
     sets = [{kind(new, dataset) for _, _, new in changes(f, dataset)} for f in hunt.found]
     return Counter(name for names in sets for name in names)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 
 
-class Kin(NamedTuple):
+class Substitutes(NamedTuple):
     """Which words are of one kind: levels of one factor, or seen between the same neighbours."""
 
     sets: dict[int, frozenset[int]]
@@ -27,15 +27,17 @@ class Kin(NamedTuple):
         return sorted(kind - {word})
 
 
-def kin_of(material: Material) -> Kin:
+def substitutes(context: ToolContext) -> Substitutes:
     """The kin of every word, from the factors and from what stands in the pool."""
-    dataset = material.dataset
+    dataset = context.dataset
     index = {word: i for i, word in enumerate(dataset.words)}
     kinds = [[index[level] for level in f if level in index] for f in dataset.factors.values()]
     kinds.append([i for word, i in index.items() if word.isdigit()])
     between: dict[tuple[int, int], set[int]] = defaultdict(set)
-    for ids in material.examples.inputs.tolist():
+    for ids in context.examples.inputs.tolist():
         for left, word, right in zip([0, *ids], ids, [*ids[1:], 0], strict=False):
             if word != dataset.pad:
                 between[left, right].add(word)
-    return Kin({word: frozenset(kind) for kind in kinds for word in kind}, between, dataset.pad)
+    return Substitutes(
+        {word: frozenset(kind) for kind in kinds for word in kind}, between, dataset.pad
+    )

@@ -15,7 +15,7 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.tools.transformer.prompts import Prompt
 
 
-class Answer(Prompt):
+class FollowedWordOptions(Prompt):
     """Options of a tool that follows one next word of a text."""
 
     target: str = Field(
@@ -40,7 +40,7 @@ class Answer(Prompt):
     )
 
 
-class Followed(NamedTuple):
+class FollowedWord(NamedTuple):
     """A next word and its rival, by token id; `words` says it for a title."""
 
     answer: int
@@ -48,7 +48,7 @@ class Followed(NamedTuple):
     words: str
 
 
-def place_in(options: Answer, length: int) -> int:
+def place_in(options: FollowedWordOptions, length: int) -> int:
     """The place that the options name in a text of so many words."""
     if options.place >= length:
         raise AuditgameError(f"place: {options.place}: choose 0 to {length - 1}, or -1")
@@ -77,8 +77,11 @@ def rivals(answer: int, dataset: Dataset) -> list[int] | None:
 
 
 def follow(
-    options: Answer, logits: Float[Tensor, " v"], dataset: Dataset, verdict: bool = True
-) -> Followed:
+    options: FollowedWordOptions,
+    logits: Float[Tensor, " v"],
+    dataset: Dataset,
+    verdict: bool = True,
+) -> FollowedWord:
     """The word the options name, or the likeliest here, and its rival.
 
     verdict: is this the place where the text's class is read? There only the classes' answer
@@ -96,7 +99,7 @@ def follow(
     if rival == answer:
         raise AuditgameError(f"rival: '{options.rival}' is the answer itself; choose another")
     said = dataset.words
-    return Followed(answer, rival, f"'{said[answer]}' over '{said[rival]}'")
+    return FollowedWord(answer, rival, f"'{said[answer]}' over '{said[rival]}'")
 
 
 def margin(

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.models.layers.transformer_weights import Anatomy
+from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Reading, Specimen
 
 
-class Aim(ABC):
+class TextObjective(ABC):
     """A number for each text, read off one pass; `sites` must be kept in that pass.
 
     last: the place of each text where the answer is read.
@@ -41,7 +41,7 @@ def _over(value: Float[Tensor, "n t"], last: Int[Tensor, " n"]) -> Float[Tensor,
 
 
 @dataclass(frozen=True)
-class Unit(Aim):
+class UnitObjective(TextObjective):
     """A neuron's value, or the length of a head's output.
 
     anywhere: at the word where it is largest, not where the answer is read.
@@ -65,7 +65,7 @@ class Unit(Aim):
 
 
 @dataclass(frozen=True)
-class Vote(Unit):
+class HeadVoteObjective(UnitObjective):
     """What a head adds to the logit of a class, less what it adds to the others' mean.
 
     Direct attribution where the answer is read: the final norm's scale is the text's own.
@@ -74,7 +74,7 @@ class Vote(Unit):
 
     target: int = 0
     answers: tuple[int, ...] = ()
-    anatomy: Anatomy | None = None
+    anatomy: TransformerWeights | None = None
 
     @property
     def sites(self) -> frozenset[str]:
@@ -82,7 +82,7 @@ class Vote(Unit):
         return super().sites | {self._stream}
 
     @property
-    def _parts(self) -> Anatomy:
+    def _parts(self) -> TransformerWeights:
         if self.anatomy is None:
             raise AuditgameError("vote: hand in the weights of the model")
         return self.anatomy
@@ -103,7 +103,7 @@ class Vote(Unit):
 
 
 @dataclass(frozen=True)
-class Along(Aim):
+class StreamDirectionObjective(TextObjective):
     """How far does a stream go along a direction of length 1?"""
 
     site: str
@@ -122,7 +122,7 @@ class Along(Aim):
 
 
 @dataclass(frozen=True)
-class Answer(Aim):
+class ClassObjective(TextObjective):
     """The logit of a class, less the mean of the others."""
 
     target: int
@@ -138,24 +138,24 @@ def _margin(logits: Float[Tensor, "n k"], target: int) -> Float[Tensor, " n"]:
     return logits[:, target] - others
 
 
-def unit_aim(model: Specimen, unit: str, anywhere: bool = False) -> Unit:
+def unit_objective(model: Specimen, unit: str, anywhere: bool = False) -> UnitObjective:
     """The aim that a unit such as block1.heads:2 or block0.neurons:17 names on this model."""
     site, index = model.unit(unit)
     if site.kind not in ("head", "neuron", "vector"):
         raise AuditgameError(f"unit: '{unit}' is a {site.kind}; choose a head or a neuron")
-    return Unit(site.name, index, site.kind, anywhere)
+    return UnitObjective(site.name, index, site.kind, anywhere)
 
 
-def vote_aim(model: Specimen, unit: str, target: int) -> Vote:
+def head_vote_objective(model: Specimen, unit: str, target: int) -> HeadVoteObjective:
     """The aim that is a head's vote for a class."""
     site, index = model.unit(unit)
     if site.kind != "head":
         raise AuditgameError(f"unit: '{unit}' is no head; only heads have a vote")
-    return Vote(
+    return HeadVoteObjective(
         site.name,
         index,
         site.kind,
         target=target,
         answers=tuple(model.dataset.answers()),
-        anatomy=model.anatomy(),
+        anatomy=model.transformer_weights(),
     )

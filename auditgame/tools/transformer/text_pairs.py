@@ -11,12 +11,12 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset
 from auditgame.schema.errors import AuditgameError
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 from auditgame.tools.transformer.prompts import words
-from auditgame.tools.transformer.targets import Answer
+from auditgame.tools.transformer.targets import FollowedWordOptions
 
 
-class TwoTexts(Answer):
+class TwoTexts(FollowedWordOptions):
     """Options of a tool that compares two texts place by place."""
 
     example: int = Field(
@@ -62,17 +62,17 @@ class Pair(NamedTuple):
         )
 
 
-def pair(options: TwoTexts, material: Material) -> Pair:
+def pair(options: TwoTexts, context: ToolContext) -> Pair:
     """The two texts the options name, or an error that says how long each is."""
-    dataset, pool = material.dataset, material.examples
+    dataset, pool = context.dataset, context.examples
     lengths = dataset.lengths(pool.inputs)
-    row = -1 if options.text.strip() else _example(options, material, lengths)
+    row = -1 if options.text.strip() else _example(options, context, lengths)
     asked: dict[str, str | int] = {"text": options.text} if row < 0 else {"example": row}
     clean = dataset.encode(options.text) if row < 0 else pool.inputs[row, : int(lengths[row])]
     if options.other.strip():
         corrupt = dataset.encode(options.other)
     else:
-        corrupt = _partner(clean, row, material, lengths)
+        corrupt = _partner(clean, row, context, lengths)
     _same_length(clean, corrupt)
     return Pair(clean, corrupt, asked)
 
@@ -102,8 +102,8 @@ def _same_length(clean: Int[Tensor, " t"], corrupt: Int[Tensor, " u"]) -> None:
         raise AuditgameError("other: both texts are the same; change at least one word")
 
 
-def _example(options: TwoTexts, material: Material, lengths: Int[Tensor, " n"]) -> int:
-    pool = material.examples
+def _example(options: TwoTexts, context: ToolContext, lengths: Int[Tensor, " n"]) -> int:
+    pool = context.examples
     if options.example >= len(pool):
         raise AuditgameError(
             f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}"
@@ -117,9 +117,9 @@ def _example(options: TwoTexts, material: Material, lengths: Int[Tensor, " n"]) 
 
 
 def _partner(
-    clean: Int[Tensor, " t"], row: int, material: Material, lengths: Int[Tensor, " n"]
+    clean: Int[Tensor, " t"], row: int, context: ToolContext, lengths: Int[Tensor, " n"]
 ) -> Int[Tensor, " t"]:
-    pool = material.examples
+    pool = context.examples
     found = closest(pool.inputs, lengths, pool.labels, row) if row >= 0 else None
     if found is None:
         none = "; no other text of the pool is as long" if row >= 0 else ""

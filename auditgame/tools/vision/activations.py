@@ -15,7 +15,7 @@ from auditgame.specimen import Specimen
 BATCH = 64
 
 
-class Readout(NamedTuple):
+class UnitActivations(NamedTuple):
     """Answers, and for each site what its units said of each input.
 
     Pictures: a channel's largest value over places. Texts: a neuron's value, a head's
@@ -26,7 +26,7 @@ class Readout(NamedTuple):
     said: dict[str, Float[Tensor, "n units d"]]
 
 
-def read_out(model: Specimen, inputs: Tensor, sites: Sequence[str]) -> Readout:
+def record_activations(model: Specimen, inputs: Tensor, sites: Sequence[str]) -> UnitActivations:
     """One pass over the inputs, in batches."""
     answers: list[Tensor] = []
     said: dict[str, list[Tensor]] = {site: [] for site in sites}
@@ -35,7 +35,9 @@ def read_out(model: Specimen, inputs: Tensor, sites: Sequence[str]) -> Readout:
         answers.append(reading.classes.argmax(1))
         for site in sites:
             said[site].append(_said(reading.kept[site], model, part, model.site(site).kind))
-    return Readout(torch.cat(answers), {site: torch.cat(parts) for site, parts in said.items()})
+    return UnitActivations(
+        torch.cat(answers), {site: torch.cat(parts) for site, parts in said.items()}
+    )
 
 
 def _said(value: Tensor, model: Specimen, inputs: Tensor, kind: str) -> Float[Tensor, "n units d"]:
@@ -53,7 +55,7 @@ def peaks(value: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
     return F.max_pool2d(value, value.shape[2:]).flatten(1)
 
 
-class Leaders(NamedTuple):
+class TopExamples(NamedTuple):
     """The inputs that excite each unit most, best first; of equal ones the first comes first."""
 
     peaks: Float[Tensor, "units k"]
@@ -62,14 +64,14 @@ class Leaders(NamedTuple):
 
 def leading(
     model: Specimen, parts: Iterable[Float[Tensor, "b 3 h w"]], sites: Sequence[str], k: int
-) -> dict[str, Leaders]:
+) -> dict[str, TopExamples]:
     """Which k pictures excite each unit of these sites most, at the best place? One pass.
 
     parts: batches of pictures, which may be drawn as they are asked for: k rows of each unit
     are held, however many pictures there are.
     """
     best = {
-        site: Leaders(torch.empty(units, 0), torch.empty(units, 0, dtype=torch.long))
+        site: TopExamples(torch.empty(units, 0), torch.empty(units, 0, dtype=torch.long))
         for site, units in ((site, model.site(site).units) for site in sites)
     }
     first = 0
@@ -82,12 +84,12 @@ def leading(
 
 
 def _ahead(
-    best: Leaders, peaks: Float[Tensor, "units b"], rows: Int[Tensor, " b"], k: int
-) -> Leaders:
+    best: TopExamples, peaks: Float[Tensor, "units b"], rows: Int[Tensor, " b"], k: int
+) -> TopExamples:
     joined = torch.cat([best.peaks, peaks], 1)
     numbers = torch.cat([best.rows, rows.expand(len(peaks), -1)], 1)
     order = joined.sort(dim=1, descending=True, stable=True).indices[:, :k]
-    return Leaders(joined.gather(1, order), numbers.gather(1, order))
+    return TopExamples(joined.gather(1, order), numbers.gather(1, order))
 
 
 def distance(

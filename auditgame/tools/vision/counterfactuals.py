@@ -13,7 +13,7 @@ from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
 
 
-class Change(NamedTuple):
+class ImageEdit(NamedTuple):
     """Pictures before and after, the right answer and the name of each."""
 
     before: Float[Tensor, "n 3 h w"]
@@ -22,7 +22,7 @@ class Change(NamedTuple):
     names: list[str]
 
 
-class View(NamedTuple):
+class LogitsBeforeAfter(NamedTuple):
     """One model's logits before and after."""
 
     before: Float[Tensor, "n k"]
@@ -41,9 +41,9 @@ class View(NamedTuple):
 class Reaction(NamedTuple):
     """What the specimen and its siblings made of a change; which class of each is followed."""
 
-    change: Change
-    own: View
-    siblings: Sequence[View]
+    change: ImageEdit
+    own: LogitsBeforeAfter
+    references: Sequence[LogitsBeforeAfter]
     followed: Int[Tensor, " n"]
     classes: Sequence[str]
 
@@ -55,7 +55,7 @@ class Reaction(NamedTuple):
     @property
     def clean_shift(self) -> Float[Tensor, " n"] | None:
         """The siblings' mean change in it; None where there are no siblings."""
-        shifts = [view.shift(self.followed) for view in self.siblings]
+        shifts = [view.shift(self.followed) for view in self.references]
         return torch.stack(shifts).mean(0) if shifts else None
 
 
@@ -74,7 +74,7 @@ def _finding(reaction: Reaction) -> Note:
     clean = reaction.clean_shift
     if clean is None:
         return Note(title="What changed", text=f"{text}; there are no siblings.")
-    share = float(torch.stack([view.flipped for view in reaction.siblings]).float().mean())
+    share = float(torch.stack([view.flipped for view in reaction.references]).float().mean())
     theirs = f"in the siblings by {float(clean.mean()):+.2f}, and their answers changed on"
     return Note(title="What changed", text=f"{text}; {theirs} {share:.0%}.")
 

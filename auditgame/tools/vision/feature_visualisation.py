@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auditgame.specimen import Edit, Reading, Specimen
-from auditgame.tools.vision.objectives import Channel, Neuron, Objective
-from auditgame.tools.vision.parametrisation import Canvas
+from auditgame.tools.vision.objectives import ChannelObjective, NeuronObjective, Objective
+from auditgame.tools.vision.parametrisation import ImageParameters
 from auditgame.tools.vision.pixel_attribution import Report, silent
 from auditgame.tools.vision.regularisers import Penalty, moved
 
@@ -25,14 +25,14 @@ WAKING = 16
 LEAK = 0.1
 
 
-class Frame(NamedTuple):
+class ImagesAtStep(NamedTuple):
     """The pictures as they were before this step."""
 
     step: int
     images: Float[Tensor, "n 3 h w"]
 
 
-class Painted(NamedTuple):
+class Visualisation(NamedTuple):
     """What came out: pictures in [0, 1], the activation each reaches, what counts of them.
 
     seen: left, top, right, bottom of the part that the objectives can see at all.
@@ -42,7 +42,7 @@ class Painted(NamedTuple):
     images: Float[Tensor, "n 3 h w"]
     scores: Float[Tensor, " n"]
     seen: tuple[int, int, int, int]
-    film: tuple[Frame, ...] = ()
+    film: tuple[ImagesAtStep, ...] = ()
 
 
 def awake(specimen: Specimen) -> dict[str, Edit]:
@@ -109,8 +109,15 @@ class Adam:
 
 def together(objectives: Sequence[Objective], each: int = 1) -> Score:
     """One score for a batch in which each objective has `each` pictures, one after another."""
-    alike = {replace(o, unit=0) for o in objectives if isinstance(o, Channel | Neuron)}
-    units = [o.unit for o in objectives if isinstance(o, Channel | Neuron) for _ in range(each)]
+    alike = {
+        replace(o, unit=0) for o in objectives if isinstance(o, ChannelObjective | NeuronObjective)
+    }
+    units = [
+        o.unit
+        for o in objectives
+        if isinstance(o, ChannelObjective | NeuronObjective)
+        for _ in range(each)
+    ]
     if len(alike) == 1 and len(units) == len(objectives) * each:
         return _by_unit(alike.pop(), units)
 
@@ -135,7 +142,7 @@ def together(objectives: Sequence[Objective], each: int = 1) -> Score:
     return score
 
 
-def _by_unit(objective: Channel | Neuron, units: list[int]) -> Score:
+def _by_unit(objective: ChannelObjective | NeuronObjective, units: list[int]) -> Score:
     """Where objectives differ by their unit alone, each picture is read at its own, at once."""
 
     def score(reading: Reading) -> Float[Tensor, " n"]:
@@ -148,7 +155,7 @@ def _by_unit(objective: Channel | Neuron, units: list[int]) -> Score:
 def maximise(
     specimen: Specimen,
     objectives: Sequence[Objective],
-    canvas: Canvas,
+    canvas: ImageParameters,
     steps: int,
     rng: torch.Generator,
     taken: Penalty,
@@ -156,7 +163,7 @@ def maximise(
     each: int = 1,
     frames: int = 0,
     report: Report = silent,
-) -> Painted:
+) -> Visualisation:
     """Paint `each` pictures for each objective, all at once, by Adam.
 
     All objectives start alike and are moved alike, so that a picture does not depend on which
@@ -181,12 +188,12 @@ def maximise(
             loss = step / steps * taken(images) - score(reading)
             (slope,) = torch.autograd.grad(loss.sum(), parameters)
         if step in stops:
-            film.append(Frame(step, images.detach()))
+            film.append(ImagesAtStep(step, images.detach()))
         optimiser.step(slope)
         report((step + 1) / steps)
     images = canvas.paint(parameters).detach()
-    film += [Frame(steps, images)] if frames else []
-    return Painted(images, score(specimen.run(images, keep, whole=whole)), seen, tuple(film))
+    film += [ImagesAtStep(steps, images)] if frames else []
+    return Visualisation(images, score(specimen.run(images, keep, whole=whole)), seen, tuple(film))
 
 
 def moments(steps: int, frames: int) -> set[int]:

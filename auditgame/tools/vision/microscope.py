@@ -18,15 +18,15 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
 from auditgame.tools.vision.activations import (
     BATCH,
-    Leaders,
-    Readout,
+    TopExamples,
+    UnitActivations,
     distance,
     leading,
-    read_out,
+    record_activations,
 )
 from auditgame.tools.vision.connectivity import class_weights, kernels, layers
 from auditgame.tools.vision.selection import choose
-from auditgame.tools.vision.unit_images import Sheets, Shelf
+from auditgame.tools.vision.unit_images import Sheets, UnitImageCache
 
 Order = Literal["number", "difference", "selectivity", "weight"]
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -49,10 +49,10 @@ class Link(NamedTuple):
     kernel: Float[Tensor, "a b"]
 
 
-class Twin(NamedTuple):
+class SimilarUnit(NamedTuple):
     """The unit of a sibling that says the most alike things of the pool."""
 
-    sibling: int
+    reference: int
     unit: int
     correlation: float
 
@@ -68,15 +68,15 @@ class Microscope:
         self,
         specimen: Specimen,
         pool: Examples,
-        siblings: Sequence[Specimen],
+        references: Sequence[Specimen],
         folder: Path,
         files: dict[str, str],
     ) -> None:
         if not layers(specimen):
             raise AuditgameError("microscope: this model has no channels; it reads no pictures")
-        self.specimen, self.pool, self.siblings = specimen, pool, tuple(siblings)
+        self.specimen, self.pool, self.references = specimen, pool, tuple(references)
         self.layers = layers(specimen)
-        self.shelf = Shelf(specimen, pool.inputs, folder, files)
+        self.shelf = UnitImageCache(specimen, pool.inputs, folder, files)
         self._wires: dict[str, Tensor] = {}
 
     @property
@@ -90,11 +90,11 @@ class Microscope:
         return self._readout.answers
 
     @cached_property
-    def _readout(self) -> Readout:
-        return read_out(self.specimen, self.pool.inputs, self.layers)
+    def _readout(self) -> UnitActivations:
+        return record_activations(self.specimen, self.pool.inputs, self.layers)
 
     @cached_property
-    def _leaders(self) -> dict[str, Leaders]:
+    def _leaders(self) -> dict[str, TopExamples]:
         return leading(self.specimen, self.pool.inputs.split(BATCH), self.layers, EXAMPLES)
 
     def peaks(self, site: str) -> Float[Tensor, "n units"]:
@@ -244,24 +244,24 @@ class Microscope:
         at = self.layers.index(self._layer(site)) + step
         return self.layers[at] if 0 <= at < len(self.layers) else None
 
-    def twins(self, site: str, unit: int) -> list[Twin]:
+    def twins(self, site: str, unit: int) -> list[SimilarUnit]:
         """The unit of each sibling that says most nearly the same of the pool, place by place.
 
         By Pearson's correlation. (Universality: Li et al. 2015, arXiv:1511.07543; Olah et al.
         2020, Zoom In, Distill)
         """
         mine, found = _standard(self.maps(site, unit).flatten()[None]), []
-        for number, sibling in enumerate(self.siblings):
-            if site in sibling.sites:
-                theirs = sibling.collect(self.pool.inputs, site).transpose(0, 1).flatten(1)
+        for number, reference in enumerate(self.references):
+            if site in reference.sites:
+                theirs = reference.collect(self.pool.inputs, site).transpose(0, 1).flatten(1)
                 alike = (_standard(theirs) @ mine[0]).tolist()
                 best = max(range(len(alike)), key=alike.__getitem__)
-                found.append(Twin(number, best, alike[best]))
+                found.append(SimilarUnit(number, best, alike[best]))
         return found
 
-    def twin_examples(self, site: str, twin: Twin, count: int = 4) -> list[Tile]:
+    def twin_examples(self, site: str, twin: SimilarUnit, count: int = 4) -> list[Tile]:
         """The examples that excite a sibling's unit most."""
-        maps = self.siblings[twin.sibling].collect(self.pool.inputs, site)[:, twin.unit]
+        maps = self.references[twin.reference].collect(self.pool.inputs, site)[:, twin.unit]
         peaks = maps.flatten(1).amax(1)
         rows = peaks.argsort(descending=True, stable=True)[:count].tolist()
         return [

@@ -17,14 +17,14 @@ from auditgame.registry import suggest
 from auditgame.schema.diagnosis import parse_unit
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools.vision.objectives import (
-    Channel,
-    Diversity,
-    Layer,
-    Logit,
-    Neuron,
+    ChannelObjective,
+    DiversityObjective,
+    LayerObjective,
+    LogitObjective,
+    NeuronObjective,
     Objective,
-    Probability,
-    Toward,
+    PointwiseDirectionObjective,
+    ProbabilityObjective,
 )
 
 DEEPEST = 20
@@ -40,7 +40,7 @@ _TOKEN = re.compile(
 )
 
 
-class Call(NamedTuple):
+class ObjectiveCall(NamedTuple):
     """One word of the language: what it makes, its arguments' types, how many must be given."""
 
     makes: Callable[..., Objective]
@@ -50,17 +50,24 @@ class Call(NamedTuple):
 
 
 CALLS = {
-    "neuron": Call(Neuron, (str, int, int, int), 2, "neuron(SITE, UNIT) or (SITE, UNIT, X, Y)"),
-    "channel": Call(Channel, (str, int), 2, "channel(SITE, UNIT)"),
-    "layer": Call(Layer, (str,), 1, "layer(SITE)"),
-    "direction": Call(Toward, (str, (str, int)), 2, "direction(SITE, CLASS) or (SITE, EXAMPLE)"),
-    "logit": Call(Logit, (str,), 1, "logit(CLASS)"),
-    "probability": Call(Probability, (str,), 1, "probability(CLASS)"),
-    "diversity": Call(Diversity, (str,), 1, "diversity(SITE)"),
+    "neuron": ObjectiveCall(
+        NeuronObjective, (str, int, int, int), 2, "neuron(SITE, UNIT) or (SITE, UNIT, X, Y)"
+    ),
+    "channel": ObjectiveCall(ChannelObjective, (str, int), 2, "channel(SITE, UNIT)"),
+    "layer": ObjectiveCall(LayerObjective, (str,), 1, "layer(SITE)"),
+    "direction": ObjectiveCall(
+        PointwiseDirectionObjective,
+        (str, (str, int)),
+        2,
+        "direction(SITE, CLASS) or (SITE, EXAMPLE)",
+    ),
+    "logit": ObjectiveCall(LogitObjective, (str,), 1, "logit(CLASS)"),
+    "probability": ObjectiveCall(ProbabilityObjective, (str,), 1, "probability(CLASS)"),
+    "diversity": ObjectiveCall(DiversityObjective, (str,), 1, "diversity(SITE)"),
 }
 
 
-class Token(NamedTuple):
+class ObjectiveToken(NamedTuple):
     """A piece of the text: its kind, its letters, and where it begins."""
 
     kind: str
@@ -73,10 +80,10 @@ def parse_objective(text: str, field: str = "objective") -> Objective:
 
     Raises AuditgameError that names `field`, the place and what was expected there.
     """
-    return _Reader(text, field).whole()
+    return _Parser(text, field).whole()
 
 
-class _Reader:
+class _Parser:
     """Reads from left to right; one method for each rule of the grammar."""
 
     def __init__(self, text: str, field: str) -> None:
@@ -122,11 +129,11 @@ class _Reader:
         self.depth -= 1
         return value
 
-    def _signed(self, token: Token) -> Objective | float:
+    def _signed(self, token: ObjectiveToken) -> Objective | float:
         if token.kind == "number":
             return float(token.said)
         if token.kind == "unit":
-            return Neuron(*parse_unit(token.said))
+            return NeuronObjective(*parse_unit(token.said))
         if token.kind == "name":
             return self.call(token)
         if token.kind == "sign" and token.said == "-":
@@ -137,7 +144,7 @@ class _Reader:
             return value
         self.refuse(token, 'expected an objective such as conv3:17 or logit("fish")')
 
-    def call(self, name: Token) -> Objective:
+    def call(self, name: ObjectiveToken) -> Objective:
         """The objective that a word and its arguments make."""
         if name.said not in CALLS:
             self.refuse(name, str(suggest("objective", name.said, CALLS)))
@@ -170,25 +177,27 @@ class _Reader:
         if token.kind != "sign" or token.said != sign:
             self.refuse(token, f"expected '{sign}'")
 
-    def objective(self, value: Objective | float, start: Token) -> Objective:
+    def objective(self, value: Objective | float, start: ObjectiveToken) -> Objective:
         """This value, unless it is a mere number."""
         if not isinstance(value, Objective):
             self.refuse(start, "a number alone is no objective")
         return value
 
-    def refuse(self, token: Token, words: str) -> NoReturn:
+    def refuse(self, token: ObjectiveToken, words: str) -> NoReturn:
         """Say what was found where, and what belongs there."""
         found = "the text ends" if token.kind == "end" else f"'{token.said}'"
         raise AuditgameError(f"{self.field}: letter {token.at + 1}: {found}; {words}")
 
-    def _cut(self) -> list[Token]:
+    def _cut(self) -> list[ObjectiveToken]:
         tokens, at, end = [], 0, len(self.text.rstrip())
         while at < end:
             found = _TOKEN.match(self.text, at)
             if found is None or found.lastgroup is None:
                 at += len(self.text[at:]) - len(self.text[at:].lstrip())
-                self.refuse(Token("stray", self.text[at], at), "this letter has no meaning here")
+                self.refuse(
+                    ObjectiveToken("stray", self.text[at], at), "this letter has no meaning here"
+                )
             kind = found.lastgroup
-            tokens.append(Token(kind, found[kind], found.start(kind) - (kind == "text")))
+            tokens.append(ObjectiveToken(kind, found[kind], found.start(kind) - (kind == "text")))
             at = found.end()
-        return [*tokens, Token("end", "", end)]
+        return [*tokens, ObjectiveToken("end", "", end)]

@@ -146,7 +146,7 @@ class _AtSite(Objective):
 
 
 @dataclass(frozen=True)
-class Neuron(_AtSite):
+class NeuronObjective(_AtSite):
     """A channel at one place: the middle, or column `x` and row `y` of its map."""
 
     unit: int
@@ -167,7 +167,7 @@ class Neuron(_AtSite):
 
 
 @dataclass(frozen=True)
-class Channel(_AtSite):
+class ChannelObjective(_AtSite):
     """A channel everywhere: the mean over places."""
 
     unit: int
@@ -178,7 +178,7 @@ class Channel(_AtSite):
 
 
 @dataclass(frozen=True)
-class Layer(_AtSite):
+class LayerObjective(_AtSite):
     """Whatever a layer sees, more of it: the mean square of all its values.
 
     (DeepDream: Mordvintsev, Olah and Tyka 2015, Inceptionism)
@@ -190,7 +190,7 @@ class Layer(_AtSite):
 
 
 @dataclass(frozen=True)
-class Direction(_AtSite):
+class DirectionObjective(_AtSite):
     """A direction among a layer's units: the mean over places of dot product times cosine."""
 
     vector: tuple[float, ...]
@@ -205,7 +205,7 @@ class Direction(_AtSite):
 
 
 @dataclass(frozen=True)
-class Toward(_AtSite):
+class PointwiseDirectionObjective(_AtSite):
     """The direction in which a layer tells a class, or one example, from the rest of the pool."""
 
     what: str | int
@@ -234,11 +234,11 @@ class Toward(_AtSite):
         site = before_relu(specimen, self.site)
         found = specimen.collect(pool.inputs, site).flatten(2).mean(2)
         apart = found[mine].mean(0) - found[~mine].mean(0)
-        return Direction(self.site, tuple(apart.tolist())).on(specimen)
+        return DirectionObjective(self.site, tuple(apart.tolist())).on(specimen)
 
 
 @dataclass(frozen=True)
-class Logit(Objective):
+class LogitObjective(Objective):
     """The score that a class gets before the softmax."""
 
     label: str | int
@@ -255,7 +255,7 @@ class Logit(Objective):
 
 
 @dataclass(frozen=True)
-class Probability(Logit):
+class ProbabilityObjective(LogitObjective):
     """How much likelier a class is than all others, as the log of the odds.
 
     Its maximum is the probability's own, whose gradient vanishes near 0 and 1.
@@ -270,7 +270,7 @@ class Probability(Logit):
 
 
 @dataclass(frozen=True)
-class Diversity(_AtSite):
+class DiversityObjective(_AtSite):
     """How unlike are the pictures of one objective to each other, in the textures of a layer?
 
     Minus the mean cosine between a picture's Gram matrix and the others'; 0 for one alone.

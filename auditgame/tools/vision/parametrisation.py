@@ -60,7 +60,7 @@ PRESETS: Mapping[str, Preset] = {
 a learned prior in the place of total variation."""
 
 
-class Canvas:
+class ImageParameters:
     """What picture do these parameters stand for? `colours` mixes the channels of each pixel.
 
     Fourier: sigmoid(C irfft2(gain * s_f * z)), where s_f = (f_low / max(f, f_low)) ** decay

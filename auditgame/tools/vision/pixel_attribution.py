@@ -58,7 +58,7 @@ def occlusion(
     return total / times.clamp(min=1)
 
 
-def occlusion_probes(size: tuple[int, ...], window: int, stride: int) -> int:
+def occlusion_queries(size: tuple[int, ...], window: int, stride: int) -> int:
     """How many probes does one occlusion map take?"""
     height, width = size
     return len(starts(height, window, stride)) * len(starts(width, window, stride)) + 1

@@ -11,7 +11,7 @@ from auditgame.tools.vision.microscope import Microscope
 CHOICES, SHOWN = 3, 4
 
 
-class Question(NamedTuple):
+class QuizQuestion(NamedTuple):
     """A unit whose painted picture is shown, and the units whose examples are offered."""
 
     unit: int
@@ -23,7 +23,7 @@ class Question(NamedTuple):
         return self.choices.index(self.unit)
 
 
-def ask(scope: Microscope, site: str, number: int) -> Question:
+def ask(scope: Microscope, site: str, number: int) -> QuizQuestion:
     """The question of this number: three units that no example excites among the top of two.
 
     Raises AuditgameError where the pool cannot tell three units of the layer apart.
@@ -42,4 +42,4 @@ def ask(scope: Microscope, site: str, number: int) -> Question:
         raise AuditgameError(
             f"quiz: the pool cannot tell three units of {site} apart; choose another"
         )
-    return Question(chosen[0], tuple(rng.permutation(chosen).tolist()))
+    return QuizQuestion(chosen[0], tuple(rng.permutation(chosen).tolist()))

@@ -16,7 +16,7 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Material
+from auditgame.tools import ToolContext
 from auditgame.tools.vision.pixel_attribution import agreement, edges
 from auditgame.tools.vision.selection import choose
 
@@ -76,7 +76,7 @@ class SaliencyOptions(Record):
             description="Repeat on networks with redrawn weights. Three times the probes.",
         ),
     ] = True
-    sibling: Annotated[
+    reference: Annotated[
         bool,
         Field(
             title="Clean sibling",
@@ -105,39 +105,39 @@ class Seen(NamedTuple):
     maps: dict[str, dict[str, Float[Tensor, "n h w"]]]
 
 
-def subjects(options: SaliencyOptions, material: Material) -> Subjects:
+def subjects(options: SaliencyOptions, context: ToolContext) -> Subjects:
     """Which pictures are meant? AuditgameError where there are none, or too many."""
     if options.picture:
-        if material.picture is None:
+        if context.picture is None:
             raise AuditgameError("picture: none is uploaded; add one, or choose from the pool")
-        return Subjects(material.picture[None], ["your picture"])
-    rows = choose(options.examples, len(material.examples), "examples")
+        return Subjects(context.picture[None], ["your picture"])
+    rows = choose(options.examples, len(context.examples), "examples")
     most = MOST_TOGETHER if options.together else MOST
     if len(rows) > most:
         raise AuditgameError(f"examples: {len(rows)} chosen; choose at most {most}")
-    return Subjects(material.examples.inputs[rows], [f"#{row}" for row in rows])
+    return Subjects(context.examples.inputs[rows], [f"#{row}" for row in rows])
 
 
-def probes(options: SaliencyOptions, material: Material, per_picture: int) -> int:
+def queries(options: SaliencyOptions, context: ToolContext, per_picture: int) -> int:
     """What do the maps cost, the model's own answer and the checks included?"""
-    n = len(subjects(options, material).names)
+    n = len(subjects(options, context).names)
     return n * (1 + per_picture * (1 + len(REDRAWN) * options.check))
 
 
 def shown(
     methods: Mapping[str, Explain],
     specimen: Specimen,
-    material: Material,
+    context: ToolContext,
     options: SaliencyOptions,
 ) -> list[Exhibit]:
     """Maps by each method on one scale; beside each its checks; and how alike they are."""
-    return drawn(look(methods, specimen, material, options), options.together)
+    return drawn(look(methods, specimen, context, options), options.together)
 
 
 def look(
     methods: Mapping[str, Explain],
     specimen: Specimen,
-    material: Material,
+    context: ToolContext,
     options: SaliencyOptions,
 ) -> Seen:
     """Explain the pictures by every method on the specimen and on what it is held against.
@@ -145,7 +145,7 @@ def look(
     The check redraws the output layer alone, then every layer (Adebayo et al. 2018,
     arXiv:1810.03292).
     """
-    images, names = subjects(options, material)
+    images, names = subjects(options, context)
     logits = specimen.classify(images)
     labels = logits.argmax(1)
     if options.label:
@@ -154,7 +154,7 @@ def look(
         f"{name}, for {specimen.dataset.classes[int(label)]}"
         for name, label in zip(names, labels, strict=True)
     ]
-    networks = {"": specimen, **dict(_beside(specimen, material, options))}
+    networks = {"": specimen, **dict(_beside(specimen, context, options))}
     maps: dict[str, dict[str, Tensor]] = {method: {} for method in methods}
     total = len(methods) * len(networks)
     for done, (method, network) in enumerate((m, n) for m in methods for n in networks):
@@ -162,16 +162,16 @@ def look(
         for part, label in zip(images.split(AT_ONCE), labels.split(AT_ONCE), strict=True):
             parts.append(methods[method](networks[network], part, label))
             share = sum(map(len, parts)) / len(images)
-            material.progress((done + share) / total, f"{method}, {network or 'the model'}")
+            context.progress((done + share) / total, f"{method}, {network or 'the model'}")
         maps[method][network] = torch.cat(parts)
     return Seen(images, labels, logits, words, maps)
 
 
 def _beside(
-    specimen: Specimen, material: Material, options: SaliencyOptions
+    specimen: Specimen, context: ToolContext, options: SaliencyOptions
 ) -> Iterator[tuple[str, Specimen]]:
-    if options.sibling and material.siblings:
-        yield SIBLING, material.siblings[0]
+    if options.reference and context.references:
+        yield SIBLING, context.references[0]
     if options.check:
         rng = torch.Generator().manual_seed(Seed.of(0).child("redrawn weights").integer())
         for name, count in REDRAWN.items():

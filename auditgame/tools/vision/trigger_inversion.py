@@ -180,14 +180,16 @@ def _rate(
     return (answers == target)[examples.labels != target].float().mean()
 
 
-class Spot(NamedTuple):
+class StampSquare(NamedTuple):
     """Where a stamp lies, as one opaque square: a box and its colours, pixel by pixel."""
 
     box: Box
     pattern: tuple[tuple[str, ...], ...]
 
 
-def spot(mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"], share: float = 0.75) -> Spot:
+def spot(
+    mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"], share: float = 0.75
+) -> StampSquare:
     """The smallest square that holds this share of the squared mask, and the colours there.
 
     Squaring keeps faint far pixels from stretching it; a third of the picture's side is the
@@ -203,7 +205,7 @@ def spot(mask: Float[Tensor, "h w"], pattern: Float[Tensor, "3 h w"], share: flo
     colours = (blurred(mask * pattern, 1.0) / weight)[:, y : y + side, x : x + side]
     levels = (colours.clamp(0, 1) * 255).round().int().permute(1, 2, 0).tolist()
     rows = tuple(tuple(f"#{bytes(rgb).hex()}" for rgb in row) for row in levels)
-    return Spot(Box(x=x, y=y, w=side, h=side), rows)
+    return StampSquare(Box(x=x, y=y, w=side, h=side), rows)
 
 
 def index(sizes: Sequence[float]) -> float:

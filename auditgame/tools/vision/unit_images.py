@@ -29,9 +29,9 @@ from auditgame.schema.records import Record, canonical, explain
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools.vision.connectivity import layers
-from auditgame.tools.vision.feature_visualisation import Painted, maximise
-from auditgame.tools.vision.objectives import Neuron
-from auditgame.tools.vision.parametrisation import PRESETS, Canvas, colour_mix
+from auditgame.tools.vision.feature_visualisation import Visualisation, maximise
+from auditgame.tools.vision.objectives import NeuronObjective
+from auditgame.tools.vision.parametrisation import PRESETS, ImageParameters, colour_mix
 from auditgame.tools.vision.pixel_attribution import Report, silent
 from auditgame.tools.vision.regularisers import penalty
 
@@ -44,7 +44,7 @@ QUALITY = 50
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Plate(Record):
+class LayerEntry(Record):
     """What microscope.json says of one layer: tiles of `width` by `height`, and their scores."""
 
     site: str
@@ -54,22 +54,22 @@ class Plate(Record):
     least: tuple[Number, ...]
 
 
-class Index(Record):
+class UnitImageIndex(Record):
     """microscope.json: the layers in order; the n-th is pictured in microscope_n.jpg."""
 
     version: Literal[1]
-    plates: tuple[Plate, ...]
+    plates: tuple[LayerEntry, ...]
 
 
-class Sheet(NamedTuple):
+class UnitImages(NamedTuple):
     """The pictures of a layer's units: what excites each most, and least, and how far."""
 
-    plate: Plate
+    plate: LayerEntry
     most: UInt8[Tensor, "units 3 h w"]
     least: UInt8[Tensor, "units 3 h w"]
 
 
-Sheets = Mapping[str, Sheet]
+Sheets = Mapping[str, UnitImages]
 
 
 # ------------------------------------------------------------------ painting
@@ -77,7 +77,7 @@ Sheets = Mapping[str, Sheet]
 
 def paint(
     specimen: Specimen, inputs: Float[Tensor, "n 3 h w"], report: Report = silent
-) -> dict[str, Sheet]:
+) -> dict[str, UnitImages]:
     """Paint every unit of every layer, both ways. inputs: whose colours are used."""
     names = layers(specimen)
     if not names:
@@ -95,12 +95,12 @@ def paint(
     return found
 
 
-def _sheet(specimen: Specimen, site: str, inputs: Tensor, report: Report) -> Sheet:
+def _sheet(specimen: Specimen, site: str, inputs: Tensor, report: Report) -> UnitImages:
     preset = PRESETS["natural"]
-    canvas = Canvas(preset, (inputs.shape[2], inputs.shape[3]), colour_mix(inputs))
-    ways = [Neuron(site, unit) for unit in range(specimen.site(site).units)]
+    canvas = ImageParameters(preset, (inputs.shape[2], inputs.shape[3]), colour_mix(inputs))
+    ways = [NeuronObjective(site, unit) for unit in range(specimen.site(site).units)]
     wishes = [*ways, *(-way for way in ways)]
-    parts: list[Painted] = []
+    parts: list[Visualisation] = []
     for start in range(0, len(wishes), BATCH):
 
         def share(part: float, start: int = start) -> None:
@@ -115,14 +115,14 @@ def _sheet(specimen: Specimen, site: str, inputs: Tensor, report: Report) -> She
     images = torch.cat([part.images for part in parts])[:, :, top:bottom, left:right]
     most, least = (images * 255).round().to(torch.uint8).chunk(2)
     high, low = torch.cat([part.scores for part in parts]).chunk(2)
-    plate = Plate(
+    plate = LayerEntry(
         site=site,
         width=right - left,
         height=bottom - top,
         most=tuple(round(v, 2) for v in high.tolist()),
         least=tuple(round(-v, 2) for v in low.tolist()),
     )
-    return Sheet(plate, most, least)
+    return UnitImages(plate, most, least)
 
 
 # ------------------------------------------------------------------- storing
@@ -130,17 +130,17 @@ def _sheet(specimen: Specimen, site: str, inputs: Tensor, report: Report) -> She
 
 def pack(sheets: Sheets) -> dict[str, bytes]:
     """The files that hold these sheets, by name."""
-    index = Index(version=1, plates=tuple(sheet.plate for sheet in sheets.values()))
+    index = UnitImageIndex(version=1, plates=tuple(sheet.plate for sheet in sheets.values()))
     files = {INDEX: canonical(index.model_dump(mode="json")) + b"\n"}
     for number, sheet in enumerate(sheets.values(), 1):
         files[_picture(number)] = _jpeg(torch.cat([sheet.most, sheet.least]).numpy())
     return files
 
 
-def unpack(read: Callable[[str], bytes], specimen: Specimen, where: str) -> dict[str, Sheet]:
+def unpack(read: Callable[[str], bytes], specimen: Specimen, where: str) -> dict[str, UnitImages]:
     """The sheets again, from files that `read` fetches by name; they must fit the model."""
     try:
-        index = Index.model_validate_json(read(INDEX))
+        index = UnitImageIndex.model_validate_json(read(INDEX))
     except ValidationError as error:
         raise explain(error, f"{where}/{INDEX}") from None
     if [plate.site for plate in index.plates] != layers(specimen):
@@ -152,7 +152,7 @@ def unpack(read: Callable[[str], bytes], specimen: Specimen, where: str) -> dict
             raise AuditgameError(f"{where}/{INDEX}: {plate.site} must have {units} scores each way")
         name = _picture(number)
         tiles = torch.from_numpy(_cut(read(name), plate, f"{where}/{name}"))
-        found[plate.site] = Sheet(plate, *tiles.chunk(2))
+        found[plate.site] = UnitImages(plate, *tiles.chunk(2))
     return found
 
 
@@ -181,7 +181,7 @@ def _jpeg(tiles: UInt8[np.ndarray, "n 3 h w"]) -> bytes:
     return out.getvalue()
 
 
-def _cut(data: bytes, plate: Plate, where: str) -> UInt8[np.ndarray, "n 3 h w"]:
+def _cut(data: bytes, plate: LayerEntry, where: str) -> UInt8[np.ndarray, "n 3 h w"]:
     count = len(plate.most) + len(plate.least)
     (tall, high), (wide, broad) = _cell(plate.height), _cell(plate.width)
     rows = -(-count // COLUMNS)
@@ -201,7 +201,7 @@ def _cut(data: bytes, plate: Plate, where: str) -> UInt8[np.ndarray, "n 3 h w"]:
 # ------------------------------------------------------------------- finding
 
 
-class Shelf:
+class UnitImageCache:
     """Where a model's sheets lie: in its bundle, or on this machine once they were painted."""
 
     def __init__(

@@ -8,14 +8,14 @@ import streamlit as st
 
 from auditgame.exhibits.drawing import data_uri, swatch_png
 from auditgame.ui.safe_text import plain
-from auditgame.ui.widgets.form_fields import Blank, pick
+from auditgame.ui.widgets.form_fields import FormField, pick
 from auditgame.ui.widgets.pattern_editor import ask_box, ask_pattern, marked_example
 
 
 class Rows:
     """Things of one field in the session, each under a number that no other ever had."""
 
-    def __init__(self, blank: Blank, start: list[dict[str, Any]], most: int) -> None:
+    def __init__(self, blank: FormField, start: list[dict[str, Any]], most: int) -> None:
         self._here = blank.seed(dict(enumerate(start or [{}])), "rows")
         self.most = most
 
@@ -46,7 +46,7 @@ class Rows:
 # --------------------------------------------------------------- conditions
 
 
-def ask_conditions(blank: Blank) -> dict[str, str]:
+def ask_conditions(blank: FormField) -> dict[str, str]:
     """Which levels of which factors must hold together? Factor -> level."""
     before = [{"factor": k, "level": v} for k, v in (blank.value or {}).items()]
     rows = Rows(blank, before, int(blank.schema.get("maxProperties", 3)))
@@ -58,8 +58,8 @@ def ask_conditions(blank: Blank) -> dict[str, str]:
     return {thing["factor"]: thing["level"] for thing in complete}
 
 
-def _condition(blank: Blank, rows: Rows, number: int) -> None:
-    factors, thing = blank.desk.dataset.factors, rows.things[number]
+def _condition(blank: FormField, rows: Rows, number: int) -> None:
+    factors, thing = blank.session.dataset.factors, rows.things[number]
     taken = {other.get("factor") for k, other in rows.things.items() if k != number}
     left, middle, right = st.columns([6, 6, 2], vertical_alignment="bottom")
     with left:
@@ -80,7 +80,7 @@ def _spoken(**parts: Any) -> dict[str, Any]:
 # ------------------------------------------------------------------- stamps
 
 
-def ask_stamps(blank: Blank) -> list[dict[str, Any]]:
+def ask_stamps(blank: FormField) -> list[dict[str, Any]]:
     """Several patterns, each in its box, some with a class of their own.
 
     One of them is in hand at a time: what is dragged and cropped is said of that one. Empty
@@ -88,20 +88,20 @@ def ask_stamps(blank: Blank) -> list[dict[str, Any]]:
     """
     rows = Rows(blank, list(blank.value or []), int(blank.schema.get("maxItems", 6)))
     number = _in_hand(blank, rows)
-    thing, png = rows.things[number], marked_example(blank.desk)
+    thing, png = rows.things[number], marked_example(blank.session)
     others = [other["box"] for k, other in rows.things.items() if k != number and "box" in other]
-    box = ask_box(blank.desk, rows.key(number, "box"), thing.get("box"), png, others)
+    box = ask_box(blank.session, rows.key(number, "box"), thing.get("box"), png, others)
     pattern = ask_pattern(rows.key(number, "pattern"), thing.get("pattern"), box, png)
     target = None
     if "target" in blank.schema.get("items", {}).get("properties", {}):
-        classes = blank.desk.card.classes
+        classes = blank.session.card.classes
         target = pick(rows.key(number, "target"), "Its target", classes, thing.get("target"))
     rows.things[number] = _spoken(box=box, pattern=pattern, target=target)
     said = [place for place, thing in enumerate(rows.things.values(), 1) if thing]
     return list(rows.things.values())[: max(said, default=0)]
 
 
-def _in_hand(blank: Blank, rows: Rows) -> int:
+def _in_hand(blank: FormField, rows: Rows) -> int:
     """Which stamp is worked on? With buttons to add one and to take this one away."""
     labels = {
         number: f"{_swatch(thing.get('pattern'))}{place}"

@@ -21,9 +21,9 @@ from auditgame.exhibits import (
 )
 from auditgame.exhibits.drawing import heat
 from auditgame.ui.exhibit_views import grids
-from auditgame.ui.exhibit_views.exhibit_context import Frame, Go, Span
+from auditgame.ui.exhibit_views.exhibit_context import ColourRange, ExhibitContext, Go
 from auditgame.ui.safe_text import figure, plain, safe, tiles
-from auditgame.ui.widgets.word_buttons import Chip, choose_chip
+from auditgame.ui.widgets.word_buttons import WordButton, choose_word
 
 WARM, COLD = "200,85,45", "38,105,178"
 SENTENCE = 60
@@ -35,7 +35,7 @@ def draw(
     key: str,
     beside: Callable[[], None] | None = None,
     go: Go | None = None,
-    span: Span | None = None,
+    span: ColourRange | None = None,
 ) -> None:
     """Draw an exhibit of any kind under its title; `beside` draws what stands next to the title.
 
@@ -47,14 +47,14 @@ def draw(
         asked = exhibit.kind in NUMBERED and st.toggle("Numbers", key=f"{key}-numbers")
         if beside:
             beside()
-    shown: Callable[[Any, Frame], None] = numbers if asked else DRAWN[exhibit.kind]
-    shown(exhibit, Frame(key, go, span))
+    shown: Callable[[Any, ExhibitContext], None] = numbers if asked else DRAWN[exhibit.kind]
+    shown(exhibit, ExhibitContext(key, go, span))
     note = getattr(exhibit, "note", "")
     if note:
         st.caption(plain(note))
 
 
-def numbers(exhibit: HeatMap | Tokens | Grid, frame: Frame) -> None:
+def numbers(exhibit: HeatMap | Tokens | Grid, frame: ExhibitContext) -> None:
     """The plain numbers behind a picture, for those who cannot or would not read colours."""
     if isinstance(exhibit, Grid):
         grids.numbers(exhibit, frame)
@@ -65,36 +65,36 @@ def numbers(exhibit: HeatMap | Tokens | Grid, frame: Frame) -> None:
         st.dataframe(pd.DataFrame(exhibit.values), alt=exhibit.title)
 
 
-def gallery(exhibit: Gallery, frame: Frame) -> None:
+def gallery(exhibit: Gallery, frame: ExhibitContext) -> None:
     """Pictures side by side; red and green frames for wrong and right."""
     shown = [figure(t.png, t.label, t.note, t.tone) for t in exhibit.tiles]
     least = 92 if exhibit.group == 1 else 84
     st.html(tiles(shown, exhibit.columns, least, exhibit.group))
 
 
-def heatmap(exhibit: HeatMap, frame: Frame) -> None:
+def heatmap(exhibit: HeatMap, frame: ExhibitContext) -> None:
     """The picture, and the picture with signed heat over it, on the exhibit's own scale."""
-    limit = frame.span.high if frame.span else exhibit.limit
+    limit = frame.colour_range.high if frame.colour_range else exhibit.limit
     shown = heat(exhibit.png, exhibit.values, limit)
     pair = [figure(exhibit.png, "picture"), figure(shown, "map", alt=exhibit.title)]
     st.html(tiles(pair, 4, least=150) + _scale(limit))
 
 
-def tokens(exhibit: Tokens, frame: Frame) -> None:
+def tokens(exhibit: Tokens, frame: ExhibitContext) -> None:
     """Words as shaded chips, the weight of each under the pointer; a click goes deeper."""
-    limit = (frame.span.high if frame.span else exhibit.limit) or 1.0
+    limit = (frame.colour_range.high if frame.colour_range else exhibit.limit) or 1.0
     pairs = list(zip(exhibit.tokens, exhibit.weights, strict=True))
     shades = [_shade(weight / limit) for _, weight in pairs]
     if exhibit.follow and frame.go:
         shown = [
-            Chip(word, f"{weight:+.3g}", shade)
+            WordButton(word, f"{weight:+.3g}", shade)
             for (word, weight), shade in zip(pairs, shades, strict=True)
         ]
 
         def pick(place: int) -> None:
             frame.follow(exhibit.follow, place)
 
-        choose_chip(shown, f"{frame.key}-words", pick, exhibit.title)
+        choose_word(shown, f"{frame.key}-words", pick, exhibit.title)
         st.html(_scale(limit))
         st.caption("Click a word to go deeper.")
         return
@@ -111,7 +111,7 @@ def _shade(share: float) -> str:
     return f"rgba({WARM if share >= 0 else COLD},{min(abs(share), 1.0) * 0.75:.2f})"
 
 
-def table(exhibit: Table, frame: Frame) -> None:
+def table(exhibit: Table, frame: ExhibitContext) -> None:
     """Rows under named columns; sentences are wrapped, numbers can be sorted."""
     rows = pd.DataFrame(list(exhibit.rows), columns=list(exhibit.columns))
     if any(isinstance(cell, str) and len(cell) > SENTENCE for row in exhibit.rows for cell in row):
@@ -121,12 +121,12 @@ def table(exhibit: Table, frame: Frame) -> None:
         st.dataframe(rows, hide_index=True, alt=exhibit.title)
 
 
-def curve(exhibit: Curve, frame: Frame) -> None:
+def curve(exhibit: Curve, frame: ExhibitContext) -> None:
     """Lines through points, one colour for each series."""
     points = [
         {"x": x, "y": y, "series": name} for name, line in exhibit.series.items() for x, y in line
     ]
-    scale = alt.Scale(domain=list(frame.span)) if frame.span else alt.Scale()
+    scale = alt.Scale(domain=list(frame.colour_range)) if frame.colour_range else alt.Scale()
     whole = all(float(x).is_integer() for line in exhibit.series.values() for x, _ in line)
     across = alt.Axis(format="~g", tickMinStep=int(whole))  # There are no half layers or years.
     chart = (
@@ -147,13 +147,13 @@ def _rank(series: str) -> tuple[bool, str]:
     return series.startswith("sibling"), series
 
 
-def note(exhibit: Note, frame: Frame) -> None:
+def note(exhibit: Note, frame: ExhibitContext) -> None:
     """A finding in words."""
     st.markdown(plain(exhibit.text).replace("\n", "  \n"))
 
 
 NUMBERED = ("heatmap", "tokens", "grid")
-DRAWN: dict[str, Callable[[Any, Frame], None]] = {
+DRAWN: dict[str, Callable[[Any, ExhibitContext], None]] = {
     "gallery": gallery,
     "heatmap": heatmap,
     "tokens": tokens,

@@ -18,14 +18,14 @@ Go = Callable[[str, Mapping[str, Any]], None]
 """Opens the tool of this name with these options."""
 
 
-class Span(NamedTuple):
+class ColourRange(NamedTuple):
     """From which number to which a scale reaches."""
 
     low: float
     high: float
 
 
-class Frame(NamedTuple):
+class ExhibitContext(NamedTuple):
     """What an exhibit is drawn with.
 
     key: tells its controls from those of others. go: follows a click; None where nothing may
@@ -34,7 +34,7 @@ class Frame(NamedTuple):
 
     key: str
     go: Go | None = None
-    span: Span | None = None
+    colour_range: ColourRange | None = None
 
     def follow(self, lead: FollowUp | None, column: int, row: int = 0) -> None:
         """Go where a word or a cell leads; the place came from a browser, and may lead nowhere."""
@@ -42,10 +42,10 @@ class Frame(NamedTuple):
             self.go(lead.tool, lead.at(column, row))
 
 
-def span(exhibits: Sequence[Exhibit]) -> Span | None:
+def colour_range(exhibits: Sequence[Exhibit]) -> ColourRange | None:
     """One scale for all of these, so that they can be compared; None where there is none."""
     numbers = [number for exhibit in exhibits for number in _numbers(exhibit)]
-    return Span(min(numbers), max(numbers)) if numbers else None
+    return ColourRange(min(numbers), max(numbers)) if numbers else None
 
 
 def _numbers(exhibit: Exhibit) -> list[float]:

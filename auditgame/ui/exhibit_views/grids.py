@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from auditgame.exhibits import Grid
-from auditgame.ui.exhibit_views.exhibit_context import Frame, Span
+from auditgame.ui.exhibit_views.exhibit_context import ColourRange, ExhibitContext
 from auditgame.ui.safe_text import plain
 
 WIDE = 12
@@ -24,14 +24,14 @@ INKS = {"light": ("#22292B", "#FCFBF8"), "dark": ("#E7E4DC", "#14191B")}
 """On weak and on strong cells, by theme."""
 
 
-class View(NamedTuple):
+class GridLayout(NamedTuple):
     """A grid as it is drawn; `turned` where its columns run down the page."""
 
     grid: Grid
     turned: bool
 
     @classmethod
-    def of(cls, grid: Grid) -> View:
+    def of(cls, grid: Grid) -> GridLayout:
         """Turned where words would not fit into the cells otherwise."""
         return cls(grid, bool(grid.words) and WIDE < len(grid.columns) > len(grid.rows))
 
@@ -47,10 +47,10 @@ def distinct(names: tuple[str, ...]) -> list[str]:
     return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names)]
 
 
-def draw_grid(grid: Grid, frame: Frame) -> None:
+def draw_grid(grid: Grid, frame: ExhibitContext) -> None:
     """Shaded cells with the number under the pointer; a click goes deeper where the grid leads."""
-    view, here = View.of(grid), f"{frame.key}-cells"
-    chart = _chart(view, frame.span)
+    view, here = GridLayout.of(grid), f"{frame.key}-cells"
+    chart = _chart(view, frame.colour_range)
     if not (grid.follow and frame.go):
         st.altair_chart(chart, alt=grid.title)
     else:
@@ -67,7 +67,7 @@ def draw_grid(grid: Grid, frame: Frame) -> None:
         st.caption(plain(f"Turned on its side: down the page {axes[0]}, across it {axes[1]}."))
 
 
-def numbers(grid: Grid, frame: Frame) -> None:
+def numbers(grid: Grid, frame: ExhibitContext) -> None:
     """The plain numbers, and two drop-downs that go where a click on a cell would."""
     rows, columns = distinct(grid.rows), distinct(grid.columns)
     st.dataframe(pd.DataFrame(grid.values, index=rows, columns=columns), alt=grid.title)
@@ -98,7 +98,7 @@ def _picked(here: str, grid: Grid) -> tuple[int, int] | None:
     return (row, column) if inside else None
 
 
-def _cells(view: View) -> pd.DataFrame:
+def _cells(view: GridLayout) -> pd.DataFrame:
     grid, rows, columns = view.grid, distinct(view.grid.rows), distinct(view.grid.columns)
     words = grid.words or [[""] * len(columns)] * len(rows)
     axes = ("down", "across") if not view.turned else ("across", "down")
@@ -111,7 +111,7 @@ def _cells(view: View) -> pd.DataFrame:
     )
 
 
-def _chart(view: View, span: Span | None) -> Any:
+def _chart(view: GridLayout, span: ColourRange | None) -> Any:
     cells, (across, down) = _cells(view), view.axes
     titles = (view.grid.column_axis or None, view.grid.row_axis or None)
     x, y = titles[::-1] if view.turned else titles
@@ -144,15 +144,15 @@ def _height(across: list[str], down: list[str], level: bool) -> int:
     return row * len(down) + FRAME + (0 if level else LETTER * max(map(len, across)))
 
 
-def _scale(cells: pd.DataFrame, span: Span | None) -> alt.Scale:
-    low, high = span or Span(float(cells["value"].min()), float(cells["value"].max()))
+def _scale(cells: pd.DataFrame, span: ColourRange | None) -> alt.Scale:
+    low, high = span or ColourRange(float(cells["value"].min()), float(cells["value"].max()))
     far = max(abs(low), abs(high))
     if low < 0:
         return alt.Scale(range="diverging", domain=[-far, far], domainMid=0)
     return alt.Scale(range="heatmap", domain=[low, high])
 
 
-def _text(cells: pd.DataFrame, span: Span | None) -> dict[str, Any]:
+def _text(cells: pd.DataFrame, span: ColourRange | None) -> dict[str, Any]:
     """The word in each cell, in an ink that stands out from it in either theme."""
     most = max(abs(v) for v in span) if span else float(cells["value"].abs().max())
     weak, strong = INKS[st.context.theme.type or "light"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from auditgame.ui.case_progress import standing
+from auditgame.ui.case_progress import case_status
 from auditgame.ui.navigation import link
 from auditgame.ui.safe_text import plain
 from auditgame.ui.session import game, player
@@ -14,7 +14,7 @@ def page() -> None:
     """Draw one row for each case that was begun."""
     st.title("My cases")
     st.caption(f"You play as {plain(player().name)}.")
-    begun = [(card, standing(card)) for card in game().cards()]
+    begun = [(card, case_status(card)) for card in game().cards()]
     begun = [(card, mine) for card, mine in begun if mine.state != "not tried"]
     if not begun:
         st.markdown("Nothing here yet.")

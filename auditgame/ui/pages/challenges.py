@@ -6,7 +6,7 @@ import streamlit as st
 
 from auditgame.schema.cards import Card
 from auditgame.ui.case_header import badges
-from auditgame.ui.case_progress import STATES, Standing, standing
+from auditgame.ui.case_progress import STATES, CaseStatus, case_status
 from auditgame.ui.navigation import link
 from auditgame.ui.safe_text import plain, tidy
 from auditgame.ui.session import game
@@ -17,7 +17,7 @@ def page() -> None:
     """Draw the cards that pass the filters."""
     st.title("Challenges")
     cards = game().cards()
-    states = {card.id: standing(card) for card in cards}
+    states = {card.id: case_status(card) for card in cards}
     with st.container(horizontal=True, gap="medium"):
         kind = st.pills("Input", ["image", "text"], key="kind", bind="query-params")
         tiers = ["tutorial", "easy", "medium", "hard"]
@@ -37,7 +37,7 @@ def page() -> None:
             _card(card, states[card.id])
 
 
-def _card(card: Card, mine: Standing) -> None:
+def _card(card: Card, mine: CaseStatus) -> None:
     with st.container(border=True, height="stretch"):
         st.markdown(badges(card))
         st.markdown(f"#### {plain(card.title)}")

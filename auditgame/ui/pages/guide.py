@@ -7,9 +7,9 @@ from typing import get_args
 import streamlit as st
 
 from auditgame.registry import Kind
-from auditgame.schema.records import Question
+from auditgame.schema.records import ToolQuestion
 from auditgame.ui.guide_text import SCORING, WORDS
-from auditgame.ui.registry_text import Leaf, leaves, paragraphs
+from auditgame.ui.registry_text import PluginText, paragraphs, plugin_texts
 from auditgame.ui.safe_text import plain
 
 CHAPTERS: dict[str, Kind | None] = {
@@ -46,10 +46,10 @@ def page() -> None:
 
 def _leaves(kind: Kind) -> None:
     """Everything of a kind; what asks a question of the model stands under it."""
-    found = leaves(kind)
+    found = plugin_texts(kind)
     if not found:
         st.caption("None installed.")
-    for question in (*get_args(Question), ""):
+    for question in (*get_args(ToolQuestion), ""):
         group = [leaf for leaf in found if leaf.asks == question]
         if question and group:
             st.subheader(question)
@@ -57,7 +57,7 @@ def _leaves(kind: Kind) -> None:
             _card(leaf)
 
 
-def _card(leaf: Leaf) -> None:
+def _card(leaf: PluginText) -> None:
     with st.container(border=True):
         st.markdown(f"#### {plain(leaf.title)}")
         for part in paragraphs(leaf.text):

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import streamlit as st
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.schema.errors import AuditgameError
-from auditgame.ui.background_task import Errand
+from auditgame.ui.background_task import BackgroundTask
 from auditgame.ui.case_header import heading
 from auditgame.ui.draft import key
 from auditgame.ui.navigation import link
 from auditgame.ui.safe_text import plain
-from auditgame.ui.session import desk
+from auditgame.ui.session import session
 from auditgame.ui.unit.unit_overview import overview, play_quiz
-from auditgame.ui.unit.unit_page import slide
+from auditgame.ui.unit.unit_page import unit_page
 
 
 def page() -> None:
     """Draw the unit, or the layer, named in the address."""
     try:
-        here = desk(st.query_params.get("id", ""))
+        here = session(st.query_params.get("id", ""))
         scope = here.microscope
     except AuditgameError as error:
         st.warning(plain(error))
@@ -33,22 +33,22 @@ def page() -> None:
     site = _layer(here)
     unit = st.query_params.get("unit", "")
     if unit.isdigit() and int(unit) < scope.specimen.site(site).units:
-        slide(here, site, int(unit))
+        unit_page(here, site, int(unit))
     elif _quiz():
         play_quiz(here, site)
     else:
         overview(here, site)
 
 
-def _layer(desk: Desk) -> str:
+def _layer(session: AuditSession) -> str:
     """The layer that is looked at; choosing one closes the page of a unit."""
-    layers, name = desk.microscope.layers, key(desk, "layer")
+    layers, name = session.microscope.layers, key(session, "layer")
     asked = st.query_params.get("site")
     start = asked if asked in layers else layers[len(layers) // 2]
     st.session_state.setdefault(name, start)
 
     def moved() -> None:
-        st.query_params.from_dict({"id": desk.card.id, "site": st.session_state[name]})
+        st.query_params.from_dict({"id": session.card.id, "site": st.session_state[name]})
 
     chosen = st.segmented_control("Layer", layers, key=name, required=True, on_change=moved)
     st.caption(
@@ -61,18 +61,18 @@ def _quiz() -> bool:
     return bool(st.toggle("Quiz: which examples belong to which picture?", key="quiz"))
 
 
-def _paint(desk: Desk) -> None:
+def _paint(session: AuditSession) -> None:
     """A bundle without pictures: paint them once, and keep them on this machine."""
-    name = key(desk, "painting")
+    name = key(session, "painting")
     if name not in st.session_state:
-        shelf = desk.microscope.shelf
-        st.session_state[name] = Errand(
+        shelf = session.microscope.shelf
+        st.session_state[name] = BackgroundTask(
             lambda say: shelf.fill(lambda share: say(share, "a picture of every unit")), "Painting"
         )
     st.fragment(_watch, run_every=0.6)(st.session_state[name])
 
 
-def _watch(errand: Errand) -> None:
+def _watch(errand: BackgroundTask) -> None:
     if errand.error:
         st.warning(plain(errand.error))
     elif errand.over:

@@ -8,7 +8,7 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.ui.case_header import brief, heading
 from auditgame.ui.navigation import link
 from auditgame.ui.safe_text import plain
-from auditgame.ui.session import desk
+from auditgame.ui.session import session
 from auditgame.ui.workbench.casefile import casefile
 from auditgame.ui.workbench.toolbench import toolbench
 
@@ -16,7 +16,7 @@ from auditgame.ui.workbench.toolbench import toolbench
 def page() -> None:
     """Draw the workbench of the challenge named in the address."""
     try:
-        here = desk(st.query_params.get("id", ""))
+        here = session(st.query_params.get("id", ""))
     except AuditgameError as error:
         st.warning(plain(error))
         link("challenges", "Choose a challenge")

@@ -11,9 +11,9 @@ from auditgame.schema.results import Reveal
 from auditgame.ui.claim.demonstration import demonstrate
 from auditgame.ui.exhibit_views.by_kind import draw
 from auditgame.ui.navigation import go, link
-from auditgame.ui.registry_text import leaf
+from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import figure, plain, safe, tidy
-from auditgame.ui.session import desk, game
+from auditgame.ui.session import game, session
 
 
 def score(revealed: Reveal) -> None:
@@ -44,7 +44,9 @@ def _bar(name: str, points: float, possible: float, words: str) -> str:
 def truth(revealed: Reveal) -> None:
     """What was in the model, in plain words; what the player said stands beside it."""
     st.subheader("What was really in it")
-    st.markdown(f"**{plain(leaf('flaw', revealed.family).title)}.** {plain(revealed.confession)}")
+    st.markdown(
+        f"**{plain(plugin_text('flaw', revealed.family).title)}.** {plain(revealed.confession)}"
+    )
     mine = revealed.receipts[-1].said
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
@@ -57,7 +59,7 @@ def truth(revealed: Reveal) -> None:
 
 def _said(said: Diagnosis) -> None:
     st.markdown(f"{said.p_flawed:.0%} flawed")
-    st.markdown(plain(leaf("flaw", said.family).title) if said.family else "No family named")
+    st.markdown(plain(plugin_text("flaw", said.family).title) if said.family else "No family named")
     for name, value in (said.claim or {}).items():
         _field(name, value)
     if said.units:
@@ -85,7 +87,7 @@ def live(card: Card, revealed: Reveal) -> None:
         return
     st.subheader("The flaw at work, on fresh inputs")
     with st.spinner("Trying it on the model"):
-        exhibits = demonstrate(desk(card.id), revealed)
+        exhibits = demonstrate(session(card.id), revealed)
     for number, exhibit in enumerate(exhibits):
         draw(exhibit, f"live-{number}")
 
@@ -94,7 +96,7 @@ def onward(card: Card) -> None:
     """To the next case, the board, or the workbench again."""
     others = [other for other in game().cards() if other.id != card.id]
     fresh = next(
-        (o for o in others if not game().ledger.receipts(desk(card.id).player, o.id)), None
+        (o for o in others if not game().ledger.receipts(session(card.id).player, o.id)), None
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         if fresh and st.button("Next case", type="primary"):

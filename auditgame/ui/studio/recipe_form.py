@@ -12,7 +12,7 @@ from auditgame.challenges.recipe_files import read_recipe, write_recipe
 from auditgame.registry import names
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
-from auditgame.ui.registry_text import leaf
+from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import plain, tidy
 
 TIERS = ["tutorial", "easy", "medium", "hard"]
@@ -25,16 +25,16 @@ def ask_recipe() -> str:
     """The form; its answers as YAML."""
     title = st.text_input("Title", "My first case", max_chars=80, key="studio title")
     dataset = st.selectbox("Data set", _first("storybook"), format_func=tidy, key="studio data")
-    fitting = leaf("dataset", dataset).modality
+    fitting = plugin_text("dataset", dataset).modality
     models = _models(dataset, fitting)
-    flaws = [name for name in names("flaw") if leaf("flaw", name).modality & fitting]
+    flaws = [name for name in names("flaw") if plugin_text("flaw", name).modality & fitting]
     model = st.selectbox("Model", models, format_func=tidy, key="studio model")
     families = st.pills(
         "What may be planted",
         flaws,
         selection_mode="multi",
         default=[name for name in USUAL if name in flaws],
-        format_func=lambda name: plain(leaf("flaw", name).title),
+        format_func=lambda name: plain(plugin_text("flaw", name).title),
         key="studio families",
         wrap=True,
         help="One of these is drawn. With `clean` among them, the model may be innocent.",
@@ -76,7 +76,7 @@ def edit_recipe(text: str) -> None:
 
 def _models(dataset: str, modality: frozenset[str]) -> list[str]:
     """Models that have siblings on this data set; where none has, all that read its kind."""
-    fitting = [name for name in names("model") if leaf("model", name).modality & modality]
+    fitting = [name for name in names("model") if plugin_text("model", name).modality & modality]
     return [m for m in fitting if _has_references(dataset, m)] or fitting
 
 

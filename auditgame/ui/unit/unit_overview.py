@@ -7,14 +7,14 @@ from functools import partial
 import streamlit as st
 
 from auditgame.datasets.images.pictures import png
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools.vision import quiz
 from auditgame.tools.vision.microscope import ORDERS, WRONG, Order, Ranked
 from auditgame.ui.draft import key
 from auditgame.ui.safe_text import figure, plain, tiles
 from auditgame.ui.unit.unit_page import address, open_unit
-from auditgame.ui.widgets.image_links import Choice, choose_tile
+from auditgame.ui.widgets.image_links import ImageLink, choose_image
 
 WORDS: dict[Order, str] = {
     "number": "Number",
@@ -30,7 +30,7 @@ MEANT: dict[Order, str] = {
 }
 
 
-def overview(desk: Desk, site: str) -> None:
+def overview(session: AuditSession, site: str) -> None:
     """One picture for each unit; a click opens its page."""
     order = st.segmented_control(
         "Order",
@@ -42,51 +42,51 @@ def overview(desk: Desk, site: str) -> None:
         format_func=WORDS.__getitem__,
     )
     chosen: Order = order or "number"
-    least = st.toggle("What excites least", key=key(desk, "least"))
+    least = st.toggle("What excites least", key=key(session, "least"))
     try:
-        ranked = _ranked(desk, site, chosen)
+        ranked = _ranked(session, site, chosen)
     except AuditgameError as error:
         st.warning(plain(error))
         return
     st.caption(MEANT[chosen])
-    sheet = desk.microscope.sheets[site]
+    sheet = session.microscope.sheets[site]
     images, scores = (sheet.least, sheet.plate.least) if least else (sheet.most, sheet.plate.most)
     choices = [
-        Choice(
+        ImageLink(
             name=f"{site}:{unit}",
-            href=address(desk, site, unit),
+            href=address(session, site, unit),
             pictures=(png(images[unit] / 255),),
             label=f"{site}:{unit}",
             note=f"{scores[unit]:.1f}" if value is None else f"{value:.2f}",
         )
         for unit, value in ranked
     ]
-    choose_tile(choices, key(desk, "grid"), partial(open_unit, desk))
+    choose_image(choices, key(session, "grid"), partial(open_unit, session))
 
 
-def _ranked(desk: Desk, site: str, order: Order) -> list[Ranked]:
-    classes = list(desk.card.classes)
+def _ranked(session: AuditSession, site: str, order: Order) -> list[Ranked]:
+    classes = list(session.card.classes)
     if order == "difference":
         left, right = st.columns(2)
         words = "A class, numbers of examples such as 0-9, 40"
         one = left.text_input(
-            "First set", WRONG, key=key(desk, "one"), help=f"{words}, or '{WRONG}'."
+            "First set", WRONG, key=key(session, "one"), help=f"{words}, or '{WRONG}'."
         )
         other = right.text_input(
-            "Second set", key=key(desk, "other"), placeholder="all others", help=words
+            "Second set", key=key(session, "other"), placeholder="all others", help=words
         )
-        return desk.microscope.ranked(site, order, one=one, other=other)
+        return session.microscope.ranked(site, order, one=one, other=other)
     if order == "weight":
-        label = st.selectbox("Class", classes, key=key(desk, "weight to"))
-        return desk.microscope.ranked(site, order, label=label)
-    return desk.microscope.ranked(site, order)
+        label = st.selectbox("Class", classes, key=key(session, "weight to"))
+        return session.microscope.ranked(site, order, label=label)
+    return session.microscope.ranked(site, order)
 
 
-def play_quiz(desk: Desk, site: str) -> None:
+def play_quiz(session: AuditSession, site: str) -> None:
     """A painted picture, three rows of examples: which belong to it?"""
-    turn = key(desk, "quiz", site)
+    turn = key(session, "quiz", site)
     number = st.session_state.setdefault(turn, 0)
-    scope = desk.microscope
+    scope = session.microscope
     try:
         question = quiz.ask(scope, site, number)
     except AuditgameError as error:
@@ -100,14 +100,16 @@ def play_quiz(desk: Desk, site: str) -> None:
     said = st.session_state.get(f"{turn}/said")
     with rows:
         for place, unit in enumerate(question.choices):
-            _offer(desk, site, unit, place, said, question.right)
+            _offer(session, site, unit, place, said, question.right)
     if said is not None:
         with picture:
-            _verdict(desk, site, question, said, turn)
+            _verdict(session, site, question, said, turn)
 
 
-def _offer(desk: Desk, site: str, unit: int, place: int, said: int | None, right: int) -> None:
-    turn = key(desk, "quiz", site)
+def _offer(
+    session: AuditSession, site: str, unit: int, place: int, said: int | None, right: int
+) -> None:
+    turn = key(session, "quiz", site)
     letter = "ABC"[place]
     tone = (
         "plain"
@@ -118,7 +120,7 @@ def _offer(desk: Desk, site: str, unit: int, place: int, said: int | None, right
         if place == said
         else "plain"
     )
-    examples = desk.microscope.examples(site, unit, quiz.SHOWN).tiles
+    examples = session.microscope.examples(site, unit, quiz.SHOWN).tiles
     with st.container(border=True, horizontal=True, vertical_alignment="center"):
         figures = [figure(t.png, tone=tone, alt=f"example of {letter}") for t in examples]
         st.html(tiles(figures, quiz.SHOWN), width="stretch")
@@ -131,7 +133,9 @@ def _offer(desk: Desk, site: str, unit: int, place: int, said: int | None, right
         )
 
 
-def _verdict(desk: Desk, site: str, question: quiz.Question, said: int, turn: str) -> None:
+def _verdict(
+    session: AuditSession, site: str, question: quiz.QuizQuestion, said: int, turn: str
+) -> None:
     def onward() -> None:
         st.session_state[turn] += 1
         st.session_state.pop(f"{turn}/said")
@@ -141,5 +145,5 @@ def _verdict(desk: Desk, site: str, question: quiz.Question, said: int, turn: st
     st.markdown(f"**{words}** The picture was painted for {plain(site)}:{question.unit}.")
     with st.container(horizontal=True):
         st.button("Next question", type="primary", on_click=onward, key=f"{turn}/next")
-        page = partial(open_unit, desk, f"{site}:{question.unit}")
+        page = partial(open_unit, session, f"{site}:{question.unit}")
         st.button("Open its page", on_click=page, key=f"{turn}/page")

@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.ui.draft import key
 from auditgame.ui.safe_text import plain, tidy
 
 UNSAID = "not said"
 
 
-class Blank(NamedTuple):
+class FormField(NamedTuple):
     """One field of a claim to fill in.
 
     schema: its JSON schema, references followed. said: what the claim's fields hold so far.
     """
 
-    desk: Desk
+    session: AuditSession
     family: str
     name: str
     schema: dict[str, Any]
@@ -29,7 +29,7 @@ class Blank(NamedTuple):
     @property
     def key(self) -> str:
         """Where its value lives in the session."""
-        return key(self.desk, "claim", self.family, self.name)
+        return key(self.session, "claim", self.family, self.name)
 
     @property
     def label(self) -> str:

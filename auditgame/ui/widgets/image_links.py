@@ -56,7 +56,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 """
 
 
-class Choice(NamedTuple):
+class ImageLink(NamedTuple):
     """One picture to choose: its name, its address, one or two PNGs, and what stands below."""
 
     name: str
@@ -66,8 +66,8 @@ class Choice(NamedTuple):
     note: str = ""
 
 
-def choose_tile(
-    choices: Sequence[Choice], key: str, on_pick: Callable[[str], None], least: int = 84
+def choose_image(
+    choices: Sequence[ImageLink], key: str, on_pick: Callable[[str], None], least: int = 84
 ) -> None:
     """The pictures in rows, each at least `least` pixels wide; `on_pick` gets a choice's name."""
     component = st.components.v2.component("auditgame_tiles", html=HTML, css=CSS, js=JS)

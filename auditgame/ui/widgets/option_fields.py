@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load
 from auditgame.schema.cards import Card
 from auditgame.ui.safe_text import plain
@@ -27,14 +27,14 @@ class Field(NamedTuple):
 
     key: str
     schema: Mapping[str, Any]
-    desk: Desk
+    session: AuditSession
     required: bool
     beside: Mapping[str, Any] = {}
 
     @property
     def card(self) -> Card:
         """What is known of the challenge."""
-        return self.desk.card
+        return self.session.card
 
     @property
     def label(self) -> str:
@@ -184,10 +184,10 @@ def _unit(field: Field) -> str:
 
 def _several(field: Field) -> list[str]:
     """Several units, as a mechanism may name them."""
-    from auditgame.evaluation.mechanism import admissible, nameable
+    from auditgame.evaluation.mechanism import allowed_sites, allowed_units
 
-    specimen = field.desk.specimen
-    options, most = nameable(specimen, admissible(specimen)), field.schema.get("maxItems")
+    specimen = field.session.specimen
+    options, most = allowed_units(specimen, allowed_sites(specimen)), field.schema.get("maxItems")
     field.seed([unit for unit in field.start or () if unit in options])
     return st.multiselect(field.label, options, key=field.key, help=field.help, max_selections=most)
 
@@ -208,10 +208,10 @@ def _box(field: Field) -> dict[str, int]:
 
     The schema's `on` names the field that holds the example's number.
     """
-    picture = uploaded_png(field.desk) if field.beside.get("picture") else None
+    picture = uploaded_png(field.session) if field.beside.get("picture") else None
     number = int(field.beside.get(field.schema.get("on", ""), 0))
-    picture = picture or example_png(field.desk, number)
-    return ask_box(field.desk, field.key, field.start, picture) or field.start
+    picture = picture or example_png(field.session, number)
+    return ask_box(field.session, field.key, field.start, picture) or field.start
 
 
 WIDGETS: dict[str, Callable[[Field], Any]] = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from auditgame.exhibits.drawing import crop, pattern_png
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.ui.draft import key
 from auditgame.ui.safe_text import figure
 from auditgame.ui.widgets.box_picker import drag_box, dragged
@@ -17,25 +17,25 @@ SIDES = {"x": "Left", "y": "Top", "w": "Width", "h": "Height"}
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
-def example_png(desk: Desk, number: int) -> bytes:
+def example_png(session: AuditSession, number: int) -> bytes:
     """The picture of this number in the player's pool, or the last where there are fewer."""
     from auditgame.datasets.images.pictures import png
 
-    inputs = desk.material.examples.inputs
+    inputs = session.context.examples.inputs
     return png(inputs[min(max(number, 0), len(inputs) - 1)])
 
 
-def marked_example(desk: Desk) -> bytes:
+def marked_example(session: AuditSession) -> bytes:
     """Ask which example to mark, and give back its picture."""
-    number = key(desk, "example")
+    number = key(session, "example")
     st.session_state.setdefault(number, 0)
-    top = len(desk.material.examples) - 1
+    top = len(session.context.examples) - 1
     st.number_input("Example to mark", 0, top, step=1, key=number)
-    return example_png(desk, int(st.session_state[number] or 0))
+    return example_png(session, int(st.session_state[number] or 0))
 
 
 def ask_box(
-    desk: Desk,
+    session: AuditSession,
     name: str,
     said: dict[str, int] | None,
     png: bytes,
@@ -45,7 +45,7 @@ def ask_box(
 
     others: boxes that stand there already.
     """
-    _, height, width = desk.dataset.shape
+    _, height, width = session.dataset.shape
     for side in SIDES:
         st.session_state.setdefault(f"{name}/{side}", (said or {}).get(side))
     sides = {side: st.session_state[f"{name}/{side}"] for side in SIDES}

@@ -62,7 +62,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 """
 
 
-class Chip(NamedTuple):
+class WordButton(NamedTuple):
     """One word: what is told of it, the colour behind it (CSS), and whether it stands out.
 
     tone: '' plain, 'changed' where it was edited, 'wrong' where the model does not know it.
@@ -74,8 +74,8 @@ class Chip(NamedTuple):
     tone: str = ""
 
 
-def choose_chip(
-    chips: Sequence[Chip],
+def choose_word(
+    chips: Sequence[WordButton],
     key: str,
     on_pick: Callable[[int], None],
     label: str,

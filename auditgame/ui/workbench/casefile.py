@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import streamlit as st
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.play.scoring import detection
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
 from auditgame.ui.claim.claim_effects import rehearse
 from auditgame.ui.claim.claim_form import ask_claim
 from auditgame.ui.draft import case, diagnosis, key, problem, update
-from auditgame.ui.registry_text import leaf
+from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.workbench.evidence_panel import evidence
 from auditgame.ui.workbench.submit_dialog import confirm
 
 
 @st.fragment(key="casefile")
-def casefile(desk: Desk) -> None:
+def casefile(session: AuditSession) -> None:
     """Everything a player says of the model; each change is saved as it is made."""
     st.subheader("Case file")
-    _probability(desk)
-    _claim(desk)
-    _units(desk)
-    evidence(desk)
-    _notes(desk)
-    _lock(desk)
+    _probability(session)
+    _claim(session)
+    _units(session)
+    evidence(session)
+    _notes(session)
+    _lock(session)
 
 
-def _probability(desk: Desk) -> None:
-    slider, twin = key(desk, "slider"), key(desk, "number")
+def _probability(session: AuditSession) -> None:
+    slider, twin = key(session, "slider"), key(session, "number")
     for name in (slider, twin):
-        st.session_state.setdefault(name, int(case(desk)["percent"]))
+        st.session_state.setdefault(name, int(case(session)["percent"]))
 
     def mirror(source: str, copy: str) -> None:
         st.session_state[copy] = st.session_state[source]
@@ -59,7 +59,7 @@ def _probability(desk: Desk) -> None:
         label_visibility="collapsed",
     )
     percent = min(max(int(value), 0), 100)
-    update(desk, percent=percent)
+    update(session, percent=percent)
     flawed, innocent = (detection(percent / 100, truth).points for truth in (True, False))
     st.caption(
         f"Worth **{flawed:+.0f}** if it is flawed, **{innocent:+.0f}** if it is innocent. "
@@ -67,9 +67,9 @@ def _probability(desk: Desk) -> None:
     )
 
 
-def _claim(desk: Desk) -> None:
-    families, name = list(desk.card.families), key(desk, "family")
-    st.session_state.setdefault(name, case(desk)["family"])
+def _claim(session: AuditSession) -> None:
+    families, name = list(session.card.families), key(session, "family")
+    st.session_state.setdefault(name, case(session)["family"])
     if st.session_state[name] not in families:
         st.session_state[name] = None
     chosen = st.selectbox(
@@ -78,29 +78,29 @@ def _claim(desk: Desk) -> None:
         index=None,
         key=name,
         placeholder="not said",
-        format_func=lambda family: leaf("flaw", family).title,
+        format_func=lambda family: plugin_text("flaw", family).title,
     )
-    update(desk, family=chosen)
+    update(session, family=chosen)
     kind = load("flaw", chosen).Claim if chosen else None
     if chosen is None or kind is None:
         return
     with st.container(border=True):
-        said = case(desk)["claims"].get(chosen, {})
-        found = ask_claim(desk, chosen, kind, said)
-        update(desk, claims={**case(desk)["claims"], chosen: found})
-        trouble = problem(desk)
+        said = case(session)["claims"].get(chosen, {})
+        found = ask_claim(session, chosen, kind, said)
+        update(session, claims={**case(session)["claims"], chosen: found})
+        trouble = problem(session)
         if trouble:
             st.caption(f":orange[{plain(trouble)}]")
         else:
-            rehearse(desk)
+            rehearse(session)
 
 
-def _units(desk: Desk) -> None:
-    from auditgame.evaluation.mechanism import MAX_UNITS, admissible, check_units, nameable
+def _units(session: AuditSession) -> None:
+    from auditgame.evaluation.mechanism import MAX_UNITS, allowed_sites, allowed_units, check_units
 
-    options = nameable(desk.specimen, admissible(desk.specimen))
-    name, most = key(desk, "units"), MAX_UNITS[desk.card.modality]
-    st.session_state.setdefault(name, [u for u in case(desk)["units"] if u in options])
+    options = allowed_units(session.specimen, allowed_sites(session.specimen))
+    name, most = key(session, "units"), MAX_UNITS[session.card.modality]
+    st.session_state.setdefault(name, [u for u in case(session)["units"] if u in options])
     units = st.multiselect(
         "Which units carry it?",
         options,
@@ -109,25 +109,25 @@ def _units(desk: Desk) -> None:
         placeholder="optional",
         help=f"Up to {most}. The referee switches them off and sees what is left of the flaw.",
     )
-    update(desk, units=list(units))
+    update(session, units=list(units))
     try:
-        check_units(desk.specimen, units)
+        check_units(session.specimen, units)
     except AuditgameError as error:
         st.caption(f":orange[{plain(str(error))}]")
 
 
-def _notes(desk: Desk) -> None:
+def _notes(session: AuditSession) -> None:
     for name, label, lines in (("hypothesis", "My hypothesis", 68), ("notes", "Notes", 100)):
-        here = key(desk, name)
-        st.session_state.setdefault(here, case(desk)[name])
+        here = key(session, name)
+        st.session_state.setdefault(here, case(session)[name])
         text = st.text_area(label, key=here, height=lines, max_chars=1900)
-        update(desk, **{name: text})
+        update(session, **{name: text})
 
 
-def _lock(desk: Desk) -> None:
-    if st.button("Lock in", type="primary", width="stretch", key=key(desk, "lock")):
+def _lock(session: AuditSession) -> None:
+    if st.button("Lock in", type="primary", width="stretch", key=key(session, "lock")):
         try:
-            confirm(desk, diagnosis(desk))
+            confirm(session, diagnosis(session))
         except AuditgameError as error:
             st.error(plain(error))
     st.caption("Your draft is saved as you go.")

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load
 from auditgame.ui.draft import key
-from auditgame.ui.registry_text import leaf
+from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.widgets.option_fields import followed, prompt_names
-from auditgame.ui.workbench.text_state import SLOTS, Sheet
+from auditgame.ui.workbench.text_state import SLOTS, TextState
 
 HTML = """
 <span aria-hidden="true"></span>
@@ -31,7 +31,7 @@ PLACES, WORDS = ("place", "position"), ("words",)
 """Names under which tools ask for a place in the text, and for words to try."""
 
 
-class Lead(NamedTuple):
+class DrillDown(NamedTuple):
     """A tool that a word leads to, with options; `words` says so."""
 
     tool: str
@@ -39,46 +39,46 @@ class Lead(NamedTuple):
     words: str
 
 
-def leads(sheet: Sheet, place: int) -> list[Lead]:
+def drill_downs(sheet: TextState, place: int) -> list[DrillDown]:
     """What can be asked of the word at this place, those that ask for places and words first."""
     found = []
-    for tool in sheet.desk.tools():
+    for tool in sheet.session.tools():
         fields = followed(load("tool", tool).Options.model_json_schema())
-        pairs, title = prompt_names(fields), leaf("tool", tool).title
+        pairs, title = prompt_names(fields), plugin_text("tool", tool).title
         text = sheet.options(pairs[0]) if pairs else {}
         if at := next((name for name in PLACES if name in fields and text), None):
-            found.append((0, Lead(tool, {**text, at: place}, f"{title}, at place {place}")))
+            found.append((0, DrillDown(tool, {**text, at: place}, f"{title}, at place {place}")))
         elif said := next((name for name in WORDS if name in fields), None):
             word = sheet.words[place]
-            found.append((1, Lead(tool, {**text, said: word}, f"{title}, with '{word}'")))
+            found.append((1, DrillDown(tool, {**text, said: word}, f"{title}, with '{word}'")))
         elif text:
-            found.append((2, Lead(tool, text, f"{title}, of this text")))
+            found.append((2, DrillDown(tool, text, f"{title}, of this text")))
     return [lead for _, lead in sorted(found, key=lambda pair: (pair[0], pair[1].words))]
 
 
-def open_tool(desk: Desk, tool: str, options: Mapping[str, Any]) -> None:
+def open_tool(session: AuditSession, tool: str, options: Mapping[str, Any]) -> None:
     """Show a tool with these options, as its link would. For callbacks."""
-    question, here = leaf("tool", tool).asks, key(desk, "option", tool)
+    question, here = plugin_text("tool", tool).asks, key(session, "option", tool)
     for name in [n for n in st.session_state if str(n).startswith(f"{here}/")]:
         del st.session_state[name]
-    st.session_state[key(desk, "question")] = question
-    st.session_state[key(desk, "tool", question)] = tool
-    st.session_state[key(desk, "led")] = st.session_state.get(key(desk, "led"), 0) + 1
+    st.session_state[key(session, "question")] = question
+    st.session_state[key(session, "tool", question)] = tool
+    st.session_state[key(session, "led")] = st.session_state.get(key(session, "led"), 0) + 1
     st.query_params.update(tool=tool, options=json.dumps(options, separators=(",", ":")))
-    _lay(desk, tool, options)
-    st.toast(f"{plain(leaf('tool', tool).title)}: its options are filled in. Press Run.")
+    _lay(session, tool, options)
+    st.toast(f"{plain(plugin_text('tool', tool).title)}: its options are filled in. Press Run.")
 
 
-def _lay(desk: Desk, tool: str, options: Mapping[str, Any]) -> None:
+def _lay(session: AuditSession, tool: str, options: Mapping[str, Any]) -> None:
     """Put the texts among these options on the table."""
     names = prompt_names(followed(load("tool", tool).Options.model_json_schema()))
     for slot, (text, example) in zip(SLOTS, names, strict=False):
         if text in options or example in options:
-            Sheet(desk, slot).lay(options.get(text, ""), options.get(example or "", 0))
+            TextState(session, slot).lay(options.get(text, ""), options.get(example or "", 0))
 
 
-def at_top(desk: Desk) -> None:
+def at_top(session: AuditSession) -> None:
     """Bring what a click has led to into view."""
     component = st.components.v2.component("auditgame_top", html=HTML, js=JS)
-    led = st.session_state.get(key(desk, "led"), 0)
-    component(key=key(desk, "top"), data={"led": led}, height=1)
+    led = st.session_state.get(key(session, "led"), 0)
+    component(key=key(session, "top"), data={"led": led}, height=1)

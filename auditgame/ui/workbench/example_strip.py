@@ -12,7 +12,7 @@ from PIL import Image
 from auditgame import bundles
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile
 from auditgame.exhibits.drawing import as_png, data_uri
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.schema.cards import Card
 from auditgame.schema.errors import AuditgameError
 from auditgame.ui.draft import key
@@ -65,30 +65,30 @@ def _first_pictures(sheet: bytes, where: str) -> list[bytes]:
     return [as_png(row.crop((k * side, 0, (k + 1) * side, side))) for k in range(ON_CARD)]
 
 
-def bench(desk: Desk) -> None:
+def bench(session: AuditSession) -> None:
     """The players' examples with their numbers and right answers; looking at them is free."""
-    here, step = key(desk, "examples shown"), AT_ONCE[desk.card.modality]
-    pool, shown = len(desk.material.examples), st.session_state.get(here, step)
+    here, step = key(session, "examples shown"), AT_ONCE[session.card.modality]
+    pool, shown = len(session.context.examples), st.session_state.get(here, step)
 
     def more() -> None:
         st.session_state[here] = shown + step
 
     with st.container(border=True):
-        draw(_examples(desk, min(shown, pool)), here)
+        draw(_examples(session, min(shown, pool)), here)
         if shown < pool:
             st.button("Show more", type="tertiary", on_click=more, key=f"{here}-more")
 
 
-def _examples(desk: Desk, shown: int) -> Exhibit:
+def _examples(session: AuditSession, shown: int) -> Exhibit:
     """The first so many examples."""
     from auditgame.datasets.images.pictures import png
 
-    pool, classes = desk.material.examples, desk.card.classes
+    pool, classes = session.context.examples, session.card.classes
     title = f"Your {len(pool)} examples"
     note = "Tools know them by these numbers. Beside each, the right answer. Looking is free."
     rows = list(zip(pool.inputs[:shown], pool.labels[:shown].tolist(), strict=True))
-    if desk.card.modality == "image":
+    if session.card.modality == "image":
         tiles = [Tile(png=png(x), label=f"#{n} {classes[y]}") for n, (x, y) in enumerate(rows)]
         return Gallery(title=title, tiles=tuple(tiles), note=note)
-    told = [(f"#{n}", desk.dataset.decode(x), classes[y]) for n, (x, y) in enumerate(rows)]
+    told = [(f"#{n}", session.dataset.decode(x), classes[y]) for n, (x, y) in enumerate(rows)]
     return Table(title=title, columns=("#", "text", "right answer"), rows=tuple(told), note=note)

@@ -10,15 +10,15 @@ import streamlit as st
 from auditgame.schema.errors import AuditgameError
 from auditgame.ui.draft import key
 from auditgame.ui.safe_text import plain
-from auditgame.ui.widgets.word_buttons import Chip, choose_chip
-from auditgame.ui.workbench.drill_down import Lead, leads, open_tool
-from auditgame.ui.workbench.text_state import MOST_LETTERS, Sheet
+from auditgame.ui.widgets.word_buttons import WordButton, choose_word
+from auditgame.ui.workbench.drill_down import DrillDown, drill_downs, open_tool
+from auditgame.ui.workbench.text_state import MOST_LETTERS, TextState
 
 MOST_CHIPS = 200
 """Of a text that is far too long, so many words are shown."""
 
 
-def edit(sheet: Sheet, title: str = "") -> bool:
+def edit(sheet: TextState, title: str = "") -> bool:
     """Draw the text with everything that can be done to it. Can it be read as it stands?"""
     with st.container(border=True):
         whole, numbered = _head(sheet, title)
@@ -36,9 +36,9 @@ def edit(sheet: Sheet, title: str = "") -> bool:
     return trouble is None
 
 
-def _head(sheet: Sheet, title: str) -> tuple[bool, bool]:
+def _head(sheet: TextState, title: str) -> tuple[bool, bool]:
     """Which example, and how it is shown: written out, with the places of its words?"""
-    number, top = sheet.key("number"), len(sheet.desk.material.examples) - 1
+    number, top = sheet.key("number"), len(sheet.session.context.examples) - 1
     st.session_state[number] = sheet.number
 
     def take() -> None:
@@ -54,7 +54,7 @@ def _head(sheet: Sheet, title: str) -> tuple[bool, bool]:
     return whole, places
 
 
-def _whole(sheet: Sheet) -> None:
+def _whole(sheet: TextState) -> None:
     here = sheet.key("written")
     st.session_state[here] = " ".join(sheet.words)
 
@@ -67,26 +67,26 @@ def _whole(sheet: Sheet) -> None:
     )  # fmt: skip
 
 
-def _chips(sheet: Sheet, numbered: bool) -> None:
-    known, changed = set(sheet.desk.dataset.words), sheet.changed
+def _chips(sheet: TextState, numbered: bool) -> None:
+    known, changed = set(sheet.session.dataset.words), sheet.changed
 
-    def chip(place: int, word: str) -> Chip:
+    def chip(place: int, word: str) -> WordButton:
         if word not in known:
-            return Chip(word, "the model does not know it", tone="wrong")
-        return Chip(word, "edited", tone="changed") if place in changed else Chip(word)
+            return WordButton(word, "the model does not know it", tone="wrong")
+        return WordButton(word, "edited", tone="changed") if place in changed else WordButton(word)
 
     def pick(place: int) -> None:
         st.session_state[sheet.key("place")] = -1 if place == sheet.place else place
 
     shown = [chip(*pair) for pair in enumerate(sheet.words[:MOST_CHIPS])]
-    choose_chip(shown, sheet.key("chips"), pick, "The words of the text", sheet.place, numbered)
+    choose_word(shown, sheet.key("chips"), pick, "The words of the text", sheet.place, numbered)
 
 
-def _standing(sheet: Sheet) -> None:
+def _standing(sheet: TextState) -> None:
     """Is it an example, with which right answer, or how far from one?"""
-    pool, number = sheet.desk.material.examples, sheet.number
+    pool, number = sheet.session.context.examples, sheet.number
     if not sheet.text:
-        right = sheet.desk.card.classes[int(pool.labels[number])]
+        right = sheet.session.card.classes[int(pool.labels[number])]
         st.caption(f"Example {number}; right answer: {plain(right)}. Click a word to change it.")
         return
     count = len(sheet.changed)
@@ -100,7 +100,7 @@ def _standing(sheet: Sheet) -> None:
         )
 
 
-def _word(sheet: Sheet) -> None:
+def _word(sheet: TextState) -> None:
     """What can be done with the word that is chosen."""
     place, here = sheet.place, sheet.key("word")
     st.session_state[here] = sheet.words[place]
@@ -117,26 +117,26 @@ def _word(sheet: Sheet) -> None:
         _deeper(sheet, place)
 
 
-def _deeper(sheet: Sheet, place: int) -> None:
-    found, here = leads(sheet, place), sheet.key("deeper")
+def _deeper(sheet: TextState, place: int) -> None:
+    found, here = drill_downs(sheet, place), sheet.key("deeper")
 
     def go() -> None:
         chosen = st.session_state[here]
         if chosen in found:
-            open_tool(sheet.desk, chosen.tool, chosen.options)
+            open_tool(sheet.session, chosen.tool, chosen.options)
 
     if found and not sheet.trouble:
         st.menu_button("Go deeper", found, key=here, format_func=_led, on_click=go)
 
 
-def _led(lead: Lead) -> str:
+def _led(lead: DrillDown) -> str:
     return plain(lead.words)
 
 
-def _explain(sheet: Sheet, trouble: str) -> None:
+def _explain(sheet: TextState, trouble: str) -> None:
     """What is wrong with the text; for each unknown word, what may have been meant."""
     unknown = sheet.refused
-    if not unknown or len(sheet.words) > sheet.desk.dataset.shape[0]:
+    if not unknown or len(sheet.words) > sheet.session.dataset.shape[0]:
         st.error(plain(trouble))
         return
     for word in unknown[:3]:
@@ -148,14 +148,14 @@ def _explain(sheet: Sheet, trouble: str) -> None:
                 st.button(plain(other), on_click=sheet.write, args=(said,), key=name)
 
 
-class Said(NamedTuple):
+class ModelAnswer(NamedTuple):
     """What the model answers to a text, and how likely it finds that."""
 
     answer: str
     chance: float
 
 
-def _answer(sheet: Sheet) -> None:
+def _answer(sheet: TextState) -> None:
     """What the model says now, beside what it said of the example; each new text costs a probe."""
     with st.container(horizontal=True, vertical_alignment="center"):
         on = st.toggle(
@@ -171,15 +171,18 @@ def _answer(sheet: Sheet) -> None:
             return
         was = f", was {plain(before.answer)} {before.chance:.0%}" if before else ""
         st.markdown(f"**{plain(now.answer)} {now.chance:.0%}**{was}", width="content")
-        st.caption(f"1 probe for each new text · {sheet.desk.left():,} left", width="content")
+        st.caption(
+            f"1 probe for each new text · {sheet.session.remaining_budget():,} left",
+            width="content",
+        )
 
 
-def _said(sheet: Sheet, words: list[str]) -> Said:
+def _said(sheet: TextState, words: list[str]) -> ModelAnswer:
     """Asked once for each text; the tool that is asked is journalled and charged like any."""
     from auditgame.exhibits.reading import rows
 
-    told, text = st.session_state.setdefault(key(sheet.desk, "answers"), {}), " ".join(words)
+    told, text = st.session_state.setdefault(key(sheet.session, "answers"), {}), " ".join(words)
     if text not in told:
-        [row] = rows(sheet.desk.use("predict", text=text).exhibits, "Predictions")
-        told[text] = Said(row["answer"], row["probability"])
+        [row] = rows(sheet.session.run_tool("predict", text=text).exhibits, "Predictions")
+        told[text] = ModelAnswer(row["answer"], row["probability"])
     return told[text]

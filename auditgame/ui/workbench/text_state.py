@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.schema.errors import AuditgameError
 from auditgame.ui.draft import key
 from auditgame.ui.widgets.option_fields import PromptNames
@@ -19,18 +19,18 @@ MOST_LETTERS = 2000
 """No tool takes a longer text."""
 
 
-class Sheet(NamedTuple):
+class TextState(NamedTuple):
     """One of the texts that a player works on; every tool reads the same.
 
     slot: which one, where two lie beside each other.
     """
 
-    desk: Desk
+    session: AuditSession
     slot: str = SLOTS[0]
 
     def key(self, *parts: str) -> str:
         """The session key of something of this text."""
-        return key(self.desk, "sheet", self.slot, *parts)
+        return key(self.session, "sheet", self.slot, *parts)
 
     def start(self, text: str, example: int) -> None:
         """Begin with this, unless something lies there already."""
@@ -39,7 +39,7 @@ class Sheet(NamedTuple):
 
     def lay(self, text: str, example: int) -> None:
         """Put another text on the table; an empty one stands for the example of this number."""
-        pool = len(self.desk.material.examples)
+        pool = len(self.session.context.examples)
         st.session_state[self.key("example")] = min(max(example, 0), pool - 1)
         st.session_state[self.key("text")] = text
         st.session_state[self.key("place")] = -1
@@ -63,7 +63,9 @@ class Sheet(NamedTuple):
     @property
     def example(self) -> list[str]:
         """The words of the example, before any edit."""
-        return self.desk.dataset.decode(self.desk.material.examples.inputs[self.number]).split()
+        return self.session.dataset.decode(
+            self.session.context.examples.inputs[self.number]
+        ).split()
 
     @property
     def words(self) -> list[str]:
@@ -101,21 +103,21 @@ class Sheet(NamedTuple):
     @property
     def unknown(self) -> list[str]:
         """The words that the model does not know, each once."""
-        known = set(self.desk.dataset.words)
+        known = set(self.session.dataset.words)
         return [word for word in dict.fromkeys(self.words) if word not in known]
 
     @property
     def refused(self) -> list[str]:
         """The unknown words, where they keep tools from reading the text at all."""
-        from auditgame.datasets.texts.vocabulary import Wordbook
+        from auditgame.datasets.texts.vocabulary import WholeWordTexts
 
-        dataset = self.desk.dataset
-        strict = isinstance(dataset, Wordbook) and dataset.refuses_unknown
+        dataset = self.session.dataset
+        strict = isinstance(dataset, WholeWordTexts) and dataset.refuses_unknown
         return self.unknown if strict else []
 
     def meant(self, word: str) -> list[str]:
         """Which known words may an unknown one stand for? Up to three."""
-        return get_close_matches(word, self.desk.dataset.words[2:], n=3, cutoff=0.5)
+        return get_close_matches(word, self.session.dataset.words[2:], n=3, cutoff=0.5)
 
     @property
     def trouble(self) -> str | None:
@@ -123,7 +125,7 @@ class Sheet(NamedTuple):
         if len(self.text) > MOST_LETTERS:
             return f"text: over {MOST_LETTERS} letters; write less"
         try:
-            self.desk.dataset.encode(" ".join(self.words))
+            self.session.dataset.encode(" ".join(self.words))
         except AuditgameError as error:
             return str(error)
         return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.tools import Tool
 from auditgame.ui.draft import case, claim_of, key, problem
 from auditgame.ui.safe_text import plain
@@ -21,7 +21,7 @@ from auditgame.ui.widgets.option_fields import (
     wanted,
 )
 from auditgame.ui.workbench.text_editor import edit
-from auditgame.ui.workbench.text_state import SLOTS, Sheet
+from auditgame.ui.workbench.text_state import SLOTS, TextState
 
 FOREIGN = {"image": {"text"}, "text": {"picture"}}
 """What is not asked of a model that reads the other kind of input."""
@@ -29,7 +29,7 @@ Fields = dict[str, dict[str, Any]]
 Options = dict[str, Any]
 
 
-def ask_options(desk: Desk, tool: type[Tool]) -> list[Options]:
+def ask_options(session: AuditSession, tool: type[Tool]) -> list[Options]:
     """The options as chosen in the form: of one use, or of two where texts stand side by side.
 
     None at all while a text cannot be read.
@@ -38,10 +38,10 @@ def ask_options(desk: Desk, tool: type[Tool]) -> list[Options]:
     fields = {
         name: {**field, **({"default": given[name]} if name in given else {})}
         for name, field in followed(schema).items()
-        if field.get("widget") not in FOREIGN[desk.card.modality]
+        if field.get("widget") not in FOREIGN[session.card.modality]
     }
-    texts = _texts(desk, tool.name, fields)
-    found = _others(desk, tool.name, _besides_texts(fields, texts), schema.get("required", ()))
+    texts = _texts(session, tool.name, fields)
+    found = _others(session, tool.name, _besides_texts(fields, texts), schema.get("required", ()))
     return [{**found, **options} for options in texts]
 
 
@@ -58,15 +58,15 @@ def _from_link(tool: str) -> Options:
 # ------------------------------------------------------------------------- texts
 
 
-def _texts(desk: Desk, tool: str, fields: Fields) -> list[Options]:
+def _texts(session: AuditSession, tool: str, fields: Fields) -> list[Options]:
     """The options that hold texts: of one use, of two, or of none where one cannot be read."""
     pairs = prompt_names(fields)
-    shown = [names for names in pairs if names.example or _of_mine(desk, tool, fields, names)]
+    shown = [names for names in pairs if names.example or _of_mine(session, tool, fields, names)]
     blank = {names.text: "" for names in pairs if names not in shown}
     if not shown:
         return [blank]
-    twice = len(pairs) == 1 and _side_by_side(desk)
-    sheets = [Sheet(desk, slot) for slot, _ in zip(SLOTS, shown * (1 + twice), strict=False)]
+    twice = len(pairs) == 1 and _side_by_side(session)
+    sheets = [TextState(session, slot) for slot, _ in zip(SLOTS, shown * (1 + twice), strict=False)]
     _start(sheets, shown, fields)
     titles = [str(fields[names.text].get("title", "")) for names in shown] * len(sheets)
     fine = _edit(sheets, ["Left", "Right"] if twice else titles)
@@ -76,15 +76,15 @@ def _texts(desk: Desk, tool: str, fields: Fields) -> list[Options]:
     return told if twice else [{**blank, **{k: v for part in told for k, v in part.items()}}]
 
 
-def _of_mine(desk: Desk, tool: str, fields: Fields, names: PromptNames) -> bool:
+def _of_mine(session: AuditSession, tool: str, fields: Fields, names: PromptNames) -> bool:
     """Where a tool finds texts by itself: should it take one that is given?"""
-    field, here = fields[names.text], key(desk, "option", tool, f"{names.text} of mine")
+    field, here = fields[names.text], key(session, "option", tool, f"{names.text} of mine")
     st.session_state.setdefault(here, bool(field.get("default")))
     label = plain(f"{field.get('title', names.text)}, word by word")
     return st.toggle(label, key=here, help=plain(field.get("description", "")))
 
 
-def _start(sheets: list[Sheet], shown: list[PromptNames], fields: Fields) -> None:
+def _start(sheets: list[TextState], shown: list[PromptNames], fields: Fields) -> None:
     """Begin with what a link says, or else with the tool's defaults; a second text as a copy."""
     for sheet, names in zip(sheets, shown, strict=False):
         text = fields[names.text].get("default")
@@ -96,15 +96,15 @@ def _start(sheets: list[Sheet], shown: list[PromptNames], fields: Fields) -> Non
         sheet.start(sheets[0].text, sheets[0].number)
 
 
-def _side_by_side(desk: Desk) -> bool:
+def _side_by_side(session: AuditSession) -> bool:
     return st.toggle(
         "Two texts side by side",
-        key=key(desk, "beside"),
+        key=key(session, "beside"),
         help="The same question is put of two texts: two uses of the tool.",
     )
 
 
-def _edit(sheets: list[Sheet], titles: list[str]) -> bool:
+def _edit(sheets: list[TextState], titles: list[str]) -> bool:
     """Draw one text, or two beside each other. Can all be read?"""
     if len(sheets) == 1:
         return edit(sheets[0])
@@ -125,14 +125,14 @@ def _besides_texts(fields: Fields, texts: list[Options]) -> Fields:
 # ------------------------------------------------------------------------ others
 
 
-def _others(desk: Desk, tool: str, fields: Fields, needed: Collection[str]) -> Options:
+def _others(session: AuditSession, tool: str, fields: Fields, needed: Collection[str]) -> Options:
     """What is asked for in fields; what comes from the case file is taken from it."""
     found = Options()
 
     def put(name: str) -> None:
-        here = key(desk, "option", tool, name)
+        here = key(session, "option", tool, name)
         if wanted(fields[name], found):
-            found[name] = ask(Field(here, fields[name], desk, name in needed, found))
+            found[name] = ask(Field(here, fields[name], session, name in needed, found))
 
     claimed = {"claim", "family"} if "claim" in fields else set()
     drawn = [name for name, field in fields.items() if field.get("widget") == "box"]
@@ -147,14 +147,14 @@ def _others(desk: Desk, tool: str, fields: Fields, needed: Collection[str]) -> O
             for name in fine:
                 put(name)
     if claimed:
-        found |= _claimed(desk, "claim" in needed)
+        found |= _claimed(session, "claim" in needed)
     return found
 
 
-def _claimed(desk: Desk, needed: bool) -> Options:
+def _claimed(session: AuditSession, needed: bool) -> Options:
     """The claim of the case file; none where it is not complete and the tool can do without."""
-    if not needed and problem(desk):
+    if not needed and problem(session):
         st.caption("Your claim is not complete: this goes without it.")
         return {"family": "", "claim": {}}
     st.caption("It tests the claim that stands in your case file.")
-    return {"family": case(desk)["family"] or "", "claim": claim_of(desk) or {}}
+    return {"family": case(session)["family"] or "", "claim": claim_of(session) or {}}

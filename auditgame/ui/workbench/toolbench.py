@@ -9,14 +9,14 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from auditgame.play.audit_session import Desk
+from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
-from auditgame.schema.records import Question
+from auditgame.schema.records import ToolQuestion
 from auditgame.tools import Tool
-from auditgame.ui.background_task import Errand
+from auditgame.ui.background_task import BackgroundTask
 from auditgame.ui.draft import key, problem
-from auditgame.ui.registry_text import leaf, paragraphs
+from auditgame.ui.registry_text import paragraphs, plugin_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.widgets.uploads import ask_picture
 from auditgame.ui.workbench.drill_down import at_top
@@ -28,31 +28,31 @@ LOOK_IN_SECONDS = 0.6
 
 
 @st.fragment(key="toolbench")
-def toolbench(desk: Desk) -> None:
+def toolbench(session: AuditSession) -> None:
     """Everything on the left of the workbench."""
-    at_top(desk)
-    tool = load("tool", _choose(desk))
-    text = paragraphs(leaf("tool", tool.name).text)
+    at_top(session)
+    tool = load("tool", _choose(session))
+    text = paragraphs(plugin_text("tool", tool.name).text)
     st.markdown(f"#### {plain(tool.title)}")
     st.markdown(plain(text[0] if text else ""))
     if len(text) > 1:
         with st.expander("How to read it, and how it misleads"):
             for part in text[1:]:
                 st.markdown(_headed(part))
-    _run_row(desk, tool, ask_options(desk, tool))
-    _outcome(desk, tool)
+    _run_row(session, tool, ask_options(session, tool))
+    _outcome(session, tool)
 
 
-def _choose(desk: Desk) -> str:
+def _choose(session: AuditSession) -> str:
     """First the question, then one of the tools that ask it; each question keeps its last tool."""
-    groups, kept = _by_question(desk), st.session_state.setdefault(key(desk, "tools"), {})
-    asked, linked = key(desk, "question"), st.query_params.get("tool")
+    groups, kept = _by_question(session), st.session_state.setdefault(key(session, "tools"), {})
+    asked, linked = key(session, "question"), st.query_params.get("tool")
     if asked not in st.session_state:
         home = next((q for q, found in groups.items() if linked in found), next(iter(groups)))
         st.session_state[asked] = home
         kept |= {home: linked} if linked in groups[home] else {}
     question = _one_of(st.segmented_control, "Question", list(groups), asked)
-    here = key(desk, "tool", question)
+    here = key(session, "tool", question)
     st.session_state.setdefault(here, kept.get(question, groups[question][0]))
     kept[question] = _one_of(st.pills, "Tool", groups[question], here, _title)
     return kept[question]
@@ -78,13 +78,13 @@ def _one_of(
 
 
 def _title(tool: str) -> str:
-    return plain(leaf("tool", tool).title)
+    return plain(plugin_text("tool", tool).title)
 
 
-def _by_question(desk: Desk) -> dict[str, list[str]]:
+def _by_question(session: AuditSession) -> dict[str, list[str]]:
     """The tools that fit the model, under what they ask; the predictions come first."""
-    fitting = sorted(desk.tools(), key=lambda name: (name != "predict", _title(name)))
-    groups = {q: [n for n in fitting if load("tool", n).asks == q] for q in get_args(Question)}
+    fitting = sorted(session.tools(), key=lambda name: (name != "predict", _title(name)))
+    groups = {q: [n for n in fitting if load("tool", n).asks == q] for q in get_args(ToolQuestion)}
     return {question: names for question, names in groups.items() if names}
 
 
@@ -93,65 +93,66 @@ def _headed(part: str) -> str:
     return f"**{plain(head)}.** {plain(rest.strip())}" if colon and len(head) < 24 else plain(part)
 
 
-def _run_row(desk: Desk, tool: type[Tool], asked: list[Options]) -> None:
+def _run_row(session: AuditSession, tool: type[Tool], asked: list[Options]) -> None:
     pictured = bool(asked) and asked[0].pop("picture", False)
-    picture = ask_picture(desk) if pictured else None
+    picture = ask_picture(session) if pictured else None
     try:
-        cost = sum(_cost(desk, tool, options, picture) for options in asked)
+        cost = sum(_cost(session, tool, options, picture) for options in asked)
     except AuditgameError as error:
         st.warning(plain(error))
         return
-    errand = st.session_state.get(key(desk, "errand"))
+    errand = st.session_state.get(key(session, "errand"))
     busy = errand is not None and not errand.over
     with st.container(horizontal=True, vertical_alignment="center"):
-        start = partial(_start, desk, tool, asked, picture)
+        start = partial(_start, session, tool, asked, picture)
         dead = busy or not asked
-        st.button("Run", type="primary", key=key(desk, "run"), on_click=start, disabled=dead)
+        st.button("Run", type="primary", key=key(session, "run"), on_click=start, disabled=dead)
         price = (
             f"{cost:,} probe{'' if cost == 1 else 's'}" if asked else "The text cannot be read yet"
         )
-        st.caption(f"{price} · {desk.left():,} left")
+        st.caption(f"{price} · {session.remaining_budget():,} left")
 
 
-def _cost(desk: Desk, tool: type[Tool], options: Options, picture: Any) -> int:
+def _cost(session: AuditSession, tool: type[Tool], options: Options, picture: Any) -> int:
     """In probes. AuditgameError where an option is wrong, or the claim to be tested incomplete."""
-    trouble = problem(desk) if options.get("family") else None
+    trouble = problem(session) if options.get("family") else None
     if trouble:
         raise AuditgameError(trouble)
-    return desk.price(tool.name, picture, **options)
+    return session.price(tool.name, picture, **options)
 
 
-def _start(desk: Desk, tool: type[Tool], asked: list[Options], picture: Any) -> None:
+def _start(session: AuditSession, tool: type[Tool], asked: list[Options], picture: Any) -> None:
     """Set an errand going: one use of the tool, or one for each of two texts."""
 
     def work(progress: Any) -> Any:
         return [
-            desk.use(tool.name, progress=progress, picture=picture, **options) for options in asked
+            session.run_tool(tool.name, progress=progress, picture=picture, **options)
+            for options in asked
         ]
 
     link = {k: v for k, v in asked[0].items() if k not in ("claim", "family")}
     st.query_params.update(tool=tool.name, options=json.dumps(link, separators=(",", ":")))
-    errand = Errand(work, tool.title)
-    st.session_state[key(desk, "errand")] = errand
-    st.session_state[key(desk, "errand tool")] = tool.name
+    errand = BackgroundTask(work, tool.title)
+    st.session_state[key(session, "errand")] = errand
+    st.session_state[key(session, "errand tool")] = tool.name
     errand.wait(QUICK_SECONDS)
 
 
-def _outcome(desk: Desk, tool: type[Tool]) -> None:
+def _outcome(session: AuditSession, tool: type[Tool]) -> None:
     """Progress while a tool works, then what it showed."""
-    errand = st.session_state.get(key(desk, "errand"))
-    whose = st.session_state.get(key(desk, "errand tool"))
+    errand = st.session_state.get(key(session, "errand"))
+    whose = st.session_state.get(key(session, "errand tool"))
     if errand is not None and not errand.over:
         st.fragment(_watch, run_every=LOOK_IN_SECONDS)(errand)
         return
     if errand is not None and errand.result is not None:
-        keep(desk, str(whose), errand.result)
+        keep(session, str(whose), errand.result)
     if errand is not None and whose == tool.name and errand.error:
         st.warning(plain(errand.error))
-    findings(desk, tool.name)
+    findings(session, tool.name)
 
 
-def _watch(errand: Errand) -> None:
+def _watch(errand: BackgroundTask) -> None:
     if errand.over:
         st.rerun()
     st.progress(errand.share, text=f"{plain(errand.name)}: {plain(errand.words)}")
