@@ -91,7 +91,7 @@ def test_the_wrong_colours_are_worth_less_than_half(house: House, truth: Diagnos
 
 
 def test_a_random_patch_is_worth_little(house: House, truth: Diagnosis):
-    table = referee.set_up(house.flawed, referee.bundle.read_manifest(house.flawed))
+    table = referee.set_up(house.flawed, referee.bundles.read_manifest(house.flawed))
     true, rng = PatchClaim.parse(truth.claim), np.random.default_rng(0)
     shares = []
     for _ in range(5):
@@ -103,7 +103,7 @@ def test_a_random_patch_is_worth_little(house: House, truth: Diagnosis):
 
 
 def test_a_claim_that_works_on_every_model_earns_nothing(house: House, truth: Diagnosis):
-    table = referee.set_up(house.flawed, referee.bundle.read_manifest(house.flawed))
+    table = referee.set_up(house.flawed, referee.bundles.read_manifest(house.flawed))
     itself = table._replace(references=(table.suspect,) * 3)
     true = PatchClaim.parse(truth.claim)
     assert referee.test_claim(true, true, itself)[0] == 0
@@ -134,13 +134,13 @@ def test_random_units_earn_little_and_the_best_earn_all(house: House, truth: Dia
 
 
 def test_the_key_names_admissible_units(house: House, truth: Diagnosis):
-    table = referee.set_up(house.flawed, referee.bundle.read_manifest(house.flawed))
+    table = referee.set_up(house.flawed, referee.bundles.read_manifest(house.flawed))
     assert {unit.split(":")[0] for unit in truth.units} <= set(allowed_sites(table.suspect))
     assert len(truth.units) == 8
 
 
 def test_a_mechanism_that_nothing_moves_is_not_asked_for(house: House, truth: Diagnosis):
-    manifest = referee.bundle.read_manifest(house.flawed)
+    manifest = referee.bundles.read_manifest(house.flawed)
     table = referee.set_up(house.flawed, manifest)
     true = PatchClaim.parse(truth.claim)
     assert referee.test_units(truth.units, true, (), manifest, table) == (None, "")
