@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 from typing import Any, NoReturn
 
@@ -13,9 +12,6 @@ from auditgame.schema.errors import AuditgameError
 
 Complaint: type[Exception] = typer.BadParameter.__mro__[2]
 """click's ClickException, whichever click typer was built with."""
-
-UNWRITABLE = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.ENOTDIR, errno.EEXIST}
-"""Errors of a folder that cannot be written to."""
 
 
 def one_line(message: object) -> str:
@@ -42,11 +38,11 @@ class OneLine(TyperGroup):
         except AuditgameError as error:
             refuse(error)
         except OSError as error:
-            if error.errno not in UNWRITABLE:
+            if error.filename is None:
                 raise
             refuse(
-                f"'{error.filename}': {error.strerror}; make it writable for this user, or name "
-                "other folders in AUDITGAME_HOME and AUDITGAME_CACHE"
+                f"'{error.filename}': {error.strerror}; AUDITGAME_HOME and AUDITGAME_CACHE name "
+                "other folders to write into"
             )
         except typer.Abort:
             refuse("stopped", 130)
