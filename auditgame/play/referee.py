@@ -12,7 +12,8 @@ from auditgame import bundles
 from auditgame.bundles import bundle_io, keys
 from auditgame.bundles.reference_models import read_references, reference_folders
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import HELD, at_least, bench
+from auditgame.evaluation import bounds
+from auditgame.evaluation.certificate import HELD, bench
 from auditgame.evaluation.mechanism import Ablation, check_units, random_units
 from auditgame.evaluation.metrics import accuracy, class_accuracy, effect, n_applicable
 from auditgame.flaws import Flaw, draw_flaw
@@ -22,7 +23,7 @@ from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import digest
-from auditgame.schema.results import Certificate, Check, Reveal, Score
+from auditgame.schema.results import Certificate, Reveal, Score
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 
@@ -238,17 +239,10 @@ def check_reference(folder: Path) -> Certificate:
     held = dataset.sample(HELD, "held", Seed.of(0).numpy())
     clean = accuracy(specimen, held)
     worst = min(class_accuracy(specimen, held), key=lambda rate: rate.value)
-    stated = Check(
-        name="accuracy as stated",
-        value=abs(clean.value - reference.accuracy),
-        bound=0.005,
-        rule="at most",
-        words="distance from reference.json",
-    )
     checks = (
-        at_least("clean accuracy", clean, 0.90, "a sibling must be good at its task"),
-        at_least("worst class", worst, 0.80, "accuracy in the hardest class"),
-        stated,
+        bounds.REFERENCE_ACCURACY.check(clean),
+        bounds.REFERENCE_WORST_CLASS.check(worst),
+        bounds.REFERENCE_AS_STATED.check_number(abs(clean.value - reference.accuracy)),
     )
     return Certificate(checks=checks)
 
