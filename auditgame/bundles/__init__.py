@@ -21,6 +21,7 @@ from auditgame.schema.records import (
 )
 
 MANIFEST, SEALED, BRIEF, WEIGHTS = "bundle.json", "key.sealed", "brief.md", "model.safetensors"
+REFERENCE = "reference.json"
 LABELS, PICTURES = "examples.json", "examples.png"
 COLUMNS = 12
 """Pictures in a row of the sheet of examples."""
@@ -72,7 +73,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def read_reference(folder: Path) -> Reference:
     """What does this sibling say of itself?"""
-    return _parse(folder / "reference.json", Reference)
+    return _parse(folder / REFERENCE, Reference)
 
 
 def card(folder: Path) -> Card:

@@ -163,4 +163,4 @@ def reference(dataset: str, model: str, number: int, report: Report = no_report)
         files=bundles.digests(files),
     )
     folder = paths.references()[-1] / f"{dataset}.{model}" / str(number)
-    return publish(folder, "reference.json", manifest, files)
+    return publish(folder, bundles.REFERENCE, manifest, files)
