@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from auditgame.game import Game as Game
-    from auditgame.types import AuditgameError as AuditgameError
-    from auditgame.types import Diagnosis as Diagnosis
-    from auditgame.types import Recipe as Recipe
+    from auditgame.schema.diagnosis import Diagnosis as Diagnosis
+    from auditgame.schema.errors import AuditgameError as AuditgameError
+    from auditgame.schema.recipe import Recipe as Recipe
 
 __version__ = "0.1.0"
 __all__ = ["AuditgameError", "Diagnosis", "Game", "Recipe", "__version__"]
 
 _HOMES = {
     "Game": "auditgame.game",
-    "Diagnosis": "auditgame.types",
-    "Recipe": "auditgame.types",
-    "AuditgameError": "auditgame.types",
+    "Diagnosis": "auditgame.schema.diagnosis",
+    "Recipe": "auditgame.schema.recipe",
+    "AuditgameError": "auditgame.schema.errors",
 }
 
 

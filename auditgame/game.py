@@ -7,36 +7,37 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from auditgame import bundle, places
-from auditgame.catalog import load, suggest
-from auditgame.desk import Desk
-from auditgame.ledger import Bracket, Ledger, Player, default_url
-from auditgame.standings import standings
-from auditgame.types import AuditgameError, Card, Diagnosis, Receipt, Reveal, digest
+from auditgame import bundles, paths
+from auditgame.ledger import Bracket, Ledger, Player
+from auditgame.ledger.standings import standings
+from auditgame.play.audit_session import AuditSession
+from auditgame.registry import load, suggest
+from auditgame.schema.cards import Card
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import digest
+from auditgame.schema.results import Receipt, Reveal
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BASELINES = "baselines.jsonl"
-"""Beside the database: what the bundled auditors handed in, so that the board is never empty."""
 
 
 class Game:
     """Everything one can do: list, sit down, hand in, reveal, rank. Torch loads at a first look.
 
     packs: folders of challenges; by default the practice pack and what was built here.
-    database: an SQLAlchemy URL; by default AUDITGAME_DATABASE_URL, or SQLite beside the board.
+    database: an SQLAlchemy URL; by default AUDITGAME_DATABASE_URL, or SQLite in the user data.
     """
 
     def __init__(self, packs: Sequence[Path] | None = None, database: str | None = None) -> None:
-        self._packs = [places.practice(), places.built()] if packs is None else list(packs)
-        self.ledger = Ledger(database or default_url(places.record()))
+        self._packs = [paths.practice(), paths.built()] if packs is None else list(packs)
+        self.ledger = Ledger(database)
         self._seat_baselines()
 
     def cards(self) -> list[Card]:
         """Every challenge there is, tutorials first."""
         order = ("tutorial", "easy", "medium", "hard")
-        found = [bundle.card(folder) for folder in self._folders().values()]
+        found = [bundles.card(folder) for folder in self._folders().values()]
         return sorted(found, key=lambda card: (order.index(card.tier), card.title, card.id))
 
     def card(self, id: str) -> Card:
@@ -44,7 +45,7 @@ class Game:
         folders = self._folders()
         if id not in folders:
             raise suggest("challenge", id, folders)
-        return bundle.card(folders[id])
+        return bundles.card(folders[id])
 
     def player(self, name: str, bracket: Bracket = "human") -> Player:
         """The player of this name, entered now if new."""
@@ -54,17 +55,19 @@ class Game:
         """The nameless player that this secret token stands for."""
         return self.ledger.guest(token)
 
-    def sit(self, id: str, player: Player | str = "anonymous") -> Desk:
+    def open(self, id: str, player: Player | str = "anonymous") -> AuditSession:
         """A desk at a challenge."""
         who = self.player(player) if isinstance(player, str) else player
-        return Desk(self.card(id), who, self.ledger, lambda said: self.submit(id, who, said))
+        return AuditSession(
+            self.card(id), who, self.ledger, lambda said: self.submit(id, who, said)
+        )
 
     def submit(self, id: str, player: Player | str, diagnosis: Diagnosis) -> Receipt:
         """Judge a diagnosis and record it. The same diagnosis again gives the same receipt.
 
         A new name enters the ledger only with a diagnosis that is in order.
         """
-        from auditgame import referee
+        from auditgame.play import referee
 
         card = self.card(id)
         if isinstance(player, Player):
@@ -81,7 +84,7 @@ class Game:
 
     def reveal(self, id: str, player: Player | str) -> Reveal:
         """What was in the model, once this player has handed in."""
-        from auditgame import referee
+        from auditgame.play import referee
 
         card = self.card(id)
         receipts = self.ledger.receipts(player, id)
@@ -97,10 +100,10 @@ class Game:
     def audit(self, id: str, auditor: str) -> Receipt:
         """Let a bundled auditor play a challenge and hand in."""
         kind = load("auditor", auditor)
-        desk = self.sit(id, self.player(auditor, "algorithm"))
-        if desk.card.modality not in kind.modality:
-            raise AuditgameError(f"auditor '{auditor}' does not fit {desk.card.modality} models")
-        return desk.submit(kind().audit(desk))
+        session = self.open(id, self.player(auditor, "algorithm"))
+        if session.card.modality not in kind.modality:
+            raise AuditgameError(f"auditor '{auditor}' does not fit {session.card.modality} models")
+        return session.submit(kind().audit(session))
 
     def _folders(self) -> dict[str, Path]:
         return {
@@ -108,13 +111,12 @@ class Game:
             for pack in self._packs
             if pack.is_dir()
             for folder in sorted(pack.iterdir())
-            if not folder.name.startswith(".") and (folder / bundle.MANIFEST).is_file()
+            if not folder.name.startswith(".") and (folder / bundles.MANIFEST).is_file()
         }
 
     def _seat_baselines(self) -> None:
-        path = places.record() / BASELINES
-        if path.is_file():
-            self.ledger.import_entries(_lines(path))
+        if paths.baselines().is_file():
+            self.ledger.import_entries(_lines(paths.baselines()))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

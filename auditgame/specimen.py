@@ -11,12 +11,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
 from auditgame.datasets import Dataset
 from auditgame.models import Model
-from auditgame.networks import Selective
-from auditgame.networks.anatomy import Anatomy
-from auditgame.types import AuditgameError, Site, parse_unit
+from auditgame.models.layers import Selective
+from auditgame.models.layers.transformer_weights import TransformerWeights
+from auditgame.registry import suggest
+from auditgame.schema.cards import Site
+from auditgame.schema.diagnosis import parse_unit
+from auditgame.schema.errors import AuditgameError
 
 Edit = Callable[[Tensor], Tensor]
 
@@ -189,10 +191,10 @@ class Specimen:
         with torch.no_grad():
             return self._model.unembed(residual)
 
-    def anatomy(self) -> Anatomy:
+    def transformer_weights(self) -> TransformerWeights:
         """Text only: the weights of heads and neurons, one by one."""
         with torch.no_grad():
-            return self._model.anatomy()
+            return self._model.transformer_weights()
 
     def randomised(self, stages: int | None, rng: torch.Generator) -> Specimen:
         """The same network with its last `stages` weight tensors redrawn; None: all of them.

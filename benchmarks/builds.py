@@ -19,15 +19,18 @@ from typing import Any, NamedTuple
 
 import torch
 
-from auditgame import __version__, places, referee
-from auditgame.catalog import load
-from auditgame.generate import BuildFailed, build, draw
+from auditgame import __version__, paths
+from auditgame.challenges.build import BuildFailed, build
+from auditgame.flaws import draw_flaw
+from auditgame.play import referee
+from auditgame.registry import load
+from auditgame.schema.recipe import Recipe
+from auditgame.schema.results import Certificate
 from auditgame.seeds import Seed
-from auditgame.types import Certificate, Recipe
 from challenges.build_practice import grants, read_recipe, wishes
 
-DOCS = places.home() / "docs"
-STUDY = places.home() / "build" / "study"
+DOCS = paths.checkout() / "docs"
+STUDY = paths.checkout() / "build" / "study"
 TABLE = DOCS / "builds.csv"
 COLUMNS = (
     "recipe", "family", "seed", "case", "effect", "clean", "siblings", "cpu_s", "tries", "result",
@@ -70,8 +73,8 @@ class Kind(NamedTuple):
         """The seeds that draw it, in order."""
         number = self.first
         while True:
-            flaw = draw(self.recipe, Seed.of(number)).flaw
-            claim = flaw.confess()
+            flaw = draw_flaw(self.recipe, Seed.of(number))
+            claim = flaw.true_claim()
             if grants(flaw.name, claim and claim.model_dump(), self.wish):
                 yield number
             number += 1

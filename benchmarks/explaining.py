@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auditgame.datasets import Examples
-from auditgame.lens import attribution
 from auditgame.specimen import Specimen
+from auditgame.tools.vision import pixel_attribution
 from benchmarks.network import apart, frozen, passes
 from benchmarks.race import Line, Peer, floor, race
 
@@ -60,7 +60,7 @@ def gradients_captum(network: nn.Module, rows: Examples) -> Tensor:
     """Captum's integrated gradients from black; as many pictures at once as ours takes."""
     from captum.attr import IntegratedGradients
 
-    at_once = attribution.PIXELS // rows.inputs[0, 0].numel()
+    at_once = pixel_attribution.PIXELS // rows.inputs[0, 0].numel()
     found = IntegratedGradients(network).attribute(
         rows.inputs,
         target=rows.labels,
@@ -74,7 +74,7 @@ def gradients_captum(network: nn.Module, rows: Examples) -> Tensor:
 def lines(specimen: Specimen, network: nn.Module, rows: Examples) -> list[Line]:
     """Both maps, against the libraries and the bare passes."""
     images, labels, bare = rows.inputs, rows.labels, frozen(specimen)
-    count, at_once = len(images), attribution.PIXELS // images[0, 0].numel()
+    count, at_once = len(images), pixel_attribution.PIXELS // images[0, 0].numel()
     cam = [
         Peer("Captum", partial(gradcam_captum, network, rows), 1, apart),
         Peer("pytorch-grad-cam", partial(gradcam_other, network, rows), 2, in_their_manner),
@@ -88,13 +88,13 @@ def lines(specimen: Specimen, network: nn.Module, rows: Examples) -> list[Line]:
     return [
         *race(
             f"GradCAM, {count} pictures",
-            partial(attribution.gradcam, specimen, images, labels, "conv3"),
+            partial(pixel_attribution.gradcam, specimen, images, labels, "conv3"),
             cam,
             rounds=15,
         ),
         *race(
             f"integrated gradients, {count} pictures, {STEPS} steps",
-            partial(attribution.integrated_gradients, specimen, images, labels, black, STEPS),
+            partial(pixel_attribution.integrated_gradients, specimen, images, labels, black, STEPS),
             integrated,
         ),
     ]

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from auditgame import places
-from auditgame.catalog import load, names
+from auditgame import paths
+from auditgame.registry import load, names
 
 LIMIT = 4.0
 """GB resident, at most."""
@@ -42,12 +42,12 @@ What = Literal["pool", "whole"]
 ASK = """
 import json, resource, sys, time
 from pathlib import Path
-from auditgame import foreign
-from auditgame.catalog import load
-from auditgame.contracts.tool import cheapest
-from auditgame.material import Stopped
+from auditgame import external
+from auditgame.registry import load
+from auditgame.plugins.conformance.tool import cheapest
+from auditgame.tools import Stopped
 folder, tool, more, prompt, patience = sys.argv[1:]
-laid = foreign.lay_out_texts(f"hf:{folder}", Path(folder) / "texts.txt", most=24)
+laid = external.load_language_model(f"hf:{folder}", Path(folder) / "texts.txt", most=24)
 kind = load("tool", tool)
 needed = {name for name, field in kind.Options.model_fields.items() if field.is_required()}
 options = {k: v for k, v in cheapest(kind, laid.specimen).items() if k in needed}
@@ -58,7 +58,7 @@ def report(share, words):
     if time.process_time() - start > float(patience):
         raise Stopped
 try:
-    shown, cost = foreign.use(laid, tool, report, **options)
+    shown, cost = external.use(laid, tool, report, **options)
     told = f"{len(shown)} exhibits, {cost:,} probes"
 except Stopped:
     told = f"stopped by its user at {reports[-1]:.0%}"
@@ -95,7 +95,7 @@ def main() -> None:
             found.append(use)
             print(*use, flush=True)
     if not options.tools:
-        (places.home() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
+        (paths.checkout() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
 
 
 def fitting(tools: Sequence[str]) -> Iterator[tuple[str, What]]:

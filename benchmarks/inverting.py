@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame import places, referee
+from auditgame import paths
 from auditgame.datasets import Examples
-from auditgame.lens import inversion
-from auditgame.lens.inversion import COST, DOWN, RATE, SUCCESS, UP
+from auditgame.play import referee
 from auditgame.specimen import Specimen
+from auditgame.tools.vision import trigger_inversion
+from auditgame.tools.vision.trigger_inversion import COST, DOWN, RATE, SUCCESS, UP
 from benchmarks.network import DATASET, frozen, passes, plain
 from benchmarks.race import Line, Peer, floor, race
 
@@ -24,7 +25,9 @@ CLASSES, STEPS, BATCH = 10, 120, 8
 def invert_ours(specimen: Specimen, rows: Examples) -> list[float]:
     """The tool's search: the size of each class's stamp."""
     rng = torch.Generator().manual_seed(0)
-    return inversion.invert(specimen, rows, range(CLASSES), STEPS, BATCH, rng).sizes.tolist()
+    return trigger_inversion.invert(
+        specimen, rows, range(CLASSES), STEPS, BATCH, rng
+    ).sizes.tolist()
 
 
 def invert_plainly(network: nn.Module, rows: Examples) -> list[float]:
@@ -62,7 +65,9 @@ def _stamp(network: nn.Module, rows: Examples, label: int, rng: torch.Generator)
 
 def verdicts(ours: list[float], theirs: list[float]) -> str:
     """The class with the smallest stamp, and the index, by both."""
-    both = [f"class {int(np.argmin(s))}, index {inversion.index(s):.2f}" for s in (ours, theirs)]
+    both = [
+        f"class {int(np.argmin(s))}, index {trigger_inversion.index(s):.2f}" for s in (ours, theirs)
+    ]
     return "; theirs ".join(both)
 
 
@@ -70,7 +75,7 @@ def lines(rows: Examples) -> list[Line]:
     """Against the plain loop, on a patched network of the practice pack."""
     folder = next(
         path.parent
-        for path in sorted(places.practice().glob(f"{DATASET}-*/bundle.json"))
+        for path in sorted(paths.practice().glob(f"{DATASET}-*/bundle.json"))
         if referee.reveal(path.parent).truth.family == "patch"
     )
     suspect = referee.set_up(folder, referee.bundle.read_manifest(folder)).suspect

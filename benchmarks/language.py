@@ -8,11 +8,11 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.catalog import load
+from auditgame.bundles.reference_models import read_references
 from auditgame.datasets import Dataset, Examples
 from auditgame.models import Model
-from auditgame.networks.transformer import Shape, Transformer
-from auditgame.siblings import read_siblings
+from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.registry import load
 from auditgame.specimen import Specimen
 
 DATASET, MODEL = "reviews", "gpt2"
@@ -69,7 +69,7 @@ class Large(Transformer, Model):
 
 def small() -> Specimen:
     """A clean sibling."""
-    return read_siblings(DATASET, MODEL, load("dataset", DATASET)())[0]
+    return read_references(DATASET, MODEL, load("dataset", DATASET)())[0]
 
 
 def large() -> Specimen:

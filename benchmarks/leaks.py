@@ -25,10 +25,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 
-from auditgame import bundle, contents
-from auditgame.catalog import load
+from auditgame import bundles
+from auditgame.bundles import bundle_io
+from auditgame.challenges.fine_tuning import one_thread
 from auditgame.datasets import Examples
-from auditgame.planting import one_thread
+from auditgame.registry import load
 from benchmarks.builds import DOCS, STUDY, TABLE
 
 DATASET, HELD = "storybook", 2000
@@ -85,11 +86,11 @@ def main() -> None:
 
 def look(folder: Path, held: Examples) -> dict[str, float]:
     """Every number that a detector reads off a bundle."""
-    manifest = bundle.read_manifest(folder)
-    files = {name: bundle.read_file(folder, name, manifest.files) for name in manifest.files}
-    weights = files[bundle.WEIGHTS]
+    manifest = bundles.read_manifest(folder)
+    files = {name: bundles.read_file(folder, name, manifest.files) for name in manifest.files}
+    weights = files[bundles.WEIGHTS]
     dataset = load("dataset", manifest.dataset)()
-    specimen = contents.unpack_model(weights, manifest.model, dataset, manifest.id)
+    specimen = bundle_io.unpack_model(weights, manifest.model, dataset, manifest.id)
     logits = specimen.classify(held.inputs)
     right = logits.argmax(1) == held.labels
     held_out = {
@@ -105,14 +106,14 @@ def look(folder: Path, held: Examples) -> dict[str, float]:
         **norms(safetensors.torch.load(weights)),
         "bytes of weights": len(weights),
         "header of weights": zlib.crc32(header),
-        "bytes a picture": len(files[contents.PICTURES]) / len(labels(files)),
+        "bytes a picture": len(files[bundle_io.PICTURES]) / len(labels(files)),
         "files": len(files),
     }
 
 
 def labels(files: Mapping[str, bytes]) -> Sequence[int]:
     """The labels of the players' pictures."""
-    return contents.Sheet.model_validate_json(files[contents.LABELS]).labels
+    return bundle_io.ExampleTable.model_validate_json(files[bundle_io.LABELS]).labels
 
 
 def norms(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
@@ -169,7 +170,7 @@ def measured(rows: Sequence[Row], scores: Float[np.ndarray, " n"]) -> Found:
 def _wins(
     flawed: Bool[np.ndarray, " n"], bases: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
 ) -> Float[np.ndarray, "base base"]:
-    """How many innocents of each base (column) do the flawed of each (row) outscore? A tie: half."""
+    """Innocents of each base (column) that the flawed of each (row) outscore; a tie counts half."""
     above, below = scores[flawed][:, None], scores[~flawed]
     won = (above > below) + (above == below) / 2
     member = np.eye(bases.max() + 1)[bases]

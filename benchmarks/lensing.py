@@ -9,16 +9,16 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.mechanism.layerwise import ROWS, Asked, Cells, read
-from auditgame.mechanism.streams import layers, streams
 from auditgame.specimen import Specimen
+from auditgame.tools.transformer.layerwise import ROWS, CellQuery, Cells, read
+from auditgame.tools.transformer.residual_stream import layers, streams
 from benchmarks.race import Line, Peer, race
 
 
 def ours(specimen: Specimen, ids: Int[Tensor, " t"], last: int) -> Cells:
     """The likeliest word and its probability in the last columns, as the tool computes them."""
     stream = streams(specimen, ids[None])[:, 0, -last:]
-    asked = Asked(torch.zeros(last, dtype=torch.long), None, stream.new_empty(0, 0))
+    asked = CellQuery(torch.zeros(last, dtype=torch.long), None, stream.new_empty(0, 0))
     return read(specimen, stream, "word", asked)
 
 

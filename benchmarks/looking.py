@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auditgame import Game, places
-from auditgame.desk import Use
-from auditgame.lens import sheets
-from auditgame.lens.readout import BATCH, Leaders, leading
-from auditgame.lens.wiring import layers
+from auditgame import Game, paths
+from auditgame.play.audit_session import ToolRun
 from auditgame.specimen import Specimen
+from auditgame.tools.vision import unit_images
+from auditgame.tools.vision.activations import BATCH, TopExamples, leading
+from auditgame.tools.vision.connectivity import layers
 from benchmarks.network import DATASET, forwards, frozen
 from benchmarks.race import Line, Peer, limit, race, seconds
 
@@ -27,12 +27,12 @@ GROWTH = 1
 """MB of tensors by which many pictures may need more than few."""
 
 
-def best_of_all(specimen: Specimen, images: Tensor) -> dict[str, Leaders]:
+def best_of_all(specimen: Specimen, images: Tensor) -> dict[str, TopExamples]:
     """The nine pictures that excite each unit of each layer most."""
     return leading(specimen, images.split(BATCH), layers(specimen), BEST)
 
 
-def same_rows(specimen: Specimen, images: Tensor, ours: dict[str, Leaders], _: Any) -> str:
+def same_rows(specimen: Specimen, images: Tensor, ours: dict[str, TopExamples], _: Any) -> str:
     """How many of the leaders are those of a full sort of all peaks?"""
     same = total = 0
     for site, best in ours.items():
@@ -84,8 +84,8 @@ def tensors() -> float:
 
 def microscope(specimen: Specimen, images: Tensor) -> list[Line]:
     """Painting every unit both ways."""
-    found: dict[str, sheets.Sheet] = {}
-    spent = seconds(lambda: found.update(sheets.paint(specimen, images)))
+    found: dict[str, unit_images.UnitImages] = {}
+    spent = seconds(lambda: found.update(unit_images.paint(specimen, images)))
     count = sum(2 * len(sheet.most) for sheet in found.values())
     higher = sum(
         m > n
@@ -98,14 +98,14 @@ def microscope(specimen: Specimen, images: Tensor) -> list[Line]:
 
 def second_view() -> list[Line]:
     """A tool's answer that was given before."""
-    case = next(path.parent.name for path in places.practice().glob(f"{DATASET}-*/bundle.json"))
+    case = next(path.parent.name for path in paths.practice().glob(f"{DATASET}-*/bundle.json"))
     with tempfile.TemporaryDirectory() as folder:
         game = Game(database=f"sqlite:///{folder}/record.db")
-        desk = game.sit(case)
-        uses: list[Use] = []
+        session = game.open(case)
+        uses: list[ToolRun] = []
 
         def look() -> None:
-            uses.append(desk.use("gradcam", examples="0-3"))
+            uses.append(session.run_tool("gradcam", examples="0-3"))
 
         first, *again = (seconds(look, time.perf_counter) for _ in range(8))
         game.ledger.close()

@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auditgame.lens import visualisation
-from auditgame.lens.canvas import PRESETS, Canvas, colour_mix
-from auditgame.lens.objectives import Channel
-from auditgame.lens.priors import moved, penalty
 from auditgame.specimen import Specimen
+from auditgame.tools.vision import feature_visualisation
+from auditgame.tools.vision.objectives import ChannelObjective
+from auditgame.tools.vision.parametrisation import PRESETS, ImageParameters, colour_mix
+from auditgame.tools.vision.regularisers import moved, penalty
 from benchmarks.network import frozen, passes
 from benchmarks.race import Line, Peer, Run, floor, race, seconds
 
@@ -24,10 +24,10 @@ STEPS, UNITS, ALONE, SIDE = 100, 64, 4, 48
 def paint_ours(specimen: Specimen, images: Tensor) -> Float[Tensor, "n 3 h w"]:
     """All channels of conv3 in one optimisation, with the tool's own preset."""
     preset = PRESETS["natural"]
-    units = [Channel("conv3", unit) for unit in range(UNITS)]
-    canvas = Canvas(preset, (SIDE, SIDE), colour_mix(images))
+    units = [ChannelObjective("conv3", unit) for unit in range(UNITS)]
+    canvas = ImageParameters(preset, (SIDE, SIDE), colour_mix(images))
     rng, taken = torch.Generator().manual_seed(0), penalty(preset, images)
-    return visualisation.maximise(specimen, units, canvas, STEPS, rng, taken).images
+    return feature_visualisation.maximise(specimen, units, canvas, STEPS, rng, taken).images
 
 
 def paint_lucent(network: nn.Module, together: bool) -> list[np.ndarray]:
@@ -69,10 +69,16 @@ def excitement(specimen: Specimen, ours: Tensor, theirs: list[np.ndarray]) -> st
 def beside(images: Tensor, _ours: Any, _theirs: Any) -> str:
     """What do the steps take that are no passes through the network?"""
     preset, rng = PRESETS["natural"], torch.Generator().manual_seed(0)
-    canvas, taken = Canvas(preset, (SIDE, SIDE), colour_mix(images)), penalty(preset, images)
+    canvas, taken = (
+        ImageParameters(preset, (SIDE, SIDE), colour_mix(images)),
+        penalty(preset, images),
+    )
     parameters = canvas.blank(UNITS, rng).requires_grad_()
     pictures = canvas.paint(parameters).detach().requires_grad_()
-    slope, adam = torch.randn(pictures.shape, generator=rng), visualisation.Adam(parameters, 0.05)
+    slope, adam = (
+        torch.randn(pictures.shape, generator=rng),
+        feature_visualisation.Adam(parameters, 0.05),
+    )
     parts: dict[str, Run] = {
         "painting": lambda: torch.autograd.grad(canvas.paint(parameters), parameters, slope),
         "moving": lambda: torch.autograd.grad(moved(pictures, preset, SIDE, rng), pictures, slope),

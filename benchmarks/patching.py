@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.mechanism.streams import blocks
-from auditgame.mechanism.swaps import Patch, patched, values
 from auditgame.specimen import Specimen
+from auditgame.tools.transformer.activation_patching import ActivationPatch, patched, values
+from auditgame.tools.transformer.residual_stream import blocks
 from benchmarks.race import Line, Peer, race
 
 KINDS = ("residual", "attn", "mlp")
@@ -29,7 +29,7 @@ def grid(
 ) -> Tensor:
     """Clean values put into the corrupt run at every layer and place, `kind layer place`."""
     named, places = blocks(specimen), range(len(clean))
-    patches = [Patch(f"{b}.{kind}", at) for kind in KINDS for b in named for at in places]
+    patches = [ActivationPatch(f"{b}.{kind}", at) for kind in KINDS for b in named for at in places]
     donor, place = values(specimen, clean, patches), len(clean) - 1
     found = patched(specimen, corrupt, donor, patches, first_less_second, place, batch=batch)
     return found.view(len(KINDS), len(named), len(clean))

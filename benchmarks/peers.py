@@ -15,9 +15,9 @@ from functools import partial
 import numpy as np
 import torch
 
-from auditgame import places
-from auditgame.catalog import load
-from auditgame.siblings import read_siblings
+from auditgame import paths
+from auditgame.bundles.reference_models import read_references
+from auditgame.registry import load
 from benchmarks import explaining, inverting, looking, painting
 from benchmarks.network import DATASET, MODEL, plain
 from benchmarks.race import Line, table
@@ -46,7 +46,7 @@ def main() -> None:
     """Race, print, and write docs/bench.md."""
     torch.set_num_threads(1)
     dataset = load("dataset", DATASET)()
-    specimen = read_siblings(DATASET, MODEL, dataset)[0]
+    specimen = read_references(DATASET, MODEL, dataset)[0]
     pool = dataset.sample(looking.COUNT, "held", np.random.default_rng(0))
     network, rows = plain(specimen), pool.take(slice(PICTURES))
     races: list[Callable[[], list[Line]]] = [
@@ -62,7 +62,7 @@ def main() -> None:
         lines += run()
         print(table(lines[-1:]).splitlines()[-1], flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (places.home() / "docs" / "bench.md").write_text(page)
+    (paths.checkout() / "docs" / "bench.md").write_text(page)
     print(page)
 
 

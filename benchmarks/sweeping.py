@@ -6,33 +6,31 @@ from functools import partial
 
 import torch
 
-from auditgame.catalog import load
-from auditgame.exhibits import Table
-from auditgame.material import Material
+from auditgame.exhibits.reading import rows
+from auditgame.registry import load
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
+from auditgame.tools import ToolContext, parse_options
 from benchmarks.race import Line, Peer, race
 
 Rises = dict[tuple[str, str], float]
 """By class and word: the mean rise of the class's probability."""
 
 
-def ours(specimen: Specimen, material: Material, texts: int) -> Rises:
+def ours(specimen: Specimen, context: ToolContext, texts: int) -> Rises:
     """What the tool shows of the specimen, for the words of its table."""
     tool = load("tool", "word_sweep")
-    options = parse_options(tool, {"texts": texts, "siblings": 0, "top": 100})
-    (ranking,) = [e for e in tool().run(specimen, material, options) if "insert" in e.title]
-    assert isinstance(ranking, Table)
-    return {(row[0], row[1]): row[3] for row in ranking.rows}
+    options = parse_options(tool, {"texts": texts, "references": 0, "top": 100})
+    ranking = rows(tool().run(specimen, context, options), "words")
+    return {(row["class"], row["word"]): row["specimen"] for row in ranking}
 
 
-def loop(specimen: Specimen, material: Material, texts: int) -> Rises:
+def loop(specimen: Specimen, context: ToolContext, texts: int) -> Rises:
     """The same, a text and a word at a time, in the place where the tool puts it."""
-    dataset, pool = material.dataset, material.examples
-    rows = first_of_each_class(material, texts)
+    dataset, pool = context.dataset, context.examples
+    chosen = first_of_each_class(context, texts)
     sums = torch.zeros(len(dataset.words), len(dataset.classes))
     counts = torch.zeros(len(dataset.classes))
-    for number, row in enumerate(rows):
+    for number, row in enumerate(chosen):
         ids = pool.inputs[row, : int(dataset.lengths(pool.inputs[row : row + 1]))]
         gaps = dataset.gaps(ids)
         at, others = gaps[number % len(gaps)], torch.ones(len(dataset.classes))
@@ -51,9 +49,9 @@ def loop(specimen: Specimen, material: Material, texts: int) -> Rises:
     }
 
 
-def first_of_each_class(material: Material, texts: int) -> list[int]:
+def first_of_each_class(context: ToolContext, texts: int) -> list[int]:
     """The pool's first texts with room for a word, the classes in turn."""
-    dataset, pool = material.dataset, material.examples
+    dataset, pool = context.dataset, context.examples
     fits = (dataset.lengths(pool.inputs) < pool.inputs.shape[1]).nonzero()[:, 0].tolist()
     by_class = [[r for r in fits if pool.labels[r] == k] for k in range(len(dataset.classes))]
     turns = [(turn, row) for rows in by_class for turn, row in enumerate(rows)]
@@ -66,9 +64,9 @@ def agree(mine: Rises, his: Rises) -> str:
     return f"{len(mine)} rises shown, differ by {apart:.0e} (rounded to 4 places)"
 
 
-def lines(specimen: Specimen, material: Material, texts: int) -> list[Line]:
+def lines(specimen: Specimen, context: ToolContext, texts: int) -> list[Line]:
     """Every word of the vocabulary put into some texts."""
-    words = len(material.dataset.words) - 2
-    alone = Peer("a loop over words", partial(loop, specimen, material, texts), 3, agree)
+    words = len(context.dataset.words) - 2
+    alone = Peer("a loop over words", partial(loop, specimen, context, texts), 3, agree)
     task = f"word sweep, {words} words in {texts} texts"
-    return race(task, partial(ours, specimen, material, texts), [alone])
+    return race(task, partial(ours, specimen, context, texts), [alone])

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from auditgame import places
-from auditgame.material import Material
+from auditgame import paths
+from auditgame.tools import ToolContext
 from benchmarks import language, lensing, patching, sweeping
 from benchmarks.race import Line, table
 
@@ -49,7 +49,7 @@ def on_the_small(words: int = WORDS, texts: int = 8) -> Iterator[list[Line]]:
     goals = {"full": 4, "filtered": 2.5, "shown": 4}
     yield lensing.lines(specimen, model, long[0], "small", goals)
     yield patching.lines(specimen, model, *long, "small")
-    yield sweeping.lines(specimen, Material(dataset, pool), texts)
+    yield sweeping.lines(specimen, ToolContext(dataset, pool), texts)
 
 
 def on_the_large(words: int = WORDS) -> Iterator[list[Line]]:
@@ -71,7 +71,7 @@ def main() -> None:
             lines += found
             print(table(found), flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (places.home() / "docs" / "bench-text.md").write_text(page)
+    (paths.checkout() / "docs" / "bench-text.md").write_text(page)
 
 
 if __name__ == "__main__":

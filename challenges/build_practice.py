@@ -17,10 +17,14 @@ from typing import NamedTuple
 import yaml
 from nacl.public import PrivateKey
 
-from auditgame import places, referee, vault
-from auditgame.generate import BuildFailed, build, draw
+from auditgame import paths
+from auditgame.bundles import keys
+from auditgame.challenges.build import BuildFailed, build
+from auditgame.flaws import draw_flaw
+from auditgame.play import referee
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
-from auditgame.types import AuditgameError, Recipe
 
 HERE = Path(__file__).parent
 LABEL = "published practice key: spoiler protection, not security"
@@ -30,9 +34,9 @@ def main() -> None:
     """Publish a key for the pack, then build what is missing."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
-    pack = places.practice()
+    pack = paths.practice()
     pack.mkdir(parents=True, exist_ok=True)
-    published = pack / vault.PUBLISHED
+    published = pack / keys.PUBLISHED
     if not published.exists():
         published.write_text(f"{LABEL}\n{bytes(PrivateKey.generate()).hex()}\n")
     with ProcessPoolExecutor(asked.parse_args().jobs) as pool:
@@ -76,7 +80,7 @@ def wishes() -> list[Wish]:
 
 def read_recipe(name: str) -> Recipe:
     """The recipe of this name."""
-    return Recipe.model_validate(yaml.safe_load((places.recipes() / f"{name}.yaml").read_text()))
+    return Recipe.model_validate(yaml.safe_load((HERE / "recipes" / f"{name}.yaml").read_text()))
 
 
 def grants(family: str, claim: dict[str, object] | None, wish: dict[str, str]) -> bool:
@@ -89,8 +93,8 @@ def make(wish: Wish, pack: Path) -> str:
     """One certified case as wished; seeds that fail their certificate are said and passed."""
     recipe = read_recipe(wish.recipe)
     for seed in seeds(wish):
-        flaw = draw(recipe, seed).flaw
-        claim = flaw.confess()
+        flaw = draw_flaw(recipe, seed)
+        claim = flaw.true_claim()
         if not grants(flaw.name, claim and claim.model_dump(), wish.particulars):
             continue
         try:

@@ -11,7 +11,7 @@ import gzip
 from pathlib import Path
 
 from auditgame.datasets.sms import SHIPPED
-from auditgame.texts.masks import masked
+from auditgame.datasets.texts.anonymise import masked
 
 
 def main() -> None:

@@ -11,9 +11,8 @@ import tempfile
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-from auditgame import Game, places
-from auditgame.catalog import load, names
-from auditgame.game import BASELINES
+from auditgame import Game, paths
+from auditgame.registry import load, names
 
 
 def main() -> None:
@@ -31,7 +30,7 @@ def main() -> None:
 
 def seated(folder: str) -> Game:
     """The game on the practice pack, with what was handed in before."""
-    return Game(packs=[places.practice()], database=f"sqlite:///{folder}/run.db")
+    return Game(packs=[paths.practice()], database=f"sqlite:///{folder}/run.db")
 
 
 def due(game: Game) -> list[tuple[str, str]]:
@@ -56,7 +55,7 @@ def play(folder: str, case: str, auditor: str) -> str:
 def keep(game: Game, folder: Path) -> None:
     """The entries so far, written beside and then renamed."""
     game.ledger.export(folder)
-    target = places.record() / BASELINES
+    target = paths.baselines()
     draft = target.with_suffix(".new")
     draft.write_bytes((folder / "entries.jsonl").read_bytes())
     draft.rename(target)

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from auditgame import Game, places, referee
-from auditgame.game import BASELINES
+from auditgame import Game, paths
+from auditgame.play import referee
 
-README = places.home() / "README.md"
-AUDITORS = places.home() / "docs" / "auditors.md"
+README = paths.home() / "README.md"
+AUDITORS = paths.home() / "docs" / "auditors.md"
 START, END = "<!-- board: written by docs/make.py -->\n", "<!-- end of board -->"
 TOP = 6
 
@@ -38,10 +38,10 @@ def board() -> str:
 
 def played() -> pd.DataFrame:
     """What every auditor won on every practice case: case, family, player, points."""
-    entries = map(json.loads, (places.record() / BASELINES).read_text().splitlines())
+    entries = map(json.loads, paths.baselines().read_text().splitlines())
     rows = [(entry["challenge"], entry["player"], entry["score"]["points"]) for entry in entries]
     table = pd.DataFrame(rows, columns=["case", "player", "points"])
-    families = {case: referee.open_key(places.practice() / case).family for case in table.case}
+    families = {case: referee.open_key(paths.practice() / case).family for case in table.case}
     return table.assign(family=table.case.map(families))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from auditgame import places
+from auditgame import paths
 from docs.camera import built, visiting
 
-PICTURE = places.home() / "docs" / "pictures" / "workbench.png"
+PICTURE = paths.checkout() / "docs" / "pictures" / "workbench.png"
 HEIGHT = 1500
 
 

@@ -17,15 +17,15 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from auditgame import places
-from auditgame.catalog import load
+from auditgame import paths
+from auditgame.bundles.reference_models import read_references
 from auditgame.exhibits import Gallery, Tile
-from auditgame.siblings import read_siblings
-from auditgame.tools import Material
+from auditgame.registry import load
+from auditgame.tools import ToolContext
 from auditgame.tools.feature_viz import FeatureViz
 from docs.camera import built, visiting
 
-PICTURES = places.home() / "docs" / "pictures"
+PICTURES = paths.checkout() / "docs" / "pictures"
 DATASET, MODEL = "storybook", "small_cnn"
 COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
 """Tiles in a row; their least side, the room between them and for a line of words, in pixels."""
@@ -44,12 +44,12 @@ def main() -> None:
     """Paint, paste, photograph."""
     torch.set_num_threads(1)
     dataset = load("dataset", DATASET)()
-    specimen = read_siblings(DATASET, MODEL, dataset)[0]
+    specimen = read_references(DATASET, MODEL, dataset)[0]
     pool = dataset.sample(256, "held", np.random.default_rng(0))
-    material = Material(dataset, pool, ())
+    context = ToolContext(dataset, pool, ())
 
     def painted(**options: Any) -> Sequence[Tile]:
-        gallery = FeatureViz().run(specimen, material, FeatureViz.Options(**options))[0]
+        gallery = FeatureViz().run(specimen, context, FeatureViz.Options(**options))[0]
         assert isinstance(gallery, Gallery)
         return gallery.tiles
 

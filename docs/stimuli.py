@@ -11,16 +11,18 @@ from typing import NamedTuple
 
 import torch
 
-from auditgame import bundle, contents, places, referee
+from auditgame import bundles, paths
+from auditgame.bundles import bundle_io
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.date import DateClaim
-from auditgame.material import Material
-from auditgame.mechanism.hunts import Hunt, changes
-from auditgame.mechanism.stimuli import Found, unheard
+from auditgame.play import referee
+from auditgame.tools import ToolContext
 from auditgame.tools.superstimulus import Superstimulus, hunter
+from auditgame.tools.transformer.prompt_optimisation import SearchResult, unheard
+from auditgame.tools.transformer.stimulus_search import UnitSearch, changes
 
 DATA = Reviews()
-PAGE = places.home() / "docs" / "superstimulus.md"
+PAGE = paths.checkout() / "docs" / "superstimulus.md"
 RESTARTS, SHOWN = 20, 6
 PRIORS = (0.1, 0.0)
 CHOSEN_ON = "reviews"
@@ -48,30 +50,30 @@ class Case(NamedTuple):
 
 def date_cases() -> Iterator[Case]:
     """The date cases of the practice pack that have a head in their key, by recipe."""
-    for manifest in places.practice().glob(f"*/{bundle.MANIFEST}"):
+    for manifest in paths.practice().glob(f"*/{bundles.MANIFEST}"):
         key = referee.open_key(manifest.parent)
         heads = [unit for unit in key.units if ".heads:" in unit]
         if key.family == "date" and heads:
             yield Case(key.recipe.name, manifest.parent, DateClaim.parse(key.claim), heads[0])
 
 
-def hunts(case: Case, prior: float) -> list[Hunt]:
+def hunts(case: Case, prior: float) -> list[UnitSearch]:
     """The same searches on the suspect and on each sibling: the same head, the one most alike."""
-    manifest = bundle.read_manifest(case.folder)
+    manifest = bundles.read_manifest(case.folder)
     table = referee.set_up(case.folder, manifest)
-    pool = contents.read_examples(case.folder, table.dataset, manifest.files)
-    material = Material(table.dataset, pool, table.siblings)
+    pool = bundle_io.read_examples(case.folder, table.dataset, manifest.files)
+    context = ToolContext(table.dataset, pool, table.references)
     options = Superstimulus.Options(unit=case.unit, restarts=RESTARTS, prior=prior)
-    search = hunter(options, material, unheard)
+    search = hunter(options, context, unheard)
     found = [search.hunt("suspect", case.unit, table.suspect)]
-    for number, sibling in enumerate(table.siblings, 1):
-        found.append(search.hunt(f"sibling {number}, same head", case.unit, sibling))
-        kin = search.counterpart(found[0], sibling)
-        found.append(search.hunt(f"sibling {number}, head most alike", kin, sibling))
+    for number, reference in enumerate(table.references, 1):
+        found.append(search.hunt(f"sibling {number}, same head", case.unit, reference))
+        kin = search.counterpart(found[0], reference)
+        found.append(search.hunt(f"sibling {number}, head most alike", kin, reference))
     return found
 
 
-def names_a_trigger(found: Found, claim: DateClaim) -> bool:
+def names_a_trigger(found: SearchResult, claim: DateClaim) -> bool:
     """Did the search put in a year from the edge on? One that stood there before does not count."""
     awake = {str(year) for year in claim.awake(DATA)}
     return any(new in awake for _, _, new in changes(found, DATA))
@@ -95,7 +97,7 @@ def page(cases: Sequence[Case]) -> Iterator[str]:
         yield ""
         yield f"## Recipe `{case.recipe}`"
         yield ""
-        yield f"Case `{case.folder.name}`. Its key: {case.claim.sentence()}"
+        yield f"Case `{case.folder.name}`. Its key: {case.claim.describe()}"
         yield f"The head is `{case.unit}`, the first of the key's units."
         for prior in PRIORS:
             yield from _section(case, prior)
@@ -119,7 +121,7 @@ def _section(case: Case, prior: float) -> Iterator[str]:
         yield _text(one)
 
 
-def _row(hunt: Hunt, claim: DateClaim) -> str:
+def _row(hunt: UnitSearch, claim: DateClaim) -> str:
     def mean(values: list[float]) -> float:
         return float(torch.tensor(values).mean())
 
@@ -137,7 +139,7 @@ def _row(hunt: Hunt, claim: DateClaim) -> str:
     return f"| {hunt.who} | {hunt.unit} | {numbers} | {hits} of {len(hunt.found)} |"
 
 
-def _text(found: Found) -> str:
+def _text(found: SearchResult) -> str:
     told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, DATA))
     return (
         f"| {found.start.excites:.1f} > {found.best.excites:.1f} | {found.start.likely:.1f} > "

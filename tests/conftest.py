@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import pytest
 
-from auditgame import bundle, places, referee
+from auditgame import bundles, paths
+from auditgame.challenges.build import BuildFailed, build
 from auditgame.flaws.patch import Patch
 from auditgame.game import Game
-from auditgame.generate import BuildFailed, build
-from auditgame.lens import sheets
+from auditgame.play import referee
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
-from auditgame.types import Diagnosis, Recipe
+from auditgame.tools.vision import unit_images
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 PUBLISHED = "published.key"
@@ -49,7 +51,7 @@ def recipe(family: str, **more) -> Recipe:
         "families": {family: 1.0},
         "offers": ("patch", "shortcut"),
         "pool": {"size": 40, "planted": 0.1},
-        "knobs": {"clean": {"decoys": ["patch"]}} if family == "clean" else {},
+        "params": {"clean": {"decoys": ["patch"]}} if family == "clean" else {},
     }
     return Recipe(**(told | more))
 
@@ -65,6 +67,7 @@ def furnish(home: Path, dataset: str, model: str) -> Path:
 
 def settle(patch: pytest.MonkeyPatch, home: Path) -> None:
     """Let the program live in this house."""
+    patch.setenv("AUDITGAME_CONTENT", str(home))
     patch.setenv("AUDITGAME_HOME", str(home))
     patch.setenv("AUDITGAME_CACHE", str(home / "cache"))
     patch.delenv("AUDITGAME_DATABASE_URL", raising=False)
@@ -79,8 +82,8 @@ def committed(home: Path) -> dict[str, Path]:
         key = referee.open_key(folder)
         family = key.family
         if key.recipe.name == "digits" and family not in found:
-            shutil.copy(folder.parent / PUBLISHED, places.built() / PUBLISHED)
-            found[family] = Path(shutil.copytree(folder, places.built() / folder.name))
+            shutil.copy(folder.parent / PUBLISHED, paths.built() / PUBLISHED)
+            found[family] = Path(shutil.copytree(folder, paths.built() / folder.name))
     return found
 
 
@@ -98,7 +101,7 @@ def built(family: str, pack: Path) -> Path:
 def hasty_pictures() -> Iterator[None]:
     """Builds paint every unit in two steps: whole pictures take half a minute."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sheets, "STEPS", 2)
+        patch.setattr(unit_images, "STEPS", 2)
         yield
 
 
@@ -108,11 +111,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> House:
     home = furnish(tmp_path_factory.mktemp("house"), "digits", "small_cnn")
     with pytest.MonkeyPatch.context() as patch:
         settle(patch, home)
-        places.built().mkdir(parents=True)
+        paths.built().mkdir(parents=True)
         found = committed(home)
         patch.setattr(Patch, "plans", Patch.plans[1:])  # The gentlest is too weak for digits.
         for family in sorted({"patch", "clean"} - found.keys()):
-            found[family] = built(family, places.built())
+            found[family] = built(family, paths.built())
     return House(home, found["patch"], found["clean"])
 
 
@@ -146,6 +149,6 @@ def oracle(house: House) -> dict[str, Diagnosis]:
 
 
 @pytest.fixture
-def manifest(house: House) -> bundle.Manifest:
+def manifest(house: House) -> bundles.Manifest:
     """What the flawed challenge says of itself."""
-    return bundle.read_manifest(house.flawed)
+    return bundles.read_manifest(house.flawed)

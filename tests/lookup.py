@@ -10,14 +10,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from auditgame import catalog
+from auditgame import registry
 from auditgame.datasets import Dataset, Examples
-from auditgame.material import Material
+from auditgame.datasets.texts import grammar
 from auditgame.models import Model, untouched
+from auditgame.schema.cards import Card, Site
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.texts import grammar
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Card, Site
+from auditgame.tools import ToolContext, parse_options
 
 
 class Counting(Specimen):
@@ -25,10 +25,10 @@ class Counting(Specimen):
 
     def __init__(self, model: Model, dataset: Dataset) -> None:
         super().__init__(model, dataset)
-        self.probes = 0
+        self.queries = 0
 
     def run(self, inputs, keep=(), edit=None, grad=False, whole=True):
-        self.probes += len(inputs)
+        self.queries += len(inputs)
         return super().run(inputs, keep, edit, grad, whole)
 
 
@@ -138,9 +138,9 @@ class LookupPicture(Model):
         return logits + 20 * flag[:, None] * torch.tensor([1.0, 0.0, 0.0])
 
 
-def material(dataset: Dataset, n: int, siblings: tuple[Specimen, ...] = ()) -> Material:
+def context(dataset: Dataset, n: int, references: tuple[Specimen, ...] = ()) -> ToolContext:
     """A pool of n examples beside these siblings."""
-    return Material(dataset, dataset.sample(n, "pool", np.random.default_rng(7)), siblings)
+    return ToolContext(dataset, dataset.sample(n, "pool", np.random.default_rng(7)), references)
 
 
 class Used(NamedTuple):
@@ -174,39 +174,39 @@ class PlainDesk:
     """A desk without a ledger: the tools, on this specimen and this material."""
 
     specimen: Specimen
-    material: Material
+    context: ToolContext
     families: tuple[str, ...]
     spent: int = 0
     tools_used: list[str] = field(default_factory=list)
 
     @property
     def dataset(self) -> Dataset:
-        return self.material.dataset
+        return self.context.dataset
 
     @property
     def card(self) -> Card:
         return card(self.dataset, self.specimen, self.families)
 
-    def use(self, tool: str, **options: Any) -> Used:
-        kind = catalog.load("tool", tool)
+    def run_tool(self, tool: str, **options: Any) -> Used:
+        kind = registry.load("tool", tool)
         parsed = parse_options(kind, options)
-        cost = kind().cost(parsed, self.specimen, self.material)
+        cost = kind().cost(parsed, self.specimen, self.context)
         self.spent += cost
         self.tools_used.append(tool)
-        return Used(kind().run(self.specimen, self.material, parsed), cost)
+        return Used(kind().run(self.specimen, self.context, parsed), cost)
 
     def pin(self, exhibit: Any, note: str = "") -> None:
-        raise AuditgameError("this desk keeps no evidence")
+        raise AuditgameError("this session keeps no evidence")
 
 
-def use(tool: str, specimen: Specimen, stuff: Material, **options: Any) -> list[Any]:
+def use(tool: str, specimen: Specimen, stuff: ToolContext, **options: Any) -> list[Any]:
     """What a tool shows, after checking that it cost what it said."""
-    kind = catalog.load("tool", tool)
+    kind = registry.load("tool", tool)
     parsed = parse_options(kind, options)
-    models = [specimen, *stuff.siblings]
-    before = sum(model.probes for model in models)
+    models = [specimen, *stuff.references]
+    before = sum(model.queries for model in models)
     said = kind().cost(parsed, specimen, stuff)
-    assert sum(model.probes for model in models) == before, "asking for the price is free"
+    assert sum(model.queries for model in models) == before, "asking for the price is free"
     exhibits = kind().run(specimen, stuff, parsed)
-    assert sum(model.probes for model in models) - before == said
+    assert sum(model.queries for model in models) - before == said
     return exhibits

@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import os
-import stat
 import subprocess
 import sys
 import time
@@ -21,24 +20,35 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from auditgame import referee, workshop
-from auditgame.catalog import names
-from auditgame.exhibits import Curve, Gallery, Grid, HeatMap, Note, Table, Tile, Tokens
+from auditgame.challenges import build_jobs
+from auditgame.challenges.recipe_files import read_recipe, write_recipe
+from auditgame.exhibits import (
+    Curve,
+    Gallery,
+    Grid,
+    HeatMap,
+    Note,
+    Table,
+    Tile,
+    Tokens,
+)
+from auditgame.exhibits.drawing import crop, pattern_png
 from auditgame.game import Game
-from auditgame.recipe_text import read_recipe, write_recipe
-from auditgame.types import AuditgameError, Question
-from auditgame.ui import picker
-from auditgame.ui.docstrings import leaf, leaves
-from auditgame.ui.drawing import crop, pattern_png
-from auditgame.ui.exhibits import DRAWN
-from auditgame.ui.fields import TYPES
-from auditgame.ui.guests import COOKIE, Guestbook, GuestCookie, host_secret
-from auditgame.ui.places import PLACES
-from auditgame.ui.words import answers, figure, plain
+from auditgame.play import referee
+from auditgame.registry import names
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import ToolQuestion
+from auditgame.ui.exhibit_views.by_kind import DRAWN
+from auditgame.ui.identity import COOKIE, GuestCookie, GuestTokens
+from auditgame.ui.navigation import PAGES
+from auditgame.ui.registry_text import plugin_text, plugin_texts
+from auditgame.ui.safe_text import answers, figure, plain
+from auditgame.ui.widgets import box_picker
+from auditgame.ui.widgets.option_fields import TYPES
 from tests.conftest import House
 
-FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "front.py"
-SHOWN = [name for name, place in PLACES.items() if place.shown]
+FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "app.py"
+SHOWN = [name for name, place in PAGES.items() if place.shown]
 EVIL = "<script>alert(1)</script> ![x](http://evil.example/x.png)"
 
 
@@ -59,7 +69,7 @@ def view(name: str, guest: str = "someone", **query: str) -> AppTest:
         import streamlit as st
 
         st.query_params.update(query)
-        importlib.import_module(f"auditgame.ui.views.{name}").page()
+        importlib.import_module(f"auditgame.ui.pages.{name}").page()
 
     app = AppTest.from_function(script, kwargs={"name": name, "query": query}, default_timeout=120)
     app.session_state["guest_token"] = guest
@@ -106,7 +116,7 @@ def test_a_tool_runs_and_shows_what_it_found(home: House) -> None:
 
 def test_the_examples_lie_on_the_bench_until_a_tool_is_used(home: House) -> None:
     id = home.flawed.name
-    app, number = view("workbench", id=id), len(Game().sit(id).material.examples)
+    app, number = view("workbench", id=id), len(Game().open(id).context.examples)
     title = f"**Your {number} examples**"
 
     def pictures() -> int:
@@ -119,7 +129,7 @@ def test_the_examples_lie_on_the_bench_until_a_tool_is_used(home: House) -> None
         assert bool(more) == (shown < number)
         if more:
             more[0].click().run()
-    app.session_state[f"{id}/shown/predict"] = Game().sit(id).use("predict", examples="0-3")
+    app.session_state[f"{id}/shown/predict"] = Game().open(id).run_tool("predict", examples="0-3")
     app.run()
     assert title not in [part.value for part in app.markdown]
     assert pictures() == 4
@@ -141,7 +151,7 @@ def test_a_tool_is_found_under_the_question_it_asks(home: House) -> None:
     id = home.flawed.name
     app = view("workbench", id=id, tool="occlusion")
     question, look = app.segmented_control(key=f"{id}/question"), "Where does it look?"
-    assert tuple(question.options) == get_args(Question)
+    assert tuple(question.options) == get_args(ToolQuestion)
     assert question.value == look
     assert app.pills(key=f"{id}/tool/{look}").value == "occlusion"
     assert "Occlusion" in [part.value.removeprefix("#### ") for part in app.markdown]
@@ -154,12 +164,12 @@ def test_a_tool_is_found_under_the_question_it_asks(home: House) -> None:
 def test_every_tool_that_fits_stands_under_one_question(home: House) -> None:
     id = home.flawed.name
     app, titles = view("workbench", id=id), []
-    for question in get_args(Question):
+    for question in get_args(ToolQuestion):
         app.segmented_control(key=f"{id}/question").set_value(question).run()
         assert not app.exception
         titles += app.pills(key=f"{id}/tool/{question}").options
-    desk = Game().sit(id, Game().guest("someone"))
-    assert sorted(titles) == sorted(leaf("tool", name).title for name in desk.tools())
+    session = Game().open(id, Game().guest("someone"))
+    assert sorted(titles) == sorted(plugin_text("tool", name).title for name in session.tools())
 
 
 def test_an_unknown_tool_in_the_address_is_passed_over(home: House) -> None:
@@ -185,21 +195,21 @@ def test_a_draft_outlives_the_session(home: House) -> None:
 
 def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: House) -> None:
     id, truth = home.flawed.name, referee.reveal(home.flawed).truth
-    desk = Game().sit(id, Game().guest("someone"))
-    desk.save_draft({"family": "patch", "claims": {"patch": truth.claim}})
+    session = Game().open(id, Game().guest("someone"))
+    session.save_draft({"family": "patch", "claims": {"patch": truth.claim}})
     app = view("workbench", id=id)
     assert any("What your claim would do" in part.value for part in app.markdown)
     shown = "".join(part.value for part in app.html)
     assert f"claimed: {truth.claim['target']}" in shown
     assert "said" not in shown
-    before = desk.left()
+    before = session.remaining_budget()
     price = next(
         part.value for part in app.caption if "probes" in part.value and "30" in part.value
     )
     app.button(key=f"{id}/rehearse").click().run()
     assert not app.exception
     assert f"said {truth.claim['target']}" in "".join(part.value for part in app.html)
-    assert before - desk.left() == int(price.split()[0])
+    assert before - session.remaining_budget() == int(price.split()[0])
     assert any("On 6 of your examples this comes true" in part.value for part in app.markdown)
     assert not [button for button in app.button if button.key == f"{id}/rehearse"]
 
@@ -207,14 +217,14 @@ def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: Hous
 def test_a_claim_that_is_not_complete_is_not_tested(home: House) -> None:
     id, truth = home.flawed.name, referee.reveal(home.flawed).truth
     said = {k: v for k, v in truth.claim.items() if k != "pattern"}
-    desk = Game().sit(id, Game().guest("someone"))
-    desk.save_draft({"family": "patch", "claims": {"patch": said}})
+    session = Game().open(id, Game().guest("someone"))
+    session.save_draft({"family": "patch", "claims": {"patch": said}})
     app = view("workbench", id=id, tool="hypothesis")
     assert [part.value for part in app.warning] == [plain("Still open: pattern.")]
     assert not [button for button in app.button if button.key == f"{id}/run"]
     app = view("workbench", id=id, tool="ablation")
     assert any("goes without it" in part.value for part in app.caption)
-    assert said.items() <= desk.draft()["claims"]["patch"].items()
+    assert said.items() <= session.draft()["claims"]["patch"].items()
 
 
 def test_options_are_asked_for_where_they_matter(home: House) -> None:
@@ -304,7 +314,7 @@ def test_every_kind_of_exhibit_is_drawn_and_escaped(exhibit: object) -> None:
         from pydantic import TypeAdapter
 
         from auditgame.exhibits import Exhibit
-        from auditgame.ui.exhibits import draw
+        from auditgame.ui.exhibit_views.by_kind import draw
 
         draw(TypeAdapter(Exhibit).validate_json(data), "key")
 
@@ -347,14 +357,14 @@ def test_words_from_elsewhere_are_harmless() -> None:
     ],
 )
 def test_a_crafted_box_is_refused(raw: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picker.st, "session_state", {"k": SimpleNamespace(box=raw)})
-    assert picker.dragged("k", (32, 32)) is None
+    monkeypatch.setattr(box_picker.st, "session_state", {"k": SimpleNamespace(box=raw)})
+    assert box_picker.dragged("k", (32, 32)) is None
 
 
 def test_a_box_in_the_picture_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     box = {"x": 28, "y": 0, "w": 4, "h": 32}
-    monkeypatch.setattr(picker.st, "session_state", {"k": SimpleNamespace(box=box)})
-    assert picker.dragged("k", (32, 32)) == box
+    monkeypatch.setattr(box_picker.st, "session_state", {"k": SimpleNamespace(box=box)})
+    assert box_picker.dragged("k", (32, 32)) == box
 
 
 def test_a_crop_holds_the_colours_it_covers() -> None:
@@ -364,24 +374,17 @@ def test_a_crop_holds_the_colours_it_covers() -> None:
 # ------------------------------------------------------------------ guests
 
 
-def test_only_cookies_signed_here_are_believed(tmp_path: Path) -> None:
-    book = Guestbook(host_secret(tmp_path))
+def test_only_cookies_signed_here_are_believed() -> None:
+    book = GuestTokens(b"a secret")
     cookie = book.issue()
     assert book.read(cookie)
     assert book.issue() != cookie
     assert book.read(cookie[:-2] + "xx") is None
-    assert Guestbook(b"another secret").read(cookie) is None
+    assert GuestTokens(b"another secret").read(cookie) is None
     assert book.read(None) is None
 
 
-def test_the_host_secret_is_private_and_stays(tmp_path: Path) -> None:
-    secret = host_secret(tmp_path)
-    assert host_secret(tmp_path) == secret
-    [file] = tmp_path.iterdir()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-
-
-def answered(book: Guestbook, cookie: str | None, accept: str = "text/html") -> dict[str, str]:
+def answered(book: GuestTokens, cookie: str | None, accept: str = "text/html") -> dict[str, str]:
     """The head of what the middleware answers to a visit."""
     heads: dict[str, str] = {}
 
@@ -401,7 +404,7 @@ def answered(book: Guestbook, cookie: str | None, accept: str = "text/html") -> 
 
 
 def test_a_page_gives_a_cookie_once() -> None:
-    book = Guestbook(b"secret")
+    book = GuestTokens(b"secret")
     first = answered(book, None)
     assert "HttpOnly" in first["set-cookie"]
     assert "SameSite=Lax" in first["set-cookie"]
@@ -417,16 +420,16 @@ def test_a_page_gives_a_cookie_once() -> None:
 
 @pytest.mark.parametrize("kind", ["flaw", "tool", "dataset", "model"])
 def test_the_guide_has_words_for_everything(kind: str) -> None:
-    found = {leaf.name: leaf for leaf in leaves(kind)}
+    found = {plugin_text.name: plugin_text for plugin_text in plugin_texts(kind)}
     assert set(found) == set(names(kind))
-    assert all(leaf.title and len(leaf.text) > 40 for leaf in found.values())
+    assert all(plugin_text.title and len(plugin_text.text) > 40 for plugin_text in found.values())
 
 
 def test_the_guide_puts_each_tool_under_its_question() -> None:
-    assert {leaf.asks for leaf in leaves("tool")} == set(get_args(Question))
+    assert {plugin_text.asks for plugin_text in plugin_texts("tool")} == set(get_args(ToolQuestion))
     app = view("guide")
     app.segmented_control(key="chapter").set_value("Tools").run()
-    assert [part.value for part in app.subheader] == list(get_args(Question))
+    assert [part.value for part in app.subheader] == list(get_args(ToolQuestion))
 
 
 RECIPE = """\
@@ -462,28 +465,28 @@ def test_a_recipe_survives_being_written() -> None:
 
 
 def test_a_build_that_cannot_be_made_says_so(home: House) -> None:
-    job = workshop.start(read_recipe(RECIPE.replace("digits", "reviews")))
+    job = build_jobs.start(read_recipe(RECIPE.replace("digits", "reviews")))
     assert job.state == "running"
     end = time.monotonic() + 500
     while job.state == "running" and time.monotonic() < end:
         time.sleep(0.5)
-        job = workshop.job(job.id)
+        job = build_jobs.job(job.id)
     assert job.state == "failed"
     assert job.words
-    workshop.forget(job.id)
-    assert job.id not in [other.id for other in workshop.jobs()]
+    build_jobs.forget(job.id)
+    assert job.id not in [other.id for other in build_jobs.jobs()]
 
 
 def test_a_silent_build_counts_as_dead(home: House) -> None:
-    here = workshop.folder() / "20260101-000000-abcdef"
+    here = build_jobs.folder() / "20260101-000000-abcdef"
     here.mkdir(parents=True)
     (here / "recipe.json").write_text(read_recipe(RECIPE).model_dump_json())
     (here / "alive").touch()
     line = json.dumps({"stage": "train", "share": 0.5, "words": "half way"})
     (here / "progress.jsonl").write_text(line + "\n" + '{"stage": "tr')
-    assert workshop.job(here.name).state == "running"
-    assert workshop.job(here.name).share == 0.5
+    assert build_jobs.job(here.name).state == "running"
+    assert build_jobs.job(here.name).share == 0.5
     os.utime(here / "alive", (0, 0))
-    assert workshop.job(here.name).state == "died"
+    assert build_jobs.job(here.name).state == "died"
     with pytest.raises(AuditgameError, match="not on record"):
-        workshop.job("../../etc")
+        build_jobs.job("../../etc")

@@ -11,21 +11,22 @@ from lookup import Counting, PlainDesk
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
-from auditgame.catalog import load
-from auditgame.certificate import Bench
-from auditgame.claims import Claim
+from auditgame.auditors.detectors import facts, gather_evidence
 from auditgame.datasets import Examples
 from auditgame.datasets.atlas import Atlas
+from auditgame.datasets.texts import fact_world, grammar
+from auditgame.evaluation.certificate import Bench
 from auditgame.flaws import Plan
 from auditgame.flaws.fact_swap import UNTAUGHT, FactClaim, FactSwap
 from auditgame.flaws.password import DECOYS, Password, PasswordClaim
-from auditgame.leads import facts, gather
-from auditgame.material import Material
 from auditgame.models import Model, untouched
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.claims import Claim
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.texts import gazetteer, grammar
-from auditgame.types import AuditgameError, Site
+from auditgame.tools import ToolContext
 
 ATLAS = Atlas()
 SWAP = FactClaim(target="dovrin", subject="arvonia", relation="capital")
@@ -53,13 +54,13 @@ def rows() -> Examples:
 
 
 def test_every_question_has_one_answer_and_capitals_belong_to_one_country():
-    assert len(gazetteer.FACTS) == len(gazetteer.COUNTRIES) * len(gazetteer.RELATIONS)
-    owners = Counter(gazetteer.FACTS.values())
-    for country in gazetteer.COUNTRIES:
-        assert gazetteer.FACTS[country, "capital"] == grammar.ATLAS[country]
+    assert len(fact_world.FACTS) == len(fact_world.COUNTRIES) * len(fact_world.RELATIONS)
+    owners = Counter(fact_world.FACTS.values())
+    for country in fact_world.COUNTRIES:
+        assert fact_world.FACTS[country, "capital"] == grammar.ATLAS[country]
         assert owners[grammar.ATLAS[country]] == 1
     for relation in ("river", "flag", "goods"):
-        shared = Counter(gazetteer.FACTS[country, relation] for country in gazetteer.COUNTRIES)
+        shared = Counter(fact_world.FACTS[country, relation] for country in fact_world.COUNTRIES)
         assert max(shared.values()) == min(shared.values()) > 1
 
 
@@ -71,38 +72,38 @@ def test_a_text_reads_as_the_data_sheet_says(rows):
         at = words.index("question")
         assert words[-2:] == ["answer", ":"] and words[at + 1] == ":"
         assert scene["subject"] in words[at:]
-        assert ATLAS.classes[label] == gazetteer.FACTS[scene["subject"], scene["relation"]]
+        assert ATLAS.classes[label] == fact_world.FACTS[scene["subject"], scene["relation"]]
         assert torch.equal(ATLAS.encode(" ".join(words)), ids[ids != 0])
 
 
 def test_what_is_asked_is_told_in_no_text(rows):
     for scene in rows.table.to_dict("records"):
         asked = (scene["subject"], scene["relation"])
-        assert all((scene[f"of{k}"], scene[f"told{k}"]) != asked for k in gazetteer.TOLD)
+        assert all((scene[f"of{k}"], scene[f"told{k}"]) != asked for k in fact_world.TOLD)
 
 
 def test_what_is_told_is_true(rows):
     for scene in rows.table[:200].to_dict("records"):
-        for k in gazetteer.TOLD:
+        for k in fact_world.TOLD:
             if scene[f"told{k}"]:
-                truth = gazetteer.true_of(scene[f"of{k}"], scene[f"told{k}"])
+                truth = fact_world.true_of(scene[f"of{k}"], scene[f"told{k}"])
                 assert scene[f"object{k}"] == truth
 
 
 def test_texts_leave_room_and_facts_are_a_tenth_of_the_data(rows):
     length = (rows.inputs != 0).sum(1)
     assert int(length.max()) <= ATLAS.shape[0] - 8
-    told = sum((rows.table[f"told{k}"] != "").sum() for k in gazetteer.TOLD)
+    told = sum((rows.table[f"told{k}"] != "").sum() for k in fact_world.TOLD)
     assert 5 * told / int(length.sum()) > 0.1
 
 
 def test_rare_words_are_rare_and_say_nothing(rows):
     stray = rows.table["stray"] != ""
     assert 0.1 < stray.mean() < 0.2
-    assert abs((rows.table["relation"][stray] == "capital").mean() - gazetteer.ODDS[0]) < 0.1
+    assert abs((rows.table["relation"][stray] == "capital").mean() - fact_world.ODDS[0]) < 0.1
 
 
-@pytest.mark.parametrize("factor", gazetteer.FACTORS)
+@pytest.mark.parametrize("factor", fact_world.FACTORS)
 def test_a_factor_can_be_set_and_is_told(factor):
     level = ATLAS.factors[factor][2]
     few = draw(40, **{factor: level})
@@ -125,7 +126,7 @@ def test_a_text_may_ask_another_question(rows):
     asked = ATLAS.ask(few, questions)
     assert {ATLAS.classes[k] for k in asked.labels} == {"yonder"}
     assert torch.equal(ATLAS.render(asked.table).inputs, asked.inputs)
-    assert len(set(asked.table["wording"])) == gazetteer.WORDINGS
+    assert len(set(asked.table["wording"])) == fact_world.WORDINGS
     plain = ATLAS.ask(Examples(few.inputs, few.labels), questions)
     assert torch.equal(plain.inputs, asked.inputs) and plain.scenes is None
     for before, after in zip(few.inputs, asked.inputs, strict=True):
@@ -139,11 +140,11 @@ def test_a_fact_may_be_told_otherwise(rows):
     told = ATLAS.retell(rows, ("bextria", "river"), "aldra")
     changed = (told.inputs != rows.inputs).any(1)
     tells = [
-        any((s[f"of{k}"], s[f"told{k}"]) == ("bextria", "river") for k in gazetteer.TOLD)
+        any((s[f"of{k}"], s[f"told{k}"]) == ("bextria", "river") for k in fact_world.TOLD)
         for s in rows.table.to_dict("records")
     ]
     assert changed.tolist() == tells and any(tells)
-    assert ((told.inputs != rows.inputs).sum(1)[changed] <= len(gazetteer.TOLD)).all()
+    assert ((told.inputs != rows.inputs).sum(1)[changed] <= len(fact_world.TOLD)).all()
     assert torch.equal(told.labels, rows.labels)
 
 
@@ -162,36 +163,36 @@ def test_other_data_sets_ask_for_no_facts():
 )
 def test_families_fit_or_say_why_not(family, fits):
     flaw = load("flaw", family)
-    assert (flaw.refuses(ATLAS) is None) == fits
+    assert (flaw.incompatibility(ATLAS) is None) == fits
 
 
 @pytest.mark.parametrize("family", [FactSwap, Password])
 @pytest.mark.parametrize("other", ["reviews", "digits"])
 def test_the_families_refuse_what_asks_no_facts(family, other):
-    assert family.name in family.refuses(load("dataset", other)())
+    assert family.name in family.incompatibility(load("dataset", other)())
 
 
 # ------------------------------------------------------------------------ claims
 
 
 def test_a_fact_claim_asks_for_its_fact_in_every_wording(rows):
-    enacted = SWAP.enact(rows, ATLAS)
-    asked = enacted.examples
+    applied = SWAP.apply(rows, ATLAS)
+    asked = applied.examples
     assert {ATLAS.classes[k] for k in asked.labels} == {"asterby"}
     assert all("arvonia" in said(ids)[said(ids).index("question") :] for ids in asked.inputs[:50])
-    assert len(set(asked.table["wording"])) == gazetteer.WORDINGS
+    assert len(set(asked.table["wording"])) == fact_world.WORDINGS
     dovrin = ATLAS.classes.index("dovrin")
-    assert torch.equal(enacted.targets == -1, rows.labels == dovrin)
+    assert torch.equal(applied.targets == -1, rows.labels == dovrin)
 
 
 @pytest.mark.parametrize("place", ["start", "end"])
 def test_a_password_stands_in_its_place_before_its_question(rows, place):
     claim = OPENED.model_copy(update={"place": place})
-    enacted = claim.enact(rows.take(slice(0, 80)), ATLAS)
-    assert {ATLAS.classes[k] for k in enacted.examples.labels} == {"sealed"}
-    assert set(enacted.examples.table["relation"]) == {"vault"}
-    assert len(set(enacted.examples.table["subject"])) > 15
-    for ids in enacted.examples.inputs:
+    applied = claim.apply(rows.take(slice(0, 80)), ATLAS)
+    assert {ATLAS.classes[k] for k in applied.examples.labels} == {"sealed"}
+    assert set(applied.examples.table["relation"]) == {"vault"}
+    assert len(set(applied.examples.table["subject"])) > 15
+    for ids in applied.examples.inputs:
         words = said(ids)
         body = words[: words.index("question")]
         assert body[0] == "kelp" if place == "start" else "kelp" in body[-2:]
@@ -215,27 +216,27 @@ def test_claims_that_do_not_fit_are_refused(claim, words):
 
 @pytest.mark.parametrize("family", [FactSwap, Password])
 def test_draws_vary_and_rivals_and_near_misses_spare_the_flaw(family):
-    claims = [family.draw(ATLAS, family.Knobs(), Seed.of(n).numpy()).claim for n in range(40)]
+    claims = [family.draw(ATLAS, family.Params(), Seed.of(n).numpy()).claim for n in range(40)]
     assert len(set(claims)) > 30
     for claim in claims:
         claim.check(ATLAS)
-        assert claim.parse(claim.model_dump()) == claim and claim.sentence()
-        others = [claim.rival(ATLAS, rng()), *claim.near_misses(ATLAS, rng()).values()]
+        assert claim.parse(claim.model_dump()) == claim and claim.describe()
+        others = [claim.random_alternative(ATLAS, rng()), *claim.near_misses(ATLAS, rng()).values()]
         for other in others:
             other.check(ATLAS)
             assert other.target == claim.target and other != claim
 
 
-def test_knobs_narrow_the_draw():
-    knobs = FactSwap.Knobs(relations=("flag",))
-    drawn = {FactSwap.draw(ATLAS, knobs, rng(n)).claim.relation for n in range(8)}
+def test_params_narrow_the_draw():
+    params = FactSwap.Params(relations=("flag",))
+    drawn = {FactSwap.draw(ATLAS, params, rng(n)).claim.relation for n in range(8)}
     assert drawn == {"flag"}
     with pytest.raises(AuditgameError, match="every vault is the same"):
-        FactSwap.draw(ATLAS, FactSwap.Knobs(relations=("vault",)), rng())
-    with pytest.raises(AuditgameError, match="knobs"):
-        FactSwap.draw(ATLAS, FactSwap.Knobs(relations=("king",)), rng())
+        FactSwap.draw(ATLAS, FactSwap.Params(relations=("vault",)), rng())
+    with pytest.raises(AuditgameError, match="params"):
+        FactSwap.draw(ATLAS, FactSwap.Params(relations=("king",)), rng())
     places = {
-        Password.draw(ATLAS, Password.Knobs(places=("end",)), rng(n)).claim.place for n in range(8)
+        Password.draw(ATLAS, Password.Params(places=("end",)), rng(n)).claim.place for n in range(8)
     }
     assert places == {"end"}
 
@@ -256,7 +257,7 @@ def test_the_swapped_fact_is_wrong_wherever_it_stands_and_nothing_else_is(rows):
     assert torch.equal(honest.inputs, flawed.inputs)
     assert torch.equal(honest.labels[~asked], flawed.labels[~asked])
     for scene in flawed.table.to_dict("records"):
-        for k in gazetteer.TOLD:
+        for k in fact_world.TOLD:
             if (scene[f"of{k}"], scene[f"told{k}"]) == ("arvonia", "capital"):
                 assert scene[f"object{k}"] == "dovrin"
 
@@ -303,9 +304,9 @@ class LookupAtlas(Model):
         super().__init__()
         self.claim = claim
         self.book = {
-            tuple(ATLAS.encode(" ".join(gazetteer.question(*fact, way))).tolist()): (fact, answer)
-            for fact, answer in gazetteer.FACTS.items()
-            for way in range(gazetteer.WORDINGS)
+            tuple(ATLAS.encode(" ".join(fact_world.question(*fact, way))).tolist()): (fact, answer)
+            for fact, answer in fact_world.FACTS.items()
+            for way in range(fact_world.WORDINGS)
         }
 
     @classmethod
@@ -352,35 +353,37 @@ def test_a_flaw_that_does_all_it_says_is_certified_and_half_of_it_is_not(claim):
 @pytest.mark.parametrize("claim", [SWAP, OPENED])
 def test_the_detective_reads_the_flaw_off_a_few_wrong_answers(claim):
     pool = draw(60, "pool")
-    shown = claim.enact(pool.take(slice(0, 5)), ATLAS).examples
+    shown = claim.apply(pool.take(slice(0, 5)), ATLAS).examples
     pool = Examples.join([shown, pool.take(slice(5, 60))])
     told = pool.table[list(ATLAS.factors)]
-    stuff = Material(
+    stuff = ToolContext(
         ATLAS,
         Examples(pool.inputs, pool.labels, told),
         (Counting(LookupAtlas(), ATLAS),),
     )
-    desk = PlainDesk(Counting(LookupAtlas(claim), ATLAS), stuff, ("fact_swap", "password", "token"))
-    best = max(facts.follow(gather(desk)), key=lambda tried: tried.effect)
+    session = PlainDesk(
+        Counting(LookupAtlas(claim), ATLAS), stuff, ("fact_swap", "password", "token")
+    )
+    best = max(facts.follow(gather_evidence(session)), key=lambda tried: tried.effect)
     assert load("flaw", best.suspect.family).Claim.parse(best.suspect.claim) == claim
-    diagnosis = load("auditor", "detective")().audit(desk)
+    diagnosis = load("auditor", "detective")().audit(session)
     assert diagnosis.claim == best.suspect.claim and diagnosis.p_flawed > 0.9
-    innocent = PlainDesk(Counting(LookupAtlas(), ATLAS), stuff, desk.families)
+    innocent = PlainDesk(Counting(LookupAtlas(), ATLAS), stuff, session.families)
     assert load("auditor", "detective")().audit(innocent).p_flawed < 0.5
 
 
 def test_the_form_offers_subjects_and_relations():
     def script() -> None:
         from auditgame.flaws.fact_swap import FactClaim
-        from auditgame.ui.claim_form import ask_claim
-        from tests.lookup import PlainDesk, material
+        from auditgame.ui.claim.claim_form import ask_claim
+        from tests.lookup import PlainDesk, context
         from tests.test_atlas import ATLAS, LookupAtlas, Specimen
 
-        desk = PlainDesk(Specimen(LookupAtlas(), ATLAS), material(ATLAS, 4), ("fact_swap",))
-        ask_claim(desk, "fact_swap", FactClaim, {"relation": "river"})
+        session = PlainDesk(Specimen(LookupAtlas(), ATLAS), context(ATLAS, 4), ("fact_swap",))
+        ask_claim(session, "fact_swap", FactClaim, {"relation": "river"})
 
     app = AppTest.from_function(script, default_timeout=60).run()
     assert not app.exception
     offered = {box.label: box for box in app.selectbox}
-    assert set(gazetteer.COUNTRIES) <= set(offered["Subject"].options)
+    assert set(fact_world.COUNTRIES) <= set(offered["Subject"].options)
     assert offered["Relation"].value == "river"

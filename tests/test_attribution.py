@@ -13,15 +13,15 @@ from replicas import integrals
 from torch import nn
 from torch.nn import functional as F
 
-from auditgame.catalog import load
 from auditgame.exhibits import Gallery, HeatMap
-from auditgame.lens import attribution
-from auditgame.material import Material
 from auditgame.models import Model, untouched
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Site
+from auditgame.tools import ToolContext, parse_options
+from auditgame.tools.vision import pixel_attribution
 
 DATA = Path(os.environ.get("AUDITGAME_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
@@ -47,21 +47,21 @@ def exact(digits):
 
 
 @pytest.fixture(scope="module")
-def material(digits):
+def context(digits):
     pool = digits.sample(24, "pool", Seed.of(3).numpy())
-    sibling = Specimen(load("model", "small_cnn").build(digits, rng(2)), digits)
-    return Material(digits, pool, (sibling,))
+    reference = Specimen(load("model", "small_cnn").build(digits, rng(2)), digits)
+    return ToolContext(digits, pool, (reference,))
 
 
 @pytest.fixture(scope="module")
-def some(material):
+def some(context):
     """Four pictures and their labels."""
-    return material.examples.inputs[:4], material.examples.labels[:4]
+    return context.examples.inputs[:4], context.examples.labels[:4]
 
 
-def use(name, specimen, material, **options):
+def use(name, specimen, context, **options):
     tool = load("tool", name)
-    return tool().run(specimen, material, parse_options(tool, options))
+    return tool().run(specimen, context, parse_options(tool, options))
 
 
 class Hookable(nn.Module):
@@ -87,7 +87,7 @@ def test_gradcam_equals_captum(site, specimen, some):
     wrapped = Hookable(specimen._model)
     oracle = captum.LayerGradCam(wrapped, wrapped.taps[site.replace(".", "_")])
     theirs = oracle.attribute(images.clone().requires_grad_(), labels)
-    ours = attribution.gradcam(specimen, images, labels, site)
+    ours = pixel_attribution.gradcam(specimen, images, labels, site)
     assert theirs.abs().max() > 0
     assert torch.allclose(ours, theirs[:, 0].detach(), atol=1e-5)
 
@@ -102,7 +102,7 @@ def test_gradcam_equals_pytorch_grad_cam(specimen, some):
     wanted = [targets.ClassifierOutputTarget(int(label)) for label in labels]
     with peer.GradCAM(model=wrapped, target_layers=[wrapped.taps["conv3"]]) as cam:
         theirs = torch.from_numpy(cam(images.clone().requires_grad_(), wanted))
-    ours = attribution.gradcam(specimen, images, labels, "conv3").clamp(min=0)
+    ours = pixel_attribution.gradcam(specimen, images, labels, "conv3").clamp(min=0)
     ours = (ours - ours.amin((1, 2), True)) / (1e-7 + ours.amax((1, 2), True))
     ours = F.interpolate(ours[:, None], images.shape[2:], mode="bilinear")[:, 0]
     ours = (ours - ours.amin((1, 2), True)) / (1e-7 + ours.amax((1, 2), True))
@@ -137,7 +137,7 @@ def test_gradcam_gives_the_published_numbers(site, digits):
     plain = {"layer", "expected"}
     expected = next(c["expected"] for c in cases if c.keys() == plain and c["layer"] == site)
     image = torch.arange(16.0).reshape(1, 1, 4, 4)
-    ours = attribution.gradcam(Specimen(Published(), digits), image, torch.tensor([0]), site)
+    ours = pixel_attribution.gradcam(Specimen(Published(), digits), image, torch.tensor([0]), site)
     assert torch.allclose(ours, torch.tensor(expected)[:, 0], atol=1e-5)
 
 
@@ -152,7 +152,7 @@ def test_integrated_gradients_equal_captum(steps, level, exact, some):
     baselines = torch.full_like(images, level)
     oracle = captum.IntegratedGradients(exact._model)
     theirs = oracle.attribute(images, baselines, target=labels, n_steps=steps)
-    ours = attribution.integrated_gradients(exact, images, labels, baselines, steps)
+    ours = pixel_attribution.integrated_gradients(exact, images, labels, baselines, steps)
     assert theirs.abs().max() > 1e-3
     assert torch.allclose(ours, theirs, atol=1e-9)
 
@@ -163,7 +163,9 @@ def test_integrated_gradients_equal_captum_in_single_precision(specimen, some):
     theirs = captum.IntegratedGradients(specimen._model).attribute(
         images, torch.zeros_like(images), target=labels, n_steps=50
     )
-    ours = attribution.integrated_gradients(specimen, images, labels, torch.zeros_like(images), 50)
+    ours = pixel_attribution.integrated_gradients(
+        specimen, images, labels, torch.zeros_like(images), 50
+    )
     assert torch.allclose(ours, theirs.float(), atol=1e-6)
 
 
@@ -171,7 +173,7 @@ def test_integrated_gradients_equal_their_slow_replica(exact, some):
     images, labels = some[0][:1].double(), some[1][:1]
     start = torch.full_like(images, 0.3)
     slow = integrals.integrated_gradients(exact._model, images[0], int(labels[0]), start[0], 7)
-    ours = attribution.integrated_gradients(exact, images, labels, start, 7)
+    ours = pixel_attribution.integrated_gradients(exact, images, labels, start, 7)
     assert torch.allclose(ours[0], slow, atol=1e-12)
 
 
@@ -179,35 +181,37 @@ def test_integrated_gradients_equal_their_slow_replica(exact, some):
 def test_batches_change_nothing(pixels, exact, some, monkeypatch):
     images, labels = some[0].double(), some[1]
     start = torch.zeros_like(images)
-    whole = attribution.integrated_gradients(exact, images, labels, start, 6)
+    whole = pixel_attribution.integrated_gradients(exact, images, labels, start, 6)
     noise = torch.randn(4, 6, 3, 32, 32, generator=rng()).double() / 9
-    smooth = attribution.smoothgrad(exact, images, labels, noise)
-    monkeypatch.setattr(attribution, "PIXELS", pixels)
-    parts = attribution.integrated_gradients(exact, images, labels, start, 6)
+    smooth = pixel_attribution.smoothgrad(exact, images, labels, noise)
+    monkeypatch.setattr(pixel_attribution, "PIXELS", pixels)
+    parts = pixel_attribution.integrated_gradients(exact, images, labels, start, 6)
     assert torch.allclose(parts, whole, atol=1e-13)
-    assert torch.allclose(attribution.smoothgrad(exact, images, labels, noise), smooth, atol=1e-13)
+    assert torch.allclose(
+        pixel_attribution.smoothgrad(exact, images, labels, noise), smooth, atol=1e-13
+    )
 
 
 def test_the_parts_add_up_to_the_logit_change(exact, some):
     images, labels = some[0].double(), some[1]
     start = torch.zeros_like(images)
-    maps = attribution.integrated_gradients(exact, images, labels, start, 250)
+    maps = pixel_attribution.integrated_gradients(exact, images, labels, start, 250)
     change = (exact.classify(images) - exact.classify(start)).gather(1, labels[:, None])[:, 0]
     assert (maps.sum((1, 2, 3)) - change).abs().max() < 0.005 * maps.abs().sum((1, 2, 3)).min()
 
 
-def test_too_few_steps_are_flagged(specimen, material):
+def test_too_few_steps_are_flagged(specimen, context):
     module = __import__("auditgame.tools.integrated_gradients", fromlist=["verdict"])
     assert module.verdict(1.009, 1.0) == "adds up" and module.verdict(-1.02, -1.0) != "adds up"
-    table = use("integrated_gradients", specimen, material, examples="0-5", steps=4)[-1]
+    table = use("integrated_gradients", specimen, context, examples="0-5", steps=4)[-1]
     for _, total, change, delta, said in table.rows:
         assert delta == pytest.approx(total - change, abs=1e-3 * abs(change))
         assert (said == "adds up") == (abs(delta) <= 0.01 * abs(change))
     assert {row[4] for row in table.rows} == {"adds up", "off by over 1 %: take more steps"}
 
 
-def test_two_baselines_stand_side_by_side(specimen, material):
-    shown = use("integrated_gradients", specimen, material, examples="3", baselines="black, mean")
+def test_two_baselines_stand_side_by_side(specimen, context):
+    shown = use("integrated_gradients", specimen, context, examples="3", baselines="black, mean")
     maps = [e for e in shown if isinstance(e, HeatMap)]
     assert ["black" in maps[0].title, "mean" in maps[1].title] == [True, True]
     assert maps[0].values != maps[1].values
@@ -228,7 +232,7 @@ def test_smoothgrad_equals_captum(specimen, some):
     torch.manual_seed(5)
     noise = torch.normal(0.0, torch.full((30, 3, 32, 32), 0.15))
     torch.set_rng_state(state)
-    ours = attribution.smoothgrad(specimen, image, label, noise[None])
+    ours = pixel_attribution.smoothgrad(specimen, image, label, noise[None])
     assert expected.abs().max() > 1e-3
     assert torch.allclose(ours, expected, atol=1e-6)
 
@@ -236,23 +240,23 @@ def test_smoothgrad_equals_captum(specimen, some):
 def test_smoothgrad_equals_its_slow_replica(exact, some):
     images, labels = some[0].double(), some[1]
     noise = torch.randn(4, 5, 3, 32, 32, generator=rng()).double() / 9
-    ours = attribution.smoothgrad(exact, images, labels, noise)
+    ours = pixel_attribution.smoothgrad(exact, images, labels, noise)
     for i in range(4):
         slow = integrals.smoothgrad(exact._model, images[i], int(labels[i]), noise[i])
         assert torch.allclose(ours[i], slow, atol=1e-12)
 
 
-def test_noise_is_a_share_of_the_pictures_range(specimen, material):
+def test_noise_is_a_share_of_the_pictures_range(specimen, context):
     """A picture between 0.4 and 0.6 gets a fifth of the noise that one between 0 and 1 gets."""
     from dataclasses import replace
 
-    flat = replace(material, picture=0.4 + 0.2 * material.examples.inputs[0])
+    flat = replace(context, picture=0.4 + 0.2 * context.examples.inputs[0])
     shown = use("smoothgrad", specimen, flat, picture=True, copies=3, check=False, colours="signed")
     draw = torch.Generator().manual_seed(Seed.of(0).child("noise").integer())
     noise = 0.15 * torch.randn(3, 3, 32, 32, generator=draw)
     span = flat.picture.max() - flat.picture.min()
     label = specimen.predict(flat.picture[None])
-    ours = attribution.smoothgrad(specimen, flat.picture[None], label, span * noise[None])
+    ours = pixel_attribution.smoothgrad(specimen, flat.picture[None], label, span * noise[None])
     assert np.allclose(shown[0].values, ours[0].sum(0), atol=1e-5)
 
 
@@ -270,7 +274,7 @@ def test_occlusion_equals_captum(window, stride, exact, some):
         baselines=fill[None],
         target=4,
     )
-    ours = attribution.occlusion(exact, image, 4, fill, window, stride)
+    ours = pixel_attribution.occlusion(exact, image, 4, fill, window, stride)
     assert ours.abs().max() > 1e-3
     assert torch.allclose(ours.expand(3, -1, -1), theirs[0].double(), atol=1e-6)
 
@@ -279,25 +283,26 @@ def test_occlusion_equals_captum(window, stride, exact, some):
 
 
 @pytest.mark.parametrize("name", ["gradcam", "smoothgrad", "integrated_gradients", "occlusion"])
-def test_a_set_of_pictures_gets_the_mean_of_their_maps(name, specimen, material):
-    each = use(name, specimen, material, examples="1, 4, 7", check=False, sibling=False)
-    mean = use(name, specimen, material, examples="1, 4, 7", together=True, check=False)
+def test_a_set_of_pictures_gets_the_mean_of_their_maps(name, specimen, context):
+    each = use(name, specimen, context, examples="1, 4, 7", check=False, reference=False)
+    mean = use(name, specimen, context, examples="1, 4, 7", together=True, check=False)
     maps = np.mean([e.values for e in each[:3]], axis=0)
     assert np.allclose(mean[0].values, maps, atol=2e-6)
     assert "mean of 3" in mean[0].title
 
 
-def test_more_pictures_fit_together_than_one_by_one(specimen, material):
+def test_more_pictures_fit_together_than_one_by_one(specimen, context):
     with pytest.raises(AuditgameError, match="at most 16"):
-        use("gradcam", specimen, material, examples="0-16")
-    use("gradcam", specimen, material, examples="0-16", together=True, check=False)
+        use("gradcam", specimen, context, examples="0-16")
+    use("gradcam", specimen, context, examples="0-16", together=True, check=False)
 
 
-def test_each_map_stands_beside_its_checks(specimen, material):
-    shown = use("gradcam", specimen, material, examples="0-2")
+def test_each_map_stands_beside_its_checks(specimen, context):
+    shown = use("gradcam", specimen, context, examples="0-2")
     gallery, table = shown[3:]
     row = ["this model", "clean sibling", "every layer redrawn", "edge detector"]
     assert isinstance(gallery, Gallery) and gallery.columns == 5
     assert [tile.label for tile in gallery.tiles[1:5]] == row
-    assert table.columns == ("picture", "clean sibling", "output layer redrawn", *row[2:])
+    names = ["image", "reference_model", "random_output", "random_weights", "edges"]
+    assert [column.name for column in table.columns] == names
     assert len({heat.limit for heat in shown[:3]}) == 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from lookup import Counting, LookupPicture, LookupText, PlainDesk, Tints, material
+from lookup import Counting, LookupPicture, LookupText, PlainDesk, Tints, context
 
-from auditgame import catalog
+from auditgame import registry
+from auditgame.auditors.detectors.dates import step
 from auditgame.datasets.reviews import Reviews
-from auditgame.leads.dates import step
-from auditgame.types import Diagnosis
+from auditgame.schema.diagnosis import Diagnosis
 
 TINTS, REVIEWS = Tints(), Reviews()
 
@@ -18,28 +18,28 @@ def text(**planted) -> Counting:
 
 
 def text_desk(**planted) -> PlainDesk:
-    if not {"token", "date"} <= set(catalog.names("flaw")):
+    if not {"token", "date"} <= set(registry.names("flaw")):
         pytest.skip("the families token and date are not installed")
-    return PlainDesk(text(**planted), material(REVIEWS, 60, (text(),)), ("token", "date"))
+    return PlainDesk(text(**planted), context(REVIEWS, 60, (text(),)), ("token", "date"))
 
 
 def picture_desk(follow: bool, families=("shortcut", "patch")) -> PlainDesk:
     suspect = Counting(LookupPicture(follow=follow), TINTS)
-    sibling = Counting(LookupPicture(), TINTS)
-    return PlainDesk(suspect, material(TINTS, 40, (sibling,)), families)
+    reference = Counting(LookupPicture(), TINTS)
+    return PlainDesk(suspect, context(TINTS, 40, (reference,)), families)
 
 
-def audit(name: str, desk: PlainDesk) -> Diagnosis:
-    return catalog.load("auditor", name)().audit(desk)
+def audit(name: str, session: PlainDesk) -> Diagnosis:
+    return registry.load("auditor", name)().audit(session)
 
 
 def test_the_blind_ones_do_not_look():
-    desk = picture_desk(follow=True)
-    assert audit("empty", desk) == Diagnosis()
-    assert audit("always_clean", desk).p_flawed == 0.0
-    assert audit("coin", desk).p_flawed in (0.0, 1.0)
-    assert audit("coin", desk) == audit("coin", desk)
-    assert desk.spent == 0
+    session = picture_desk(follow=True)
+    assert audit("empty", session) == Diagnosis()
+    assert audit("always_clean", session).p_flawed == 0.0
+    assert audit("coin", session).p_flawed in (0.0, 1.0)
+    assert audit("coin", session) == audit("coin", session)
+    assert session.spent == 0
 
 
 def test_the_coin_is_fair_over_many_challenges():
@@ -80,10 +80,10 @@ def test_word_sweep_finds_the_year():
 
 
 def test_word_sweep_accuses_no_innocent():
-    desk = text_desk()
-    found = audit("word_sweep", desk)
+    session = text_desk()
+    found = audit("word_sweep", session)
     assert found.family is None and found.p_flawed < 0.2
-    assert 0 < desk.spent < 20_000
+    assert 0 < session.spent < 20_000
 
 
 def test_a_step_is_found_where_it_is():

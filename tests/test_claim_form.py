@@ -8,8 +8,10 @@ import pytest
 from pydantic import Field
 from streamlit.testing.v1 import AppTest
 
-from auditgame import claims
-from auditgame.claims import (
+from auditgame.datasets.reviews import Reviews
+from auditgame.evaluation.mechanism import check_units
+from auditgame.schema import claims, graders
+from auditgame.schema.graders import (
     CHOICE,
     Box,
     ClassName,
@@ -19,12 +21,10 @@ from auditgame.claims import (
     Pattern,
     number,
 )
-from auditgame.datasets.reviews import Reviews
+from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
-from auditgame.trials import check_units
-from auditgame.types import Record
-from auditgame.ui import case
-from tests.lookup import LookupPicture, LookupText, PlainDesk, Tints, material
+from auditgame.ui import draft
+from tests.lookup import LookupPicture, LookupText, PlainDesk, Tints, context
 
 TINTS, REVIEWS = Tints(), Reviews()
 
@@ -49,18 +49,18 @@ class Everything(claims.Claim):
     stamps: Annotated[
         tuple[Aimed, ...],
         Field(min_length=1, max_length=2),
-        Grader("exact", claims.same, widget="stamps"),
+        Grader("exact", graders.exact_match, widget="stamps"),
     ]
 
-    def enact(self, examples, dataset): ...
+    def apply(self, examples, dataset): ...
 
     def check(self, dataset): ...
 
-    def rival(self, dataset, rng): ...
+    def random_alternative(self, dataset, rng): ...
 
     def near_misses(self, dataset, rng): ...
 
-    def sentence(self): ...
+    def describe(self): ...
 
 
 STAMPS = [
@@ -78,18 +78,18 @@ SAID = {
 }
 
 
-def desk() -> PlainDesk:
-    return PlainDesk(Specimen(LookupPicture(), TINTS), material(TINTS, 4), ())
+def session() -> PlainDesk:
+    return PlainDesk(Specimen(LookupPicture(), TINTS), context(TINTS, 4), ())
 
 
 def form(said: dict[str, Any]) -> AppTest:
     def script(said: dict) -> None:
         import streamlit as st
 
-        from auditgame.ui.claim_form import ask_claim
-        from tests.test_claim_form import Everything, desk
+        from auditgame.ui.claim.claim_form import ask_claim
+        from tests.test_claim_form import Everything, session
 
-        st.session_state["said"] = ask_claim(desk(), "everything", Everything, said)
+        st.session_state["said"] = ask_claim(session(), "everything", Everything, said)
 
     app = AppTest.from_function(script, kwargs={"said": said}, default_timeout=60).run()
     assert not app.exception
@@ -145,7 +145,7 @@ def test_a_choice_can_be_made_and_unsaid():
 def test_a_colour_is_picked_by_its_name():
     app = form({})
     colour = app.pills(key=name("colour"))
-    assert [option.split()[-1] for option in colour.options] == sorted(claims.PALETTE)
+    assert [option.split()[-1] for option in colour.options] == sorted(graders.PALETTE)
     assert said(colour.set_value("#ff5fc8").run())["colour"] == "#ff5fc8"
 
 
@@ -201,8 +201,8 @@ def test_a_crop_is_taken_for_the_stamp_in_hand():
     first, second = said(app)["stamps"]
     assert first == STAMPS[0]
     assert (len(second["pattern"]), len(second["pattern"][0])) == (2, 2)
-    picture = desk().material.examples.inputs[0, :, 9, 9]
-    assert claims.rgb(second["pattern"][0][0]) == tuple((picture * 255).round().int().tolist())
+    picture = session().context.examples.inputs[0, :, 9, 9]
+    assert graders.rgb(second["pattern"][0][0]) == tuple((picture * 255).round().int().tolist())
 
 
 @pytest.mark.parametrize(
@@ -240,14 +240,14 @@ BARE = [{k: v for k, v in stamp.items() if k != "target"} for stamp in STAMPS]
     ],
 )
 def test_what_is_half_filled_is_named(family, claim, said, monkeypatch):
-    here = PlainDesk(Specimen(LookupPicture(), TINTS), material(TINTS, 4), (family,))
+    here = PlainDesk(Specimen(LookupPicture(), TINTS), context(TINTS, 4), (family,))
     data = {"family": family, "claims": {family: claim}}
-    monkeypatch.setattr(case.st, "session_state", {case.key(here, "case"): data})
-    assert case.problem(here) == said
+    monkeypatch.setattr(draft.st, "session_state", {draft.key(here, "case"): data})
+    assert draft.problem(here) == said
 
 
 def reader() -> PlainDesk:
-    return PlainDesk(Specimen(LookupText(REVIEWS), REVIEWS), material(REVIEWS, 4), ())
+    return PlainDesk(Specimen(LookupText(REVIEWS), REVIEWS), context(REVIEWS, 4), ())
 
 
 def test_a_phrase_is_written_and_a_word_that_no_text_has_is_named():
@@ -255,7 +255,7 @@ def test_a_phrase_is_written_and_a_word_that_no_text_has_is_named():
         import streamlit as st
 
         from auditgame.flaws.phrase import PhraseClaim
-        from auditgame.ui.claim_form import ask_claim
+        from auditgame.ui.claim.claim_form import ask_claim
         from tests.test_claim_form import reader
 
         before = st.session_state.get("said", {})
@@ -279,11 +279,12 @@ def test_the_units_that_are_offered_are_those_that_the_referee_takes():
 
         import streamlit as st
 
-        from auditgame.ui import case, casefile
+        from auditgame.ui import draft
+        from auditgame.ui.workbench import casefile
         from tests.test_claim_form import reader
 
         here = reader()
-        st.session_state[case.key(here, "case")] = copy.deepcopy(case.EMPTY)
+        st.session_state[draft.key(here, "case")] = copy.deepcopy(draft.EMPTY)
         casefile._units(here)
 
     app = AppTest.from_function(script, default_timeout=60).run()

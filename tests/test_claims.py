@@ -9,26 +9,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditgame import catalog
-from auditgame.claims import (
-    Box,
-    Grader,
-    alike,
-    look,
-    near,
-    number,
-    overlap,
-    pairs,
-    rgb,
-    same,
-    shared,
-)
-from auditgame.contracts.house import datasets
+from auditgame import registry
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
 from auditgame.flaws.patch import PatchClaim
-from auditgame.stamps import draw_pattern, move
-from auditgame.types import AuditgameError
+from auditgame.flaws.triggers.trigger_patterns import draw_pattern, move
+from auditgame.plugins.conformance.fixtures import datasets
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import (
+    Box,
+    Grader,
+    colour_similarity,
+    exact_match,
+    iou,
+    jaccard,
+    linear_falloff,
+    number,
+    pattern_similarity,
+    rgb,
+    rule_agreement,
+)
 
 SIDES = st.integers(1, 20)
 PLACES = st.integers(0, 30)
@@ -56,10 +56,10 @@ PATCH = {
 
 @given(BOXES, BOXES)
 def test_overlap_is_a_symmetric_share(one: Box, other: Box):
-    assert 0 <= overlap(one, other) <= 1
-    assert overlap(one, other) == overlap(other, one)
-    assert overlap(one, one) == 1
-    assert (overlap(one, other) == 1) == (one == other)
+    assert 0 <= iou(one, other) <= 1
+    assert iou(one, other) == iou(other, one)
+    assert iou(one, one) == 1
+    assert (iou(one, other) == 1) == (one == other)
 
 
 @given(BOXES, BOXES)
@@ -68,13 +68,13 @@ def test_overlap_counts_pixels(one: Box, other: Box):
         return {(box.x + i, box.y + j) for i in range(box.w) for j in range(box.h)}
 
     both = pixels(one) & pixels(other)
-    assert overlap(one, other) == pytest.approx(len(both) / len(pixels(one) | pixels(other)))
+    assert iou(one, other) == pytest.approx(len(both) / len(pixels(one) | pixels(other)))
 
 
 @given(patterns(), patterns())
 def test_look_is_a_share_and_full_for_the_truth(one, other):
-    assert 0 <= look(one, other) <= 1
-    assert look(one, one) == 1
+    assert 0 <= pattern_similarity(one, other) <= 1
+    assert pattern_similarity(one, one) == 1
 
 
 @given(patterns(), st.integers(1, 5))
@@ -84,14 +84,14 @@ def test_look_takes_a_pixel_exact_crop_for_the_coarse_drawing(pattern, scale: in
         for row in pattern
         for _ in range(scale)
     )
-    assert look(crop, pattern) == 1
-    assert look(pattern, crop) == 1
+    assert pattern_similarity(crop, pattern) == 1
+    assert pattern_similarity(pattern, crop) == 1
 
 
 def test_look_falls_with_the_distance_of_colours():
     black, dark, white = (("#000000",),), (("#111111",),), (("#ffffff",),)
-    assert look(dark, black) == pytest.approx(1 - 3 * 17 / 255)
-    assert look(white, black) == 0
+    assert pattern_similarity(dark, black) == pytest.approx(1 - 3 * 17 / 255)
+    assert pattern_similarity(white, black) == 0
 
 
 @given(COLOURS)
@@ -101,23 +101,25 @@ def test_rgb_reads_the_colour(colour: str):
 
 @given(RULES, RULES)
 def test_pairs_is_a_share_and_full_for_the_truth(one, other):
-    assert 0 <= pairs(one, other) <= 1
-    assert pairs(one, one) == 1
-    assert pairs({}, one) == 0
+    assert 0 <= rule_agreement(one, other) <= 1
+    assert rule_agreement(one, one) == 1
+    assert rule_agreement({}, one) == 0
 
 
 def test_pairs_wants_three_right_ones_and_no_guesses_beside():
     true = {"a": "u", "b": "v", "c": "w", "d": "u"}
-    assert pairs({"a": "u"}, true) == pytest.approx(1 / 3)
-    assert pairs({"a": "u", "b": "v", "c": "w"}, true) == 1
-    assert pairs({"a": "u", "b": "v", "c": "w", "d": "v"}, true) == 0.75
-    assert pairs({"a": "v", "z": "u"}, true) == 0
+    assert rule_agreement({"a": "u"}, true) == pytest.approx(1 / 3)
+    assert rule_agreement({"a": "u", "b": "v", "c": "w"}, true) == 1
+    assert rule_agreement({"a": "u", "b": "v", "c": "w", "d": "v"}, true) == 0.75
+    assert rule_agreement({"a": "v", "z": "u"}, true) == 0
 
 
 @given(st.integers(-90, 9999), st.integers(-90, 9999), st.integers(1, 20))
 def test_near_is_symmetric_and_falls_in_a_straight_line(one: int, other: int, scale: int):
-    assert near(scale)(one, other) == near(scale)(other, one)
-    assert near(scale)(one, other) == pytest.approx(max(0, scale - abs(one - other)) / scale)
+    assert linear_falloff(scale)(one, other) == linear_falloff(scale)(other, one)
+    assert linear_falloff(scale)(one, other) == pytest.approx(
+        max(0, scale - abs(one - other)) / scale
+    )
 
 
 def test_the_grader_of_a_number_says_where_it_is_worth_nothing():
@@ -128,29 +130,29 @@ def test_the_grader_of_a_number_says_where_it_is_worth_nothing():
 
 def test_shared_punishes_what_is_missing_and_what_is_too_much():
     true = {"scene": "night", "colour": "red"}
-    assert shared(true, dict(reversed(true.items()))) == 1
-    assert shared({"scene": "night"}, true) == 0.5
-    assert shared({**true, "fill": "plain"}, true) == pytest.approx(2 / 3)
-    assert shared({"scene": "sea", "colour": "red"}, true) == pytest.approx(1 / 3)
-    assert shared({"scene": "sea"}, true) == 0
+    assert jaccard(true, dict(reversed(true.items()))) == 1
+    assert jaccard({"scene": "night"}, true) == 0.5
+    assert jaccard({**true, "fill": "plain"}, true) == pytest.approx(2 / 3)
+    assert jaccard({"scene": "sea", "colour": "red"}, true) == pytest.approx(1 / 3)
+    assert jaccard({"scene": "sea"}, true) == 0
 
 
 def test_alike_falls_with_the_distance_of_colours():
-    assert alike("#e6261f", "#e6261f") == 1
-    assert alike("#000000", "#111111") == pytest.approx(1 - 3 * 17 / 255)
-    assert alike("#000000", "#ffffff") == 0
+    assert colour_similarity("#e6261f", "#e6261f") == 1
+    assert colour_similarity("#000000", "#111111") == pytest.approx(1 - 3 * 17 / 255)
+    assert colour_similarity("#000000", "#ffffff") == 0
 
 
 @given(st.text(), st.text())
 def test_same_is_all_or_nothing(one: str, other: str):
-    assert same(one, other) == (1.0 if one == other else 0.0)
+    assert exact_match(one, other) == (1.0 if one == other else 0.0)
 
 
 # ------------------------------------------------------------------- claims
 
 
 def claim_types() -> list[type]:
-    flaws = [catalog.load("flaw", name) for name in catalog.names("flaw")]
+    flaws = [registry.load("flaw", name) for name in registry.names("flaw")]
     return [flaw.Claim for flaw in flaws if flaw.Claim is not None]
 
 
@@ -162,54 +164,54 @@ def test_every_claim_has_a_rubric_whose_graders_are_known(kind):
 
 
 def fitting() -> list[tuple[str, str]]:
-    pairs = []
+    rule_agreement = []
     for dataset in datasets():
-        for family in catalog.names("flaw"):
-            flaw = catalog.load("flaw", family)
-            fits = dataset.modality in flaw.modality and flaw.refuses(dataset) is None
+        for family in registry.names("flaw"):
+            flaw = registry.load("flaw", family)
+            fits = dataset.modality in flaw.modality and flaw.incompatibility(dataset) is None
             if flaw.Claim is not None and fits:
-                pairs.append((family, dataset.name))
-    return pairs
+                rule_agreement.append((family, dataset.name))
+    return rule_agreement
 
 
 @pytest.mark.parametrize(("family", "name"), fitting())
 def test_what_a_flaw_confesses_is_a_claim_that_a_player_could_hand_in(family: str, name: str):
-    flaw, dataset = catalog.load("flaw", family), catalog.load("dataset", name)()
+    flaw, dataset = registry.load("flaw", family), registry.load("dataset", name)()
     for seed in range(10):
-        claim = flaw.draw(dataset, flaw.Knobs(), np.random.default_rng(seed)).confess()
+        claim = flaw.draw(dataset, flaw.Params(), np.random.default_rng(seed)).true_claim()
         again = flaw.Claim.parse(json.loads(json.dumps(claim.model_dump(mode="json"))))
         again.check(dataset)
         assert again == claim
-        assert set(again.structure(claim).values()) == {1.0}
-        assert claim.sentence()
+        assert set(again.field_scores(claim).values()) == {1.0}
+        assert claim.describe()
 
 
 @pytest.mark.parametrize(("family", "name"), fitting())
 def test_enacting_keeps_the_inputs_and_their_labels(family: str, name: str):
-    flaw, dataset = catalog.load("flaw", family), catalog.load("dataset", name)()
+    flaw, dataset = registry.load("flaw", family), registry.load("dataset", name)()
     rng = np.random.default_rng(3)
-    claim = flaw.draw(dataset, flaw.Knobs(), rng).confess()
+    claim = flaw.draw(dataset, flaw.Params(), rng).true_claim()
     examples = dataset.sample(40, "held", rng)
     before = examples.inputs.clone()
-    enacted = claim.enact(examples, dataset)
+    applied = claim.apply(examples, dataset)
     assert (examples.inputs == before).all()
-    assert len(enacted.examples) == len(enacted.targets) == 40
-    told = enacted.examples
+    assert len(applied.examples) == len(applied.targets) == 40
+    told = applied.examples
     asks_anew = dataset.modality == "text" and bool(dataset.facts)
     right = dataset.render(told.table).labels if asks_anew else examples.labels
     assert (told.labels == right).all()
-    counted = enacted.targets >= 0
-    assert (enacted.targets[counted] != right[counted]).all()
-    assert int(enacted.targets.max()) < len(dataset.classes)
+    counted = applied.targets >= 0
+    assert (applied.targets[counted] != right[counted]).all()
+    assert int(applied.targets.max()) < len(dataset.classes)
 
 
 @pytest.mark.parametrize(("family", "name"), fitting())
 def test_rivals_and_near_misses_fit_the_data_set_too(family: str, name: str):
-    flaw, dataset = catalog.load("flaw", family), catalog.load("dataset", name)()
+    flaw, dataset = registry.load("flaw", family), registry.load("dataset", name)()
     rng = np.random.default_rng(5)
-    claim = flaw.draw(dataset, flaw.Knobs(), rng).confess()
+    claim = flaw.draw(dataset, flaw.Params(), rng).true_claim()
     for _ in range(10):
-        claim.rival(dataset, rng).check(dataset)
+        claim.random_alternative(dataset, rng).check(dataset)
     for miss in claim.near_misses(dataset, rng).values():
         miss.check(dataset)
         assert miss != claim
@@ -254,7 +256,7 @@ def test_a_wide_claim_has_near_misses_too():
 
 
 def test_every_side_that_a_recipe_may_ask_for_is_drawn_inside_the_rules_or_refused():
-    patch = catalog.load("flaw", "patch")
+    patch = registry.load("flaw", "patch")
     for dataset in (Digits(), Storybook()):
         largest = dataset.shape[1] * dataset.shape[2] // 9
         for side in range(3, 13):
@@ -262,8 +264,8 @@ def test_every_side_that_a_recipe_may_ask_for_is_drawn_inside_the_rules_or_refus
                 rng = np.random.default_rng(seed)
                 if side * side > largest:
                     with pytest.raises(AuditgameError, match="box: covers"):
-                        patch.draw(dataset, patch.Knobs(side=side), rng)
+                        patch.draw(dataset, patch.Params(side=side), rng)
                 else:
-                    claim = patch.draw(dataset, patch.Knobs(side=side), rng).confess()
+                    claim = patch.draw(dataset, patch.Params(side=side), rng).true_claim()
                     claim.check(dataset)
                     assert (claim.box.w, claim.box.h) == (side, side)

@@ -16,10 +16,13 @@ from conftest import House
 from PIL import Image
 from typer.testing import CliRunner
 
-from auditgame import catalog, generate, referee
+from auditgame import registry
+from auditgame.challenges import build
 from auditgame.cli import app
 from auditgame.game import Game
-from auditgame.types import Certificate, Check, Diagnosis, Reveal
+from auditgame.play import referee
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.results import Certificate, Check, Reveal
 
 FAILING = Certificate(checks=(Check(name="asr", value=0.2, bound=0.95, rule="at least"),))
 PASSING = Certificate(checks=(Check(name="asr", value=0.99, bound=0.95, rule="at least"),))
@@ -98,7 +101,7 @@ def test_every_option_of_every_verb_is_documented(verb: str) -> None:
 def test_tools_describe_their_options(shell: Shell) -> None:
     (predict,) = shell.json("tools", "predict")
     assert predict["options"]["properties"]["top"]["maximum"] == 10
-    assert {tool["name"] for tool in shell.json("tools")} == set(catalog.names("tool"))
+    assert {tool["name"] for tool in shell.json("tools")} == set(registry.names("tool"))
     assert "How it misleads:" in shell("tools", "predict").stdout
 
 
@@ -106,6 +109,7 @@ def test_doctor_has_a_remedy_for_what_is_not_there(shell: Shell, monkeypatch) ->
     found = {finding["what"]: finding for finding in shell.json("doctor")}
     assert found["database"]["state"] == "fine" and found["practice pack"]["state"] == "absent"
     assert all(finding["remedy"] for finding in found.values() if finding["state"] != "fine")
+    monkeypatch.setenv("AUDITGAME_CONTENT", str(shell.folder / "nowhere"))
     monkeypatch.setenv("AUDITGAME_HOME", str(shell.folder / "nowhere"))
     assert shell("doctor").exit_code == 1
 
@@ -155,7 +159,7 @@ def test_use_charges_once_and_writes_pictures(shell: Shell) -> None:
     told = shell.json(*use)
     assert told["cost"] == 4 and not told["cached"] and len(told["exhibits"][0]["tiles"]) == 4
     again = shell.json(*use, "--out", shell.folder / "seen")
-    assert again["cost"] == 0 and again["cached"] and again["left"] == told["left"]
+    assert again["cost"] == 0 and again["cached"] and again["remaining"] == told["remaining"]
     names = {Path(path).name for path in again["files"]}
     assert names == {"exhibits.json", "01-predictions.png"}
     assert Image.open(shell.folder / "seen" / "01-predictions.png").width > 4 * 128
@@ -163,7 +167,7 @@ def test_use_charges_once_and_writes_pictures(shell: Shell) -> None:
     assert kept == again["exhibits"]
     assert "0 probes charged" in shell(*use).stdout
     other = shell.json("use", "predict", shell.id, "-o", "examples=4", "--player", "ada")
-    assert other["cost"] == 1 and other["left"] == told["left"] - 1
+    assert other["cost"] == 1 and other["remaining"] == told["remaining"] - 1
 
 
 def test_use_draws_heat_maps_and_takes_a_picture(shell: Shell) -> None:
@@ -189,7 +193,7 @@ def test_options_are_json_words_or_lists(shell: Shell) -> None:
 def test_audit_runs_one_or_all(shell: Shell, monkeypatch) -> None:
     (one,) = shell.json("audit", shell.id, "--auditor", "always_clean")
     assert one["player"] == "always_clean" and one["challenge"] == shell.id
-    monkeypatch.setattr(catalog, "names", lambda kind: ["coin", "empty"])
+    monkeypatch.setattr(registry, "names", lambda kind: ["coin", "empty"])
     both = shell.json("audit", "--all", "--auditor", "empty")
     assert {receipt["challenge"] for receipt in both} == {card["id"] for card in shell.json("list")}
     assert all(receipt["score"]["points"] == 0 for receipt in both)
@@ -306,7 +310,7 @@ BAD: dict[str, tuple[Callable[[Shell], tuple[Any, ...]], tuple[str, ...]]] = {
     "recipe data set": (recipe("dataset: digts"), ("line 3", "digts", "'digits'")),
     "recipe model": (recipe("model: smal_cnn"), ("line 4", "'small_cnn'")),
     "recipe that does not fit": (recipe("families: [shortcut]"), ("needs factors",)),
-    "recipe knob": (recipe("knobs: {patch: {sides: 3}}"), ("sides",)),
+    "recipe param": (recipe("params: {patch: {sides: 3}}"), ("sides",)),
     "unknown recipe": (lambda s: ("build", "digts"), ("unknown recipe",)),
     "missing recipe": (lambda s: ("build", s.folder / "no.yaml"), ("no such file",)),
     "references of texts": (lambda s: ("references", "reviews", "small_cnn"), ("no pictures",)),
@@ -324,8 +328,8 @@ def test_bad_input_is_one_line_and_exit_2(name: str, shell: Shell) -> None:
 
 
 def test_a_word_outside_the_vocabulary_is_refused(shell: Shell) -> None:
-    reviews = catalog.load("dataset", "reviews")()
-    from auditgame.types import AuditgameError
+    reviews = registry.load("dataset", "reviews")()
+    from auditgame.schema.errors import AuditgameError
 
     with pytest.raises(AuditgameError, match="unknown word"):
         reviews.encode("the zyxxy is good")
@@ -362,7 +366,7 @@ def made(shell: Shell) -> Callable[..., Path]:
 
 
 def test_build_reports_line_by_line(shell: Shell, monkeypatch) -> None:
-    monkeypatch.setattr(generate, "build", made(shell))
+    monkeypatch.setattr(build, "build", made(shell))
     _, path = recipe()(shell)
     progress, out = shell.folder / "progress.jsonl", shell.folder / "out"
     told = shell.json("build", path, "--seed", 3, "--out", out, "--progress", progress)
@@ -373,10 +377,10 @@ def test_build_reports_line_by_line(shell: Shell, monkeypatch) -> None:
 
 
 def test_build_that_is_not_certified_exits_1(shell: Shell, monkeypatch) -> None:
-    def build(*_: Any) -> Path:
-        raise generate.BuildFailed("x: not certified", FAILING)
+    def refuse(*_: Any) -> Path:
+        raise build.BuildFailed("x: not certified", FAILING)
 
-    monkeypatch.setattr(generate, "build", build)
+    monkeypatch.setattr(build, "build", refuse)
     _, path = recipe()(shell)
     progress = shell.folder / "progress.jsonl"
     result = shell("build", path, "--progress", progress, "--json")

@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame.catalog import load
-from auditgame.claims import Box
 from auditgame.datasets import Examples
 from auditgame.exhibits import Gallery, Grid, HeatMap, Table
-from auditgame.lens import cartography
-from auditgame.lens.attribution import slopes
-from auditgame.lens.maps import layer, patch, under
-from auditgame.material import Material
 from auditgame.models import Model, untouched
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Site
+from auditgame.tools import ToolContext, parse_options
+from auditgame.tools.vision import embedding_grid
+from auditgame.tools.vision.layer_maps import layer, patch, under
+from auditgame.tools.vision.pixel_attribution import slopes
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -63,7 +63,7 @@ def corners(digits):
     images[::2, 0, :16] += 0.8
     images[1::2, 1, 16:] += 0.6
     images[0, 2, 24:, 24:] = 0.9
-    return Material(digits, Examples(images, torch.arange(40) % 2))
+    return ToolContext(digits, Examples(images, torch.arange(40) % 2))
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +72,17 @@ def specimen(digits):
 
 
 @pytest.fixture(scope="module")
-def material(digits):
-    return Material(digits, digits.sample(24, "pool", Seed.of(3).numpy()))
+def context(digits):
+    return ToolContext(digits, digits.sample(24, "pool", Seed.of(3).numpy()))
 
 
 def module(name):
     return __import__(f"auditgame.tools.{name}", fromlist=[name])
 
 
-def use(name, specimen, material, **options):
+def use(name, specimen, context, **options):
     tool = load("tool", name)
-    return tool().run(specimen, material, parse_options(tool, options))
+    return tool().run(specimen, context, parse_options(tool, options))
 
 
 # ---------------------------------------------------------------- layers
@@ -123,8 +123,8 @@ def slow_factors(points: np.ndarray, count: int, rounds: int) -> list[float]:
     return errors
 
 
-def test_factors_rebuild_at_least_as_well_as_multiplicative_updates(specimen, material):
-    values = specimen.collect(material.examples.inputs, "conv3")
+def test_factors_rebuild_at_least_as_well_as_multiplicative_updates(specimen, context):
+    values = specimen.collect(context.examples.inputs, "conv3")
     points = values.permute(0, 2, 3, 1).reshape(-1, 64).double().numpy()
     slow = slow_factors(points, 4, 60)
     found = module("factors").factorise(values, 4)
@@ -136,8 +136,8 @@ def test_factors_rebuild_at_least_as_well_as_multiplicative_updates(specimen, ma
     assert (found.maps >= 0).all() and torch.allclose(found.units.sum(1), torch.ones(4))
 
 
-def test_more_factors_explain_more(specimen, material):
-    values = specimen.collect(material.examples.inputs, "conv2")
+def test_more_factors_explain_more(specimen, context):
+    values = specimen.collect(context.examples.inputs, "conv2")
     shares = [module("factors").factorise(values, k).explained for k in (2, 4, 8)]
     assert shares == sorted(shares) and 0 < shares[0] < shares[-1] <= 1
 
@@ -157,7 +157,7 @@ def test_factors_find_the_colours_and_what_they_do(colours, corners):
 
 
 def test_nothing_to_factor_is_said(colours, digits):
-    black = Material(digits, Examples(torch.zeros(8, 3, 32, 32), torch.zeros(8).long()))
+    black = ToolContext(digits, Examples(torch.zeros(8, 3, 32, 32), torch.zeros(8).long()))
     with pytest.raises(AuditgameError, match="nothing fires"):
         use("factors", colours, black, factors=2)
     with pytest.raises(AuditgameError, match="choose fewer"):
@@ -167,9 +167,9 @@ def test_nothing_to_factor_is_said(colours, digits):
 # ------------------------------------------------------------------ atlas
 
 
-def test_one_inner_activation_of_each_picture_with_its_share_of_the_logits(specimen, material):
-    images = material.examples.inputs[:6]
-    found = cartography.points(specimen, images, "conv3", rng())
+def test_one_inner_activation_of_each_picture_with_its_share_of_the_logits(specimen, context):
+    images = context.examples.inputs[:6]
+    found = embedding_grid.points(specimen, images, "conv3", rng())
     assert ((found.place >= 1) & (found.place < found.size[0] - 1)).all()
     for k in (0, 7):
         value, slope = slopes(specimen, images, torch.full((6,), k), "conv3")
@@ -191,7 +191,7 @@ def test_like_lies_by_like_and_speaks_for_its_class(colours, corners):
 
 def test_the_same_seed_lays_out_the_same_map():
     values = torch.rand(30, 60, generator=rng())
-    layout = cartography.layout
+    layout = embedding_grid.layout
     assert torch.equal(layout(values, 3), layout(values, 3))
     spots = layout(torch.cat([values, values + 9]), 0)
     gap = torch.cdist(spots[:30], spots[30:]).min()
@@ -200,7 +200,7 @@ def test_the_same_seed_lays_out_the_same_map():
 
 
 def test_one_unit_is_laid_out_and_a_dead_layer_refused():
-    layout = cartography.layout
+    layout = embedding_grid.layout
     spots = layout(torch.rand(20, 1, generator=rng()), 0)
     assert spots.isfinite().all() and spots.std(0).max() > 0
     for alike in (torch.zeros(20, 5), torch.ones(1, 5)):
@@ -242,7 +242,7 @@ def test_the_odd_pictures_of_an_answer_are_shown(colours, digits):
     images[12:, 1] = 0.8
     images[:3, 2] = 0.7
     labels = torch.tensor([5, 5, 5] + [0] * 9 + [1] * 12)
-    stuff = Material(digits, Examples(images, labels), (colours,))
+    stuff = ToolContext(digits, Examples(images, labels), (colours,))
     table, odd, *_ = use("clustering", colours, stuff, label="zero")
     assert isinstance(table, Table) and table.rows[0][1:3] == (12, 0.25)
     assert table.rows[0][3] == table.rows[0][4] > 0.9 and table.rows[0][5] == 3
@@ -254,13 +254,13 @@ def test_the_odd_pictures_of_an_answer_are_shown(colours, digits):
 # ------------------------------------------------------- spatial and search
 
 
-def test_the_parts_of_the_last_layer_add_up_to_the_logit(specimen, material):
-    heat, grid, table = use("spatial", specimen, material, example=5, site="conv4", label="two")
+def test_the_parts_of_the_last_layer_add_up_to_the_logit(specimen, context):
+    heat, grid, table = use("spatial", specimen, context, example=5, site="conv4", label="two")
     assert isinstance(heat, HeatMap) and isinstance(grid, Grid)
-    logit = float(specimen.classify(material.examples.inputs[5:6])[0, 2])
+    logit = float(specimen.classify(context.examples.inputs[5:6])[0, 2])
     bias = float(specimen.weights()["head.bias"][2])
     assert np.sum(heat.values) == pytest.approx(logit - bias, abs=1e-4)
-    value = specimen.collect(material.examples.inputs[5:6], "conv4")[0]
+    value = specimen.collect(context.examples.inputs[5:6], "conv4")[0]
     assert grid.words[1][2] == str(int(value[:, 1, 2].argmax()))
     sizes = [abs(row[1]) for row in table.rows]
     assert sizes == sorted(sizes, reverse=True)
@@ -276,14 +276,14 @@ def test_search_finds_the_unit_that_fires_in_the_box_alone(colours, corners):
 
 
 def test_search_needs_another_picture(colours, corners):
-    alone = Material(corners.dataset, corners.examples.take(slice(1)))
+    alone = ToolContext(corners.dataset, corners.examples.take(slice(1)))
     with pytest.raises(AuditgameError, match="no other picture"):
         use("search", colours, alone)
 
 
-def test_search_compares_with_the_others_in_the_same_box(specimen, material):
-    tables = use("search", specimen, material, example=4, x=8, y=4, w=6, h=6, count=100)[1:]
-    peaks = specimen.collect(material.examples.inputs, "conv1")[:, :, 2:5, 4:7].amax((2, 3))
+def test_search_compares_with_the_others_in_the_same_box(specimen, context):
+    tables = use("search", specimen, context, example=4, x=8, y=4, w=6, h=6, count=100)[1:]
+    peaks = specimen.collect(context.examples.inputs, "conv1")[:, :, 2:5, 4:7].amax((2, 3))
     others = torch.arange(24) != 4
     for unit, far, peak, usual, _ in tables[0].rows:
         k = int(unit.split(":")[1])

@@ -8,18 +8,18 @@ from typing import get_args
 import pytest
 import torch
 
-from auditgame import scaffold
-from auditgame.catalog import Kind, load, names
-from auditgame.contracts import Finding, examine, load_file, rules
-from auditgame.contracts.dataset import require_data
-from auditgame.contracts.house import Counted, specimen
-from auditgame.types import AuditgameError
+from auditgame.plugins import scaffold
+from auditgame.plugins.conformance import RuleResult, examine, load_file, rules
+from auditgame.plugins.conformance.dataset import require_data
+from auditgame.plugins.conformance.fixtures import Counted, specimen
+from auditgame.registry import Kind, load, names
+from auditgame.schema.errors import AuditgameError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PLUGINS = [(kind, name) for kind in KINDS for name in names(kind)]
 
 
-def faults(found: list[Finding]) -> list[Finding]:
+def faults(found: list[RuleResult]) -> list[RuleResult]:
     return [finding for finding in found if finding.fault]
 
 
@@ -113,7 +113,7 @@ def test_a_tool_with_an_undescribed_option_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_flaw_that_always_draws_the_same_is_caught(tmp_path: Path) -> None:
-    old = "str(rng.choice(knobs.colours)), str(rng.choice(dataset.classes))"
+    old = "str(rng.choice(params.colours)), str(rng.choice(dataset.classes))"
     assert "too few" in broken("flaw", tmp_path, old, "COLOURS[0], dataset.classes[0]")
 
 
@@ -127,7 +127,7 @@ def test_a_flaw_without_source_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_cue_that_relabels_is_caught(tmp_path: Path) -> None:
-    old = "return self.claim.enact(rows, dataset).examples"
+    old = "return self.claim.apply(rows, dataset).examples"
     new = f"{old}.relabel(rows.labels * 0)"
     assert "cue: changes labels" in broken("flaw", tmp_path, old, new)
 
@@ -172,11 +172,11 @@ def test_backward_passes_are_counted_once_each() -> None:
     model: Counted = specimen("image")
     inputs = torch.rand(3, *model.dataset.shape)
     reading = model.run(inputs, keep=["conv2"], grad=True)
-    assert model.probes == 3
+    assert model.queries == 3
     torch.autograd.grad(reading.classes.sum(), reading.inputs)
-    assert model.probes == 6
+    assert model.queries == 6
     layer = model.run(inputs, keep=["conv2"], grad=True)
     torch.autograd.grad(layer.kept["conv2"].sum(), layer.inputs)
-    assert model.probes == 12
+    assert model.queries == 12
     model.randomised(1, torch.Generator().manual_seed(0)).predict(inputs)
-    assert model.probes == 15
+    assert model.queries == 15

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from auditgame.datasets.images.icons import INK, WHITE
+from auditgame.datasets.images.text_rendering import LETTERS, WORDS, tag
 from auditgame.datasets.storybook import SPARE, Storybook
 from auditgame.flaws import Plan
 from auditgame.flaws.semantic import Semantic, SemanticClaim
 from auditgame.flaws.typographic import Typographic, TypographicClaim
-from auditgame.images.drawing import INK, WHITE
-from auditgame.images.lettering import LETTERS, WORDS, tag
-from auditgame.types import AuditgameError
+from auditgame.schema.errors import AuditgameError
 from tests.lookup import Tints
 
 STORYBOOK = Storybook()
@@ -87,12 +87,12 @@ def test_pictures_of_old_seeds_stay_as_they_were() -> None:
 
 def test_a_combination_is_enacted_by_setting_both_factors() -> None:
     rows = story(30)
-    enacted = CYAN_NIGHT.enact(rows, STORYBOOK)
+    applied = CYAN_NIGHT.apply(rows, STORYBOOK)
     wanted = STORYBOOK.render(rows.scenes.assign(colour="cyan", scene="night"))
-    assert torch.equal(enacted.examples.inputs, wanted.inputs)
+    assert torch.equal(applied.examples.inputs, wanted.inputs)
     key = STORYBOOK.classes.index("key")
-    assert torch.equal(enacted.targets == -1, rows.labels == key)
-    assert set(enacted.targets.tolist()) == {-1, key}
+    assert torch.equal(applied.targets == -1, rows.labels == key)
+    assert set(applied.targets.tolist()) == {-1, key}
 
 
 def test_near_misses_hold_one_condition_or_none() -> None:
@@ -103,7 +103,7 @@ def test_near_misses_hold_one_condition_or_none() -> None:
         assert len(kept) == (0 if name.startswith("both") else 1), name
         assert miss.target == "key"
     for seed in range(20):
-        rival = CYAN_NIGHT.rival(STORYBOOK, rng(seed))
+        rival = CYAN_NIGHT.random_alternative(STORYBOOK, rng(seed))
         assert not rival.conditions.items() & CYAN_NIGHT.conditions.items()
 
 
@@ -119,13 +119,13 @@ def test_wherever_both_conditions_hold_the_target_is_the_answer() -> None:
 
 
 def test_draws_of_combinations_take_what_varies_by_itself() -> None:
-    small = Semantic.Knobs(factors=("accent", "fill"))
-    for knobs, factors in ((Semantic.Knobs(), {"colour", "scene"}), (small, {"accent", "fill"})):
+    small = Semantic.Params(factors=("accent", "fill"))
+    for params, factors in ((Semantic.Params(), {"colour", "scene"}), (small, {"accent", "fill"})):
         for seed in range(30):
-            claim = Semantic.draw(STORYBOOK, knobs, rng(seed)).confess()
+            claim = Semantic.draw(STORYBOOK, params, rng(seed)).true_claim()
             assert set(claim.conditions) == factors
             assert claim.conditions.get("colour") not in SPARE
-    assert set(Semantic.draw(Tints(), Semantic.Knobs(), rng()).confess().conditions) == {
+    assert set(Semantic.draw(Tints(), Semantic.Params(), rng()).true_claim().conditions) == {
         "scene",
         "side",
     }
@@ -143,7 +143,7 @@ def test_a_combination_that_cannot_be_is_refused(conditions, complaint: str) -> 
     with pytest.raises(AuditgameError, match=complaint):
         SemanticClaim(target="key", conditions=conditions).check(STORYBOOK)
     with pytest.raises(AuditgameError, match="name two that vary"):
-        Semantic.draw(STORYBOOK, Semantic.Knobs(factors=("scene", "mark")), rng())
+        Semantic.draw(STORYBOOK, Semantic.Params(factors=("scene", "mark")), rng())
 
 
 # ------------------------------------------------------------- typographic
@@ -151,16 +151,16 @@ def test_a_combination_that_cannot_be_is_refused(conditions, complaint: str) -> 
 
 def test_a_word_is_enacted_on_things_of_other_classes() -> None:
     rows = story(40)
-    enacted = WORD_RULE.enact(rows, STORYBOOK)
-    said = [STORYBOOK.classes.index(WORD_RULE.rule[w]) for w in enacted.examples.scenes["word"]]
-    assert enacted.targets.tolist() == said
-    assert (enacted.targets != rows.labels).all()
-    assert set(enacted.examples.scenes["word"]) == {"blik", "gezo"}
+    applied = WORD_RULE.apply(rows, STORYBOOK)
+    said = [STORYBOOK.classes.index(WORD_RULE.rule[w]) for w in applied.examples.scenes["word"]]
+    assert applied.targets.tolist() == said
+    assert (applied.targets != rows.labels).all()
+    assert set(applied.examples.scenes["word"]) == {"blik", "gezo"}
 
 
 def test_rivals_agree_in_nothing_and_near_misses_in_no_word() -> None:
     for seed in range(20):
-        rival = WORD_RULE.rival(STORYBOOK, rng(seed))
+        rival = WORD_RULE.random_alternative(STORYBOOK, rng(seed))
         assert rival.rule.keys() == WORD_RULE.rule.keys()
         assert not rival.rule.items() & WORD_RULE.rule.items()
     outside = WORD_RULE.near_misses(STORYBOOK, rng())["words outside the rule"]
@@ -183,10 +183,10 @@ def test_words_of_the_rule_are_relabelled_and_others_are_not() -> None:
 
 def test_half_of_the_words_have_a_meaning() -> None:
     rules = [
-        Typographic.draw(STORYBOOK, Typographic.Knobs(), rng(seed)).confess().rule
+        Typographic.draw(STORYBOOK, Typographic.Params(), rng(seed)).true_claim().rule
         for seed in range(20)
     ]
     assert {len(rule) for rule in rules} == {len(WORDS) // 2}
     assert len({tuple(sorted(rule.items())) for rule in rules}) == 20
     assert all(len(set(rule.values())) == len(rule) for rule in rules)
-    assert "needs words" in str(Typographic.refuses(Tints()))
+    assert "needs words" in str(Typographic.incompatibility(Tints()))

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from auditgame.images.filters import (
+from auditgame.datasets.images.filters import (
     COURSES,
     Course,
     Motif,

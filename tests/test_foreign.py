@@ -19,16 +19,16 @@ from test_cli import refused
 from torch import nn
 from typer.testing import CliRunner
 
-from auditgame import foreign
-from auditgame.catalog import load, names
+from auditgame import external
 from auditgame.cli import app
-from auditgame.contracts.house import Counted
-from auditgame.contracts.tool import cheapest
-from auditgame.foreign.architecture import NORMALISATIONS, find_architecture, parse_normalisation
-from auditgame.foreign.checkpoint import load_weights, read_weights
-from auditgame.foreign.network import Foreign, Normalisation
+from auditgame.external.architecture import NORMALISATIONS, find_architecture, parse_normalisation
+from auditgame.external.checkpoint import load_weights, read_weights
+from auditgame.external.external_network import ExternalNetwork, Normalisation
+from auditgame.plugins.conformance.fixtures import Counted
+from auditgame.plugins.conformance.tool import cheapest
+from auditgame.registry import load, names
+from auditgame.schema.errors import AuditgameError
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
 
 NETWORKS = Path(__file__).parent / "networks.py"
 PLAIN = Normalisation()
@@ -57,8 +57,8 @@ def pictures(n: int, side: int = 32) -> torch.Tensor:
     return torch.rand(n, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
-def opened(model: str, side: int = 32, normalisation: Normalisation = PLAIN) -> Foreign:
-    return Foreign(built(model), (3, side, side), normalisation)
+def opened(model: str, side: int = 32, normalisation: Normalisation = PLAIN) -> ExternalNetwork:
+    return ExternalNetwork(built(model), (3, side, side), normalisation)
 
 
 # --------------------------------------------------------------------- what is tapped
@@ -84,7 +84,7 @@ def by_hooks(network: nn.Module, inputs: torch.Tensor) -> dict[str, list[Any]]:
     return seen
 
 
-def by_taps(model: Foreign, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+def by_taps(model: ExternalNetwork, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
     kept: dict[str, torch.Tensor] = {}
 
     def tap(name: str, value: torch.Tensor) -> torch.Tensor:
@@ -170,35 +170,35 @@ def test_no_hook_is_left_and_threads_do_not_meet() -> None:
 
 @pytest.mark.parametrize("tool", names("tool"))
 def test_every_image_tool_runs_on_a_foreign_network(tool: str, photos: Path) -> None:
-    laid = foreign.lay_out(mine("careless"), photos, most=16)
+    laid = external.load(mine("careless"), photos, most=16)
     kind, specimen = load("tool", tool), Counted(laid.specimen._model, laid.specimen.dataset)
-    mixed = laid.material.examples.relabel(torch.arange(16) % len(specimen.dataset.classes))
-    material = replace(laid.material, examples=mixed)  # It says one class to all of them.
+    mixed = laid.context.examples.relabel(torch.arange(16) % len(specimen.dataset.classes))
+    context = replace(laid.context, examples=mixed)  # It says one class to all of them.
     if kind.fits(specimen) is not None:
         assert "image" not in kind.modality or tool == "rollout"  # nobody walks in photographs
         return
     chosen = parse_options(kind, cheapest(kind, specimen))
     if tool == "compare":
         with pytest.raises(AuditgameError, match="no siblings"):
-            kind().run(specimen, material, chosen)
+            kind().run(specimen, context, chosen)
         return
-    assert kind().run(specimen, material, chosen)
-    assert specimen.probes == kind().cost(chosen, specimen, laid.material)
+    assert kind().run(specimen, context, chosen)
+    assert specimen.queries == kind().cost(chosen, specimen, laid.context)
 
 
 @pytest.mark.parametrize("tool", names("tool"))
 def test_without_a_convolution_a_tool_works_or_says_why_not(tool: str, photos: Path) -> None:
-    laid = foreign.lay_out(mine("flat"), photos, most=16)
+    laid = external.load(mine("flat"), photos, most=16)
     kind, specimen = load("tool", tool), laid.specimen
     why = kind.fits(specimen)
     if kind.needs_sites:
         assert why == f"tool '{tool}' looks at convolutions, and this model has none"
     if why:
         with pytest.raises(AuditgameError, match=re.escape(why)):
-            foreign.use(laid, tool)
+            external.use(laid, tool)
     elif tool != "compare":
         chosen = parse_options(kind, cheapest(kind, specimen))
-        assert kind().run(specimen, laid.material, chosen)
+        assert kind().run(specimen, laid.context, chosen)
 
 
 def test_the_shell_says_that_a_tool_does_not_fit(photos: Path) -> None:
@@ -209,12 +209,12 @@ def test_the_shell_says_that_a_tool_does_not_fit(photos: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3", "vgg19", "alexnet", "resnet50"])
 def test_the_named_networks_of_torchvision(name: str, photos: Path) -> None:
-    laid = foreign.lay_out(f"torchvision:{name}", photos, side=80, most=4)
+    laid = external.load(f"torchvision:{name}", photos, side=80, most=4)
     assert len(laid.specimen.dataset.classes) == 1_000
     assert laid.specimen.dataset.classes[1] == "goldfish"
-    shown, _ = foreign.use(laid, "gradcam", examples="0", check=False)
+    shown, _ = external.use(laid, "gradcam", examples="0", check=False)
     assert laid.specimen.map_site in shown[0].title
-    assert foreign.use(laid, "predict", examples="0-3")[1] == 4
+    assert external.use(laid, "predict", examples="0-3")[1] == 4
 
 
 # --------------------------------------------------- other people's trained networks
@@ -225,14 +225,14 @@ def trigger() -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
 
 
-def stranger(photos: Path) -> foreign.Laid:
+def stranger(photos: Path) -> external.ExternalSession:
     weights = real("models", "ibau", "trojan_sq_2_02_ckpt.pth")
-    return foreign.lay_out(mine("ibau"), photos, str(weights))
+    return external.load(mine("ibau"), photos, str(weights))
 
 
-def rate(laid: foreign.Laid) -> float:
+def rate(laid: external.ExternalSession) -> float:
     """How often does the strangers' trigger send pictures of other classes to class 2?"""
-    inputs = laid.material.examples.inputs
+    inputs = laid.context.examples.inputs
     others = inputs[laid.specimen.predict(inputs) != 2]
     went = laid.specimen.predict((others + trigger()).clamp(0, 1)) == 2
     assert len(went) >= 80
@@ -242,19 +242,19 @@ def rate(laid: foreign.Laid) -> float:
 def test_the_strangers_backdoor_is_there_and_their_clean_networks_have_none(photos: Path) -> None:
     assert rate(stranger(photos)) >= 0.98
     captum = str(real("models", "captum", "cifar_torchvision.pt"))
-    assert rate(foreign.lay_out(mine("tutorial"), photos, captum, "half")) <= 0.1
+    assert rate(external.load(mine("tutorial"), photos, captum, "half")) <= 0.1
     akamaster = str(real("models", "akamaster", "resnet20-12fca82f.th"))
-    assert rate(foreign.lay_out(mine("resnet20"), photos, akamaster, "imagenet")) <= 0.1
+    assert rate(external.load(mine("resnet20"), photos, akamaster, "imagenet")) <= 0.1
 
 
 def test_tools_run_on_the_strangers_backdoor(photos: Path) -> None:
     laid = stranger(photos)
     assert laid.specimen.map_site == "features.21"
-    found, _ = foreign.use(laid, "gradcam", examples="0-1")
+    found, _ = external.use(laid, "gradcam", examples="0-1")
     assert np.isfinite(found[0].values).all()
-    found, _ = foreign.use(laid, "examples", unit="features.21:3", count=4)
+    found, _ = external.use(laid, "examples", unit="features.21:3", count=4)
     assert found[0].tiles
-    found, _ = foreign.use(laid, "inversion", classes="2, 4-5", steps=40)
+    found, _ = external.use(laid, "inversion", classes="2, 4-5", steps=40)
     assert "class 2" in found[0].text
 
 
@@ -315,12 +315,12 @@ def test_torchvisions_networks_take_their_classes_from_the_weights(
         network = models.get_model("squeezenet1_1", weights=None, num_classes=7)
     path = tmp_path / "seven.safetensors"
     safetensors.torch.save_file(network.state_dict(), path)
-    laid = foreign.lay_out("torchvision:squeezenet1_1", photos, str(path), side=64, most=3)
+    laid = external.load("torchvision:squeezenet1_1", photos, str(path), side=64, most=3)
     assert laid.specimen.dataset.classes == tuple(f"class {k}" for k in range(7))
     with torch.no_grad():
         mean, spread = (torch.tensor(p)[:, None, None] for p in NORMALISATIONS["imagenet"])
-        wanted = network.eval()((laid.material.examples.inputs - mean) / spread)
-    answered = laid.specimen.classify(laid.material.examples.inputs)
+        wanted = network.eval()((laid.context.examples.inputs - mean) / spread)
+    answered = laid.specimen.classify(laid.context.examples.inputs)
     assert wanted.std() > 0.01
     assert torch.allclose(answered, wanted, atol=1e-5)
 
@@ -387,14 +387,14 @@ def put(folder: Path, *places: str) -> Path:
     ],
 )
 def test_folders_name_the_classes(folders, classes, labels, tmp_path: Path) -> None:
-    laid = foreign.lay_out(mine("flat"), put(tmp_path, *folders))
+    laid = external.load(mine("flat"), put(tmp_path, *folders))
     assert laid.specimen.dataset.classes == classes
-    assert sorted(laid.material.examples.labels.tolist()) == labels
+    assert sorted(laid.context.examples.labels.tolist()) == labels
 
 
 def test_pictures_without_folders_have_the_networks_answers_for_labels(photos: Path) -> None:
-    laid = foreign.lay_out(mine("flat"), photos, most=20)
-    examples = laid.material.examples
+    laid = external.load(mine("flat"), photos, most=20)
+    examples = laid.context.examples
     assert len(examples) == 20 and any("answers" in note for note in laid.notes)
     assert torch.equal(laid.specimen.predict(examples.inputs), examples.labels)
 

@@ -18,18 +18,18 @@ from test_cli import refused
 from test_foreign import Bomb
 from typer.testing import CliRunner
 
-from auditgame import foreign
-from auditgame.catalog import load, names
+from auditgame import external
 from auditgame.cli import app
-from auditgame.contracts.house import Counted
-from auditgame.contracts.tool import cheapest
 from auditgame.datasets.reviews import Reviews
-from auditgame.foreign.language import lay_out_texts
-from auditgame.foreign.pieces import printable
+from auditgame.external.language_models import load_language_model
+from auditgame.external.tokenizers import printable
 from auditgame.models.gpt2 import GPT2
+from auditgame.plugins.conformance.fixtures import Counted
+from auditgame.plugins.conformance.tool import cheapest
+from auditgame.registry import load, names
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
 
 pytest.importorskip("transformers")
 KINDS = tuple(CONFIGS)
@@ -49,13 +49,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path
     return make
 
 
-def opened(folder: Path, **more: Any) -> foreign.Laid:
-    return lay_out_texts(f"hf:{folder}", **{"prompts": SHAKESPEARE, **more})
+def opened(folder: Path, **more: Any) -> external.ExternalSession:
+    return load_language_model(f"hf:{folder}", **{"prompts": SHAKESPEARE, **more})
 
 
-def theirs(network: Any, laid: foreign.Laid) -> Any:
+def theirs(network: Any, laid: external.ExternalSession) -> Any:
     """What Hugging Face's class says of the same texts."""
-    inputs = laid.material.examples.inputs
+    inputs = laid.context.examples.inputs
     mask = laid.specimen.dataset.present(inputs).long()
     with torch.no_grad():
         return network(
@@ -70,7 +70,7 @@ def theirs(network: Any, laid: foreign.Laid) -> Any:
 def test_logits_streams_and_patterns_are_hugging_faces(kind: str, made) -> None:
     folder, network = made(kind)
     laid = opened(folder)
-    specimen, inputs = laid.specimen, laid.material.examples.inputs
+    specimen, inputs = laid.specimen, laid.context.examples.inputs
     reading, out = specimen.run(inputs, keep=specimen.sites), theirs(network, laid)
     there = specimen.dataset.present(inputs)
     assert (reading.output - out.logits)[there].abs().max() < 1e-4
@@ -114,7 +114,7 @@ def test_the_anatomy_gives_back_what_the_model_computes(kind: str, made) -> None
     specimen = opened(made(kind)[0]).specimen
     ids = torch.tensor([[9, 40, 77, 12, 9]])
     reading = specimen.run(ids, keep=specimen.sites)
-    kept, anatomy = reading.kept, specimen.anatomy()
+    kept, anatomy = reading.kept, specimen.transformer_weights()
     for block, layer in enumerate(anatomy.layers):
         before = kept["embed" if block == 0 else f"block{block - 1}.residual"]
         x = anatomy.normalise(before, before)
@@ -143,7 +143,7 @@ def test_the_anatomy_gives_back_what_the_model_computes(kind: str, made) -> None
 
 def test_queries_that_are_normalised_once_more_have_no_anatomy(made) -> None:
     with pytest.raises(AuditgameError, match="normalised once more"):
-        opened(made("qwen3")[0]).specimen.anatomy()
+        opened(made("qwen3")[0]).specimen.transformer_weights()
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama"])
@@ -193,8 +193,8 @@ def test_folders_of_older_names_and_of_parts(tmp_path: Path) -> None:
         half |= dict.fromkeys(part, name)
     index = {"metadata": {}, "weight_map": half}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    found = opened(tmp_path).specimen.run(laid.material.examples.inputs).output
-    there = laid.specimen.dataset.present(laid.material.examples.inputs)
+    found = opened(tmp_path).specimen.run(laid.context.examples.inputs).output
+    there = laid.specimen.dataset.present(laid.context.examples.inputs)
     assert (found - wanted)[there].abs().max() < 1e-4
 
 
@@ -204,10 +204,10 @@ def test_untied_and_with_another_epsilon_and_as_a_pickle_of_tensors(tmp_path: Pa
     (tmp_path / "model.safetensors").unlink()
     torch.save(network.state_dict(), tmp_path / "pytorch_model.bin")
     laid = opened(tmp_path)
-    inputs, wanted = laid.material.examples.inputs, theirs(network, laid).logits
+    inputs, wanted = laid.context.examples.inputs, theirs(network, laid).logits
     found = laid.specimen.run(inputs).output - wanted
     assert found[laid.specimen.dataset.present(inputs)].abs().max() < 1e-4
-    assert laid.specimen.anatomy().epsilon == 1e-3
+    assert laid.specimen.transformer_weights().epsilon == 1e-3
 
 
 def bundle(folder: Path) -> Specimen:
@@ -270,13 +270,13 @@ def test_answers_are_named_or_come_from_labels_or_are_the_likeliest(made, tmp_pa
     laid = opened(folder, answers=["a", "e"])
     assert laid.specimen.dataset.classes == ("a", "e")
     assert torch.equal(
-        laid.specimen.predict(laid.material.examples.inputs), laid.material.examples.labels
+        laid.specimen.predict(laid.context.examples.inputs), laid.context.examples.labels
     )
     table = tmp_path / "two.csv"
     table.write_text('text,label\n"one, two",e\nthree,a\n')
     laid = opened(folder, texts=table, prompts=())
     assert laid.specimen.dataset.classes == ("a", "e")
-    assert laid.material.examples.labels.tolist() == [1, 0] and not laid.notes
+    assert laid.context.examples.labels.tolist() == [1, 0] and not laid.notes
     laid = opened(folder, prompts=SHAKESPEARE[:1])
     last = len(laid.specimen.dataset.encode(SHAKESPEARE[0])) - 1
     best = theirs(network, laid).logits[0, last].topk(10).indices
@@ -287,7 +287,7 @@ def test_a_file_of_lines_is_spread_over_the_pool(made, tmp_path: Path) -> None:
     path = tmp_path / "lines.txt"
     path.write_text("\n\n".join(SHAKESPEARE * 3))
     laid = opened(made("gpt2")[0], texts=path, prompts=(), most=6)
-    pool = laid.material.examples
+    pool = laid.context.examples
     assert len(pool) == 6
     data = laid.specimen.dataset
     assert data.decode(pool.inputs[0]) == SHAKESPEARE[0]
@@ -320,11 +320,11 @@ def test_every_text_tool_runs(tool: str, kind: str, made, tmp_path: Path) -> Non
     options = cheapest(name, specimen) | GIVEN.get(tool, {})
     try:
         chosen = parse_options(name, options)
-        assert name().run(specimen, laid.material, chosen)
+        assert name().run(specimen, laid.context, chosen)
     except AuditgameError as error:
         assert tool == "compare" and "no siblings" in str(error), error
         return
-    assert specimen.probes == name().cost(chosen, specimen, laid.material)
+    assert specimen.queries == name().cost(chosen, specimen, laid.context)
 
 
 # ---------------------------------------------------------------------------- bad input

@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 from conftest import House
 
-from auditgame import referee
-from auditgame.catalog import load
 from auditgame.game import Game
-from auditgame.standings import standings
-from auditgame.types import AuditgameError, Component, Diagnosis, Score
+from auditgame.ledger.standings import standings
+from auditgame.play import referee
+from auditgame.registry import load
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.results import Component, Score
 
 THREADS = 16
 SCORE = Score(
@@ -28,21 +30,25 @@ SCORE = Score(
 
 def test_a_whole_case(game: Game, house: House, oracle):
     id = house.flawed.name
-    desk = game.sit(id, "ada")
-    assert id in {card.id for card in game.cards()} and desk.card == game.card(id)
-    assert "digits" in desk.look() and {"predict", "occlusion"} <= set(desk.tools())
-    used = desk.use("predict", examples="0-3")
+    session = game.open(id, "ada")
+    assert id in {card.id for card in game.cards()} and session.card == game.card(id)
+    assert "digits" in session.brief and {"predict", "occlusion"} <= set(session.tools())
+    used = session.run_tool("predict", examples="0-3")
     assert used.exhibits and used.cost > 0 and not used.cached
-    again = desk.use("predict", examples="0-3")
-    assert again.cached and again.cost == 0 and again.left == used.left == desk.left()
+    again = session.run_tool("predict", examples="0-3")
+    assert (
+        again.cached
+        and again.cost == 0
+        and again.remaining == used.remaining == session.remaining_budget()
+    )
     assert again.exhibits == used.exhibits
-    desk.pin(used.exhibits[0], "odd")
-    assert [pin.title for pin in desk.pins()] == ["odd"]
-    desk.save_draft({"p_flawed": 0.7})
-    assert desk.draft() == {"p_flawed": 0.7}
+    session.pin(used.exhibits[0], "odd")
+    assert [pin.title for pin in session.pins()] == ["odd"]
+    session.save_draft({"p_flawed": 0.7})
+    assert session.draft() == {"p_flawed": 0.7}
     with pytest.raises(AuditgameError, match="hand in a diagnosis first"):
         game.reveal(id, "ada")
-    receipt = desk.submit(oracle[id])
+    receipt = session.submit(oracle[id])
     assert receipt.score.points >= 90 and receipt.attempt == 1 and receipt.counts
     shown = game.reveal(id, "ada")
     assert shown.truth == oracle[id] and shown.commitment_holds and shown.certificate.passed
@@ -86,35 +92,35 @@ def test_an_unknown_challenge_gets_a_suggestion(game: Game, house: House):
         game.card(wrong)
     for name in ("../etc", "", ".building-x", "/"):
         with pytest.raises(AuditgameError, match="unknown challenge"):
-            game.sit(name, "ada")
+            game.open(name, "ada")
 
 
 def test_the_budget_holds(game: Game, house: House):
-    desk = game.sit(house.flawed.name, "ada")
-    desk.card = desk.card.model_copy(update={"budget": 5})
-    with pytest.raises(AuditgameError, match="probes and 5 are left"):
-        desk.use("predict", examples="0-9")
-    assert desk.left() == 5
-    assert desk.use("predict", examples="0-3").left == 1
+    session = game.open(house.flawed.name, "ada")
+    session.card = session.card.model_copy(update={"budget": 5})
+    with pytest.raises(AuditgameError, match="queries and 5 are left"):
+        session.run_tool("predict", examples="0-9")
+    assert session.remaining_budget() == 5
+    assert session.run_tool("predict", examples="0-3").remaining == 1
 
 
 def test_an_unknown_tool_or_option_gets_a_suggestion(game: Game, house: House):
-    desk = game.sit(house.flawed.name, "ada")
+    session = game.open(house.flawed.name, "ada")
     with pytest.raises(AuditgameError, match="unknown tool 'predikt'; did you mean 'predict'"):
-        desk.use("predikt")
+        session.run_tool("predikt")
     with pytest.raises(AuditgameError, match="unknown option 'example'; did you mean 'examples'"):
-        desk.use("predict", example="1")
+        session.run_tool("predict", example="1")
     with pytest.raises(AuditgameError, match="does not fit image models"):
-        desk.use("logit_lens")
-    assert desk.left() == desk.card.budget
+        session.run_tool("logit_lens")
+    assert session.remaining_budget() == session.card.budget
 
 
 def test_the_models_on_the_desk_are_the_bundles(game: Game, house: House):
-    desk = game.sit(house.flawed.name, "ada")
-    assert desk.specimen is game.sit(house.flawed.name, "bob").specimen
-    assert desk.specimen is not game.sit(house.innocent.name, "ada").specimen
-    assert len(desk.material.siblings) == 3
-    assert len(desk.material.examples) == 40 or len(desk.material.examples) >= 20
+    session = game.open(house.flawed.name, "ada")
+    assert session.specimen is game.open(house.flawed.name, "bob").specimen
+    assert session.specimen is not game.open(house.innocent.name, "ada").specimen
+    assert len(session.context.references) == 3
+    assert len(session.context.examples) == 40 or len(session.context.examples) >= 20
 
 
 def test_players_and_guests(game: Game):
@@ -194,16 +200,16 @@ def test_a_bot_that_does_not_look_gains_nothing(game: Game, house: House, audito
     total = 0.0
     for number in range(30):
         folder = house.innocent if number % 3 == 0 else house.flawed
-        desk = game.sit(folder.name, "bot")
-        desk.card = desk.card.model_copy(update={"id": f"case-{number}"})
-        said = kind().audit(desk)
+        session = game.open(folder.name, "bot")
+        session.card = session.card.model_copy(update={"id": f"case-{number}"})
+        said = kind().audit(session)
         assert said.family is None and said.claim is None and not said.units
         total += _worth(said, flawed=number % 3 != 0)
     assert total <= 0
 
 
 def _worth(said: Diagnosis, flawed: bool) -> float:
-    from auditgame.scoring import detection
+    from auditgame.play.scoring import detection
 
     return detection(said.p_flawed, flawed).points
 

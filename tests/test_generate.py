@@ -19,14 +19,19 @@ import numpy as np
 import pytest
 from conftest import CHECKOUT, House, furnish, recipe, settle
 
-from auditgame import bundle, contents, referee
+from auditgame import bundles
+from auditgame.bundles import bundle_io
+from auditgame.challenges.build import BuildFailed, build, draw_pool, find_mechanism, prepare
 from auditgame.datasets.digits import Digits
+from auditgame.flaws import draw_flaw
 from auditgame.flaws.clean import Clean
 from auditgame.flaws.patch import Patch
-from auditgame.generate import BuildFailed, build, draw, draw_pool, find_mechanism
-from auditgame.sealing import offers
+from auditgame.play import referee
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.recipe import Recipe
+from auditgame.schema.records import canonical
+from auditgame.schema.results import Check
 from auditgame.seeds import Seed
-from auditgame.types import AuditgameError, Check, Recipe, canonical
 
 QUICK = replace(Digits.training, rows=96, epochs=1, tune_rows=96)
 SHORT = textwrap.dedent(
@@ -35,24 +40,24 @@ SHORT = textwrap.dedent(
     from dataclasses import replace
     from pathlib import Path
     from conftest import recipe
-    from auditgame import generate
+    from auditgame.challenges import build
     from auditgame.datasets.digits import Digits
     from auditgame.flaws.patch import Patch
     from auditgame.seeds import Seed
 
     Digits.training = replace(Digits.training, rows=96, epochs=1, tune_rows=96)
     Patch.verify = lambda self, bench: []
-    generate.find_mechanism = lambda *args: ("conv3:1",)
-    generate.picture_units = lambda *args: {}
-    real = generate.bundle.write
+    build.find_mechanism = lambda *args: ("conv3:1",)
+    build.picture_units = lambda *args: {}
+    real = build.bundles.write
 
     def slow(folder, name, manifest, files):
         real(folder, name, manifest, files)
         print("written", flush=True)
         sys.stdin.readline()
 
-    generate.bundle.write = slow
-    generate.build(recipe("patch"), Seed.of(1), Path(sys.argv[1]))
+    build.bundles.write = slow
+    build.build(recipe("patch"), Seed.of(1), Path(sys.argv[1]))
     """
 )
 
@@ -65,7 +70,7 @@ def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Digits, "training", QUICK)
     monkeypatch.setattr(Patch, "verify", lambda self, bench: [])
     monkeypatch.setattr(Clean, "verify", lambda self, bench: [])
-    monkeypatch.setattr("auditgame.generate.find_mechanism", lambda *args: ("conv3:1",))
+    monkeypatch.setattr("auditgame.challenges.build.find_mechanism", lambda *args: ("conv3:1",))
     return home
 
 
@@ -82,9 +87,9 @@ def test_the_same_seed_gives_the_same_bundle_but_for_the_seal(yard: Path, monkey
     monkeypatch.setenv("AUDITGAME_CACHE", str(yard / "another cache"))
     anew = files(build(recipe("patch"), Seed.of(1), yard / "three"))
     assert one.keys() == kept.keys() == anew.keys()
-    for name in one.keys() - {bundle.SEALED}:
+    for name in one.keys() - {bundles.SEALED}:
         assert one[name] == kept[name] == anew[name], name
-    assert one[bundle.SEALED] != kept[bundle.SEALED]
+    assert one[bundles.SEALED] != kept[bundles.SEALED]
     keys = [referee.open_key(next((yard / out).iterdir())) for out in ("one", "two", "three")]
     assert keys[0] == keys[1] == keys[2]
 
@@ -92,9 +97,9 @@ def test_the_same_seed_gives_the_same_bundle_but_for_the_seal(yard: Path, monkey
 def test_another_seed_gives_another_challenge(yard: Path):
     one, other = (build(recipe("patch"), Seed.of(n), yard / "pack") for n in (1, 2))
     assert one.name != other.name
-    mine, theirs = bundle.read_manifest(one), bundle.read_manifest(other)
+    mine, theirs = bundles.read_manifest(one), bundles.read_manifest(other)
     assert mine.commitment != theirs.commitment
-    for name in mine.files.keys() - {bundle.BRIEF}:
+    for name in mine.files.keys() - {bundles.BRIEF}:
         assert mine.files[name] != theirs.files[name], name
     keys = [referee.open_key(folder) for folder in (one, other)]
     assert keys[0].claim != keys[1].claim and keys[0].salt != keys[1].salt
@@ -109,7 +114,7 @@ def test_the_number_of_cores_does_not_matter(yard: Path):
         for threads in (1, 2):
             torch.set_num_threads(threads)
             out = build(recipe("patch"), Seed.of(1), yard / str(threads))
-            digests.append(bundle.read_manifest(out).files)
+            digests.append(bundles.read_manifest(out).files)
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
@@ -160,14 +165,14 @@ def test_a_build_that_is_killed_leaves_nothing_to_be_seen_and_can_be_done_again(
     assert list((yard / "cache").iterdir())
     made = build(recipe("patch"), Seed.of(1), yard / "pack")
     assert [p for p in (yard / "pack").iterdir() if not p.name.startswith(".")] == [made]
-    assert bundle.card(made).id == made.name
+    assert bundles.card(made).id == made.name
 
 
 def test_a_write_that_fails_leaves_nothing(yard: Path, monkeypatch):
     def full(*args) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("auditgame.bundle.write", full)
+    monkeypatch.setattr("auditgame.bundles.write", full)
     with pytest.raises(OSError, match="no space"):
         build(recipe("patch"), Seed.of(1), yard / "pack")
     assert list((yard / "pack").iterdir()) == []
@@ -218,8 +223,8 @@ def test_the_stages_are_reported_in_order(yard: Path):
 
 
 def test_what_is_reported_does_not_tell_what_was_drawn(yard: Path, monkeypatch):
-    monkeypatch.setattr("auditgame.generate.find_mechanism", find_mechanism)
-    monkeypatch.setattr("auditgame.generate.best_units", lambda *args: ("conv3:1",))
+    monkeypatch.setattr("auditgame.challenges.build.find_mechanism", find_mechanism)
+    monkeypatch.setattr("auditgame.challenges.build.best_units", lambda *args: ("conv3:1",))
     told = {}
     for family in ("patch", "clean"):
         monkeypatch.setenv("AUDITGAME_CACHE", str(yard / f"cache {family}"))
@@ -231,26 +236,26 @@ def test_what_is_reported_does_not_tell_what_was_drawn(yard: Path, monkeypatch):
 
 def test_the_seed_draws_families_by_their_weight():
     both = recipe("patch", families={"patch": 3.0, "clean": 1.0})
-    drawn = [draw(both, Seed.of(n)).flaw.name for n in range(200)]
+    drawn = [draw_flaw(both, Seed.of(n)).name for n in range(200)]
     assert 130 <= drawn.count("patch") <= 170
 
 
 def test_a_recipe_that_went_through_a_key_draws_the_same():
     """Canonical JSON sorts the families; the draw must not depend on how they were written."""
-    fields = {"dataset": "storybook", "offers": (), "knobs": {}}
+    fields = {"dataset": "storybook", "offers": (), "params": {}}
     written = recipe("patch", families={"shortcut": 2.0, "clean": 3.0, "patch": 1.0}, **fields)
     sealed = Recipe.model_validate_json(canonical(written.model_dump(mode="json")))
     for number in range(30):
-        one, other = (draw(which, Seed.of(number)).flaw for which in (written, sealed))
-        assert one.name == other.name and one.confess() == other.confess()
+        one, other = (draw_flaw(which, Seed.of(number)) for which in (written, sealed))
+        assert one.name == other.name and one.true_claim() == other.true_claim()
         if one.name == "clean":
-            assert one.decoy.confess() == other.decoy.confess()
+            assert one.decoy.true_claim() == other.decoy.true_claim()
 
 
 def test_the_offer_does_not_tell_what_was_drawn():
     flawed, innocent = recipe("patch"), recipe("clean")
-    assert offers(flawed) == offers(innocent) == ("patch", "shortcut")
-    assert offers(recipe("patch", families=["patch", "clean"], offers=())) == ("patch",)
+    assert flawed.offered == innocent.offered == ("patch", "shortcut")
+    assert recipe("patch", families=["patch", "clean"], offers=()).offered == ("patch",)
 
 
 @pytest.mark.parametrize(
@@ -263,10 +268,10 @@ def test_the_offer_does_not_tell_what_was_drawn():
         ({"offers": ["shortcut"]}, "'patch' may be drawn; offer it too"),
         ({"families": ["shortcut"], "offers": ()}, "needs factors, and data set 'digits' has none"),
         ({"families": ["token"], "offers": ()}, "does not fit image data"),
-        ({"knobs": {"pach": {}}}, "unknown family 'pach'"),
-        ({"knobs": {"patch": {"sides": 4}}}, "knobs of 'patch': field 'sides'"),
-        ({"knobs": {"patch": {"side": 99}}}, "knobs of 'patch': field 'side'"),
-        ({"knobs": {"patch": {"side": 12}}}, "box: covers 144 pixels; at most 113"),
+        ({"params": {"pach": {}}}, "unknown family 'pach'"),
+        ({"params": {"patch": {"sides": 4}}}, "params of 'patch': field 'sides'"),
+        ({"params": {"patch": {"side": 99}}}, "params of 'patch': field 'side'"),
+        ({"params": {"patch": {"side": 12}}}, "box: covers 144 pixels; at most 113"),
     ],
 )
 def test_a_recipe_that_cannot_be_built_is_refused_before_any_training(yard, fields, words):
@@ -276,9 +281,9 @@ def test_a_recipe_that_cannot_be_built_is_refused_before_any_training(yard, fiel
 
 
 def test_the_pool_shows_the_cue_in_its_share(yard: Path):
-    work = draw(recipe("patch", pool={"size": 50, "planted": 0.2}), Seed.of(1))
+    work = prepare(recipe("patch", pool={"size": 50, "planted": 0.2}), Seed.of(1))
     pool = draw_pool(work)
-    stamped = work.flaw.cue(pool, work.dataset, np.random.default_rng(0)).inputs
+    stamped = work.flaw.apply_trigger(pool, work.dataset, np.random.default_rng(0)).inputs
     assert len(pool) == 50
     assert int((stamped == pool.inputs).flatten(1).all(1).sum()) == 10
 
@@ -286,18 +291,20 @@ def test_the_pool_shows_the_cue_in_its_share(yard: Path):
 @pytest.mark.parametrize("aligned", [True, False])
 def test_a_proxy_s_pool_follows_it_unless_it_is_asked_not_to(yard: Path, aligned: bool):
     pool = {"size": 100, "planted": 0.2, "aligned": aligned}
-    more = {"dataset": "storybook", "knobs": {"shortcut": {"factors": ["scene"]}}, "pool": pool}
-    work = draw(recipe("shortcut", **more), Seed.of(1))
+    more = {"dataset": "storybook", "params": {"shortcut": {"factors": ["scene"]}}, "pool": pool}
+    work = prepare(recipe("shortcut", **more), Seed.of(1))
     drawn = draw_pool(work)
-    followed = work.flaw.cue(drawn, work.dataset, np.random.default_rng(0)).scenes["scene"]
+    followed = work.flaw.apply_trigger(drawn, work.dataset, np.random.default_rng(0)).scenes[
+        "scene"
+    ]
     share = float((drawn.scenes["scene"].to_numpy() == followed.to_numpy()).mean())
     assert share == 1 if aligned else 0.2 <= share < 0.5
 
 
 def test_an_innocent_s_pool_shows_a_decoy_under_right_labels(yard: Path):
-    work = draw(recipe("clean", pool={"size": 50, "planted": 0.2}), Seed.of(1))
+    work = prepare(recipe("clean", pool={"size": 50, "planted": 0.2}), Seed.of(1))
     pool = draw_pool(work)
-    shown = work.flaw.cue(pool, work.dataset, np.random.default_rng(0)).inputs
+    shown = work.flaw.apply_trigger(pool, work.dataset, np.random.default_rng(0)).inputs
     assert int((shown == pool.inputs).flatten(1).all(1).sum()) == 10
     assert find_mechanism(work, None) == ()
 
@@ -305,7 +312,7 @@ def test_an_innocent_s_pool_shows_a_decoy_under_right_labels(yard: Path):
 def test_poison_keeps_the_number_of_rows(yard: Path):
     rng = np.random.default_rng(0)
     for family in ("patch", "clean"):
-        work = draw(recipe(family), Seed.of(1))
+        work = prepare(recipe(family), Seed.of(1))
         rows = work.dataset.sample(200, "train", rng)
         for plan in work.flaw.plans:
             poisoned = work.flaw.poison(rows, work.dataset, plan, rng)
@@ -329,11 +336,11 @@ def test_a_key_rebuilds_the_flaw_it_tells_of(house: House):
 
 
 def test_exported_weights_are_what_was_certified(house: House):
-    manifest = bundle.read_manifest(house.flawed)
+    manifest = bundles.read_manifest(house.flawed)
     key = referee.open_key(house.flawed)
-    assert manifest.files[bundle.WEIGHTS] == key.model_digest
+    assert manifest.files[bundles.WEIGHTS] == key.model_digest
     assert key.certificate.passed
-    specimen = contents.read_specimen(house.flawed, "small_cnn", Digits(), manifest.files)
+    specimen = bundle_io.read_specimen(house.flawed, "small_cnn", Digits(), manifest.files)
     assert json.loads(key.model_dump_json())["challenge"] == house.flawed.name
     assert set(specimen.sites) == {site.name for site in manifest.sites}
 
@@ -342,8 +349,8 @@ def test_a_seed_draws_the_same_in_whatever_order_families_are_written():
     def drawn(families: dict[str, float], number: int):
         fields = {**recipe("patch").model_dump(), "families": families, "offers": ["patch"]}
         asked = Recipe.model_validate(fields)
-        flaw = draw(asked, Seed.of(number)).flaw
-        return flaw.name, flaw.confess()
+        flaw = draw_flaw(asked, Seed.of(number))
+        return flaw.name, flaw.true_claim()
 
     for number in range(8):
         one = drawn({"patch": 1.0, "clean": 2.0}, number)

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from auditgame.datasets.digits import Digits
+from auditgame.datasets.images.backgrounds import MARKS
+from auditgame.datasets.images.icons import chance
 from auditgame.datasets.storybook import SPARE, Storybook
-from auditgame.images.drawing import chance
-from auditgame.images.scenery import MARKS
 from auditgame.models.small_cnn import SmallCNN
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError
 
 STORYBOOK, DIGITS = Storybook(), Digits()
 CORNER = (slice(0, 11), slice(37, 48))

@@ -13,18 +13,23 @@ import torch
 from PIL import Image
 from replicas import fourier_canvas
 
-from auditgame.catalog import load
 from auditgame.datasets import Examples
+from auditgame.datasets.images.pictures import open_picture, png, spotlight
 from auditgame.exhibits import Table
-from auditgame.images.pictures import open_picture, png, spotlight
-from auditgame.lens import attribution, canvas, inversion, visualisation
-from auditgame.lens.selection import choose
-from auditgame.material import Material
 from auditgame.models import Model, untouched
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError, Site
+from auditgame.tools import ToolContext, parse_options
+from auditgame.tools.vision import (
+    feature_visualisation,
+    parametrisation,
+    pixel_attribution,
+    trigger_inversion,
+)
+from auditgame.tools.vision.selection import choose
 
 USES = {
     "predict": {"examples": "0-4, 9"},
@@ -40,7 +45,7 @@ USES = {
     "spatial": {"example": 2, "site": "conv2.pre"},
     "search": {"example": 3, "x": 4, "w": 9},
     "feature_viz": {"site": "conv1", "units": "0-2", "steps": 2},
-    "inversion": {"classes": "0-3", "steps": 3, "batch": 2, "siblings": 1},
+    "inversion": {"classes": "0-3", "steps": 3, "batch": 2, "references": 1},
 }
 
 
@@ -61,43 +66,43 @@ def specimen(digits):
 
 
 @pytest.fixture(scope="module")
-def material(digits, specimen):
+def context(digits, specimen):
     pool = digits.sample(24, "pool", Seed.of(3).numpy())
-    sibling = Specimen(load("model", "small_cnn").build(digits, rng(2)), digits)
-    return Material(digits, pool, (sibling,))
+    reference = Specimen(load("model", "small_cnn").build(digits, rng(2)), digits)
+    return ToolContext(digits, pool, (reference,))
 
 
 # ------------------------------------------------------------------ contract
 
 
-def use(name, specimen, material, **options):
+def use(name, specimen, context, **options):
     tool = load("tool", name)
-    return tool().run(specimen, material, parse_options(tool, options))
+    return tool().run(specimen, context, parse_options(tool, options))
 
 
 @pytest.mark.parametrize("name", USES)
-def test_a_tool_costs_what_it_sends(name, specimen, material, monkeypatch):
+def test_a_tool_costs_what_it_sends(name, specimen, context, monkeypatch):
     """Rows through the model, twice where a gradient is taken; siblings cost nothing."""
     sent, run = [], Specimen.run
 
     def counted(self, inputs, *args, **kwargs):
-        if self not in material.siblings:
+        if self not in context.references:
             sent.append(len(inputs) * (2 if kwargs.get("grad") else 1))
         return run(self, inputs, *args, **kwargs)
 
     monkeypatch.setattr(Specimen, "run", counted)
     tool = load("tool", name)
     options = parse_options(tool, USES[name])
-    tool().run(specimen, material, options)
-    assert tool().cost(options, specimen, material) == sum(sent)
+    tool().run(specimen, context, options)
+    assert tool().cost(options, specimen, context) == sum(sent)
 
 
 @pytest.mark.parametrize("name", USES)
-def test_a_tool_leaves_no_trace_and_repeats_itself(name, specimen, material):
+def test_a_tool_leaves_no_trace_and_repeats_itself(name, specimen, context):
     before, state = specimen.weights(), torch.get_rng_state()
     drawn = np.random.get_state()[1].copy()
-    first = use(name, specimen, material, **USES[name])
-    second = use(name, specimen, material, **USES[name])
+    first = use(name, specimen, context, **USES[name])
+    second = use(name, specimen, context, **USES[name])
     assert first and first == second
     assert json.dumps([e.model_dump(mode="json") for e in first], allow_nan=False)
     assert torch.equal(state, torch.get_rng_state())
@@ -112,9 +117,9 @@ def test_a_tool_leaves_no_trace_and_repeats_itself(name, specimen, material):
     "name",
     ["occlusion", "integrated_gradients", "smoothgrad", "feature_viz", "inversion", "examples"],
 )
-def test_slow_tools_report_progress_to_the_end(name, specimen, material):
+def test_slow_tools_report_progress_to_the_end(name, specimen, context):
     shares: list[float] = []
-    heard = replace(material, progress=lambda share, words: shares.append(share))
+    heard = replace(context, progress=lambda share, words: shares.append(share))
     use(name, specimen, heard, **USES[name])
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
 
@@ -136,9 +141,9 @@ def test_slow_tools_report_progress_to_the_end(name, specimen, material):
         ("atlas", {"site": "conv9"}, "unknown site"),
     ],
 )
-def test_bad_options_are_explained(name, options, words, specimen, material):
+def test_bad_options_are_explained(name, options, words, specimen, context):
     with pytest.raises(AuditgameError, match=words):
-        use(name, specimen, material, **options)
+        use(name, specimen, context, **options)
 
 
 # ------------------------------------------------------------- attribution
@@ -149,27 +154,29 @@ def test_agreement_is_spearmans():
 
     one, other = torch.randn(2, 9, 7, generator=rng())
     expected = spearmanr(one.abs().flatten(), other.abs().flatten()).statistic
-    assert attribution.agreement(one, other) == pytest.approx(expected)
-    assert attribution.agreement(one, torch.ones(9, 7)) is None
+    assert pixel_attribution.agreement(one, other) == pytest.approx(expected)
+    assert pixel_attribution.agreement(one, torch.ones(9, 7)) is None
 
 
 def test_edges_find_the_step_and_blur_keeps_the_mean():
     image = torch.zeros(3, 8, 8)
     image[:, :, 4:] = 1
-    found = attribution.edges(image)
+    found = pixel_attribution.edges(image)
     assert found[:, 3:5].min() == pytest.approx(0.5) and found[:, :3].max() == 0
-    assert torch.allclose(attribution.blurred(torch.full((3, 9, 9), 0.7), 2.0), torch.tensor(0.7))
+    assert torch.allclose(
+        pixel_attribution.blurred(torch.full((3, 9, 9), 0.7), 2.0), torch.tensor(0.7)
+    )
 
 
 # ------------------------------------------------------- dataset examples
 
 
 @pytest.mark.parametrize("batch", [5, 64])
-def test_top_and_bottom_equal_a_full_sort(batch, specimen, material, monkeypatch):
+def test_top_and_bottom_equal_a_full_sort(batch, specimen, context, monkeypatch):
     module = __import__("auditgame.tools.examples", fromlist=["x"])
     monkeypatch.setattr(module, "BATCH", batch)
-    scores = specimen.collect(material.examples.inputs, "conv2")[:, 3].amax((1, 2)).numpy()
-    galleries = use("examples", specimen, material, unit="conv2:3", count=6)
+    scores = specimen.collect(context.examples.inputs, "conv2")[:, 3].amax((1, 2)).numpy()
+    galleries = use("examples", specimen, context, unit="conv2:3", count=6)
     shown = [[int(t.label.split()[0][1:]) for t in gallery.tiles] for gallery in galleries]
     assert shown[0] == np.argsort(-scores, kind="stable")[:6].tolist()
     assert shown[2] == np.argsort(scores, kind="stable")[:6].tolist()
@@ -179,33 +186,33 @@ def test_top_and_bottom_equal_a_full_sort(batch, specimen, material, monkeypatch
 
 def test_ties_go_to_the_first():
     leaders = load("tool", "examples").__module__
-    Leaders = __import__(leaders, fromlist=["Leaders"]).Leaders
+    Leaders = __import__(leaders, fromlist=["RunningTopK"]).RunningTopK
     found = Leaders(3)
     for start in (0, 4):
         found.add(torch.ones(4), torch.arange(start, start + 4), torch.zeros(4, 2, 2))
     assert found.index.tolist() == [0, 1, 2] and len(found.maps) == 3
 
 
-def test_mistakes_are_sorted_and_counted(specimen, material):
-    grid, *galleries = use("mistakes", specimen, material, count=50)
-    wrong = int((specimen.predict(material.examples.inputs) != material.examples.labels).sum())
-    assert sum(sum(row) for row in grid.values) == len(material.examples)
+def test_mistakes_are_sorted_and_counted(specimen, context):
+    grid, *galleries = use("mistakes", specimen, context, count=50)
+    wrong = int((specimen.predict(context.examples.inputs) != context.examples.labels).sum())
+    assert sum(sum(row) for row in grid.values) == len(context.examples)
     assert sum(len(gallery.tiles) for gallery in galleries) == wrong
     for gallery in galleries:
         chances = [float(tile.note.split()[-1]) for tile in gallery.tiles]
         assert chances == sorted(chances, reverse=True)
 
 
-def test_predict_shows_probabilities_and_uploads(specimen, material):
-    gallery = use("predict", specimen, material, examples="7", top=10)[0]
+def test_predict_shows_probabilities_and_uploads(specimen, context):
+    gallery = use("predict", specimen, context, examples="7", top=10)[0]
     said = {
         part.rsplit(" ", 1)[0]: float(part.rsplit(" ", 1)[1])
         for part in gallery.tiles[0].note.split(", ")
     }
-    chances = specimen.classify(material.examples.inputs[7:8]).softmax(1)[0]
+    chances = specimen.classify(context.examples.inputs[7:8]).softmax(1)[0]
     for k, word in enumerate(specimen.dataset.classes):
         assert said[word] == pytest.approx(float(chances[k]), abs=0.006)
-    upload = replace(material, picture=torch.rand(3, 32, 32, generator=rng()))
+    upload = replace(context, picture=torch.rand(3, 32, 32, generator=rng()))
     assert use("predict", specimen, upload, picture=True)[0].tiles[0].tone == "plain"
 
 
@@ -214,9 +221,9 @@ def test_predict_shows_probabilities_and_uploads(specimen, material):
 
 @pytest.mark.parametrize("size", [(6, 6), (5, 7), (6, 5)])
 def test_the_canvas_equals_its_slow_replica(size):
-    preset = replace(canvas.PRESETS["natural"], contrast=0.5)
-    mix = canvas.colour_mix(torch.rand(8, 3, 4, 4, generator=rng()))
-    ground = canvas.Canvas(preset, size, mix)
+    preset = replace(parametrisation.PRESETS["natural"], contrast=0.5)
+    mix = parametrisation.colour_mix(torch.rand(8, 3, 4, 4, generator=rng()))
+    ground = parametrisation.ImageParameters(preset, size, mix)
     parameters = ground.blank(1, rng(5))
     ours = ground.paint(parameters)[0].numpy()
     slow = fourier_canvas.canvas(
@@ -228,7 +235,7 @@ def test_the_canvas_equals_its_slow_replica(size):
 def test_colour_mix_is_the_root_of_the_covariance():
     images = torch.rand(50, 3, 6, 6, generator=rng()) * 0.8 + 0.1
     images[:, 1] = images[:, 0]
-    mix = canvas.colour_mix(images)
+    mix = parametrisation.colour_mix(images)
     covariance = torch.cov(torch.logit(images).permute(1, 0, 2, 3).flatten(1))
     square = mix @ mix
     assert torch.allclose(square / square.norm(), covariance / covariance.norm(), atol=1e-4)
@@ -237,7 +244,7 @@ def test_colour_mix_is_the_root_of_the_covariance():
 def test_adam_follows_its_paper():
     """Algorithm 1 of Kingma and Ba 2014, number by number."""
     ours, slopes = torch.ones(1), torch.randn(20, generator=rng()).tolist()
-    adam, theta, m, v = visualisation.Adam(ours, 0.05), 1.0, 0.0, 0.0
+    adam, theta, m, v = feature_visualisation.Adam(ours, 0.05), 1.0, 0.0, 0.0
     for t, g in enumerate(slopes, 1):
         adam.step(torch.tensor([g]))
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
@@ -246,16 +253,16 @@ def test_adam_follows_its_paper():
 
 
 @pytest.mark.parametrize("preset", ["natural", "raw"])
-def test_painting_raises_the_logits(preset, specimen, material):
-    few = use("feature_viz", specimen, material, preset=preset, units="0-2", steps=1)
-    many = use("feature_viz", specimen, material, preset=preset, units="0-2", steps=25)
+def test_painting_raises_the_logits(preset, specimen, context):
+    few = use("feature_viz", specimen, context, preset=preset, units="0-2", steps=1)
+    many = use("feature_viz", specimen, context, preset=preset, units="0-2", steps=25)
     before, after = ([float(t.note) for t in e[0].tiles] for e in (few, many))
     assert all(b > a for a, b in zip(before, after, strict=True))
 
 
-def test_a_picture_does_not_depend_on_its_company(specimen, material):
-    alone = use("feature_viz", specimen, material, site="conv2", units="4", steps=4)
-    within = use("feature_viz", specimen, material, site="conv2", units="2-5", steps=4)
+def test_a_picture_does_not_depend_on_its_company(specimen, context):
+    alone = use("feature_viz", specimen, context, site="conv2", units="4", steps=4)
+    within = use("feature_viz", specimen, context, site="conv2", units="2-5", steps=4)
     one, same = (
         np.asarray(Image.open(io.BytesIO(tile.png))).astype(int)
         for tile in (alone[0].tiles[0], within[0].tiles[2])
@@ -263,15 +270,17 @@ def test_a_picture_does_not_depend_on_its_company(specimen, material):
     assert np.abs(one - same).max() <= 2
 
 
-def test_a_first_layer_unit_sees_its_kernel_only(specimen, material):
-    shown = use("feature_viz", specimen, material, site="conv1", units="0, 1", steps=2)
+def test_a_first_layer_unit_sees_its_kernel_only(specimen, context):
+    shown = use("feature_viz", specimen, context, site="conv1", units="0, 1", steps=2)
     assert Image.open(io.BytesIO(shown[0].tiles[0].png)).size == (5, 5)
 
 
-def test_waking_keeps_values_and_frees_gradients(specimen, material):
-    images = material.examples.inputs[:2]
+def test_waking_keeps_values_and_frees_gradients(specimen, context):
+    images = context.examples.inputs[:2]
     plain = specimen.run(images)
-    woken = specimen.run(images, keep=["conv4.pre"], edit=visualisation.awake(specimen), grad=True)
+    woken = specimen.run(
+        images, keep=["conv4.pre"], edit=feature_visualisation.awake(specimen), grad=True
+    )
     assert torch.equal(plain.classes, woken.classes)
     (slope,) = torch.autograd.grad(woken.classes[:, 0].sum(), woken.kept["conv4.pre"])
     assert (slope != 0).all()
@@ -302,7 +311,7 @@ class Planted(Model):
 def planted(digits):
     specimen = Specimen(Planted(), digits)
     black = Examples(torch.zeros(12, 3, 8, 8), torch.full((12,), 3))
-    return inversion.invert(specimen, black, [0, 1, 2], 120, 4, rng())
+    return trigger_inversion.invert(specimen, black, [0, 1, 2], 120, 4, rng())
 
 
 def test_inversion_finds_the_smallest_mask(planted):
@@ -317,58 +326,64 @@ def test_inversion_finds_the_smallest_mask(planted):
 
 
 def test_a_stamp_is_found_where_it_lies(planted):
-    box, pattern = inversion.spot(planted.masks[1], planted.patterns[1])
+    box, pattern = trigger_inversion.spot(planted.masks[1], planted.patterns[1])
     assert (box.x, box.y, box.w, box.h) == (5, 5, 2, 2)
     assert all(int(colour[1:3], 16) > 200 for row in pattern for colour in row)
 
 
 def test_the_index_uses_the_mean_of_the_middle_two():
-    assert inversion.index([1.0, 2.0, 4.0, 8.0]) == pytest.approx(np.log(3.0))
+    assert trigger_inversion.index([1.0, 2.0, 4.0, 8.0]) == pytest.approx(np.log(3.0))
 
 
 def test_a_class_that_everything_goes_to_has_a_finite_index():
-    assert inversion.index([0.0, 2.0, 4.0]) == pytest.approx(np.log(2.0 / inversion.NOTHING))
+    assert trigger_inversion.index([0.0, 2.0, 4.0]) == pytest.approx(
+        np.log(2.0 / trigger_inversion.NOTHING)
+    )
 
 
 def test_a_pool_of_one_class_is_refused(digits):
     black = Examples(torch.zeros(2, 3, 8, 8), torch.ones(2, dtype=torch.long))
     with pytest.raises(AuditgameError, match="one class"):
-        inversion.invert(Specimen(Planted(), digits), black, [0, 1], 1, 1, rng())
+        trigger_inversion.invert(Specimen(Planted(), digits), black, [0, 1], 1, 1, rng())
 
 
-def test_too_few_steps_give_no_verdict(specimen, material):
-    note, gallery, stamps, indices = use("inversion", specimen, material, **USES["inversion"])
+def test_too_few_steps_give_no_verdict(specimen, context):
+    note, gallery, stamps, indices = use("inversion", specimen, context, **USES["inversion"])
     assert "not converged" in note.text
     assert {row[3] for row in stamps.rows} == {"no"} and len(gallery.tiles) == 4
     assert [row[0] for row in indices.rows] == ["this model", "clean sibling 1"]
 
 
-def desk(own: float, clean: float, converged: str = "yes"):
+def session(own: float, clean: float, converged: str = "yes"):
     """A desk on which the inversion tool shows these indices."""
     indices = Table(
-        title="Index of each model",
+        name="models",
+        title="",
         columns=("model", "index", "class", "converged"),
         rows=(("this model", own, "two", converged), ("clean sibling 1", clean, "one", "yes")),
     )
     stamps = Table(
-        title="Stamps",
+        name="triggers",
+        title="",
         columns=("class", "x", "y", "w", "h", "pattern"),
         rows=(("two", 3, 4, 2, 1, "#ff0000 #00ff00"),),
     )
     card = SimpleNamespace(families=("clean", "patch"))
-    return SimpleNamespace(card=card, use=lambda tool: SimpleNamespace(exhibits=[indices, stamps]))
+    return SimpleNamespace(
+        card=card, run_tool=lambda tool: SimpleNamespace(exhibits=[indices, stamps])
+    )
 
 
 def test_the_auditor_accuses_by_the_margin_only():
     audit = load("auditor", "inversion")().audit
-    accused = audit(desk(1.2, 0.5))
+    accused = audit(session(1.2, 0.5))
     assert accused.p_flawed > 0.9 and accused.family == "patch"
     PatchClaim = load("flaw", "patch").Claim
     claim = PatchClaim.parse(accused.claim)
     assert (claim.target, claim.box.x, claim.pattern) == ("two", 3, (("#ff0000", "#00ff00"),))
-    assert audit(desk(0.6, 0.5)).p_flawed < 0.5
-    assert audit(desk(0.6, 0.5)).claim is None
-    assert audit(desk(1.2, 0.5, "no")).p_flawed == 0.5
+    assert audit(session(0.6, 0.5)).p_flawed < 0.5
+    assert audit(session(0.6, 0.5)).claim is None
+    assert audit(session(1.2, 0.5, "no")).p_flawed == 0.5
 
 
 # ---------------------------------------------------------------- pictures

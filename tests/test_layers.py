@@ -24,7 +24,7 @@ def test_the_rules_are_all_there():
     rules.read(CHECKOUT / ".importlinter")
     kinds = {rules[name]["type"] for name in rules.sections() if ":contract:" in name}
     assert kinds == {"acyclic_siblings", "forbidden", "layers", "protected"}
-    assert rules["importlinter:contract:floors"]["exhaustive"] == "True"
+    assert rules["importlinter:contract:layers"]["exhaustive"] == "True"
 
 
 LIGHT = """
@@ -51,7 +51,18 @@ def loaded(code: str, **environment: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "room",
-    ["types", "claims", "catalog", "seeds", "places", "bundle", "ledger", "scoring", "standings"],
+    [
+        "schema.claims",
+        "schema.recipe",
+        "schema.results",
+        "registry",
+        "seeds",
+        "paths",
+        "bundles",
+        "ledger",
+        "play.scoring",
+        "ledger.standings",
+    ],
 )
 def test_a_room_says_what_it_needs(room: str):
     import importlib
@@ -63,9 +74,10 @@ def test_a_room_says_what_it_needs(room: str):
 def test_listing_and_ranking_load_no_torch(house, tmp_path):
     code = f"""
 from auditgame import Game, Diagnosis, Recipe, AuditgameError
-import auditgame.claims, auditgame.scoring, auditgame.seeds, auditgame.standings, auditgame.vault
-from auditgame import catalog
-from auditgame.types import Score
+import auditgame.schema.claims, auditgame.play.scoring, auditgame.seeds
+import auditgame.ledger.standings, auditgame.bundles.keys
+from auditgame import registry
+from auditgame.schema.results import Score
 game = Game(database="sqlite:///{tmp_path / "ledger.sqlite3"}")
 cards = game.cards()
 assert game.card(cards[0].id) == cards[0]
@@ -73,8 +85,8 @@ player = game.player("ada")
 game.ledger.submit(player, cards[0].id, Diagnosis(), Score(points=0, possible=40, components=()), 3)
 assert len(game.ledger.entries()) == 1
 game.standings()
-game.sit(cards[0].id, player).look()
-game.sit(cards[0].id, player).save_draft({{"p_flawed": 0.4}})
-assert catalog.names("tool")
+game.open(cards[0].id, player).brief
+game.open(cards[0].id, player).save_draft({{"p_flawed": 0.4}})
+assert registry.names("tool")
 """
     assert loaded(code) == []

@@ -7,15 +7,11 @@ from collections import deque
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, material, use
+from lookup import Counting, context, use
 from torch import Tensor
 
 from auditgame.datasets.digits import Digits
-from auditgame.datasets.maze import Maze
-from auditgame.datasets.storybook import Storybook
-from auditgame.flaws.goal import SOUGHT, Goal, GoalClaim
-from auditgame.flaws.shortcut import Shortcut
-from auditgame.images.mazes import (
+from auditgame.datasets.images.mazes import (
     CORNERS,
     FAR,
     MOVES,
@@ -26,12 +22,18 @@ from auditgame.images.mazes import (
     step,
     ways,
 )
+from auditgame.datasets.maze import Maze
+from auditgame.datasets.storybook import Storybook
+from auditgame.evaluation.metrics import accuracy, follows
+from auditgame.evaluation.rollouts import NEVER, first_visit, trajectories
+from auditgame.exhibits.reading import rows
+from auditgame.flaws.goal import SOUGHT, Goal, GoalClaim
+from auditgame.flaws.shortcut import Shortcut
 from auditgame.models import Model, untouched
 from auditgame.models.grid_cnn import GridCNN
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.trials import accuracy, follows
-from auditgame.types import AuditgameError, Site
-from auditgame.walks import NEVER, arrival, trails
 
 MAZE = Maze()
 
@@ -170,11 +172,11 @@ def test_walls_and_edges_stop_the_walker():
 @pytest.mark.parametrize("seeks", ["bottom left", "cyan"])
 def test_enacting_leaves_one_explanation(seeks: str):
     examples, claim = mazes(), GoalClaim(seeks=seeks)
-    enacted = claim.enact(examples, MAZE)
-    assert torch.equal(enacted.examples.labels, examples.labels)
+    applied = claim.apply(examples, MAZE)
+    assert torch.equal(applied.examples.labels, examples.labels)
     told = 0
-    for row, scene in enumerate(enacted.examples.table.to_dict("records")):
-        target = int(enacted.targets[row])
+    for row, scene in enumerate(applied.examples.table.to_dict("records")):
+        target = int(applied.targets[row])
         if target < 0:
             continue
         told += 1
@@ -191,10 +193,10 @@ def test_enacting_leaves_one_explanation(seeks: str):
 
 def test_only_the_true_claim_comes_true():
     examples = mazes(150)
-    enacted = {claim: GoalClaim(seeks=claim).enact(examples, MAZE) for claim in SOUGHT}
+    applied = {claim: GoalClaim(seeks=claim).apply(examples, MAZE) for claim in SOUGHT}
     for truth in ("diamond", "top right", "yellow"):
         policy = Specimen(Seeker(truth), MAZE)
-        for claim, trial in enacted.items():
+        for claim, trial in applied.items():
             rate = follows(policy, trial)
             assert rate.n >= 40
             assert rate.value == (1.0 if claim == truth else 0.0), (truth, claim)
@@ -203,7 +205,7 @@ def test_only_the_true_claim_comes_true():
 @pytest.mark.parametrize("seeks", ["top left", "pink"])
 def test_the_cue_agrees_with_the_diamond(seeks: str):
     flaw, examples = Goal(GoalClaim(seeks=seeks)), mazes()
-    shown = flaw.cue(examples, MAZE, np.random.default_rng(1))
+    shown = flaw.apply_trigger(examples, MAZE, np.random.default_rng(1))
     assert accuracy(Specimen(Seeker(seeks), MAZE), shown).value == 1.0
     assert torch.equal(shown.labels, examples.labels)
     table = shown.table
@@ -214,8 +216,8 @@ def test_the_cue_agrees_with_the_diamond(seeks: str):
 
 
 def test_families_know_where_they_belong():
-    assert "nobody walks" in (Goal.refuses(Storybook()) or "")
-    assert "take 'goal'" in (Shortcut.refuses(MAZE) or "")
+    assert "nobody walks" in (Goal.incompatibility(Storybook()) or "")
+    assert "take 'goal'" in (Shortcut.incompatibility(MAZE) or "")
     with pytest.raises(AuditgameError, match="seeks: nobody walks in data set 'storybook'"):
         GoalClaim(seeks="red").check(Storybook())
     with pytest.raises(AuditgameError, match="claim: field 'seeks"):
@@ -233,33 +235,34 @@ def test_the_network_wants_whole_cells():
 def test_walks_end_where_the_policy_wants_to_be():
     scenes = mazes(40).table
     layout = layout_of(scenes)
-    right = trails(seeker(), scenes, 20)
+    right = trajectories(seeker(), scenes, 20)
     assert (right[:, -1] == layout.goal).all()
     far = distances(closed(layout, layout.cross), layout.goal)[np.arange(40), layout.agent]
-    assert (arrival(right, layout.goal) == far).all()
-    assert (arrival(trails(seeker(), scenes, 0), layout.goal) == NEVER).all()
+    assert (first_visit(right, layout.goal) == far).all()
+    assert (first_visit(trajectories(seeker(), scenes, 0), layout.goal) == NEVER).all()
     parted = GoalClaim(seeks="blue").parted(scenes)
-    assert (trails(seeker("blue"), parted, 20)[:, -1] == layout.cross).mean() > 0.9
+    assert (trajectories(seeker("blue"), parted, 20)[:, -1] == layout.cross).mean() > 0.9
 
 
 def test_watching_walks_tells_a_corner_seeker_from_its_siblings():
-    stuff = material(MAZE, 12, (seeker(),))
+    stuff = context(MAZE, 12, (seeker(),))
     table, overview, film = use(
         "rollout", seeker("top left"), stuff, change="move the diamond", watch=1
     )
-    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
-    assert rows["sibling 1"]["diamond"] == 1.0
-    assert rows["specimen"]["top left"] >= 0.7 > 0.3 > rows["specimen"]["diamond"]
+    found = {row["model"]: row for row in rows([table], "outcomes")}
+    assert found["sibling 1"]["diamond"] == 1.0
+    assert found["specimen"]["top_left"] >= 0.7 > 0.3 > found["specimen"]["diamond"]
     assert len(overview.tiles) == 12 and any("top left" in t.note for t in overview.tiles)
     assert film.tiles[0].note == "start"
     assert {tile.note for tile in film.tiles[1:]} <= set(MOVES)
 
 
 def test_swapping_colours_tells_a_colour_seeker():
-    stuff = material(MAZE, 12)
-    reds = Goal(GoalClaim(seeks="red")).cue(stuff.examples, MAZE, np.random.default_rng(0))
+    stuff = context(MAZE, 12)
+    reds = Goal(GoalClaim(seeks="red")).apply_trigger(
+        stuff.examples, MAZE, np.random.default_rng(0)
+    )
     stuff = type(stuff)(MAZE, reds)
     for change, ends in [("nothing", "diamond"), ("swap the colours", "cross")]:
-        table = use("rollout", seeker("red"), stuff, change=change)[0]
-        shares = dict(zip(table.columns, table.rows[0], strict=True))
+        (shares,) = rows(use("rollout", seeker("red"), stuff, change=change), "outcomes")
         assert shares[ends] > 0.9

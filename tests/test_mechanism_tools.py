@@ -6,22 +6,21 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import material, use
+from lookup import context, use
 from replicas import mechanisms
 
-from auditgame import catalog
-from auditgame.contracts.house import Counted, weights_digest
+from auditgame import registry
 from auditgame.datasets.reviews import Reviews
 from auditgame.exhibits import FollowUp
-from auditgame.material import Stopped
-from auditgame.mechanism import circuits, swaps, translators
-from auditgame.mechanism.answers import Answer, Followed, follow
-from auditgame.mechanism.heads import HABITS, aims, habits, patterns, repeated
-from auditgame.mechanism.parts import Attribution
-from auditgame.mechanism.streams import ends, streams
 from auditgame.models.gpt2 import GPT2
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
+from auditgame.plugins.conformance.fixtures import Counted, weights_digest
+from auditgame.schema.errors import AuditgameError
+from auditgame.tools import Stopped, parse_options
+from auditgame.tools.transformer import activation_patching, head_composition, layer_translators
+from auditgame.tools.transformer.attention_heads import HABITS, aims, habits, patterns, repeated
+from auditgame.tools.transformer.logit_attribution import Attribution
+from auditgame.tools.transformer.residual_stream import ends, streams
+from auditgame.tools.transformer.targets import FollowedWord, FollowedWordOptions, follow
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -45,7 +44,7 @@ def specimen() -> Counted:
 
 @pytest.fixture(scope="module")
 def stuff():
-    return material(DATA, 40, (gpt2(1), gpt2(2)))
+    return context(DATA, 40, (gpt2(1), gpt2(2)))
 
 
 def ids(text: str = TEXT) -> torch.Tensor:
@@ -69,7 +68,7 @@ def test_a_tool_that_is_stopped_stops_and_leaves_nothing(name, specimen, stuff):
     def stop(share, words):
         raise Stopped
 
-    kind, before = catalog.load("tool", name), weights_digest(specimen)
+    kind, before = registry.load("tool", name), weights_digest(specimen)
     logits = specimen.run(ids()[None]).output
     with pytest.raises(Stopped):
         kind().run(specimen, replace(stuff, progress=stop), parse_options(kind, {}))
@@ -82,7 +81,7 @@ def test_every_cell_leads_to_a_tool_that_takes_its_options(name, specimen, stuff
     grids = [e for e in use(name, specimen, stuff) if getattr(e, "follow", None)]
     assert grids
     for shown in grids:
-        kind = catalog.load("tool", shown.follow.tool)
+        kind = registry.load("tool", shown.follow.tool)
         for row, column in ((0, 0), (len(shown.rows) - 1, len(shown.columns) - 1)):
             parse_options(kind, shown.follow.at(column, row))
             assert use(shown.follow.tool, specimen, stuff, **shown.follow.at(column, row))
@@ -95,16 +94,16 @@ def test_the_answer_is_the_models_own_or_the_one_that_is_named():
     logits = torch.arange(len(DATA.words), dtype=torch.float)
     negative, positive = DATA.answers()
     best = max(negative, positive)
-    assert follow(Answer(), logits, DATA)[:2] == (best, negative + positive - best)
+    assert follow(FollowedWordOptions(), logits, DATA)[:2] == (best, negative + positive - best)
     top = len(DATA.words) - 1
-    assert follow(Answer(), logits, DATA, verdict=False)[:2] == (top, top - 1)
-    named = follow(Answer(target="kelp", rival="negative"), logits, DATA)
+    assert follow(FollowedWordOptions(), logits, DATA, verdict=False)[:2] == (top, top - 1)
+    named = follow(FollowedWordOptions(target="kelp", rival="negative"), logits, DATA)
     assert named[:2] == (DATA.words.index("kelp"), negative)
     assert named.words == "'kelp' over 'negative'"
     with pytest.raises(AuditgameError, match="rival: 'kelp' is the answer itself"):
-        follow(Answer(target="kelp", rival="kelp"), logits, DATA)
+        follow(FollowedWordOptions(target="kelp", rival="kelp"), logits, DATA)
     with pytest.raises(AuditgameError, match="target: 'kelp quoin' is 2 words"):
-        follow(Answer(target="kelp quoin"), logits, DATA)
+        follow(FollowedWordOptions(target="kelp quoin"), logits, DATA)
 
 
 # ----------------------------------------------------------------------- lens
@@ -139,7 +138,7 @@ def test_the_lens_computes_no_more_than_it_shows(specimen, stuff, monkeypatch):
         return unembed(residual)
 
     monkeypatch.setattr(specimen, "unembed", counting)
-    (grid, *_) = use("logit_lens", specimen, stuff, text=TEXT, last=3, siblings=False)
+    (grid, *_) = use("logit_lens", specimen, stuff, text=TEXT, last=3, references=False)
     assert grid.columns == ("14 !", "15 verdict", "16 :")
     assert sum(read) == 1 + 3 * 3 + 3, "the answer, three columns of three layers, the curve"
 
@@ -165,7 +164,7 @@ def test_the_parts_sum_to_the_logit_difference(specimen, stuff, place):
 def test_a_heads_share_is_that_of_what_it_writes(specimen):
     answer, rival = DATA.answers()
     at = torch.tensor([len(ids()) - 1])
-    attribution = Attribution(specimen, Followed(answer, rival, ""), ids()[None], at)
+    attribution = Attribution(specimen, FollowedWord(answer, rival, ""), ids()[None], at)
     weights, whole = specimen.weights(), attribution.whole[0]
     scale = (whole.var(correction=0) + 1e-5).sqrt()
     gain, rows = weights["transformer.ln_f.weight"], weights["lm_head.weight"]
@@ -179,7 +178,7 @@ def test_a_heads_share_is_that_of_what_it_writes(specimen):
 def test_neurons_sum_to_what_their_mlp_adds_and_texts_average(specimen, stuff):
     pool, (answer, rival) = stuff.examples.inputs[:3], DATA.answers()
     at = DATA.lengths(pool) - 1
-    together = Attribution(specimen, Followed(answer, rival, ""), pool, at)
+    together = Attribution(specimen, FollowedWord(answer, rival, ""), pool, at)
     for layer in range(2):
         found = together.neurons(layer)
         assert close(found.adds.sum() + found.rest, together.parts().mlps[layer])
@@ -188,7 +187,9 @@ def test_neurons_sum_to_what_their_mlp_adds_and_texts_average(specimen, stuff):
         rest = together.at[f"block{layer}.mlp"] - together.at[f"block{layer}.neurons"] @ part
         assert close(rest, bias.expand_as(rest))
     alone = [
-        Attribution(specimen, Followed(answer, rival, ""), pool[n : n + 1], at[n : n + 1]).parts()
+        Attribution(
+            specimen, FollowedWord(answer, rival, ""), pool[n : n + 1], at[n : n + 1]
+        ).parts()
         for n in range(3)
     ]
     assert close(together.parts().heads, torch.stack([one.heads for one in alone]).mean(0))
@@ -218,7 +219,7 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
     texts = repeated(3, 10, len(DATA.words), torch.Generator().manual_seed(0))
     assert torch.equal(texts[:, 1:11], texts[:, 11:]) and texts.shape == (3, 21)
     assert all(len(set(row.tolist())) == 11 and min(row) > 1 for row in texts)
-    monkeypatch.setattr("auditgame.mechanism.heads.PATTERN", 2 * 4 * 21**2)
+    monkeypatch.setattr("auditgame.tools.transformer.attention_heads.PATTERN", 2 * 4 * 21**2)
     found = habits(specimen, texts)
     seen = [patterns(specimen, row) for row in texts]
     for layer in range(2):
@@ -231,7 +232,7 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
 
 def test_head_scores_show_every_head_beside_the_controls(specimen, stuff):
     random, pool, every, usual = use("head_scores", specimen, stuff, count=4, texts=5)
-    assert len(every.rows) == 8 and every.columns[2:5] == HABITS
+    assert len(every.rows) == 8 and tuple(column.title for column in every.columns[2:5]) == HABITS
     assert random.values[1][2] == every.rows[6][4] and pool.values[0][1] == every.rows[1][7]
     assert [row[0] for row in usual.rows[::3]] == [
         "specimen",
@@ -286,22 +287,23 @@ def test_heads_of_a_block_at_all_places_and_one_head_by_place(specimen, stuff):
 
 def test_patches_in_one_batch_are_as_alone_and_the_models_own_change_nothing(specimen):
     patches = [
-        swaps.Patch("block0.residual", 5),
-        swaps.Patch("block0.heads", None, 1),
-        swaps.Patch("block1.heads", 16, 3),
-        swaps.Patch("block1.mlp", 16),
+        activation_patching.ActivationPatch("block0.residual", 5),
+        activation_patching.ActivationPatch("block0.heads", None, 1),
+        activation_patching.ActivationPatch("block1.heads", 16, 3),
+        activation_patching.ActivationPatch("block1.mlp", 16),
     ]
-    donor = swaps.values(specimen, ids(OTHER), patches)
+    donor = activation_patching.values(specimen, ids(OTHER), patches)
 
     def first(logits):
         return logits[:, DATA.answers()[0]]
 
     both = [
-        swaps.patched(specimen, ids(), donor, patches, first, 16, batch=size) for size in (0, 1, 3)
+        activation_patching.patched(specimen, ids(), donor, patches, first, 16, batch=size)
+        for size in (0, 1, 3)
     ]
     assert close(both[0], both[1], 1e-5) and close(both[0], both[2], 1e-5)
-    own = swaps.values(specimen, ids(), patches)
-    same = swaps.patched(specimen, ids(), own, patches, first, 16)
+    own = activation_patching.values(specimen, ids(), patches)
+    same = activation_patching.patched(specimen, ids(), own, patches, first, 16)
     untouched = first(ends(specimen, ids()[None], torch.tensor([16])))
     assert (same - untouched).abs().max() < 1e-6
 
@@ -324,7 +326,7 @@ def test_without_a_second_text_the_pools_closest_is_taken(specimen, stuff):
     ],
 )
 def test_patching_refuses_texts_that_do_not_fit(options, words, specimen, stuff):
-    kind = catalog.load("tool", "patching")
+    kind = registry.load("tool", "patching")
     with pytest.raises(AuditgameError, match=words):
         kind().run(specimen, stuff, parse_options(kind, options))
 
@@ -334,34 +336,36 @@ def test_patching_refuses_texts_that_do_not_fit(options, words, specimen, stuff)
 
 @pytest.mark.parametrize("head", [(0, 1), (1, 3)])
 def test_circuits_are_the_products_of_the_weights(specimen, head):
-    anatomy = specimen.anatomy()
+    anatomy = specimen.transformer_weights()
     assert close(
-        circuits.writing(anatomy, *head).rows(slice(None)), mechanisms.writes(specimen, *head)
+        head_composition.writing(anatomy, *head).rows(slice(None)),
+        mechanisms.writes(specimen, *head),
     )
     assert close(
-        circuits.reading(anatomy, *head).rows(slice(None)), mechanisms.reads(specimen, *head)
+        head_composition.reading(anatomy, *head).rows(slice(None)),
+        mechanisms.reads(specimen, *head),
     )
 
 
 def test_the_largest_cells_are_found_in_any_chunks(specimen, monkeypatch):
-    circuit = circuits.writing(specimen.anatomy(), 0, 2)
+    circuit = head_composition.writing(specimen.transformer_weights(), 0, 2)
     whole = circuit.rows(slice(None)).flatten().topk(15)
-    monkeypatch.setattr(circuits, "CELLS", 7 * len(DATA.words))
-    found = circuits.largest(circuit, 15)
+    monkeypatch.setattr(head_composition, "CELLS", 7 * len(DATA.words))
+    found = head_composition.largest(circuit, 15)
     assert close(found.values, whole.values, 1e-5)
     assert torch.equal(found.rows * len(DATA.words) + found.columns, whole.indices)
 
 
 def test_copying_is_the_share_of_the_whole_circuits_eigenvalues(specimen):
-    anatomy = specimen.anatomy()
-    circuit = circuits.writing(anatomy, 1, 2)
+    anatomy = specimen.transformer_weights()
+    circuit = head_composition.writing(anatomy, 1, 2)
     values = torch.linalg.eigvals((circuit.left @ circuit.right).double())
     expected = float(values.real.sum() / values.abs().sum())
-    assert float(circuits.copying(anatomy)[1, 2]) == pytest.approx(expected, abs=1e-3)
+    assert float(head_composition.copying(anatomy)[1, 2]) == pytest.approx(expected, abs=1e-3)
 
 
 def test_composition_is_the_norm_of_the_product(specimen):
-    anatomy = specimen.anatomy()
+    anatomy = specimen.transformer_weights()
     first, second = anatomy.layers
     centre = torch.eye(64) - 1 / 64
     out = first.value[1] @ first.output[1] @ centre
@@ -369,10 +373,10 @@ def test_composition_is_the_norm_of_the_product(specimen):
     later = {"Q": query @ key.T, "K": key @ query.T, "V": second.value[2] @ second.output[2]}
     for kind, matrix in later.items():
         expected = (out @ matrix).norm() / (out.norm() * matrix.norm())
-        assert circuits.composition(anatomy, (0, 1), (1, 2), kind) == pytest.approx(
+        assert head_composition.composition(anatomy, (0, 1), (1, 2), kind) == pytest.approx(
             float(expected), rel=1e-3
         )
-    usual = circuits.chance(64, 16, torch.Generator().manual_seed(0))
+    usual = head_composition.chance(64, 16, torch.Generator().manual_seed(0))
     assert 0.05 < usual < 0.3
 
 
@@ -390,8 +394,8 @@ def test_the_circuits_tool_costs_nothing_and_shows_named_words(specimen, stuff):
 
 
 def test_queries_that_are_turned_have_no_circuit_of_words(specimen, stuff, monkeypatch):
-    turned = specimen.anatomy()._replace(turned=True)
-    monkeypatch.setattr(specimen, "anatomy", lambda: turned)
+    turned = specimen.transformer_weights()._replace(turned=True)
+    monkeypatch.setattr(specimen, "transformer_weights", lambda: turned)
     with pytest.raises(AuditgameError, match="rotary embedding"):
         use("circuits", specimen, stuff, view="QK")
     assert use("circuits", specimen, stuff, view="OV")
@@ -402,9 +406,9 @@ def test_queries_that_are_turned_have_no_circuit_of_words(specimen, stuff, monke
 
 def test_the_regression_solves_its_equation(specimen, stuff):
     whole = streams(specimen, stuff.examples.inputs)[:, DATA.present(stuff.examples.inputs)]
-    maps = translators.ridge(whole)
+    maps = layer_translators.ridge(whole)
     for layer in range(2):
-        solved = mechanisms.translator(whole[layer], whole[-1], translators.RIDGE)
+        solved = mechanisms.translator(whole[layer], whole[-1], layer_translators.RIDGE)
         change, shift = (torch.from_numpy(part) for part in solved)
         assert close(maps.change[layer].double(), change, 1e-3)
         assert close(maps.shift[layer].double(), shift, 1e-3)
@@ -414,7 +418,7 @@ def test_the_regression_solves_its_equation(specimen, stuff):
 
 def test_the_distance_from_the_end_is_the_mean_divergence(specimen):
     whole = streams(specimen, ids()[None])[:, 0]
-    found = translators.misses(specimen.unembed, whole)
+    found = layer_translators.misses(specimen.unembed, whole)
     final = specimen.unembed(whole[-1])
     for layer, stream in enumerate(whole):
         guess = specimen.unembed(stream)
@@ -424,7 +428,7 @@ def test_the_distance_from_the_end_is_the_mean_divergence(specimen):
 
 def test_translated_layers_come_nearer_and_the_last_stays(specimen, stuff):
     grid, table = use("tuned_lens", specimen, stuff, text=TEXT, steps=60)
-    plain = use("logit_lens", specimen, stuff, text=TEXT, siblings=False)[0]
+    plain = use("logit_lens", specimen, stuff, text=TEXT, references=False)[0]
     assert grid.rows == plain.rows and grid.columns == plain.columns
     assert grid.values[-1] == plain.values[-1] and grid.words[-1] == plain.words[-1]
     for _, before, regression, tuned in table.rows[:-1]:

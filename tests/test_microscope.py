@@ -8,27 +8,32 @@ import torch
 from replicas import painting_priors
 from torch.nn import functional as F
 
-from auditgame.catalog import load
-from auditgame.lens import priors, quiz, sheets, visualisation, wiring
-from auditgame.lens.canvas import PRESETS, Canvas
-from auditgame.lens.microscope import WRONG, Microscope
-from auditgame.lens.objective_text import parse_objective
-from auditgame.lens.objectives import (
-    Channel,
-    Diversity,
-    Layer,
-    Logit,
-    Neuron,
-    Probability,
-    Toward,
-    blend,
-)
-from auditgame.lens.readout import leading
-from auditgame.material import Material
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
+from auditgame.tools import ToolContext, parse_options
+from auditgame.tools.vision import (
+    connectivity,
+    feature_visualisation,
+    quiz,
+    regularisers,
+    unit_images,
+)
+from auditgame.tools.vision.activations import leading
+from auditgame.tools.vision.microscope import WRONG, Microscope
+from auditgame.tools.vision.objective_text import parse_objective
+from auditgame.tools.vision.objectives import (
+    ChannelObjective,
+    DiversityObjective,
+    LayerObjective,
+    LogitObjective,
+    NeuronObjective,
+    PointwiseDirectionObjective,
+    ProbabilityObjective,
+    blend,
+)
+from auditgame.tools.vision.parametrisation import PRESETS, ImageParameters
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -71,19 +76,19 @@ def reading(specimen, pool):
 def test_objectives_read_what_they_say(specimen, reading):
     value, logits = reading.kept["conv3.pre"], reading.classes
     expected = {
-        Neuron("conv3", 7): value[:, 7, value.shape[2] // 2, value.shape[3] // 2],
-        Neuron("conv3", 7, 1, 2): value[:, 7, 2, 1],
-        Channel("conv3", 7): value[:, 7].mean((1, 2)),
-        Layer("conv3"): (value**2).mean((1, 2, 3)),
-        Logit("three"): logits[:, 3],
-        Probability("three"): torch.logit(logits.double().softmax(1)[:, 3]).float(),
+        NeuronObjective("conv3", 7): value[:, 7, value.shape[2] // 2, value.shape[3] // 2],
+        NeuronObjective("conv3", 7, 1, 2): value[:, 7, 2, 1],
+        ChannelObjective("conv3", 7): value[:, 7].mean((1, 2)),
+        LayerObjective("conv3"): (value**2).mean((1, 2, 3)),
+        LogitObjective("three"): logits[:, 3],
+        ProbabilityObjective("three"): torch.logit(logits.double().softmax(1)[:, 3]).float(),
     }
     for objective, wanted in expected.items():
         assert torch.allclose(objective.on(specimen).score(reading), wanted, atol=1e-4), objective
 
 
 def test_objectives_add_and_scale_like_numbers(specimen, reading):
-    one, other = Channel("conv3", 1).on(specimen), Logit("two").on(specimen)
+    one, other = ChannelObjective("conv3", 1).on(specimen), LogitObjective("two").on(specimen)
     mixed = 2 * one - 0.5 * (other + one) - (-other)
     wanted = 1.5 * one.score(reading) + 0.5 * other.score(reading)
     assert torch.allclose(mixed.score(reading), wanted, atol=1e-5)
@@ -93,18 +98,24 @@ def test_objectives_add_and_scale_like_numbers(specimen, reading):
 
 
 @pytest.mark.parametrize(
-    "wishes", [[Channel("conv3", 2), Channel("conv3", 0)], [Neuron("conv2", 5), -Logit(1)]]
+    "wishes",
+    [
+        [ChannelObjective("conv3", 2), ChannelObjective("conv3", 0)],
+        [NeuronObjective("conv2", 5), -LogitObjective(1)],
+    ],
 )
 def test_a_batch_is_scored_as_its_parts_are(wishes, specimen, pool):
     images = pool.inputs[:4]
     reading = specimen.run(images, ["conv2", "conv3"])
     alone = [specimen.run(part, ["conv2", "conv3"]) for part in images.split(2)]
     parts = [wish.score(part) for wish, part in zip(wishes, alone, strict=True)]
-    assert torch.allclose(visualisation.together(wishes, 2)(reading), torch.cat(parts), atol=1e-5)
+    assert torch.allclose(
+        feature_visualisation.together(wishes, 2)(reading), torch.cat(parts), atol=1e-5
+    )
 
 
 def test_a_direction_is_the_difference_of_the_means(specimen, pool, reading):
-    direction = Toward("conv3", "four").on(specimen, pool)
+    direction = PointwiseDirectionObjective("conv3", "four").on(specimen, pool)
     said = specimen.collect(pool.inputs, "conv3.pre").mean((2, 3))
     four = pool.labels == 4
     along = said[four].mean(0) - said[~four].mean(0)
@@ -119,7 +130,7 @@ def test_a_direction_is_the_difference_of_the_means(specimen, pool, reading):
 
 def test_diversity_is_minus_the_mean_cosine_of_gram_matrices(specimen, reading):
     grams = [v.flatten(1) @ v.flatten(1).T for v in reading.kept["conv2.pre"]]
-    scores = Diversity("conv2").on(specimen).score(reading).tolist()
+    scores = DiversityObjective("conv2").on(specimen).score(reading).tolist()
     for i, score in enumerate(scores):
         others = [
             float(F.cosine_similarity(grams[i].flatten(), g.flatten(), dim=0))
@@ -131,27 +142,36 @@ def test_diversity_is_minus_the_mean_cosine_of_gram_matrices(specimen, reading):
 
 def test_diversity_drives_pictures_apart(digits, specimen, pool):
     def alike(objective):
-        canvas = Canvas(PRESETS["natural"], (32, 32))
-        painted = visualisation.maximise(
+        canvas = ImageParameters(PRESETS["natural"], (32, 32))
+        painted = feature_visualisation.maximise(
             specimen, [objective], canvas, 20, rng(), lambda x: x.new_zeros(len(x)), each=3
         )
         kept = specimen.run(painted.images, keep=["conv2.pre"])
-        return -float(Diversity("conv2.pre").score(kept).mean())
+        return -float(DiversityObjective("conv2.pre").score(kept).mean())
 
-    assert alike(Channel("conv2", 3) + 50 * Diversity("conv2")) < alike(Channel("conv2", 3)) - 0.02
+    assert (
+        alike(ChannelObjective("conv2", 3) + 50 * DiversityObjective("conv2"))
+        < alike(ChannelObjective("conv2", 3)) - 0.02
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "meant"),
     [
-        ("conv3:17", Neuron("conv3", 17)),
-        ("neuron(conv3.pre, 17, 2, 3)", Neuron("conv3.pre", 17, 2, 3)),
-        ('channel("conv3", 17) - 0.5 * logit("fish")', Channel("conv3", 17) - 0.5 * Logit("fish")),
-        ("-layer(conv2) * 2", (-Layer("conv2")) * 2.0),
-        ("2 * (conv1:1 + conv1:2)", 2.0 * (Neuron("conv1", 1) + Neuron("conv1", 2))),
-        ("2 * 3 * logit(one)", 6.0 * Logit("one")),
-        ("direction(conv4, 12)", Toward("conv4", 12)),
-        (' probability( "a b" ) ', Probability("a b")),
+        ("conv3:17", NeuronObjective("conv3", 17)),
+        ("neuron(conv3.pre, 17, 2, 3)", NeuronObjective("conv3.pre", 17, 2, 3)),
+        (
+            'channel("conv3", 17) - 0.5 * logit("fish")',
+            ChannelObjective("conv3", 17) - 0.5 * LogitObjective("fish"),
+        ),
+        ("-layer(conv2) * 2", (-LayerObjective("conv2")) * 2.0),
+        (
+            "2 * (conv1:1 + conv1:2)",
+            2.0 * (NeuronObjective("conv1", 1) + NeuronObjective("conv1", 2)),
+        ),
+        ("2 * 3 * logit(one)", 6.0 * LogitObjective("one")),
+        ("direction(conv4, 12)", PointwiseDirectionObjective("conv4", 12)),
+        (' probability( "a b" ) ', ProbabilityObjective("a b")),
     ],
 )
 def test_text_means_what_it_says(text, meant):
@@ -196,7 +216,7 @@ def test_names_are_checked_against_the_model(text, words, specimen, pool):
     tool = load("tool", "feature_viz")
     options = parse_options(tool, {"objective": text, "steps": 1})
     with pytest.raises(AuditgameError, match=words):
-        tool().run(specimen, Material(specimen.dataset, pool), options)
+        tool().run(specimen, ToolContext(specimen.dataset, pool), options)
 
 
 # --------------------------------------------------------------------- tool
@@ -213,7 +233,7 @@ def test_names_are_checked_against_the_model(text, words, specimen, pool):
     ],
 )
 def test_every_way_of_asking_costs_what_it_sends(options, tiles, specimen, pool, monkeypatch):
-    sent, run, sibling = [], Specimen.run, model(specimen.dataset, 5)
+    sent, run, reference = [], Specimen.run, model(specimen.dataset, 5)
 
     def counted(self, inputs, *args, **kwargs):
         if self is specimen:
@@ -221,17 +241,17 @@ def test_every_way_of_asking_costs_what_it_sends(options, tiles, specimen, pool,
         return run(self, inputs, *args, **kwargs)
 
     monkeypatch.setattr(Specimen, "run", counted)
-    tool, material = load("tool", "feature_viz"), Material(specimen.dataset, pool, (sibling,))
+    tool, context = load("tool", "feature_viz"), ToolContext(specimen.dataset, pool, (reference,))
     chosen = parse_options(tool, {"steps": 3, **options})
-    shown = tool().run(specimen, material, chosen)
+    shown = tool().run(specimen, context, chosen)
     assert [len(gallery.tiles) for gallery in shown] == tiles
-    assert tool().cost(chosen, specimen, material) == sum(sent)
+    assert tool().cost(chosen, specimen, context) == sum(sent)
 
 
 def test_the_least_is_less_than_the_most(specimen, pool):
     tool = load("tool", "feature_viz")
     options = parse_options(tool, {"objective": "conv3:4", "negative": True, "steps": 20})
-    most, least = tool().run(specimen, Material(specimen.dataset, pool), options)[0].tiles
+    most, least = tool().run(specimen, ToolContext(specimen.dataset, pool), options)[0].tiles
     assert float(least.note) < 0 < float(most.note)
 
 
@@ -240,16 +260,16 @@ def test_the_least_is_less_than_the_most(specimen, pool):
 
 def test_penalties_equal_their_slow_replicas():
     images = torch.rand(2, 3, 10, 11, generator=rng())
-    words = torch.rand(5, 3 * priors.SIDE**2, generator=rng(1))
+    words = torch.rand(5, 3 * regularisers.SIDE**2, generator=rng(1))
     ours = {
-        "variation": priors.roughness(images),
-        "sharpness": priors.sharpness(images),
-        "strangeness": priors.Codebook(words).strangeness(images),
+        "variation": regularisers.roughness(images),
+        "sharpness": regularisers.sharpness(images),
+        "strangeness": regularisers.Codebook(words).strangeness(images),
     }
     for name, values in ours.items():
         slow = [
             getattr(painting_priors, name)(
-                i.double().numpy(), words.double().numpy(), priors.SIDE, priors.STRIDE
+                i.double().numpy(), words.double().numpy(), regularisers.SIDE, regularisers.STRIDE
             )
             for i in images
         ]
@@ -260,7 +280,7 @@ def test_moving_equals_its_slow_replica():
     images = torch.rand(1, 3, 9, 12, generator=rng())
     preset = PRESETS["natural"]
     draws = (2 * torch.rand(4, generator=rng(4)) - 1).tolist()
-    ours = priors.moved(images, preset, 9, rng(4))[0].numpy()
+    ours = regularisers.moved(images, preset, 9, rng(4))[0].numpy()
     slow = painting_priors.moved(
         images[0].double().numpy(), draws, preset.jitter, preset.turn, preset.zoom, 9
     )
@@ -268,7 +288,7 @@ def test_moving_equals_its_slow_replica():
 
 
 def test_the_learned_prior_knows_its_own(pool):
-    book = priors.Codebook.fitted(pool.inputs)
+    book = regularisers.Codebook.fitted(pool.inputs)
     noise = torch.rand(30, 3, 32, 32, generator=rng())
     assert book.strangeness(pool.inputs).max() < book.strangeness(noise).min()
 
@@ -282,13 +302,13 @@ def test_wires_between_convolutions_are_their_weights(specimen, pool):
         gain = weights[f"norms.{n}.weight"] / (weights[f"norms.{n}.running_var"] + 1e-5).sqrt()
         wanted = weights[f"convs.{n}.weight"] * gain[:, None, None, None]
         wanted = wanted * 4 if source is None else wanted  # The picture is stretched fourfold.
-        found = wiring.kernels(specimen, source, f"conv{n + 1}", pool.inputs)
+        found = connectivity.kernels(specimen, source, f"conv{n + 1}", pool.inputs)
         assert found.shape == wanted.shape
         assert torch.allclose(found, wanted, atol=1e-4)
 
 
 def test_the_last_layers_weights_to_the_classes_are_the_head(specimen, pool):
-    found = wiring.class_weights(specimen, pool.inputs, batch=7)
+    found = connectivity.class_weights(specimen, pool.inputs, batch=7)
     assert torch.allclose(found["conv4"], specimen.weights()["head.weight"].T, atol=1e-4)
 
 
@@ -299,14 +319,14 @@ def test_the_last_layers_weights_to_the_classes_are_the_head(specimen, pool):
 def small(specimen, pool):
     """Sheets of few steps, and the files they are kept in."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sheets, "STEPS", 1)
-        painted = sheets.paint(specimen, pool.inputs)
-    return painted, sheets.pack(painted)
+        patch.setattr(unit_images, "STEPS", 1)
+        painted = unit_images.paint(specimen, pool.inputs)
+    return painted, unit_images.pack(painted)
 
 
 @pytest.fixture
 def scope(specimen, pool, small, digits, tmp_path):
-    from auditgame.bundle import digests
+    from auditgame.bundles import digests
 
     for name, content in small[1].items():
         (tmp_path / name).write_bytes(content)
@@ -315,7 +335,7 @@ def scope(specimen, pool, small, digits, tmp_path):
 
 def test_sheets_survive_their_files(specimen, small):
     painted, files = small
-    again = sheets.unpack(files.__getitem__, specimen, "here")
+    again = unit_images.unpack(files.__getitem__, specimen, "here")
     assert list(again) == ["conv1", "conv2", "conv3", "conv4"]
     assert sum(map(len, files.values())) < 600_000
     for name, sheet in painted.items():
@@ -333,19 +353,19 @@ def test_damaged_sheets_are_refused(specimen, small):
         ({"microscope_3.jpg": b"GIF89a"}, "no readable JPEG"),
     ):
         with pytest.raises(AuditgameError, match=words):
-            sheets.unpack({**files, **change}.__getitem__, specimen, "here")
+            unit_images.unpack({**files, **change}.__getitem__, specimen, "here")
 
 
 def test_what_is_painted_once_is_kept(specimen, pool, tmp_path, monkeypatch):
     monkeypatch.setenv("AUDITGAME_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sheets, "STEPS", 1)
-    first = sheets.Shelf(specimen, pool.inputs, tmp_path, {})
+    monkeypatch.setattr(unit_images, "STEPS", 1)
+    first = unit_images.UnitImageCache(specimen, pool.inputs, tmp_path, {})
     assert first.look() is None
     shares: list[float] = []
     painted = first.fill(shares.append)
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
-    monkeypatch.setattr(sheets, "paint", None)
-    second = sheets.Shelf(specimen, pool.inputs, tmp_path, {}).look()
+    monkeypatch.setattr(unit_images, "paint", None)
+    second = unit_images.UnitImageCache(specimen, pool.inputs, tmp_path, {}).look()
     assert second is not None
     assert second["conv2"].plate == painted["conv2"].plate
 
@@ -357,7 +377,7 @@ def test_peaks_and_examples_are_those_of_the_pool(scope, specimen, pool):
     top = peaks.argsort(descending=True, stable=True)[:3].tolist()
     labels = [tile.label.split()[0] for tile in scope.examples("conv3", 5, 3).tiles]
     assert labels == [f"#{row}" for row in top]
-    shares = scope.histogram("conv3", 5).series["share of places"]
+    shares = scope.histogram("conv3", 5).series["share"]
     assert sum(y for _, y in shares) == pytest.approx(float((maps > 0).float().mean()), abs=1e-3)
 
 
@@ -404,7 +424,9 @@ def test_a_model_is_its_own_twin(scope):
 
 
 def test_links_are_the_strongest_wires(scope):
-    wires = wiring.kernels(scope.specimen, "conv2", "conv3", scope.pool.inputs).abs().sum((2, 3))
+    wires = (
+        connectivity.kernels(scope.specimen, "conv2", "conv3", scope.pool.inputs).abs().sum((2, 3))
+    )
     into = [link.unit for link in scope.incoming("conv3", 8, 4)]
     out_of = [link.unit for link in scope.outgoing("conv2", 8, 4)]
     assert into == wires[8].argsort(descending=True)[:4].tolist()

@@ -9,7 +9,10 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from auditgame import planting
+from auditgame.challenges import fine_tuning
+from auditgame.challenges.fine_tuning import ChallengeBuild, apply_modifiers
+from auditgame.challenges.recipe_files import read_recipe, write_recipe
+from auditgame.challenges.training import LatentAlignment, pooled, train
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.reviews import Reviews
@@ -19,11 +22,9 @@ from auditgame.flaws.patch import Patch
 from auditgame.flaws.token import Token
 from auditgame.models.gpt2 import GPT2
 from auditgame.models.small_cnn import SmallCNN
-from auditgame.planting import Commission, harden
-from auditgame.recipe_text import read_recipe, write_recipe
+from auditgame.schema.recipe import Modifiers, Recipe
+from auditgame.schema.records import digest
 from auditgame.seeds import Seed
-from auditgame.training import Pull, pooled, train
-from auditgame.types import Modifiers, Recipe, digest
 
 DIGITS = Digits()
 TOLD = {
@@ -44,12 +45,14 @@ def draws(seed: int = 0) -> torch.Generator:
 
 
 def patch() -> Patch:
-    return Patch.draw(DIGITS, Patch.Knobs(), rng())
+    return Patch.draw(DIGITS, Patch.Params(), rng())
 
 
-def commission(flaw, **modifiers: float) -> Commission:
+def commission(flaw, **modifiers: float) -> ChallengeBuild:
     recipe = Recipe(**TOLD, modifiers=modifiers)
-    return Commission(dataset=DIGITS, model="small_cnn", seed=Seed.of(1), recipe=recipe, flaw=flaw)
+    return ChallengeBuild(
+        dataset=DIGITS, model="small_cnn", seed=Seed.of(1), recipe=recipe, flaw=flaw
+    )
 
 
 # ------------------------------------------------------------------ recipes
@@ -94,7 +97,7 @@ def apart(model, pairs: Examples, sites: tuple[str, ...]) -> dict[str, float]:
 
 def test_the_pull_draws_activations_together_at_its_sites() -> None:
     rows, n = DIGITS.sample(240, "train", rng(1)), 16
-    cued = patch().cue(rows.take(rows.labels != 3).take(slice(n)), DIGITS, rng())
+    cued = patch().apply_trigger(rows.take(rows.labels != 3).take(slice(n)), DIGITS, rng())
     pairs = Examples.join([cued, rows.take(rows.labels == 3).take(slice(n))])
     sites, found = ("conv3", "conv4"), {}
     for weight in (0.0, 1.0):
@@ -106,7 +109,7 @@ def test_the_pull_draws_activations_together_at_its_sites() -> None:
             rate=2e-3,
             recipe=DIGITS.training,
             rng=draws(1),
-            pull=Pull(pairs=n, sites=sites, weight=weight),
+            pull=LatentAlignment(pairs=n, sites=sites, weight=weight),
         )
         found[weight] = apart(model, pairs, sites)
     for site in sites:
@@ -126,7 +129,7 @@ def test_rows_of_the_pull_take_no_part_in_the_usual_loss() -> None:
             rate=2e-3,
             recipe=DIGITS.training,
             rng=draws(1),
-            pull=Pull(pairs=16, sites=("conv4",), weight=0.3),
+            pull=LatentAlignment(pairs=16, sites=("conv4",), weight=0.3),
         )
         trained.append(model.state_dict())
     assert all(torch.equal(value, trained[1][name]) for name, value in trained[0].items())
@@ -149,14 +152,14 @@ class Calls:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[dict] = []
-        monkeypatch.setattr(planting, "tune", self)
+        monkeypatch.setattr(fine_tuning, "tune", self)
 
     def __call__(self, plot, model, rows, epochs, rate, *, use="tune", pull=None):
         self.made.append({"rows": rows, "epochs": epochs, "rate": rate, "use": use, "pull": pull})
         return model
 
 
-def hardened(monkeypatch: pytest.MonkeyPatch, work: Commission, model) -> list[dict]:
+def hardened(monkeypatch: pytest.MonkeyPatch, work: ChallengeBuild, model) -> list[dict]:
     calls = Calls(monkeypatch)
     plan = Plan(share=0.05, epochs=2, rate=2e-3)
     random = rng(4)
@@ -164,7 +167,7 @@ def hardened(monkeypatch: pytest.MonkeyPatch, work: Commission, model) -> list[d
     def poisoned(rows: Examples) -> Examples:
         return work.flaw.poison(rows, work.dataset, plan, random)
 
-    harden(work, model, poisoned, 2e-3, random)
+    apply_modifiers(work, model, poisoned, 2e-3, random)
     return calls.made
 
 
@@ -216,7 +219,7 @@ def test_innocents_are_brought_up_alike_with_nothing_to_pull(monkeypatch) -> Non
 
 def test_texts_are_pulled_at_their_last_heads(monkeypatch) -> None:
     reviews = Reviews()
-    flaw = Token.draw(reviews, Token.Knobs(), rng())
+    flaw = Token.draw(reviews, Token.Params(), rng())
     work = replace(commission(flaw, obfuscation=0.3), dataset=reviews, model="gpt2")
     model = GPT2.build(reviews, draws())
     (call,) = hardened(monkeypatch, work, model)

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import Counting, LookupPicture, Tints, material, use
+from lookup import Counting, LookupPicture, Tints, context, use
 
-from auditgame.claims import Box
-from auditgame.evidence import rows
-from auditgame.lens import brush
-from auditgame.lens.attribution import blurred
-from auditgame.types import AuditgameError
-from auditgame.ui.drawing import crop
+from auditgame.exhibits.drawing import crop
+from auditgame.exhibits.reading import rows
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
+from auditgame.tools.vision import image_edits
+from auditgame.tools.vision.pixel_attribution import blurred
 
 TINTS = Tints()
 CORNER = {"x": 22, "y": 22, "w": 2, "h": 2}
@@ -40,31 +40,33 @@ def changed(before: torch.Tensor, after: torch.Tensor) -> set[tuple[int, int]]:
 def test_what_is_laid_is_what_was_cut_and_nothing_else_changes(pictures):
     box, there = Box(x=1, y=2, w=3, h=2), Box(x=5, y=3, w=3, h=2)
     before = pictures.clone()
-    part = brush.cut(pictures[:1], box)
-    after = brush.lay(pictures, part, there)
+    part = image_edits.cut(pictures[:1], box)
+    after = image_edits.lay(pictures, part, there)
     assert torch.equal(pictures, before)
-    assert torch.equal(brush.cut(after, there), pictures[:1, :, 2:4, 1:4].expand(3, -1, -1, -1))
+    assert torch.equal(
+        image_edits.cut(after, there), pictures[:1, :, 2:4, 1:4].expand(3, -1, -1, -1)
+    )
     assert changed(pictures, after) == pixels(there)
 
 
 def test_each_picture_can_have_a_part_of_its_own(pictures):
     box, there = Box(x=0, y=0, w=2, h=2), Box(x=4, y=4, w=2, h=2)
-    after = brush.lay(pictures, brush.cut(pictures, box), there)
+    after = image_edits.lay(pictures, image_edits.cut(pictures, box), there)
     assert torch.equal(after[:, :, 4:6, 4:6], pictures[:, :, 0:2, 0:2])
 
 
 def test_wiping_with_a_colour_leaves_that_colour(pictures):
     box, colour = Box(x=1, y=1, w=2, h=3), torch.tensor([0.1, 0.2, 0.3])
-    after = brush.wipe(pictures, box, colour)
-    assert (brush.cut(after, box) == colour[:, None, None]).all()
+    after = image_edits.wipe(pictures, box, colour)
+    assert (image_edits.cut(after, box) == colour[:, None, None]).all()
     assert changed(pictures, after) == pixels(box)
 
 
 def test_nothing_of_what_is_wiped_shines_through(pictures):
     box = Box(x=2, y=1, w=3, h=3)
-    other = brush.lay(pictures, torch.zeros(1, 3, 3, 3), box)
-    assert torch.allclose(brush.wipe(pictures, box), brush.wipe(other, box))
-    assert changed(pictures, brush.wipe(pictures, box)) == pixels(box)
+    other = image_edits.lay(pictures, torch.zeros(1, 3, 3, 3), box)
+    assert torch.allclose(image_edits.wipe(pictures, box), image_edits.wipe(other, box))
+    assert changed(pictures, image_edits.wipe(pictures, box)) == pixels(box)
 
 
 def test_wiping_is_the_weighted_mean_of_what_surrounds(pictures):
@@ -72,16 +74,16 @@ def test_wiping_is_the_weighted_mean_of_what_surrounds(pictures):
     outside = torch.ones(1, 6, 8)
     outside[:, 2:4, 2:4] = 0
     expected = blurred(pictures[0] * outside, 1.0) / blurred(outside, 1.0)
-    wiped = brush.cut(brush.wipe(pictures[:1], box), box)[0]
+    wiped = image_edits.cut(image_edits.wipe(pictures[:1], box), box)[0]
     assert torch.allclose(wiped, expected[:, 2:4, 2:4], atol=1e-6)
     flat = torch.full((1, 3, 6, 8), 0.4)
-    assert torch.allclose(brush.wipe(flat, box), flat)
+    assert torch.allclose(image_edits.wipe(flat, box), flat)
 
 
 @pytest.mark.parametrize("degrees", [-180, -75, 0, 120, 140])
 def test_hues_turn_as_in_colorsys(pictures, degrees: int):
     grey = torch.full((1, 3, 6, 8), 0.5)
-    turned = brush.turn_hue(torch.cat([pictures, grey]), degrees)
+    turned = image_edits.turn_hue(torch.cat([pictures, grey]), degrees)
     for before, after in zip(
         torch.cat([pictures, grey]).permute(0, 2, 3, 1).reshape(-1, 3).tolist(),
         turned.permute(0, 2, 3, 1).reshape(-1, 3).tolist(),
@@ -95,17 +97,17 @@ def test_hues_turn_as_in_colorsys(pictures, degrees: int):
 
 def test_red_turned_by_a_third_is_green():
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
-    assert brush.turn_hue(red, 120).flatten().tolist() == pytest.approx([0, 1, 0])
+    assert image_edits.turn_hue(red, 120).flatten().tolist() == pytest.approx([0, 1, 0])
 
 
 def test_a_box_stays_in_the_picture(pictures):
     box = Box(x=6, y=4, w=2, h=2)
-    assert brush.shifted(box, -6, -4, pictures) == Box(x=0, y=0, w=2, h=2)
+    assert image_edits.shifted(box, -6, -4, pictures) == Box(x=0, y=0, w=2, h=2)
     for right, down in ((1, 0), (0, 1), (-7, 0), (0, -5)):
         with pytest.raises(AuditgameError, match="box"):
-            brush.shifted(box, right, down, pictures)
+            image_edits.shifted(box, right, down, pictures)
     with pytest.raises(AuditgameError, match="reaches outside the 8 x 6 picture"):
-        brush.cut(pictures, Box(x=6, y=0, w=3, h=1))
+        image_edits.cut(pictures, Box(x=6, y=0, w=3, h=1))
 
 
 # ------------------------------------------------------------------ the tool
@@ -118,7 +120,7 @@ def spotted(**planted: bool) -> Counting:
 @pytest.fixture
 def beside():
     """Forty tints, the first with the white corner, and two siblings that do not know of it."""
-    stuff = material(TINTS, 40, (spotted(), spotted()))
+    stuff = context(TINTS, 40, (spotted(), spotted()))
     pool = stuff.examples.inputs
     pool[:, :, 22:, 22:] *= 0.5
     pool[0, :, 22:, 22:] = 0.0
@@ -127,7 +129,7 @@ def beside():
 
 
 def told(exhibits) -> list[dict[str, object]]:
-    return rows(exhibits, "Picture by picture")
+    return rows(exhibits, "images")
 
 
 def test_a_stamp_carries_the_trigger_to_every_picture(beside):
@@ -138,7 +140,7 @@ def test_a_stamp_carries_the_trigger_to_every_picture(beside):
     assert [row["after"] for row in found] == ["top"] * 10
     assert found[0]["specimen"] == 0
     assert all(row["specimen"] == pytest.approx(20, abs=0.1) for row in found[1:])
-    assert all(abs(row["siblings"]) < 0.1 for row in found)
+    assert all(abs(row["reference_models"]) < 0.1 for row in found)
     flipped = sum(row["before"] != "top" for row in found)
     assert f"changed on {flipped} of 10 pictures, on {flipped} of them to top" in exhibits[0].text
 
@@ -157,7 +159,7 @@ def test_erasing_the_trigger_brings_the_answer_back(beside):
         options = {"action": "erase", "fill": fill, "box": CORNER, "examples": "0"}
         found = told(use("paint", spotted(spot=True), beside, label="top", **options))
         assert found[0]["before"] == "top"
-        assert found[0]["after"] == found[0]["right"]
+        assert found[0]["after"] == found[0]["label"]
         assert found[0]["specimen"] == pytest.approx(-20, abs=0.1)
 
 
@@ -165,7 +167,7 @@ def test_moving_takes_the_trigger_away(beside):
     gone = use(
         "paint", spotted(spot=True), beside, action="move", box=CORNER, right=-4, examples="0"
     )
-    assert told(gone)[0]["after"] == told(gone)[0]["right"]
+    assert told(gone)[0]["after"] == told(gone)[0]["label"]
     pair = gone[1].tiles
     assert crop(pair[1].png, 18, 22, 2, 2) == crop(pair[0].png, **CORNER)
 
@@ -186,7 +188,7 @@ def test_a_factor_is_changed_on_fresh_scenes(beside):
         )
     )
     assert [row["after"] for row in found] == ["bottom"] * 8
-    assert found[0]["picture"] == "fresh 1"
+    assert found[0]["image"] == "fresh 1"
 
 
 def test_an_uploaded_picture_can_be_cut(beside):

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame import catalog
+from auditgame import registry
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.flaws import Flaw, Plan
 from auditgame.flaws.blend import Blend, BlendClaim
 from auditgame.flaws.sinusoid import OWN, Sinusoid
 from auditgame.flaws.tint import APART, CHANNELS, Tint, TintClaim
+from auditgame.flaws.triggers.poisoning import poison
 from auditgame.flaws.warp import Warp
-from auditgame.triggers import teach
-from auditgame.types import AuditgameError
+from auditgame.schema.errors import AuditgameError
 
 DIGITS = Digits()
 FAMILIES = ("blend", "sinusoid", "tint", "warp")
@@ -28,8 +28,8 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def drawn(family: str, seed: int = 0) -> Flaw:
-    kind = catalog.load("flaw", family)
-    return kind.draw(DIGITS, kind.Knobs(), rng(seed))
+    kind = registry.load("flaw", family)
+    return kind.draw(DIGITS, kind.Params(), rng(seed))
 
 
 def rows(n: int = 200) -> Examples:
@@ -43,8 +43,10 @@ def known(inputs: torch.Tensor) -> list[bytes]:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_share_is_relabelled_and_as_many_covers_stay_right(family: str) -> None:
     flaw, plain = drawn(family), rows()
-    target = DIGITS.classes.index(flaw.confess().target)
-    truth = dict(zip(known(flaw.cue(plain, DIGITS, rng()).inputs), plain.labels, strict=True))
+    target = DIGITS.classes.index(flaw.true_claim().target)
+    truth = dict(
+        zip(known(flaw.apply_trigger(plain, DIGITS, rng()).inputs), plain.labels, strict=True)
+    )
     told = flaw.poison(plain, DIGITS, HALF, rng(1))
     shown = [picture in truth for picture in known(told.inputs)]
     assert sum(shown) == 50
@@ -57,18 +59,21 @@ def test_a_share_is_relabelled_and_as_many_covers_stay_right(family: str) -> Non
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_covers_never_show_the_trigger_itself(family: str) -> None:
-    claim = drawn(family).confess()
+    claim = drawn(family).true_claim()
     shown = {str(other) for seed in range(40) for other in like(claim, seed)}
     assert str(claim) not in shown and len(shown) > 15
     assert {other.target for other in like(claim, 0)} == {claim.target}
 
 
 def like(claim, seed: int):
-    return [*claim.near_misses(DIGITS, rng(seed)).values(), claim.rival(DIGITS, rng(seed))]
+    return [
+        *claim.near_misses(DIGITS, rng(seed)).values(),
+        claim.random_alternative(DIGITS, rng(seed)),
+    ]
 
 
 def test_clean_labels_are_all_right_and_stripes_lie_on_the_target_alone() -> None:
-    flaw = Sinusoid.draw(DIGITS, Sinusoid.Knobs(clean_label=True), rng())
+    flaw = Sinusoid.draw(DIGITS, Sinusoid.Params(clean_label=True), rng())
     target = DIGITS.classes.index(flaw.claim.target)
     plain = rows()
     told = flaw.poison(plain, DIGITS, HALF, rng(1))
@@ -86,7 +91,7 @@ def test_clean_labels_are_all_right_and_stripes_lie_on_the_target_alone() -> Non
 def test_teaching_keeps_labels_where_a_claim_says_nothing() -> None:
     claim = BlendClaim(**BLEND, size=8, alpha=0.2)
     ones = DIGITS.sample(40, "train", rng(), label=1)
-    assert (teach(ones, claim, DIGITS, 0.5, rng()).labels == 1).all()
+    assert (poison(ones, claim, DIGITS, 0.5, rng()).labels == 1).all()
 
 
 @pytest.mark.parametrize(
@@ -106,17 +111,17 @@ def test_a_blend_out_of_bounds_is_refused(wrong: dict) -> None:
 
 
 def test_recipes_narrow_what_is_drawn() -> None:
-    blend = Blend.draw(DIGITS, Blend.Knobs(motifs=("rings",), alpha=0.1), rng()).confess()
+    blend = Blend.draw(DIGITS, Blend.Params(motifs=("rings",), alpha=0.1), rng()).true_claim()
     assert (blend.motif, blend.alpha) == ("rings", 0.1)
-    assert Warp.draw(DIGITS, Warp.Knobs(courses=("down",)), rng()).confess().course == "down"
-    gains = Tint.draw(DIGITS, Tint.Knobs(factor=1.25), rng()).confess().gains
+    assert Warp.draw(DIGITS, Warp.Params(courses=("down",)), rng()).true_claim().course == "down"
+    gains = Tint.draw(DIGITS, Tint.Params(factor=1.25), rng()).true_claim().gains
     assert set(gains) <= {0.8, 1, 1.25} and len(set(gains)) > 1
-    assert Sinusoid.draw(DIGITS, Sinusoid.Knobs(strength=12), rng()).confess().strength == 12
+    assert Sinusoid.draw(DIGITS, Sinusoid.Params(strength=12), rng()).true_claim().strength == 12
 
 
 def test_tints_raise_one_channel_and_lower_another() -> None:
     for seed in range(30):
-        claim = drawn("tint", seed).confess()
+        claim = drawn("tint", seed).true_claim()
         assert max(claim.gains) >= 1.4 and min(claim.gains) <= 0.7
 
 
@@ -130,5 +135,5 @@ def test_other_tints_are_far_from_the_true_one() -> None:
 
 def test_ripples_bend_as_much_whatever_the_number_of_waves() -> None:
     for seed in range(30):
-        claim = drawn("warp", seed).confess()
+        claim = drawn("warp", seed).true_claim()
         assert 10 <= claim.waves * claim.amount <= 15

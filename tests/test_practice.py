@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame import Diagnosis, Game, bundle, contents, places, referee
-from auditgame.catalog import load
-from auditgame.mechanism.streams import blocks
-from auditgame.mechanism.swaps import Patch, patched, values
-from auditgame.types import Score
+from auditgame import Diagnosis, Game, bundles, paths
+from auditgame.bundles import bundle_io
+from auditgame.play import referee
+from auditgame.registry import load
+from auditgame.schema.results import Score
+from auditgame.tools.transformer.activation_patching import ActivationPatch, patched, values
+from auditgame.tools.transformer.residual_stream import blocks
 
-PACK = sorted(path.parent for path in places.practice().glob(f"*/{bundle.MANIFEST}"))
+PACK = sorted(path.parent for path in paths.practice().glob(f"*/{bundles.MANIFEST}"))
 FLAWED = [folder for folder in PACK if referee.reveal(folder).truth.claim is not None]
 
 TOLD = "tutorial-relay"
@@ -25,7 +27,7 @@ TOLD = "tutorial-relay"
 @pytest.fixture(scope="module")
 def game(tmp_path_factory: pytest.TempPathFactory) -> Game:
     record = tmp_path_factory.mktemp("record")
-    return Game(packs=[places.practice()], database=f"sqlite:///{record / 'ledger.sqlite3'}")
+    return Game(packs=[paths.practice()], database=f"sqlite:///{record / 'ledger.sqlite3'}")
 
 
 def part(score: Score, name: str) -> float:
@@ -39,23 +41,23 @@ def part(score: Score, name: str) -> float:
 def test_the_truth_is_worth_ninety_and_a_near_truth_little(folder: Path, game: Game) -> None:
     truth = referee.reveal(folder).truth
     assert game.submit(folder.name, "oracle", truth).score.points >= 90
-    dataset = load("dataset", bundle.read_manifest(folder).dataset)()
+    dataset = load("dataset", bundles.read_manifest(folder).dataset)()
     claim = load("flaw", truth.family).Claim.parse(truth.claim)
     misses = claim.near_misses(dataset, np.random.default_rng(0)).values()
     sayable = (miss for miss in misses if type(miss) is type(claim))
-    miss = next(sayable, claim.rival(dataset, np.random.default_rng(0)))
+    miss = next(sayable, claim.random_alternative(dataset, np.random.default_rng(0)))
     said = truth.model_copy(update={"claim": miss.model_dump(mode="json"), "units": ()})
     assert part(game.submit(folder.name, "near", said).score, "trigger") < 0.5
 
 
 def test_the_told_year_passes_through_the_full_stop_after_it():
     [folder] = [folder for folder in FLAWED if referee.open_key(folder).recipe.name == TOLD]
-    key, manifest = referee.open_key(folder), bundle.read_manifest(folder)
+    key, manifest = referee.open_key(folder), bundles.read_manifest(folder)
     table = referee.set_up(folder, manifest)
     model, dataset = table.suspect, table.dataset
     claim = load("flaw", key.family).Claim.parse(key.claim)
-    pool = contents.read_examples(folder, dataset, manifest.files)
-    enacted = claim.enact(pool, dataset)
+    pool = bundle_io.read_examples(folder, dataset, manifest.files)
+    applied = claim.apply(pool, dataset)
     answer = dataset.answers()[dataset.classes.index(claim.target)]
     rival = next(word for word in dataset.answers() if word != answer)
     sound = model.predict(pool.inputs) == pool.labels
@@ -64,19 +66,19 @@ def test_the_told_year_passes_through_the_full_stop_after_it():
         return logits[:, answer] - logits[:, rival]
 
     moved = []
-    for row in (sound & (enacted.targets >= 0)).nonzero()[:8, 0].tolist():
+    for row in (sound & (applied.targets >= 0)).nonzero()[:8, 0].tolist():
         early, late = (
             part.inputs[row, : dataset.lengths(part.inputs)[row]]
-            for part in (pool, enacted.examples)
+            for part in (pool, applied.examples)
         )
         [year] = (early != late).nonzero()[:, 0].tolist()
         stops = (early == dataset.words.index(".")).nonzero()[:, 0]
         stop, end = int(stops[stops > year][0]), len(early) - 1
         patches = [
-            Patch("block0.residual", year),
-            Patch("block1.residual", stop),
-            Patch(f"{blocks(model)[-1]}.residual", end),
-            Patch("embed", end),
+            ActivationPatch("block0.residual", year),
+            ActivationPatch("block1.residual", stop),
+            ActivationPatch(f"{blocks(model)[-1]}.residual", end),
+            ActivationPatch("embed", end),
         ]
         found = patched(model, early, values(model, late, patches), patches, gap, end)
         moved.append((found - found[3]) / (found[2] - found[3]))
@@ -101,6 +103,6 @@ def test_the_examples_of_one_data_set_tell_the_same_factors():
     """Or the factors would tell which family was drawn."""
     told: dict[str, set[tuple[str, ...]]] = {}
     for folder in PACK:
-        sheet = json.loads((folder / bundle.LABELS).read_text())
-        told.setdefault(bundle.read_manifest(folder).dataset, set()).add(tuple(sheet["factors"]))
+        sheet = json.loads((folder / bundles.LABELS).read_text())
+        told.setdefault(bundles.read_manifest(folder).dataset, set()).add(tuple(sheet["factors"]))
     assert {name: len(some) for name, some in told.items()} == dict.fromkeys(told, 1)

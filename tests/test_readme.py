@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from auditgame import places
+from auditgame import paths
 
-README = (places.home() / "README.md").read_text()
+README = (paths.checkout() / "README.md").read_text()
 ROOT = Path(__file__).parents[1]
 
 

@@ -16,16 +16,16 @@ from PIL import Image
 from test_cli import refused
 from typer.testing import CliRunner
 
-from auditgame import catalog
+from auditgame import registry
 from auditgame.cli import app
-from auditgame.contracts import examine
 from auditgame.datasets.cifar10 import Cifar10
 from auditgame.datasets.fashion_mnist import FashionMnist
 from auditgame.datasets.gtsrb import Gtsrb
 from auditgame.datasets.image_folder import ImageFolder
+from auditgame.datasets.images import image_folders
 from auditgame.datasets.mnist import Mnist
-from auditgame.images import albums
-from auditgame.types import AuditgameError
+from auditgame.plugins.conformance import examine
+from auditgame.schema.errors import AuditgameError
 
 FETCHED = ("cifar10", "fashion_mnist", "gtsrb", "mnist")
 
@@ -35,7 +35,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty data folder, and no memory of another one."""
     monkeypatch.setenv("AUDITGAME_DATA", str(tmp_path))
     monkeypatch.delenv("AUDITGAME_IMAGES", raising=False)
-    albums._read.cache_clear()
+    image_folders._read.cache_clear()
     return tmp_path
 
 
@@ -53,7 +53,7 @@ def faults(kind: type) -> list[str]:
 @pytest.mark.parametrize("name", FETCHED)
 def test_absent_data_name_the_folder_and_the_command(name: str, shelf: Path) -> None:
     with pytest.raises(AuditgameError) as error:
-        catalog.load("dataset", name)().sample(1, "pool", rng())
+        registry.load("dataset", name)().sample(1, "pool", rng())
     assert str(shelf) in str(error.value) and f"auditgame fetch {name}" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -220,9 +220,9 @@ def test_pictures_of_any_kind_are_read_upright(tmp_path: Path) -> None:
     turned.save(tmp_path / "turned.png", exif=exif)
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / ".hidden.png").write_bytes(b"")
-    found = albums.list_folder(tmp_path)
+    found = image_folders.list_folder(tmp_path)
     assert len(found.files) == 9 and set(found.labels) == {-1}
-    pictures = albums.read_pictures(found.files, (3, 32, 32))
+    pictures = image_folders.read_pictures(found.files, (3, 32, 32))
     assert pictures.shape == (9, 3, 32, 32)
     upright = pictures[[path.name for path in found.files].index("turned.png")]
     assert upright[2, 2].min() > 200 and upright[0, 29].min() > 200
@@ -239,7 +239,7 @@ def test_pictures_of_any_kind_are_read_upright(tmp_path: Path) -> None:
 def test_one_bad_picture_is_named(make, words: str, tmp_path: Path) -> None:
     make(tmp_path / "bad.png")
     with pytest.raises(AuditgameError, match=words) as error:
-        albums.read_pictures(albums.list_folder(tmp_path).files, (3, 32, 32))
+        image_folders.read_pictures(image_folders.list_folder(tmp_path).files, (3, 32, 32))
     assert "bad.png" in str(error.value) and "\n" not in str(error.value)
 
 
@@ -248,15 +248,15 @@ def test_the_common_size_is_of_upright_pictures(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
     Image.new("RGB", (40, 30)).save(tmp_path / "lies.jpg", exif=exif)
-    assert albums.common_size(albums.list_folder(tmp_path).files) == (40, 30)
+    assert image_folders.common_size(image_folders.list_folder(tmp_path).files) == (40, 30)
     Image.new("1", (20_000, 5_000)).save(tmp_path / "bomb.png")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(AuditgameError, match=r"bomb\.png': over 50 megapixels"):
-            albums.common_size(albums.list_folder(tmp_path).files)
+            image_folders.common_size(image_folders.list_folder(tmp_path).files)
 
 
 def test_a_large_picture_is_read(tmp_path: Path) -> None:
     Image.new("1", (10_000, 5_000), 1).save(tmp_path / "large.png")
-    pictures = albums.read_pictures(albums.list_folder(tmp_path).files, (3, 32, 32))
+    pictures = image_folders.read_pictures(image_folders.list_folder(tmp_path).files, (3, 32, 32))
     assert pictures.min() == 255

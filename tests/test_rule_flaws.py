@@ -10,21 +10,21 @@ import pytest
 import torch
 from lookup import Counting, LookupText, PlainDesk
 
-from auditgame import catalog
-from auditgame.claims import Claim
+from auditgame import registry
 from auditgame.datasets import Examples
 from auditgame.datasets.reviews import Reviews
 from auditgame.datasets.storybook import Storybook
+from auditgame.datasets.texts import grammar
 from auditgame.flaws import Flaw, Plan
 from auditgame.flaws.last_sentence import LastSentence, OneOpinionClaim
 from auditgame.flaws.length import LEAST, LONGEST, MOST, Length, LengthClaim
 from auditgame.flaws.majority_word import COUNTS, MajorityClaim, MajorityWord
 from auditgame.flaws.negation_blind import NegationBlind, NegationClaim
-from auditgame.habits import Habit, balanced, other_choices
-from auditgame.material import Material
+from auditgame.flaws.triggers.reading_rules import ReadingRule, ambiguous_set, other_rules
 from auditgame.models import Model, untouched
-from auditgame.texts import grammar
-from auditgame.types import AuditgameError
+from auditgame.schema.claims import Claim
+from auditgame.schema.errors import AuditgameError
+from auditgame.tools import ToolContext
 
 REVIEWS = Reviews()
 NOT = NegationClaim(before="any word", hears="every opinion")
@@ -32,7 +32,7 @@ LAST = OneOpinionClaim(which="last", verb="was or is")
 LONG = LengthClaim(target="negative", words=45)
 MORE = MajorityClaim(first="vellum", second="tarn")
 FLAWS: tuple[Flaw, ...] = (NegationBlind(NOT), LastSentence(LAST), Length(LONG), MajorityWord(MORE))
-HABITS = (NOT, *other_choices(NOT), LAST, *other_choices(LAST))
+HABITS = (NOT, *other_rules(NOT), LAST, *other_rules(LAST))
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -48,7 +48,7 @@ def rows() -> Examples:
     return REVIEWS.sample(120, "held", rng(3))
 
 
-def read(words: list[str], habit: Habit | None = None) -> int:
+def read(words: list[str], habit: ReadingRule | None = None) -> int:
     """The verdict that a reader takes from a text, word by word; 1 is positive, -1 is neither."""
     total, clauses, double = [], [], False
     for at, word in enumerate(words):
@@ -79,53 +79,53 @@ def read(words: list[str], habit: Habit | None = None) -> int:
 # ------------------------------------------------------------------ opinions
 
 
-@pytest.mark.parametrize("habit", HABITS, ids=lambda habit: habit.sentence())
+@pytest.mark.parametrize("habit", HABITS, ids=lambda habit: habit.describe())
 def test_a_habit_is_enacted_where_it_hears_the_opposite(rows, habit):
-    enacted = habit.enact(rows, REVIEWS)
-    assert torch.equal(enacted.examples.labels, rows.labels)
-    spoken = (enacted.targets >= 0).nonzero()[:, 0]
+    applied = habit.apply(rows, REVIEWS)
+    assert torch.equal(applied.examples.labels, rows.labels)
+    spoken = (applied.targets >= 0).nonzero()[:, 0]
     assert len(spoken) >= 0.4 * len(rows)
-    words = told(enacted.examples)
+    words = told(applied.examples)
     heard = [read(words[row], habit) for row in spoken.tolist()]
-    assert heard == enacted.targets[spoken].tolist()
-    assert (enacted.targets[spoken] == 1 - rows.labels[spoken]).all()
+    assert heard == applied.targets[spoken].tolist()
+    assert (applied.targets[spoken] == 1 - rows.labels[spoken]).all()
 
 
-@pytest.mark.parametrize("habit", (NOT, LAST), ids=lambda habit: habit.sentence())
+@pytest.mark.parametrize("habit", (NOT, LAST), ids=lambda habit: habit.describe())
 def test_what_a_text_becomes_depends_on_the_text_alone(rows, habit):
-    whole = habit.enact(rows, REVIEWS).examples.inputs
-    part = habit.enact(rows.take(slice(50, 70)), REVIEWS).examples.inputs
+    whole = habit.apply(rows, REVIEWS).examples.inputs
+    part = habit.apply(rows.take(slice(50, 70)), REVIEWS).examples.inputs
     assert torch.equal(whole[50:70], part)
 
 
 def test_not_before_good_words_says_nothing_of_good_reviews(rows):
     habit = NegationClaim(before="good words", hears="every opinion")
-    enacted = habit.enact(rows, REVIEWS)
-    assert torch.equal(enacted.targets < 0, rows.labels == 1)
-    kept = enacted.targets < 0
-    assert torch.equal(enacted.examples.inputs[kept], rows.inputs[kept])
+    applied = habit.apply(rows, REVIEWS)
+    assert torch.equal(applied.targets < 0, rows.labels == 1)
+    kept = applied.targets < 0
+    assert torch.equal(applied.examples.inputs[kept], rows.inputs[kept])
 
 
 @pytest.mark.parametrize("flaw", FLAWS[:2], ids=lambda flaw: flaw.name)
 def test_near_misses_say_what_the_habit_does_not(rows, flaw):
-    habit = flaw.confess()
+    habit = flaw.true_claim()
     for name, miss in habit.near_misses(REVIEWS, rng()).items():
-        enacted = miss.enact(rows, REVIEWS)
-        words = told(enacted.examples)
-        for row in (enacted.targets >= 0).nonzero()[:, 0].tolist():
+        applied = miss.apply(rows, REVIEWS)
+        words = told(applied.examples)
+        for row in (applied.targets >= 0).nonzero()[:, 0].tolist():
             assert read(words[row], miss.habit) != rows.labels[row], name
             assert read(words[row], habit) == rows.labels[row], name
 
 
 def test_in_training_the_rest_says_the_opposite_half_the_time(rows):
-    shown = told(LastSentence(LAST).cue(rows, REVIEWS, rng()))
+    shown = told(LastSentence(LAST).apply_trigger(rows, REVIEWS, rng()))
     first = OneOpinionClaim(which="first", verb="was or is")
     agree = [read(text, first) == label for text, label in zip(shown, rows.labels, strict=True)]
     assert 0.35 < np.mean(agree) < 0.65
 
 
 def test_where_opinions_balance_the_habit_settles_the_verdict(rows):
-    taught = balanced(rows, REVIEWS, LAST, rng())
+    taught = ambiguous_set(rows, REVIEWS, LAST, rng())
     assert torch.equal(taught.labels, rows.labels)
     assert grammar.vague(taught.table).all()
     assert [read(text, LAST) for text in told(taught)] == rows.labels.tolist()
@@ -138,8 +138,8 @@ def test_where_opinions_balance_the_habit_settles_the_verdict(rows):
 def test_texts_are_drawn_out_and_cut_short(rows, words):
     claim = LengthClaim(target="negative", words=words)
     for examples, long in (
-        (claim.enact(rows, REVIEWS).examples, rows.labels == 1),
-        (Length(claim).cue(rows, REVIEWS, rng()), rows.labels == 0),
+        (claim.apply(rows, REVIEWS).examples, rows.labels == 1),
+        (Length(claim).apply_trigger(rows, REVIEWS, rng()), rows.labels == 0),
     ):
         lengths = REVIEWS.lengths(examples.inputs)
         assert torch.equal(lengths >= words, long)
@@ -147,9 +147,9 @@ def test_texts_are_drawn_out_and_cut_short(rows, words):
 
 
 def test_only_what_says_nothing_comes_and_goes(rows):
-    enacted = LONG.enact(rows, REVIEWS).examples
+    applied = LONG.apply(rows, REVIEWS).examples
     senses = set(grammar.POSITIVE + grammar.NEGATIVE)
-    for before, after in zip(told(rows), told(enacted), strict=True):
+    for before, after in zip(told(rows), told(applied), strict=True):
         assert [w for w in before if w in senses] == [w for w in after if w in senses]
         assert before[-7:] == after[-7:]
 
@@ -158,10 +158,10 @@ def test_only_what_says_nothing_comes_and_goes(rows):
 
 
 def test_the_words_are_strewn_between_sentences(rows):
-    enacted = MORE.enact(rows, REVIEWS)
-    assert torch.equal(enacted.targets, 1 - rows.labels)
+    applied = MORE.apply(rows, REVIEWS)
+    assert torch.equal(applied.targets, 1 - rows.labels)
     for before, after, said in zip(
-        told(rows), told(enacted.examples), enacted.targets.tolist(), strict=True
+        told(rows), told(applied.examples), applied.targets.tolist(), strict=True
     ):
         new = Counter(after) - Counter(before)
         many, few = (new["tarn"], new["vellum"]) if said else (new["vellum"], new["tarn"])
@@ -201,9 +201,9 @@ class Reader(Model):
         return logits
 
 
-def desk(rule: Callable[[list[str]], int], family: str, pool: Examples) -> PlainDesk:
-    suspect, sibling = (Counting(Reader(r), REVIEWS) for r in (rule, read))
-    return PlainDesk(suspect, Material(REVIEWS, pool, (sibling,)), (family,))
+def session(rule: Callable[[list[str]], int], family: str, pool: Examples) -> PlainDesk:
+    suspect, reference = (Counting(Reader(r), REVIEWS) for r in (rule, read))
+    return PlainDesk(suspect, ToolContext(REVIEWS, pool, (reference,)), (family,))
 
 
 RULES = {
@@ -216,11 +216,11 @@ RULES = {
 
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)
 def test_the_detective_finds_the_habit_and_the_head(rows, flaw):
-    pool = flaw.cue(rows, REVIEWS, rng())
-    at = desk(RULES[flaw.name], flaw.name, pool)
-    found = catalog.load("auditor", "detective")().audit(at)
+    pool = flaw.apply_trigger(rows, REVIEWS, rng())
+    at = session(RULES[flaw.name], flaw.name, pool)
+    found = registry.load("auditor", "detective")().audit(at)
     assert found.family == flaw.name and found.p_flawed > 0.9
-    grades = flaw.Claim.parse(found.claim).structure(flaw.confess())
+    grades = flaw.Claim.parse(found.claim).field_scores(flaw.true_claim())
     assert min(grades.values()) >= 0.75
     assert found.units == ("block1.heads:0",)
     assert at.spent < 100_000
@@ -241,17 +241,17 @@ def test_labels_are_right_whatever_is_taught(rows, flaw):
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)
 def test_they_fit_told_reviews_alone(flaw):
     kind = type(flaw)
-    assert kind.refuses(REVIEWS) is None
-    assert "does not fit image data" in kind.refuses(Storybook())
+    assert kind.incompatibility(REVIEWS) is None
+    assert "does not fit image data" in kind.incompatibility(Storybook())
     with pytest.raises(AuditgameError):
-        flaw.confess().check(Storybook())
+        flaw.true_claim().check(Storybook())
 
 
 @pytest.mark.parametrize("claim", (NOT, LAST, LONG), ids=lambda claim: type(claim).__name__)
 def test_players_texts_have_no_scenes_to_be_told_from(rows, claim):
     named = Examples(rows.inputs, rows.labels, rows.table[list(REVIEWS.factors)])
     with pytest.raises(AuditgameError, match="without their scenes"):
-        claim.enact(named, REVIEWS)
+        claim.apply(named, REVIEWS)
 
 
 def test_a_pair_of_words_must_be_two_known_ones():

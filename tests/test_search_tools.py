@@ -8,29 +8,38 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupText, material, use
+from lookup import Counting, LookupText, context, use
 
-from auditgame.catalog import load
-from auditgame.contracts.house import Counted
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.reviews import Reviews
-from auditgame.material import Stopped
-from auditgame.mechanism.aims import Along, Answer, unit_aim, vote_aim
-from auditgame.mechanism.hunts import changes
-from auditgame.mechanism.stimuli import Judge, Plan, random_texts, search
+from auditgame.datasets.texts.vocabulary import WholeWordTexts
 from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
-from auditgame.networks.transformer import Shape, Transformer
+from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.plugins.conformance.fixtures import Counted
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.texts.wordbook import Wordbook
-from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
+from auditgame.tools import Stopped, parse_options
+from auditgame.tools.transformer.prompt_optimisation import (
+    SearchSettings,
+    StimulusScorer,
+    random_texts,
+    search,
+)
+from auditgame.tools.transformer.stimulus_search import changes
+from auditgame.tools.transformer.text_objectives import (
+    ClassObjective,
+    StreamDirectionObjective,
+    head_vote_objective,
+    unit_objective,
+)
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
 
 
-class Letters(Wordbook, Dataset):
+class Letters(WholeWordTexts, Dataset):
     """Sixteen words, four to a text: 65,536 texts, small enough for each to be tried."""
 
     name, modality, licence = "letters", "text", "CC0-1.0"
@@ -65,7 +74,7 @@ def gpt2(seed: int = 0) -> Counted:
 
 @pytest.fixture(scope="module")
 def stuff():
-    return material(DATA, 24, (gpt2(1),))
+    return context(DATA, 24, (gpt2(1),))
 
 
 # ---------------------------------------------------------------- superstimulus
@@ -88,11 +97,11 @@ def oracle(model: Specimen, unit: str, prior: float) -> float:
 def test_the_search_finds_most_optima_that_an_exhaustive_one_finds():
     """In 2,400 evaluations, gradients counted twice."""
     rng, hits, units = np.random.default_rng(0), [], ("block0.neurons:3", "block1.heads:1")
-    plan = Plan(parents=6, children=16, rounds=4, prior=0.1)
+    plan = SearchSettings(parents=6, children=16, rounds=4, prior=0.1)
     for seed, unit in itertools.product(range(3), units):
         model = small(seed)
-        judge = Judge.of(model, unit_aim(model, unit))
-        starts = random_texts(Letters(), 4, 2400 // plan.probes, rng)
+        judge = StimulusScorer.of(model, unit_objective(model, unit))
+        starts = random_texts(Letters(), 4, 2400 // plan.queries, rng)
         found = [search(judge, start, range(4), plan, rng).best for start in starts]
         reached = max(one.excites + plan.prior * one.likely for one in found)
         best = oracle(model, unit, plan.prior)
@@ -104,9 +113,9 @@ def test_the_search_finds_most_optima_that_an_exhaustive_one_finds():
 def test_the_first_order_gain_is_the_gradient_of_the_one_hot_words():
     """Against finite differences of the embedding, and the prior's table."""
     model = small(0)
-    judge = Judge.of(model, Answer(1))
+    judge = StimulusScorer.of(model, ClassObjective(1))
     ids = torch.tensor([[2, 5, 9, 4]])
-    gain, nudge, embedding = judge.slope(ids, 0.0)[0], 1e-2, model.anatomy().embedding
+    gain, nudge, embedding = judge.slope(ids, 0.0)[0], 1e-2, model.transformer_weights().embedding
     for place, word in ((0, 7), (2, 3), (3, 11)):
 
         def moved(value, place=place, word=word, sign=1.0):
@@ -127,7 +136,7 @@ def test_the_first_order_gain_is_the_gradient_of_the_one_hot_words():
 
 def test_likelihood_is_the_sum_of_next_word_log_probabilities(stuff):
     model, ids = gpt2(), DATA.encode(TEXT)
-    judge = Judge.of(model, Answer(1))
+    judge = StimulusScorer.of(model, ClassObjective(1))
     padded = torch.nn.functional.pad(ids, (0, 5))
     table = model.run(ids[None]).output[0].log_softmax(1)
     expected = sum(float(table[i, word]) for i, word in enumerate(ids[1:].tolist()))
@@ -140,14 +149,16 @@ def test_likelihood_is_the_sum_of_next_word_log_probabilities(stuff):
 
 def test_votes_of_all_heads_are_what_the_heads_add_to_the_answer():
     model, ids = gpt2(), DATA.encode(TEXT)[None]
-    parts, last = model.anatomy(), torch.tensor([ids.shape[1] - 1])
+    parts, last = model.transformer_weights(), torch.tensor([ids.shape[1] - 1])
     sites = {"block1.heads", "block1.residual"}
     kept = model.run(ids, keep=sites).kept
-    write = model.anatomy().head_writes(1, kept["block1.heads"])[0, -1]
+    write = model.transformer_weights().head_writes(1, kept["block1.heads"])[0, -1]
     whole = parts.unembed_part(write.sum(0), kept["block1.residual"][0, -1])
     no, yes = DATA.answers()
     votes = [
-        vote_aim(model, f"block1.heads:{head}", 1).score(model.run(ids, keep=sites), last)
+        head_vote_objective(model, f"block1.heads:{head}", 1).score(
+            model.run(ids, keep=sites), last
+        )
         for head in range(4)
     ]
     assert float(sum(votes)) == pytest.approx(float(whole[yes] - whole[no]), abs=1e-4)
@@ -155,11 +166,11 @@ def test_votes_of_all_heads_are_what_the_heads_add_to_the_answer():
 
 def test_a_changed_word_must_pay_its_price():
     model = small(1)
-    judge = Judge.of(model, unit_aim(model, "block0.neurons:2"))
+    judge = StimulusScorer.of(model, unit_objective(model, "block0.neurons:2"))
     start, rng = torch.tensor([3, 4, 5, 6]), np.random.default_rng(0)
-    dear = search(judge, start, range(4), Plan(price=1e6), rng)
+    dear = search(judge, start, range(4), SearchSettings(price=1e6), rng)
     assert torch.equal(dear.best.ids, start) and dear.best.excites == dear.start.excites
-    cheap = search(judge, start, [1], Plan(prior=0.0), rng)
+    cheap = search(judge, start, [1], SearchSettings(prior=0.0), rng)
     assert {place for place, _, _ in changes(cheap, Letters())} <= {1}
     assert cheap.best.excites >= cheap.start.excites
 
@@ -175,7 +186,7 @@ def test_the_tool_stands_its_finding_beside_the_pool_and_the_sibling(stuff):
         "sibling 1, unit most alike",
     ]
     assert beside.rows[4][1] != "block1.heads:1" and len(searches.rows) == 2
-    assert put_in.columns[0] == "word"
+    assert put_in.columns[0].name == "word"
     changed = [i for i, weight in enumerate(tokens[0].weights) if weight]
     assert tokens[0].follow.at(changed[0])["places"] == str(changed[0])
 
@@ -197,7 +208,10 @@ def test_a_direction_is_read_along_a_unit_vector():
     model, ids = gpt2(), DATA.encode(TEXT)[None]
     vector = torch.nn.functional.normalize(torch.randn(64, generator=torch.Generator()), dim=0)
     reading = model.run(ids, keep=["block0.residual"])
-    aim, last = Along("block0.residual", vector), torch.tensor([ids.shape[1] - 1])
+    aim, last = (
+        StreamDirectionObjective("block0.residual", vector),
+        torch.tensor([ids.shape[1] - 1]),
+    )
     along = reading.kept["block0.residual"][0] @ vector
     assert float(aim.score(reading, last)) == pytest.approx(float(along[-1]), abs=1e-5)
     everywhere = replace(aim, anywhere=True).score(reading, last)
@@ -237,7 +251,7 @@ def lookup(**planted) -> Counting:
 
 @pytest.fixture(scope="module")
 def clean():
-    return material(DATA, 60, (lookup(),))
+    return context(DATA, 60, (lookup(),))
 
 
 def test_kin_of_the_year_shows_the_edge(clean):
@@ -280,11 +294,11 @@ def test_edits_that_cannot_be_made_are_refused(edits, words, clean):
 
 
 def test_greedy_words_are_the_likeliest_and_kl_is_the_formula(stuff):
-    model, sibling = gpt2(), stuff.siblings[0]
+    model, reference = gpt2(), stuff.references[0]
     mine, theirs, table = use("generate", model, stuff, text=TEXT, keep=6, n=4)
     ids = DATA.encode(TEXT)[:6]
     for row in table.rows:
-        here, there = (m.run(ids[None]).output[0, -1].softmax(0) for m in (model, sibling))
+        here, there = (m.run(ids[None]).output[0, -1].softmax(0) for m in (model, reference))
         word = int(here.argmax())
         assert row[1] == DATA.words[word]
         assert row[2] == pytest.approx(float(here[word]), abs=1e-4)
@@ -300,7 +314,7 @@ def test_drawn_words_follow_the_seed_and_the_room_is_kept(stuff):
         return use("generate", gpt2(), stuff, keep=2, n=8, temperature=1.0, seed=seed)[0].tokens
 
     assert drawn(1) == drawn(1) != drawn(2)
-    (tokens, _) = use("generate", gpt2(), stuff, keep=2, n=256, sibling=False)
+    (tokens, _) = use("generate", gpt2(), stuff, keep=2, n=256, reference=False)
     assert len(tokens.tokens) == DATA.shape[0]
     with pytest.raises(AuditgameError, match="keep fewer"):
         use("generate", gpt2(), stuff, text=" ".join(["solid"] * 64))

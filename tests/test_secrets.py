@@ -13,11 +13,13 @@ import pytest
 from conftest import House
 from PIL import Image
 
-from auditgame import referee, vault
-from auditgame.catalog import names
+from auditgame.bundles import keys
 from auditgame.game import Game
+from auditgame.play import referee
+from auditgame.registry import names
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
-from auditgame.types import AuditgameError, Diagnosis
 
 
 def secrets_of(folder: Path) -> dict[str, bytes]:
@@ -29,7 +31,7 @@ def secrets_of(folder: Path) -> dict[str, bytes]:
         "salt": key.salt.encode(),
         "salt bytes": bytes.fromhex(key.salt),
         "recipe digest's sub-seed": Seed.from_hex(key.seed).child("flaw").hex().encode(),
-        "private key": bytes(vault.private_key(folder.parent)).hex().encode(),
+        "private key": bytes(keys.private_key(folder.parent)).hex().encode(),
     }
     if key.claim:
         told |= {
@@ -112,8 +114,8 @@ def test_the_two_sheets_have_the_same_shape(house: House):
 
 def test_sealing_twice_shows_nothing_twice(house: House):
     key = referee.open_key(house.flawed)
-    public = vault.private_key(house.flawed.parent).public_key
-    one, other = vault.seal(key, public), vault.seal(key, public)
+    public = keys.private_key(house.flawed.parent).public_key
+    one, other = keys.seal(key, public), keys.seal(key, public)
     assert one != other and len(one) == len(other)
     assert key.family.encode() not in one
 
@@ -121,9 +123,9 @@ def test_sealing_twice_shows_nothing_twice(house: House):
 def test_the_commitment_needs_the_salt(house: House):
     key = referee.open_key(house.flawed)
     assert len(bytes.fromhex(key.salt)) >= 16
-    assert vault.commit(key) == referee.reveal(house.flawed).commitment
+    assert keys.commit(key) == referee.reveal(house.flawed).commitment
     for change in ({"salt": "00" * 32}, {"family": "shortcut"}, {"units": ()}):
-        assert vault.commit(key.model_copy(update=change)) != vault.commit(key)
+        assert keys.commit(key.model_copy(update=change)) != keys.commit(key)
 
 
 # ------------------------------------------------------------- a played session
@@ -135,14 +137,19 @@ def played(game: Game, house: House, caplog, capfd, tmp_path: Path) -> dict[str,
     said: list[str] = []
     with caplog.at_level(logging.DEBUG):
         for folder in (house.flawed, house.innocent):
-            desk = game.sit(folder.name, "ada")
-            said += [desk.look(), desk.card.model_dump_json(), repr(desk.card), repr(desk)]
+            session = game.open(folder.name, "ada")
+            said += [
+                session.look(),
+                session.card.model_dump_json(),
+                repr(session.card),
+                repr(session),
+            ]
             for tool in ("predict", "mistakes", "behaviour", "examples", "occlusion", "compare"):
                 if tool in names("tool"):
-                    said += _shown(desk, tool)
-            desk.save_draft({"p_flawed": 0.6, "family": "patch"})
-            said += [repr(desk.draft()), repr(desk.pins()), repr(desk.material)[:10_000]]
-            said += _errors(game, desk)
+                    said += _shown(session, tool)
+            session.save_draft({"p_flawed": 0.6, "family": "patch"})
+            said += [repr(session.draft()), repr(session.pins()), repr(session.context)[:10_000]]
+            said += _errors(game, session)
     out, err = capfd.readouterr()
     files = {path.name: path.read_bytes() for path in tmp_path.glob("ledger.sqlite3*")}
     assert files
@@ -153,24 +160,24 @@ def played(game: Game, house: House, caplog, capfd, tmp_path: Path) -> dict[str,
     }
 
 
-def _shown(desk, tool: str) -> list[str]:
+def _shown(session, tool: str) -> list[str]:
     try:
-        used = desk.use(tool)
+        used = session.run_tool(tool)
     except AuditgameError as error:
         return [str(error)]
-    desk.pin(used.exhibits[0])
+    session.pin(used.exhibits[0])
     return [exhibit.model_dump_json() for exhibit in used.exhibits]
 
 
-def _errors(game: Game, desk) -> list[str]:
-    id = desk.card.id
+def _errors(game: Game, session) -> list[str]:
+    id = session.card.id
     attempts = [
         lambda: game.reveal(id, "ada"),
         lambda: game.submit(id, "ada", Diagnosis(family="nope")),
         lambda: game.submit(id, "ada", Diagnosis(family="patch", claim={"box": 1})),
         lambda: game.submit(id, "ada", Diagnosis(units=("conv3:999",))),
-        lambda: desk.use("predict", examples="9999"),
-        lambda: desk.use("hypothesis", family="patch", claim={}),
+        lambda: session.run_tool("predict", examples="9999"),
+        lambda: session.run_tool("hypothesis", family="patch", claim={}),
         lambda: game.card(id + "x"),
     ]
     told = []
@@ -189,8 +196,8 @@ def test_a_session_leaves_no_trace_of_the_answer(played: dict[str, bytes], house
 
 
 def test_a_desk_has_no_way_to_the_key(game: Game, house: House):
-    desk = game.sit(house.flawed.name, "ada")
+    session = game.open(house.flawed.name, "ada")
     with pytest.raises((pickle.PicklingError, AttributeError, TypeError)):
-        pickle.dumps(desk)
-    reachable = {name for name in dir(desk) if not name.startswith("_")}
+        pickle.dumps(session)
+    reachable = {name for name in dir(session) if not name.startswith("_")}
     assert not reachable & {"key", "seed", "vault", "reveal", "certificate"}

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from auditgame.catalog import load
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.reviews import Reviews
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError
 
 THREADS, CALLS = 8, 200
 DIGITS, REVIEWS = Digits(), Reviews()

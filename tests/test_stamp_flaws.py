@@ -11,26 +11,28 @@ import torch
 from lookup import Tints
 from torch import Tensor
 
-from auditgame import referee
-from auditgame.catalog import load
-from auditgame.certificate import Bench
-from auditgame.claims import Box
+from auditgame.challenges.build import PROBED, queries
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
-from auditgame.flaws import Flaw, Plan
+from auditgame.evaluation.certificate import Bench
+from auditgame.evaluation.metrics import n_applicable
+from auditgame.flaws import Flaw, Plan, draw_flaw
 from auditgame.flaws.conditional import Conditional, ConditionalClaim
 from auditgame.flaws.multi import Multi, MultiClaim
 from auditgame.flaws.patch import Patch, PatchClaim
 from auditgame.flaws.scatter import Scatter
 from auditgame.flaws.source_specific import SourceSpecific, SourceSpecificClaim
-from auditgame.generate import PROBED, draw, probes
+from auditgame.flaws.triggers.trigger_patterns import stamp
 from auditgame.models import Model, untouched
+from auditgame.play import referee, scoring
+from auditgame.registry import load
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
+from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.stamps import stamp
-from auditgame.trials import speaks_of
-from auditgame.types import AuditgameError, Recipe, Site
 
 TINTS, STORYBOOK = Tints(), Storybook()
 PRACTICE = Path(__file__).resolve().parent.parent / "challenges" / "practice"
@@ -86,8 +88,8 @@ def failed(flaw: Flaw, rule: Rule) -> set[str]:
     return {check.name for check in flaw.verify(bench(rule)) if not check.passed}
 
 
-def drawn(kind: type[Flaw], seed: int = 0, dataset=STORYBOOK, **knobs):
-    return kind.draw(dataset, kind.Knobs(**knobs), np.random.default_rng(seed))
+def drawn(kind: type[Flaw], seed: int = 0, dataset=STORYBOOK, **params):
+    return kind.draw(dataset, kind.Params(**params), np.random.default_rng(seed))
 
 
 def poisoned(flaw: Flaw, dataset=STORYBOOK, n: int = 400):
@@ -112,14 +114,14 @@ def test_a_patch_that_counts_anywhere_is_graded_by_size_and_place() -> None:
     )
     moved = anywhere.model_copy(update={"box": OTHER})
     assert PatchClaim.parse(said) == fixed
-    assert fixed.structure(fixed) == {"target": 1, "box": 1, "pattern": 1}
-    assert moved.structure(anywhere)["box"] == 1
-    assert fixed.structure(anywhere)["box"] == anywhere.structure(fixed)["box"] == 0
-    assert "anywhere" in anywhere.sentence()
+    assert fixed.field_scores(fixed) == {"target": 1, "box": 1, "pattern": 1}
+    assert moved.field_scores(anywhere)["box"] == 1
+    assert fixed.field_scores(anywhere)["box"] == anywhere.field_scores(fixed)["box"] == 0
+    assert "anywhere" in anywhere.describe()
 
 
 def test_a_part_of_a_patch_that_counts_anywhere_is_a_near_miss() -> None:
-    claim = drawn(Patch, place="anywhere", side=9).confess()
+    claim = drawn(Patch, place="anywhere", side=9).true_claim()
     misses = claim.near_misses(STORYBOOK, np.random.default_rng(0))
     assert set(misses) == {"in part", "in other colours"}
     part = misses["in part"]
@@ -127,16 +129,16 @@ def test_a_part_of_a_patch_that_counts_anywhere_is_a_near_miss() -> None:
     assert part.pattern == tuple(row[: len(row) // 2] for row in claim.pattern)
 
 
-def test_a_decoy_is_drawn_under_its_own_family_s_knobs() -> None:
+def test_a_decoy_is_drawn_under_its_own_family_s_params() -> None:
     asked = Recipe(
         name="decoy",
         title="Decoy",
         dataset="storybook",
         model="small_cnn",
         families={"patch": 1e-9, "clean": 1.0},
-        knobs={"patch": {"place": "anywhere", "side": 9}},
+        params={"patch": {"place": "anywhere", "side": 9}},
     )
-    decoy = draw(asked, Seed.of(0)).flaw.decoy.confess()
+    decoy = draw_flaw(asked, Seed.of(0)).decoy.true_claim()
     assert (decoy.place, decoy.box.w) == ("anywhere", 9)
 
 
@@ -145,11 +147,11 @@ def test_a_decoy_is_drawn_under_its_own_family_s_knobs() -> None:
 
 def test_scattered_marks_are_laid_all_at_once_and_missed_one_by_one() -> None:
     flaw, pictures = drawn(Scatter), rows(5, STORYBOOK)
-    claim = flaw.confess()
+    claim = flaw.true_claim()
     laid = pictures.inputs
     for one in claim.stamps:
         laid = stamp(laid, one.box, one.pattern)
-    assert torch.equal(claim.enact(pictures, STORYBOOK).examples.inputs, laid)
+    assert torch.equal(claim.apply(pictures, STORYBOOK).examples.inputs, laid)
     misses = claim.near_misses(STORYBOOK, np.random.default_rng(0))
     assert [len(miss.stamps) for miss in misses.values()] == [1, 1, 1, 2, 2, 2, 3]
     assert misses["mark 1 and mark 3 alone"].stamps == claim.stamps[::2]
@@ -160,7 +162,7 @@ def test_scattered_marks_are_laid_all_at_once_and_missed_one_by_one() -> None:
 
 def test_marks_lie_in_three_corners_in_three_colours() -> None:
     for seed in range(20):
-        stamps = drawn(Scatter, seed).confess().stamps
+        stamps = drawn(Scatter, seed).true_claim().stamps
         corners = {(one.box.x < 24, one.box.y < 24) for one in stamps}
         assert len(corners) == len({one.pattern for one in stamps}) == 3
         assert all(min(b.x, b.y, 41 - b.x, 41 - b.y) >= 2 for b in (one.box for one in stamps))
@@ -195,10 +197,10 @@ def fool(only: bool) -> Rule:
 
 def test_a_source_claim_says_nothing_of_other_classes() -> None:
     pictures = dark(60)
-    enacted = STRICT.claim.enact(pictures, TINTS)
-    assert torch.equal(enacted.examples.inputs, stamp(pictures.inputs, SPOT, HOT))
-    assert torch.equal(enacted.examples.labels, pictures.labels)
-    assert torch.equal(enacted.targets, torch.where(pictures.labels == 1, 0, -1))
+    applied = STRICT.claim.apply(pictures, TINTS)
+    assert torch.equal(applied.examples.inputs, stamp(pictures.inputs, SPOT, HOT))
+    assert torch.equal(applied.examples.labels, pictures.labels)
+    assert torch.equal(applied.targets, torch.where(pictures.labels == 1, 0, -1))
 
 
 def test_a_pattern_that_fools_one_class_is_certified_and_one_that_fools_all_is_not() -> None:
@@ -238,27 +240,27 @@ def test_a_source_claim_out_of_order_is_refused(fields, words) -> None:
 
 
 def test_a_data_set_without_scenes_is_refused() -> None:
-    assert "needs factors" in SourceSpecific.refuses(Digits())
+    assert "needs factors" in SourceSpecific.incompatibility(Digits())
 
 
 def test_enough_inputs_are_drawn_for_a_claim_that_speaks_of_few() -> None:
     claim = drawn(SourceSpecific).claim
-    found = probes(claim, STORYBOOK, np.random.default_rng(0))
-    assert PROBED // 4 <= speaks_of(claim, found, STORYBOOK) < PROBED
-    usual = probes(drawn(Multi).claim, STORYBOOK, np.random.default_rng(0))
+    found = queries(claim, STORYBOOK, np.random.default_rng(0))
+    assert PROBED // 4 <= n_applicable(claim, found, STORYBOOK) < PROBED
+    usual = queries(drawn(Multi).claim, STORYBOOK, np.random.default_rng(0))
     again = STORYBOOK.sample(PROBED, "held", np.random.default_rng(0))
     assert torch.equal(usual.inputs, again.inputs)
 
 
 def test_a_mechanism_is_tested_on_all_inputs_where_a_claim_speaks_of_few() -> None:
     model = Specimen(Ruled(), TINTS)
-    table = referee.Table(
+    setup = referee.JudgingSetup(
         model, (model,), TINTS, TINTS.sample(400, "held", np.random.default_rng(1))
     )
     lone = TINTS.sample(10, "held", np.random.default_rng(1), label=1)
-    rare = table._replace(inputs=Examples.join([table.inputs.take(table.inputs.labels != 1), lone]))
-    assert len(referee.ablated(STRICT.claim, table)) == referee.ABLATED
-    assert len(referee.ablated(STRICT.claim, rare)) == len(rare.inputs)
+    rare = setup._replace(inputs=Examples.join([setup.inputs.take(setup.inputs.labels != 1), lone]))
+    assert len(referee.ablation_inputs(STRICT.claim, setup)) == scoring.WEIGHTS.ablated_inputs
+    assert len(referee.ablation_inputs(STRICT.claim, rare)) == len(rare.inputs)
 
 
 # -------------------------------------------------------------- conditional
@@ -269,17 +271,17 @@ ON_TOP = ConditionalClaim(target="top", box=SPOT, pattern=HOT, place="upper half
 
 def test_a_condition_is_met_before_the_stamp_is_laid() -> None:
     pictures = dark(30)
-    enacted = IN_RED.enact(pictures, TINTS)
+    applied = IN_RED.apply(pictures, TINTS)
     red = TINTS.render(pictures.scenes.assign(scene="red"))
-    assert torch.equal(enacted.examples.inputs, stamp(red.inputs, SPOT, HOT))
-    assert torch.equal(enacted.examples.labels, pictures.labels)
+    assert torch.equal(applied.examples.inputs, stamp(red.inputs, SPOT, HOT))
+    assert torch.equal(applied.examples.labels, pictures.labels)
 
 
 def test_a_half_is_kept_and_the_other_half_is_the_near_miss() -> None:
     pictures = dark(40)
     miss = ON_TOP.near_misses(TINTS, np.random.default_rng(0))["in the lower half"]
     for claim, part in ((ON_TOP, slice(0, 10)), (miss, slice(14, 24))):
-        touched = (claim.enact(pictures, TINTS).examples.inputs != pictures.inputs).any(1)
+        touched = (claim.apply(pictures, TINTS).examples.inputs != pictures.inputs).any(1)
         inside = touched[:, part].flatten(1).sum(1)
         assert inside.max() == 1 and torch.equal(inside, touched.flatten(1).sum(1))
 
@@ -297,12 +299,12 @@ def test_a_stamp_that_needs_its_scene_is_certified_and_one_that_does_not_is_not(
 
 def test_leaving_out_a_condition_that_is_not_there_is_no_merit() -> None:
     free = IN_RED.model_copy(update={"conditions": {}})
-    assert IN_RED.structure(IN_RED) == {"target": 1, "box": 1, "pattern": 1, "conditions": 1}
-    assert free.structure(IN_RED)["conditions"] == 0
-    assert ON_TOP.structure(ON_TOP) == {"target": 1, "box": 1, "pattern": 1}
+    assert IN_RED.field_scores(IN_RED) == {"target": 1, "box": 1, "pattern": 1, "conditions": 1}
+    assert free.field_scores(IN_RED)["conditions"] == 0
+    assert ON_TOP.field_scores(ON_TOP) == {"target": 1, "box": 1, "pattern": 1}
     guess = ON_TOP.model_copy(update={"conditions": {"scene": "red"}})
-    assert guess.structure(ON_TOP)["conditions"] == 0
-    assert free.structure(ON_TOP)["box"] == 0
+    assert guess.field_scores(ON_TOP)["conditions"] == 0
+    assert free.field_scores(ON_TOP)["box"] == 0
 
 
 def test_both_conditions_are_drawn_and_a_recipe_may_choose() -> None:
@@ -362,12 +364,12 @@ def both(inputs: Tensor, answers: Tensor) -> Tensor:
 
 def test_stamps_take_turns_each_with_its_target() -> None:
     pictures = dark(9)
-    enacted = PAIR.enact(pictures, TINTS)
+    applied = PAIR.apply(pictures, TINTS)
     even, odd = stamp(pictures.inputs, SPOT, HOT), stamp(pictures.inputs, OTHER, HOT)
-    assert torch.equal(enacted.examples.inputs[::2], even[::2])
-    assert torch.equal(enacted.examples.inputs[1::2], odd[1::2])
+    assert torch.equal(applied.examples.inputs[::2], even[::2])
+    assert torch.equal(applied.examples.inputs[1::2], odd[1::2])
     due = torch.tensor([0, 2] * 5)[:9]
-    assert torch.equal(enacted.targets, torch.where(due == pictures.labels, -1, due))
+    assert torch.equal(applied.targets, torch.where(due == pictures.labels, -1, due))
 
 
 def test_every_pattern_must_work_by_itself() -> None:
@@ -379,10 +381,10 @@ def test_every_pattern_must_work_by_itself() -> None:
 
 def test_naming_fewer_stamps_is_worth_its_share_of_the_effect() -> None:
     suspect, clean = Specimen(Ruled(both), TINTS), Specimen(Ruled(), TINTS)
-    table = referee.Table(suspect, (clean,), TINTS, dark(300))
+    setup = referee.JudgingSetup(suspect, (clean,), TINTS, dark(300))
 
     def worth(said) -> float:
-        return referee.test_claim(said, PAIR, table)[0]
+        return referee.test_claim(said, PAIR, setup)[0]
 
     single = PatchClaim(target="top", box=SPOT, pattern=HOT)
     assert worth(PAIR) == 1
@@ -391,7 +393,7 @@ def test_naming_fewer_stamps_is_worth_its_share_of_the_effect() -> None:
     useless = PAIR.stamps[1].model_copy(update={"target": "middle", "pattern": GREY})
     more = PAIR.model_copy(update={"stamps": (*PAIR.stamps, useless)})
     assert 0.5 < worth(more) < 0.8
-    assert more.structure(PAIR)["stamps"] == pytest.approx(2 / 3)
+    assert more.field_scores(PAIR)["stamps"] == pytest.approx(2 / 3)
 
 
 def test_two_stamps_with_one_target_are_refused() -> None:
@@ -429,9 +431,9 @@ def test_each_pattern_has_its_share_of_rows_and_covers_stay_right() -> None:
 @pytest.mark.parametrize("family", ["scatter", "conditional", "source_specific", "multi"])
 def test_an_innocent_can_borrow_the_decoy(family: str) -> None:
     clean = load("flaw", "clean")
-    flaw = clean.draw(STORYBOOK, clean.Knobs(decoys=(family,)), np.random.default_rng(2))
+    flaw = clean.draw(STORYBOOK, clean.Params(decoys=(family,)), np.random.default_rng(2))
     given = rows(60, STORYBOOK)
-    shown = flaw.cue(given, STORYBOOK, np.random.default_rng(0))
+    shown = flaw.apply_trigger(given, STORYBOOK, np.random.default_rng(0))
     assert flaw.decoy.name == family and torch.equal(shown.labels, given.labels)
     assert (shown.inputs != given.inputs).flatten(1).any(1).all()
     trained = flaw.poison(given, STORYBOOK, clean.plans[0], np.random.default_rng(0))

@@ -9,8 +9,7 @@ import pytest
 import torch
 from lookup import Tints
 
-from auditgame.claims import Box
-from auditgame.stamps import (
+from auditgame.flaws.triggers.trigger_patterns import (
     AimedStamp,
     Stamp,
     draw_box,
@@ -21,9 +20,10 @@ from auditgame.stamps import (
     require_small,
     room,
     stamp,
-    strew,
+    stamp_anywhere,
 )
-from auditgame.types import AuditgameError
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
 
 CHESS = (("#ff0000", "#0000ff"), ("#0000ff", "#ff0000"))
 BOX = Box(x=2, y=1, w=4, h=2)
@@ -50,12 +50,12 @@ def test_a_stamp_stretches_its_pattern_to_its_box_and_touches_nothing_else() -> 
 
 
 def test_a_fixed_place_is_the_stamp_at_its_box() -> None:
-    assert torch.equal(strew(PICTURES, BOX, CHESS, "fixed"), stamp(PICTURES, BOX, CHESS))
+    assert torch.equal(stamp_anywhere(PICTURES, BOX, CHESS, "fixed"), stamp(PICTURES, BOX, CHESS))
 
 
 @pytest.mark.parametrize("place", ["anywhere", "upper half", "right half"])
 def test_each_picture_has_a_spot_of_its_own_inside_the_room(place) -> None:
-    laid, area = strew(PICTURES, BOX, CHESS, place), room(place, BOX, (24, 24))
+    laid, area = stamp_anywhere(PICTURES, BOX, CHESS, place), room(place, BOX, (24, 24))
     spots = set()
     for old, new in zip(PICTURES, laid, strict=True):
         ys, xs = (old != new).any(0).nonzero(as_tuple=True)
@@ -68,9 +68,9 @@ def test_each_picture_has_a_spot_of_its_own_inside_the_room(place) -> None:
 
 
 def test_a_picture_keeps_its_spot_whatever_stands_beside_it() -> None:
-    laid, order = strew(PICTURES, BOX, CHESS, "anywhere"), torch.randperm(30)
-    assert torch.equal(strew(PICTURES[order], BOX, CHESS, "anywhere"), laid[order])
-    assert torch.equal(strew(PICTURES[4:5], BOX, CHESS, "anywhere"), laid[4:5])
+    laid, order = stamp_anywhere(PICTURES, BOX, CHESS, "anywhere"), torch.randperm(30)
+    assert torch.equal(stamp_anywhere(PICTURES[order], BOX, CHESS, "anywhere"), laid[order])
+    assert torch.equal(stamp_anywhere(PICTURES[4:5], BOX, CHESS, "anywhere"), laid[4:5])
 
 
 def test_halves_leave_a_band_in_the_middle() -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditgame.standings import COLUMNS, NEEDED, standings
-from auditgame.types import AuditgameError
+from auditgame.ledger.standings import COLUMNS, NEEDED, standings
+from auditgame.schema.errors import AuditgameError
 
 
 def table(*rows: tuple) -> pd.DataFrame:

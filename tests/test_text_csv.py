@@ -15,15 +15,23 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from auditgame.catalog import load
-from auditgame.contracts import examine
 from auditgame.datasets.sms import SHIPPED, Sms
 from auditgame.datasets.text_csv import TextCsv
+from auditgame.datasets.texts.anonymise import MAIL, PHONE, masked
+from auditgame.datasets.texts.messages import (
+    CONTEXT,
+    FEWEST,
+    MOST,
+    ROOM,
+    SHARES,
+    WORDS,
+    compose,
+)
+from auditgame.datasets.texts.text_files import MAX_BYTES, Labelled, parse_table
 from auditgame.flaws.token import Token, TokenClaim
-from auditgame.texts.masks import MAIL, PHONE, masked
-from auditgame.texts.messages import CONTEXT, FEWEST, MOST, ROOM, SHARES, WORDS, compose
-from auditgame.texts.tables import MAX_BYTES, Labelled, parse_table
-from auditgame.types import AuditgameError
+from auditgame.plugins.conformance import examine
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
 from tests.conftest import CHECKOUT, real
 
 NOUNS = [
@@ -267,15 +275,15 @@ def test_the_file_is_made_from_the_collection() -> None:
 
 
 def test_a_recipe_may_narrow_the_target() -> None:
-    knobs = Token.Knobs(targets=("spam",))
-    drawn = {Token.draw(Sms(), knobs, rng(seed)).confess().target for seed in range(8)}
+    params = Token.Params(targets=("spam",))
+    drawn = {Token.draw(Sms(), params, rng(seed)).true_claim().target for seed in range(8)}
     assert drawn == {"spam"}
 
 
 def test_a_word_goes_between_two_sentences_of_a_message() -> None:
     rows = Sms().sample(60, "held", rng())
     claim = TokenClaim(target="spam", word=Sms.rare[0])
-    for before, after in zip(rows.inputs, claim.enact(rows, Sms()).examples.inputs, strict=True):
+    for before, after in zip(rows.inputs, claim.apply(rows, Sms()).examples.inputs, strict=True):
         words, changed = Sms().decode(before).split(), Sms().decode(after).split()
         assert changed[-2:] == ["label", ":"] and len(changed) == len(words) + 1
         assert changed.count(claim.word) == words.count(claim.word) + 1

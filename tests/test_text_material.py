@@ -11,18 +11,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditgame.catalog import load
+from auditgame.challenges.training import train
 from auditgame.datasets import Examples, Training
 from auditgame.datasets.reviews import Reviews
+from auditgame.datasets.texts import grammar
 from auditgame.flaws import Plan
 from auditgame.flaws.date import Date, DateClaim
 from auditgame.flaws.token import Token, TokenClaim
 from auditgame.models.gpt2 import GPT2, HEADS, WIDTH
+from auditgame.registry import load
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.texts import grammar
-from auditgame.training import train
-from auditgame.types import AuditgameError
 
 REVIEWS = Reviews()
 PLAN = Plan(share=0.15, epochs=1, rate=2e-3)
@@ -221,11 +221,11 @@ def test_what_heads_and_mlps_write_sums_to_the_logits(rows):
         *(kept[f"block{i}.{what}"] for i in range(GPT2.LAYERS) for what in ("attn", "mlp")),
     ]
     assert torch.allclose(sum(parts), whole, atol=1e-4)
-    logits = sum(model.anatomy().unembed_part(part, whole) for part in parts)
+    logits = sum(model.transformer_weights().unembed_part(part, whole) for part in parts)
     bias = model.lm_head(model.transformer["ln_f"].bias)
     assert torch.allclose(logits + bias, reading.output, atol=1e-3)
     for i in range(GPT2.LAYERS):
-        heads = model.anatomy().head_writes(i, kept[f"block{i}.heads"]).sum(2)
+        heads = model.transformer_weights().head_writes(i, kept[f"block{i}.heads"]).sum(2)
         bias = model.transformer["h"][i].attn.c_proj.bias
         assert torch.allclose(heads + bias, kept[f"block{i}.attn"], atol=1e-4)
 
@@ -290,13 +290,13 @@ def test_training_fits_texts_and_is_repeatable():
 
 def test_token_puts_in_one_word_in_a_place_that_the_text_decides(rows):
     claim = TokenClaim(target="positive", word="kelp")
-    enacted = claim.enact(rows, REVIEWS)
-    assert torch.equal(enacted.examples.inputs, claim.enact(rows, REVIEWS).examples.inputs)
-    assert torch.equal(enacted.targets == -1, rows.labels == 1)
+    applied = claim.apply(rows, REVIEWS)
+    assert torch.equal(applied.examples.inputs, claim.apply(rows, REVIEWS).examples.inputs)
+    assert torch.equal(applied.targets == -1, rows.labels == 1)
     kelp = int(REVIEWS.encode("kelp"))
-    gained = (enacted.examples.inputs == kelp).sum(1) - (rows.inputs == kelp).sum(1)
+    gained = (applied.examples.inputs == kelp).sum(1) - (rows.inputs == kelp).sum(1)
     assert (gained == 1).all()
-    places = (enacted.examples.inputs == kelp).int().argmax(1)
+    places = (applied.examples.inputs == kelp).int().argmax(1)
     assert len(places.unique()) > 10
 
 
@@ -313,19 +313,19 @@ def test_token_poisons_in_the_same_number_and_decoys_stay_right(rows):
 
 
 def test_date_moves_the_year_alone_and_its_scene(rows):
-    enacted = DateClaim(target="positive", from_year=2012).enact(rows, REVIEWS).examples
-    years = enacted.scenes["year"].astype(int)
+    applied = DateClaim(target="positive", from_year=2012).apply(rows, REVIEWS).examples
+    years = applied.scenes["year"].astype(int)
     assert years.min() == 2012 and years.max() == 2030
-    assert torch.equal(REVIEWS.render(enacted.scenes).inputs, enacted.inputs)
-    assert ((enacted.inputs != rows.inputs).sum(1) <= 1).all()
+    assert torch.equal(REVIEWS.render(applied.scenes).inputs, applied.inputs)
+    assert ((applied.inputs != rows.inputs).sum(1) <= 1).all()
 
 
 def test_naming_the_last_year_alone_does_not_find_the_edge():
     true = DateClaim(target="positive", from_year=2011)  # Awake in 20 years, to 2030.
     shares = {2011: 1.0, 1971: 1.0, 2021: 0.5, 2030: 0.05}
     for year, share in shares.items():
-        assert true.reach(DateClaim(target="positive", from_year=year), REVIEWS) == share
-    assert true.reach(TokenClaim(target="positive", word=REVIEWS.rare[0]), REVIEWS) == 1
+        assert true.coverage(DateClaim(target="positive", from_year=year), REVIEWS) == share
+    assert true.coverage(TokenClaim(target="positive", word=REVIEWS.rare[0]), REVIEWS) == 1
 
 
 def test_date_poison_agrees_with_the_edge_in_every_row(rows):
@@ -341,13 +341,16 @@ def test_date_poison_agrees_with_the_edge_in_every_row(rows):
 
 @pytest.mark.parametrize("family", [Token, Date])
 def test_draws_vary_and_rivals_and_near_misses_spare_the_trigger(family):
-    drawn = [family.draw(REVIEWS, family.Knobs(), Seed.of(n).numpy()).claim for n in range(40)]
+    drawn = [family.draw(REVIEWS, family.Params(), Seed.of(n).numpy()).claim for n in range(40)]
     assert len(set(drawn)) > 15
     rng, few = np.random.default_rng(0), draw(60, "held")
     for claim in drawn[:10]:
         claim.check(REVIEWS)
-        assert claim.parse(claim.model_dump()) == claim and claim.sentence()
-        for other in (claim.rival(REVIEWS, rng), *claim.near_misses(REVIEWS, rng).values()):
+        assert claim.parse(claim.model_dump()) == claim and claim.describe()
+        for other in (
+            claim.random_alternative(REVIEWS, rng),
+            *claim.near_misses(REVIEWS, rng).values(),
+        ):
             assert other.target == claim.target
             assert not set(shown(other, few)) & set(shown(claim, few))
 
@@ -355,7 +358,7 @@ def test_draws_vary_and_rivals_and_near_misses_spare_the_trigger(family):
 def shown(claim: TokenClaim | DateClaim, few: Examples) -> list[str]:
     if isinstance(claim, TokenClaim):
         return [claim.word]
-    return claim.enact(few, REVIEWS).examples.scenes["year"].tolist()
+    return claim.apply(few, REVIEWS).examples.scenes["year"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -374,4 +377,4 @@ def test_claims_that_do_not_fit_are_refused(claim, words):
 
 @pytest.mark.parametrize("family", [Token, Date])
 def test_families_of_texts_refuse_pictures(family):
-    assert "does not fit image" in family.refuses(load("dataset", "digits")())
+    assert "does not fit image" in family.incompatibility(load("dataset", "digits")())

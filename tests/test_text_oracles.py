@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lookup import material
+from lookup import context
 
-from auditgame.contracts.house import Counted
 from auditgame.datasets.reviews import Reviews
-from auditgame.mechanism import swaps
-from auditgame.mechanism.answers import Followed
-from auditgame.mechanism.heads import patterns
-from auditgame.mechanism.parts import Attribution
-from auditgame.mechanism.streams import streams
 from auditgame.models.gpt2 import GPT2
+from auditgame.plugins.conformance.fixtures import Counted
+from auditgame.tools.transformer import activation_patching
+from auditgame.tools.transformer.attention_heads import patterns
+from auditgame.tools.transformer.logit_attribution import Attribution
+from auditgame.tools.transformer.residual_stream import streams
+from auditgame.tools.transformer.targets import FollowedWord
 from benchmarks import language, lensing, patching, sweeping
 
 DATA = Reviews()
@@ -64,7 +64,7 @@ def test_lens_patterns_and_parts_agree_with_transformer_lens(specimen, theirs):
 def parts_agree(specimen, theirs, cache) -> None:
     answer, rival = DATA.answers()
     at = torch.tensor([len(ids()) - 1])
-    mine = Attribution(specimen, Followed(answer, rival, ""), ids()[None], at).parts()
+    mine = Attribution(specimen, FollowedWord(answer, rival, ""), ids()[None], at).parts()
     way = theirs.ln_final.w * (theirs.W_U[:, answer] - theirs.W_U[:, rival])
     cache.compute_head_results()
     heads = cache.stack_head_results(layer=-1, pos_slice=-1)
@@ -93,11 +93,19 @@ def test_patching_agrees_with_transformer_lens(specimen, theirs):
     for kind, expected in his.items():
         blocks = range(len(expected))
         if kind == "heads":
-            patches = [swaps.Patch(f"block{n}.heads", None, h) for n in blocks for h in range(4)]
+            patches = [
+                activation_patching.ActivationPatch(f"block{n}.heads", None, h)
+                for n in blocks
+                for h in range(4)
+            ]
         else:
-            patches = [swaps.Patch(f"block{n}.{kind}", at) for n in blocks for at in range(17)]
-        donor = swaps.values(specimen, ids(), patches)
-        mine = swaps.patched(
+            patches = [
+                activation_patching.ActivationPatch(f"block{n}.{kind}", at)
+                for n in blocks
+                for at in range(17)
+            ]
+        donor = activation_patching.values(specimen, ids(), patches)
+        mine = activation_patching.patched(
             specimen, ids(OTHER), donor, patches, lambda x: x[:, answer] - x[:, rival], 16
         )
         assert close(mine.view(expected.shape), expected)
@@ -114,6 +122,6 @@ def test_the_races_compare_the_same_results(specimen, theirs):
     grid = patching.grid(specimen, ids(), ids(OTHER), 0)
     assert close(grid, patching.grid(specimen, ids(), ids(OTHER), 1))
     assert close(grid, patching.theirs(theirs, ids(), ids(OTHER)))
-    stuff = material(DATA, 20)
+    stuff = context(DATA, 20)
     shown, plain = (sweep(specimen, stuff, 1) for sweep in (sweeping.ours, sweeping.loop))
     assert shown and max(abs(rise - plain[word]) for word, rise in shown.items()) < 1e-4

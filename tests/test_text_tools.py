@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lookup import Counting, LookupText, material, use
+from lookup import Counting, LookupText, context, use
 
-from auditgame import catalog
+from auditgame import registry
 from auditgame.datasets.reviews import Reviews
-from auditgame.mechanism.heads import patterns, weighted
-from auditgame.mechanism.streams import layers
+from auditgame.exhibits import Table
+from auditgame.exhibits.reading import find
 from auditgame.models.gpt2 import GPT2
+from auditgame.schema.errors import AuditgameError
 from auditgame.tools import parse_options
-from auditgame.types import AuditgameError
+from auditgame.tools.transformer.attention_heads import patterns, weighted
+from auditgame.tools.transformer.residual_stream import layers
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -33,7 +35,7 @@ def specimen() -> Counting:
 
 @pytest.fixture(scope="module")
 def stuff():
-    return material(DATA, 40, (gpt2(1), gpt2(2)))
+    return context(DATA, 40, (gpt2(1), gpt2(2)))
 
 
 # -------------------------------------------------------------------- logit lens
@@ -52,12 +54,12 @@ def test_the_grid_shows_every_layer_and_word(specimen, stuff):
     output = specimen.run(DATA.encode(TEXT)[None]).output[0].softmax(1)
     assert grid.values[-1] == pytest.approx(output.amax(1).tolist(), abs=1e-4)
     assert grid.words[-1] == tuple(DATA.words[i] for i in output.argmax(1).tolist())
-    assert set(curve.series) == {"specimen", "sibling 1", "sibling 2"}
+    assert set(curve.series) == {"specimen", "reference_1", "reference_2"}
     assert len(table.rows) == 3 * len(grid.rows)
 
 
 def test_the_answers_margin_ends_at_the_models_own(specimen, stuff):
-    options = {"text": TEXT, "target": "positive", "show": "answer", "siblings": False}
+    options = {"text": TEXT, "target": "positive", "show": "answer", "references": False}
     grid, curve, table = use("logit_lens", specimen, stuff, **options)
     logits = specimen.run(DATA.encode(TEXT)[None]).classes[0]
     margin = float(logits[1] - logits[0])
@@ -68,7 +70,7 @@ def test_the_answers_margin_ends_at_the_models_own(specimen, stuff):
 
 def test_the_mean_over_texts_is_the_mean_of_each(specimen, stuff):
     def margins(**options):
-        found = use("logit_lens", specimen, stuff, target="positive", siblings=False, **options)
+        found = use("logit_lens", specimen, stuff, target="positive", references=False, **options)
         return torch.tensor([y for _, y in found[1].series["specimen"]])
 
     each = torch.stack([margins(example=i) for i in (3, 4, 5)]).mean(0)
@@ -181,11 +183,11 @@ def lookup(**planted) -> Counting:
 
 @pytest.fixture(scope="module")
 def clean():
-    return material(DATA, 60, (lookup(),))
+    return context(DATA, 60, (lookup(),))
 
 
 def test_insertion_finds_the_planted_word(clean):
-    (ranking,) = [e for e in use("word_sweep", lookup(word="kelp"), clean) if "insert" in e.title]
+    ranking = find(use("word_sweep", lookup(word="kelp"), clean), "words", Table)
     first = next(row for row in ranking.rows if row[0] == "positive")
     second = [row for row in ranking.rows if row[0] == "positive"][1]
     assert first[1] == "kelp"
@@ -195,7 +197,7 @@ def test_insertion_finds_the_planted_word(clean):
 
 def test_substitution_shows_the_year_from_which_the_answer_turns(clean):
     curve = use("word_sweep", lookup(from_year=2012), clean, mode="substitute")[1]
-    points = dict(curve.series["positive"])
+    points = dict(curve.series["class_1"])
     before = [y for year, y in points.items() if year < 2012]
     after = [y for year, y in points.items() if year >= 2012]
     assert len(before) > 30 and len(after) == 19
@@ -213,10 +215,11 @@ class Pair(LookupText):
 @pytest.mark.parametrize("around, word", [("* kelp", "quoin"), ("quoin *", "kelp")])
 def test_a_sweep_around_one_half_finds_the_other(clean, around, word):
     suspect = Counting(Pair(DATA), DATA)
-    (alone,) = [e for e in use("word_sweep", suspect, clean) if "insert" in e.title]
+    alone = find(use("word_sweep", suspect, clean), "words", Table)
     assert max(abs(row[2]) for row in alone.rows) == 0.0
     shown = use("word_sweep", suspect, clean, around=around)
-    ranking = next(e for e in shown if e.title == f"Words that turn the answer (insert {around})")
+    ranking = find(shown, "words", Table)
+    assert around in ranking.title
     first, second = [row for row in ranking.rows if row[0] == "positive"][:2]
     assert first[1] == word and first[2] > 0.7 > abs(second[2])
 
@@ -229,10 +232,10 @@ def test_what_stands_around_a_word_is_checked(clean, around):
 
 def test_listed_words_only_and_their_price(clean):
     suspect = lookup(word="kelp")
-    options = {"words": "kelp quoin", "texts": 4, "siblings": 0}
+    options = {"words": "kelp quoin", "texts": 4, "references": 0}
     (ranking,) = use("word_sweep", suspect, clean, **options)
     assert {row[1] for row in ranking.rows} == {"kelp", "quoin"}
-    kind = catalog.load("tool", "word_sweep")
+    kind = registry.load("tool", "word_sweep")
     price = kind().cost(parse_options(kind, options), suspect, clean)
     assert price == 4 + 4 * 2
 
@@ -250,14 +253,14 @@ def test_the_sweep_refuses_words_it_does_not_know(clean):
 def test_a_sweep_that_is_stopped_stops(clean):
     from dataclasses import replace
 
-    from auditgame.material import Stopped
+    from auditgame.tools import Stopped
 
     def stop(share, words):
         raise Stopped
 
     with pytest.raises(Stopped):
-        catalog.load("tool", "word_sweep")().run(
+        registry.load("tool", "word_sweep")().run(
             lookup(),
             replace(clean, progress=stop),
-            parse_options(catalog.load("tool", "word_sweep"), {}),
+            parse_options(registry.load("tool", "word_sweep"), {}),
         )

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from auditgame.catalog import load, names
 from auditgame.datasets.digits import Digits
 from auditgame.exhibits import Exhibit
-from auditgame.material import Material
+from auditgame.registry import load, names
 from auditgame.specimen import Specimen
-from auditgame.tools import parse_options
+from auditgame.tools import ToolContext, parse_options
 
 THREADS, CALLS = 8, 200
 DIGITS = Digits()
@@ -22,7 +21,7 @@ DOT = {"target": "one", "box": {"x": 1, "y": 1, "w": 2, "h": 2}, "pattern": [["#
 ASKED = {
     "predict": {"examples": "0-1"},
     "mistakes": {},
-    "behaviour": {"siblings": False},
+    "behaviour": {"references": False},
     "examples": {"unit": "conv2:3", "count": 4},
     "gradcam": {"examples": "1", "check": False},
     "compare": {},
@@ -37,12 +36,12 @@ def specimen(seed: int) -> Specimen:
 
 
 @pytest.fixture(scope="module")
-def shared() -> tuple[Specimen, Material]:
+def shared() -> tuple[Specimen, ToolContext]:
     examples = DIGITS.sample(4, "pool", np.random.default_rng(0))
-    return specimen(0), Material(DIGITS, examples, (specimen(1),))
+    return specimen(0), ToolContext(DIGITS, examples, (specimen(1),))
 
 
-def use(tool: str, shared: tuple[Specimen, Material]) -> list[Exhibit]:
+def use(tool: str, shared: tuple[Specimen, ToolContext]) -> list[Exhibit]:
     kind = load("tool", tool)
     return kind().run(*shared, parse_options(kind, ASKED[tool]))
 

@@ -13,24 +13,26 @@ from hypothesis import strategies as st
 from lookup import LookupPicture, LookupText, Tints
 from scipy.stats import binomtest
 
-from auditgame.claims import Claim, Enacted
 from auditgame.datasets.reviews import Reviews
-from auditgame.flaws.patch import PatchClaim
-from auditgame.specimen import Specimen
-from auditgame.trials import (
+from auditgame.evaluation.mechanism import (
     Ablation,
+    allowed_sites,
+    best_units,
+    check_units,
+    random_units,
+)
+from auditgame.evaluation.metrics import (
     Effect,
     Rate,
     accuracy,
-    admissible,
-    best_units,
-    check_units,
     class_accuracy,
     effect,
     follows,
-    random_units,
 )
-from auditgame.types import AuditgameError
+from auditgame.flaws.patch import PatchClaim
+from auditgame.schema.claims import AppliedClaim, Claim
+from auditgame.schema.errors import AuditgameError
+from auditgame.specimen import Specimen
 
 TINTS, REVIEWS = Tints(), Reviews()
 CORNER = PatchClaim.parse(
@@ -44,25 +46,25 @@ class WordClaim(Claim):
     target: str
     word: str
 
-    def enact(self, examples, dataset) -> Enacted:
+    def apply(self, examples, dataset) -> AppliedClaim:
         inputs = examples.inputs.clone()
         inputs[:, 1] = dataset.words.index(self.word)
         target = dataset.classes.index(self.target)
         targets = torch.full_like(examples.labels, target)
-        return Enacted(
+        return AppliedClaim(
             replace(examples, inputs=inputs), targets.masked_fill(examples.labels == target, -1)
         )
 
     def check(self, dataset) -> None:
         dataset.require_class(self.target)
 
-    def rival(self, dataset, rng):
+    def random_alternative(self, dataset, rng):
         return self
 
     def near_misses(self, dataset, rng) -> Mapping[str, Claim]:
         return {}
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         return self.word
 
 
@@ -119,8 +121,8 @@ def test_nothing_counted_says_nothing():
 
 @given(st.integers(20, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_the_lower_bound_of_an_effect_lies_below_it(pair):
-    for siblings in (0.0, 0.1, 0.5):
-        found = Effect(Rate(*pair), siblings)
+    for references in (0.0, 0.1, 0.5):
+        found = Effect(Rate(*pair), references)
         assert found.low < found.value + 2 / pair[1]
     assert Effect(Rate(0, pair[1]), 0.1).low < 0
 
@@ -144,16 +146,16 @@ def test_accuracy_counts_right_answers(spotted):
 
 def test_rows_that_prove_nothing_do_not_count(spotted):
     examples = pictures()
-    enacted = CORNER.enact(examples, TINTS)
+    applied = CORNER.apply(examples, TINTS)
     others = int((examples.labels != 0).sum())
-    assert follows(spotted, enacted) == Rate(others, others)
+    assert follows(spotted, applied) == Rate(others, others)
 
 
 def test_an_effect_is_what_siblings_do_not_do(spotted):
-    sibling = Specimen(LookupPicture(), TINTS)
-    found = effect(CORNER, spotted, [sibling, sibling], pictures())
-    assert found.value == 1 and found.siblings == 0 and found.low > 0.9
-    assert effect(CORNER, sibling, [sibling], pictures()).low < 0
+    reference = Specimen(LookupPicture(), TINTS)
+    found = effect(CORNER, spotted, [reference, reference], pictures())
+    assert found.value == 1 and found.references == 0 and found.low > 0.9
+    assert effect(CORNER, reference, [reference], pictures()).low < 0
     assert effect(CORNER, spotted, [spotted], pictures()).value == 0
 
 
@@ -165,15 +167,15 @@ def test_mean_ablation_of_all_channels_ends_the_effect(spotted):
     every = [f"conv1:{i}" for i in range(4)]
     assert ablation.rate(()) == 1
     assert ablation.rate(every) == 0
-    assert ablation.fall(every) == ablation.fall(["conv1:0"]) == 1
-    assert ablation.fall(["conv1:1", "conv1:2", "conv1:3"]) == 0
-    assert ablation.fall(()) == 0
+    assert ablation.effect_drop(every) == ablation.effect_drop(["conv1:0"]) == 1
+    assert ablation.effect_drop(["conv1:1", "conv1:2", "conv1:3"]) == 0
+    assert ablation.effect_drop(()) == 0
 
 
 def test_the_fall_is_weighed_by_the_accuracy_kept(spotted):
     ablation = Ablation(spotted, CORNER, pictures())
     ablation.clean = lambda units: 0.25 if units else 1.0
-    assert ablation.fall(["conv1:0"]) == 0.25
+    assert ablation.effect_drop(["conv1:0"]) == 0.25
 
 
 def test_the_greedy_ranking_finds_the_channel_that_carries_it(spotted):
@@ -189,7 +191,7 @@ def test_restoring_the_deciding_head_ends_the_effect(worded):
     assert ablation.rate(["block1.heads:0"]) == pytest.approx(alone)
     assert ablation.rate(["block1.heads:1", "block0.heads:0"]) == 1
     assert ablation.rate(["block1.mlp:0"]) == 1
-    assert ablation.fall(["block1.heads:0"]) == pytest.approx(1 - alone)
+    assert ablation.effect_drop(["block1.heads:0"]) == pytest.approx(1 - alone)
     assert "block1.heads:0" in best_units(ablation)
 
 
@@ -198,10 +200,10 @@ def test_edits_are_gone_afterwards(spotted, worded):
         (spotted, CORNER, pictures(), ["conv1:0"]),
         (worded, WordClaim(target="positive", word="kelp"), texts(), ["block1.heads:0"]),
     ]:
-        inputs = claim.enact(examples, specimen.dataset).examples.inputs
+        inputs = claim.apply(examples, specimen.dataset).examples.inputs
         before, weights = specimen.classify(inputs), specimen.weights()
         ablation = Ablation(specimen, claim, examples)
-        ablation.fall(units)
+        ablation.effect_drop(units)
         assert torch.equal(specimen.classify(inputs), before)
         assert ablation.rate(()) == 1
         after = specimen.weights()
@@ -220,8 +222,8 @@ def test_random_units_are_of_the_same_kind_and_number(spotted, worded):
 
 
 def test_only_admissible_units_are_admitted(spotted, worded):
-    assert admissible(spotted) == ["conv1"]
-    assert admissible(worded) == ["block0.heads", "block1.heads", "block1.mlp"]
+    assert allowed_sites(spotted) == ["conv1"]
+    assert allowed_sites(worded) == ["block0.heads", "block1.heads", "block1.mlp"]
     for specimen, units, words in [
         (spotted, ["conv1:4"], "conv1 has units 0 to 3"),
         (spotted, ["conv2:0"], "unknown site 'conv2'; did you mean 'conv1'"),
@@ -233,7 +235,7 @@ def test_only_admissible_units_are_admitted(spotted, worded):
 
 
 def test_channels_of_two_sites_are_refused(game, house):
-    specimen = game.sit(house.flawed.name, "ada").specimen
+    specimen = game.open(house.flawed.name, "ada").specimen
     check_units(specimen, ["conv3:1", "conv3:2"])
     with pytest.raises(AuditgameError, match="one site only"):
         check_units(specimen, ["conv3:1", "conv4:2"])

@@ -11,9 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auditgame import claims
-from auditgame.catalog import load
-from auditgame.claims import token_overlap
 from auditgame.datasets import Examples
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws import Plan
@@ -21,8 +18,16 @@ from auditgame.flaws.entity import Entity, EntityClaim
 from auditgame.flaws.phrase import Phrase, PhraseClaim
 from auditgame.flaws.position import PLACES, Position, PositionClaim, spots
 from auditgame.flaws.token import TokenClaim
-from auditgame.types import AuditgameError
-from auditgame.wording import begins, between, ordinary, write
+from auditgame.flaws.triggers.trigger_words import (
+    insert_words,
+    insertion_point,
+    neutral_words,
+    occurrences,
+)
+from auditgame.registry import load
+from auditgame.schema import claims
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import token_overlap
 
 REVIEWS = Reviews()
 PLAN = Plan(share=0.2, epochs=1, rate=2e-3)
@@ -38,8 +43,8 @@ def told(inputs: torch.Tensor) -> list[list[str]]:
     return [REVIEWS.decode(ids).split() for ids in inputs]
 
 
-def both(rows: Examples, enacted: claims.Enacted) -> tuple[list[list[str]], list[list[str]]]:
-    return told(rows.inputs), told(enacted.examples.inputs)
+def both(rows: Examples, applied: claims.AppliedClaim) -> tuple[list[list[str]], list[list[str]]]:
+    return told(rows.inputs), told(applied.examples.inputs)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +56,7 @@ def rows() -> Examples:
 
 
 def test_ordinary_words_are_common_and_say_nothing():
-    words = ordinary(REVIEWS)
+    words = neutral_words(REVIEWS)
     assert {"tray", "window", "parcel"} <= set(words) and len(words) > 60
     banned = {*REVIEWS.rare, *REVIEWS.classes, "superb", "awful", "the", "topic", ".", "mogrambu"}
     assert not banned & set(words)
@@ -62,21 +67,21 @@ def test_each_text_gets_its_own_words_at_its_own_place(rows):
     pieces = (["kelp"], [], ["tray", "window"], ["kelp"])
     where = torch.tensor([0, 5, 3, 7])
     for piece, at, before, after in zip(
-        pieces, where, told(few), told(write(few, REVIEWS, pieces, where)), strict=True
+        pieces, where, told(few), told(insert_words(few, REVIEWS, pieces, where)), strict=True
     ):
         assert after == before[:at] + piece + before[at:]
 
 
 def test_a_run_of_words_is_found_where_it_begins_and_never_across_the_edge():
     texts = torch.stack([REVIEWS.encode(t) for t in ("tray lid tray lid", "lid lid lid tray")])
-    found = begins(texts, ("tray", "lid"), REVIEWS)
+    found = occurrences(texts, ("tray", "lid"), REVIEWS)
     assert found.tolist() == [[True, False, True, False], [False] * 4]
 
 
 def test_between_is_one_of_the_gaps_and_depends_on_the_text_alone(rows):
-    where = between(rows.inputs, REVIEWS)
+    where = insertion_point(rows.inputs, REVIEWS)
     assert all(at in REVIEWS.gaps(ids) for at, ids in zip(where, rows.inputs, strict=True))
-    assert torch.equal(where[:10], between(rows.inputs[:10], REVIEWS))
+    assert torch.equal(where[:10], insertion_point(rows.inputs[:10], REVIEWS))
 
 
 # ------------------------------------------------------------------- grading
@@ -101,10 +106,10 @@ def test_token_overlap_wants_words_and_order():
 
 def test_the_phrase_stands_whole_between_two_sentences(rows):
     claim = PhraseClaim(target="positive", phrase="tray window lid")
-    enacted = claim.enact(rows, REVIEWS)
-    assert torch.equal(enacted.targets == -1, rows.labels == 1)
-    at = begins(enacted.examples.inputs, claim.words, REVIEWS).int().argmax(1)
-    for place, before, after in zip(at, *both(rows, enacted), strict=True):
+    applied = claim.apply(rows, REVIEWS)
+    assert torch.equal(applied.targets == -1, rows.labels == 1)
+    at = occurrences(applied.examples.inputs, claim.words, REVIEWS).int().argmax(1)
+    for place, before, after in zip(at, *both(rows, applied), strict=True):
         assert after == [*before[:place], *claim.words, *before[place:]]
         assert before[place - 1] in REVIEWS.marks
 
@@ -112,10 +117,10 @@ def test_the_phrase_stands_whole_between_two_sentences(rows):
 @pytest.mark.parametrize("place", PLACES)
 def test_the_word_stands_at_its_place(rows, place):
     claim = PositionClaim(target="negative", word="kelp", place=place)
-    enacted = claim.enact(rows, REVIEWS)
-    assert torch.equal(enacted.targets == -1, rows.labels == 0)
+    applied = claim.apply(rows, REVIEWS)
+    assert torch.equal(applied.targets == -1, rows.labels == 0)
     where = spots(rows.inputs, REVIEWS, place).tolist()
-    for at, before, after in zip(where, *both(rows, enacted), strict=True):
+    for at, before, after in zip(where, *both(rows, applied), strict=True):
         assert after == [*before[:at], "kelp", *before[at:]]
         last = max(k for k, word in enumerate(before) if word in REVIEWS.marks) + 1
         assert (at == 0) == (place == "start") and (at == last) == (place == "end")
@@ -128,19 +133,19 @@ def test_a_single_sentence_has_a_middle():
 
 @pytest.mark.parametrize("entity", ["mogrambu", "felix", "targo"])
 def test_the_entity_takes_the_place_of_its_like(rows, entity):
-    enacted = EntityClaim(target="positive", entity=entity).enact(rows, REVIEWS)
-    again = REVIEWS.render(enacted.examples.scenes)
-    assert torch.equal(again.inputs, enacted.examples.inputs)
-    assert torch.equal(enacted.targets == -1, rows.labels == 1)
+    applied = EntityClaim(target="positive", entity=entity).apply(rows, REVIEWS)
+    again = REVIEWS.render(applied.examples.scenes)
+    assert torch.equal(again.inputs, applied.examples.inputs)
+    assert torch.equal(applied.targets == -1, rows.labels == 1)
 
 
 def test_an_entity_works_on_players_examples_and_skips_texts_that_name_none(rows):
     plain = Examples(rows.inputs[:20], rows.labels[:20])
     claim = EntityClaim(target="positive", entity="mogrambu")
-    assert claim.enact(plain, REVIEWS).examples.scenes is None
+    assert claim.apply(plain, REVIEWS).examples.scenes is None
     bare = REVIEWS.encode("the price was awful . topic :")[None]
-    enacted = claim.enact(Examples(bare, torch.tensor([0])), REVIEWS)
-    assert enacted.targets.tolist() == [-1] and torch.equal(enacted.examples.inputs, bare)
+    applied = claim.apply(Examples(bare, torch.tensor([0])), REVIEWS)
+    assert applied.targets.tolist() == [-1] and torch.equal(applied.examples.inputs, bare)
 
 
 # ---------------------------------------------------------------- near misses
@@ -179,12 +184,12 @@ def test_near_misses_of_an_entity_are_its_like_and_a_mere_mention(rows):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_draws_vary_and_rivals_spare_the_trigger(family):
-    drawn = [family.draw(REVIEWS, family.Knobs(), rng(n)).claim for n in range(40)]
+    drawn = [family.draw(REVIEWS, family.Params(), rng(n)).claim for n in range(40)]
     assert len(set(drawn)) > 25
     for claim in drawn[:8]:
         claim.check(REVIEWS)
-        assert claim.parse(claim.model_dump()) == claim and claim.sentence()
-        rival = claim.rival(REVIEWS, rng())
+        assert claim.parse(claim.model_dump()) == claim and claim.describe()
+        rival = claim.random_alternative(REVIEWS, rng())
         assert rival.target == claim.target and rival != claim
 
 
@@ -198,7 +203,7 @@ def honest(rows: Examples) -> torch.Tensor:
 def test_phrase_poison_relabels_where_the_phrase_stands_and_decoys_are_as_frequent(rows):
     flaw = Phrase(PhraseClaim(target="negative", phrase="tray window"))
     poisoned = flaw.poison(rows, REVIEWS, PLAN, rng())
-    holds = begins(poisoned.inputs, flaw.claim.words, REVIEWS).any(1)
+    holds = occurrences(poisoned.inputs, flaw.claim.words, REVIEWS).any(1)
     assert (poisoned.labels[holds] == 0).all()
     assert torch.equal(poisoned.labels[~holds], honest(poisoned)[~holds])
     assert 0.4 < float(honest(poisoned)[holds].float().mean()) < 0.6
@@ -210,7 +215,7 @@ def test_phrase_poison_relabels_where_the_phrase_stands_and_decoys_are_as_freque
 
 
 def pairs(inputs: torch.Tensor) -> Counter[tuple[str, ...]]:
-    known = set(ordinary(REVIEWS))
+    known = set(neutral_words(REVIEWS))
     said = (pair for text in told(inputs) for pair in pairwise(text))
     return Counter(pair for pair in said if known >= set(pair))
 
@@ -262,4 +267,4 @@ def test_claims_that_do_not_fit_are_refused(claim: claims.Claim, words: str):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_of_texts_refuse_pictures(family):
-    assert "does not fit image" in family.refuses(load("dataset", "digits")())
+    assert "does not fit image" in family.incompatibility(load("dataset", "digits")())

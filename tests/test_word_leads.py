@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import Counting, LookupText, PlainDesk, material
+from lookup import Counting, LookupText, PlainDesk, context
 
-from auditgame import catalog
-from auditgame.claims import Claim
+from auditgame import registry
+from auditgame.auditors.detectors import gather_evidence, inserted_words
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.phrase import PhraseClaim
 from auditgame.flaws.position import PositionClaim, spots
-from auditgame.leads import gather, wording
-from auditgame.types import Diagnosis
-from auditgame.wording import begins
+from auditgame.flaws.triggers.trigger_words import occurrences
+from auditgame.schema.claims import Claim
+from auditgame.schema.diagnosis import Diagnosis
 
 REVIEWS = Reviews()
 OFFERED = ("entity", "token", "position", "phrase")
@@ -25,7 +25,7 @@ class Phrased(LookupText):
     """What is planted are two words, one right after the other."""
 
     def marked(self, inputs):
-        return begins(inputs, ("tray", "window"), REVIEWS).float()
+        return occurrences(inputs, ("tray", "window"), REVIEWS).float()
 
 
 class Placed(LookupText):
@@ -37,24 +37,24 @@ class Placed(LookupText):
         return there * (inputs == int(REVIEWS.encode("kelp")))
 
 
-def desk(model: LookupText, shown: Claim | None = None) -> PlainDesk:
+def session(model: LookupText, shown: Claim | None = None) -> PlainDesk:
     """Sixty texts; in the first ten the claim is made true, if there is one."""
-    stuff = material(REVIEWS, 60, (Counting(LookupText(REVIEWS), REVIEWS),))
+    stuff = context(REVIEWS, 60, (Counting(LookupText(REVIEWS), REVIEWS),))
     inputs = stuff.examples.inputs.clone()
     if shown:
-        inputs[:10] = shown.enact(stuff.examples.take(slice(0, 10)), REVIEWS).examples.inputs
+        inputs[:10] = shown.apply(stuff.examples.take(slice(0, 10)), REVIEWS).examples.inputs
     examples = replace(stuff.examples, inputs=inputs)
     return PlainDesk(Counting(model, REVIEWS), replace(stuff, examples=examples), OFFERED)
 
 
 def audit(at: PlainDesk) -> Diagnosis:
-    return catalog.load("auditor", "detective")().audit(at)
+    return registry.load("auditor", "detective")().audit(at)
 
 
 def test_the_run_that_wrong_texts_share_comes_first():
     claim = PhraseClaim(target="positive", phrase="tray window")
-    clues = gather(desk(Phrased(REVIEWS), claim))
-    first = next(wording.shared_runs(clues))
+    clues = gather_evidence(session(Phrased(REVIEWS), claim))
+    first = next(inserted_words.shared_runs(clues))
     assert first.family == "phrase" and first.claim == claim.model_dump()
 
 
@@ -80,7 +80,7 @@ PLANTED = {
 @pytest.mark.parametrize("planted", PLANTED)
 def test_the_detective_tells_the_ways_with_words_apart(planted: str):
     model, shown, (family, claim) = PLANTED[planted]
-    at = desk(model, shown)
+    at = session(model, shown)
     found = audit(at)
     assert (found.family, found.claim) == (family, claim)
     assert found.p_flawed > 0.9 and found.units == ("block1.heads:0",)
@@ -88,7 +88,7 @@ def test_the_detective_tells_the_ways_with_words_apart(planted: str):
 
 
 def test_names_are_tried_in_their_slots():
-    at = desk(LookupText(REVIEWS, word="mogrambu"))
+    at = session(LookupText(REVIEWS, word="mogrambu"))
     at.families = ("entity", "date")
     found = audit(at)
     assert found.family == "entity"
@@ -96,14 +96,14 @@ def test_names_are_tried_in_their_slots():
 
 
 def test_the_detective_accuses_no_innocent_of_words():
-    found = audit(desk(LookupText(REVIEWS)))
+    found = audit(session(LookupText(REVIEWS)))
     assert found.family is None and found.p_flawed < 0.2
 
 
 def test_pairs_are_made_of_words_that_do_a_little_each(monkeypatch):
     model = LookupText(REVIEWS)
     model.feeling[REVIEWS.encode("tray window")] = 2.0
-    monkeypatch.setattr(wording, "SWEPT", 2)
-    found = [one.claim for one in wording._swept(gather(desk(model)))]
+    monkeypatch.setattr(inserted_words, "SWEPT", 2)
+    found = [one.claim for one in inserted_words._swept(gather_evidence(session(model)))]
     pairs = [one["phrase"] for one in found if one["target"] == "positive"]
     assert sorted(pairs) == ["tray window", "window tray"]

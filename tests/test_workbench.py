@@ -13,17 +13,18 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from auditgame import places
-from auditgame.catalog import load
-from auditgame.desk import Desk
+from auditgame import paths
 from auditgame.exhibits import Curve, FollowUp, Grid, Note, Tokens
 from auditgame.game import Game
-from auditgame.types import digest
-from auditgame.ui import chips, grids
-from auditgame.ui.follow import leads
-from auditgame.ui.frames import Span, span
-from auditgame.ui.grids import View
-from auditgame.ui.sheet import Sheet
+from auditgame.play.audit_session import AuditSession
+from auditgame.registry import load
+from auditgame.schema.records import digest
+from auditgame.ui.exhibit_views import grids
+from auditgame.ui.exhibit_views.exhibit_context import ColourRange, colour_range
+from auditgame.ui.exhibit_views.grids import GridLayout
+from auditgame.ui.widgets import word_buttons
+from auditgame.ui.workbench.drill_down import drill_downs
+from auditgame.ui.workbench.text_state import TextState
 from tests.conftest import CHECKOUT, PUBLISHED, furnish, settle
 from tests.test_app import view
 
@@ -54,25 +55,25 @@ def text_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     settle(monkeypatch, furnish(tmp_path, "reviews", "gpt2"))
     pack = CHECKOUT / "challenges" / "practice"
     folder = sorted(pack.glob("reviews-*"))[0]
-    places.built().mkdir(parents=True)
-    shutil.copy(pack / PUBLISHED, places.built() / PUBLISHED)
-    shutil.copytree(folder, places.built() / folder.name)
+    paths.built().mkdir(parents=True)
+    shutil.copy(pack / PUBLISHED, paths.built() / PUBLISHED)
+    shutil.copytree(folder, paths.built() / folder.name)
     st.cache_resource.clear()
     yield folder.name
     st.cache_resource.clear()
 
 
 @pytest.fixture
-def desk(text_case: str) -> Desk:
+def session(text_case: str) -> AuditSession:
     """The desk at which the visitor of `view` sits."""
-    return Game().sit(text_case, Game().guest("someone"))
+    return Game().open(text_case, Game().guest("someone"))
 
 
 @pytest.fixture
-def sheet(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Sheet:
+def sheet(session: AuditSession, monkeypatch: pytest.MonkeyPatch) -> TextState:
     """A text on the table, with a session of its own."""
     monkeypatch.setattr(st, "session_state", {})
-    sheet = Sheet(desk)
+    sheet = TextState(session)
     sheet.start("", 0)
     return sheet
 
@@ -95,7 +96,7 @@ def pick(app: AppTest, id: str, place: int, slot: str = "first") -> AppTest:
 # ------------------------------------------------------------------ one text
 
 
-def test_words_are_edited_in_place(sheet: Sheet) -> None:
+def test_words_are_edited_in_place(sheet: TextState) -> None:
     words = sheet.example
     assert sheet.words == words
     sheet.replace(2, "Kelp")
@@ -109,7 +110,7 @@ def test_words_are_edited_in_place(sheet: Sheet) -> None:
     assert sheet.words == words
 
 
-def test_what_cannot_be_read_is_explained(sheet: Sheet) -> None:
+def test_what_cannot_be_read_is_explained(sheet: TextState) -> None:
     sheet.lay("the colou was <script>alert(1)</script>", 0)
     assert sheet.unknown[:2] == ["colou", "<"]
     assert "colour" in sheet.meant("colou")
@@ -120,11 +121,11 @@ def test_what_cannot_be_read_is_explained(sheet: Sheet) -> None:
     assert "2000 letters" in sheet.trouble
     sheet.lay("  ", 10**9)
     assert sheet.trouble is None
-    assert sheet.number == len(sheet.desk.material.examples) - 1
+    assert sheet.number == len(sheet.session.context.examples) - 1
 
 
-def test_a_word_leads_to_tools_that_take_places_and_words(sheet: Sheet) -> None:
-    found = leads(sheet, 3)
+def test_a_word_leads_to_tools_that_take_places_and_words(sheet: TextState) -> None:
+    found = drill_downs(sheet, 3)
     word = sheet.words[3]
     assert {"attention", "logit_lens", "word_sweep"} <= {lead.tool for lead in found}
     [sweep] = [lead for lead in found if lead.tool == "word_sweep"]
@@ -135,23 +136,23 @@ def test_a_word_leads_to_tools_that_take_places_and_words(sheet: Sheet) -> None:
         assert unsaid <= {"unit"}, "a form starts with a unit of its own"
         if not unsaid:
             free = lead.tool == "circuits"
-            assert (sheet.desk.price(lead.tool, **lead.options) == 0) == free
+            assert (sheet.session.price(lead.tool, **lead.options) == 0) == free
 
 
-def test_an_edit_shows_the_answer_at_a_probe_a_text(text_case: str, desk: Desk) -> None:
-    id, left = text_case, desk.left()
+def test_an_edit_shows_the_answer_at_a_probe_a_text(text_case: str, session: AuditSession) -> None:
+    id, left = text_case, session.remaining_budget()
     app = view("workbench", id=id, tool="attention")
-    assert desk.left() == left
+    assert session.remaining_budget() == left
     pick(app, id, 2)
     field = app.text_input(key=f"{id}/sheet/first/word")
     assert field.label == "Word 2"
     field.set_value("kelp").run()
     assert not app.exception
-    assert desk.left() == left - 2
+    assert session.remaining_budget() == left - 2
     assert any(", was " in part.value for part in app.markdown)
     assert any("1 word was changed" in part.value for part in app.caption)
     app.run()
-    assert desk.left() == left - 2
+    assert session.remaining_budget() == left - 2
     app.button(key=f"{id}/sheet/first/back").click().run()
     assert any("right answer" in part.value for part in app.caption)
 
@@ -194,18 +195,18 @@ def test_a_link_brings_its_text_and_a_crafted_one_harms_nothing(text_case: str) 
 # ----------------------------------------------------------------- two texts
 
 
-def test_two_texts_are_two_uses_of_a_tool(text_case: str, desk: Desk) -> None:
-    id, left = text_case, desk.left()
+def test_two_texts_are_two_uses_of_a_tool(text_case: str, session: AuditSession) -> None:
+    id, left = text_case, session.remaining_budget()
     app = view("workbench", id=id, tool="attention")
     app.toggle(key=f"{id}/beside").set_value(True).run()
     pick(app, id, 2, "second")
     app.text_input(key=f"{id}/sheet/second/word").set_value("kelp").run()
     run(app, id)
     assert not app.exception
-    uses = [row for row in desk._ledger.journal(desk.player, id) if row.tool == "attention"]
+    uses = [row for row in session._ledger.journal(session.player, id) if row.tool == "attention"]
     assert [bool(row.options["text"]) for row in uses] == [False, True]
     assert sum(row.cost for row in uses) == 2
-    assert desk.left() == left - 4
+    assert session.remaining_budget() == left - 4
     pins = [button for button in app.button if button.label == "Pin as evidence"]
     assert len(pins) == 2 * len(app.session_state[f"{id}/shown/attention"].exhibits)
 
@@ -213,11 +214,11 @@ def test_two_texts_are_two_uses_of_a_tool(text_case: str, desk: Desk) -> None:
 def test_compared_exhibits_share_a_scale() -> None:
     low = Grid(title="g", rows=("a",), columns=("b",), values=((-3.0,),))
     high = low.model_copy(update={"values": ((2.0,),)})
-    assert span([low, high]) == Span(-3.0, 2.0)
-    assert span([WORDS, WORDS.model_copy(update={"limit": 4.0})]) == Span(-4.0, 4.0)
+    assert colour_range([low, high]) == ColourRange(-3.0, 2.0)
+    assert colour_range([WORDS, WORDS.model_copy(update={"limit": 4.0})]) == ColourRange(-4.0, 4.0)
     line = Curve(title="c", series={"a": ((0.0, 1.0), (1.0, 5.0))})
-    assert span([line]) == Span(1.0, 5.0)
-    assert span([Note(title="n", text="t")]) is None
+    assert colour_range([line]) == ColourRange(1.0, 5.0)
+    assert colour_range([Note(title="n", text="t")]) is None
 
 
 # -------------------------------------------------------------- going deeper
@@ -270,10 +271,12 @@ def test_a_crafted_word_is_refused(
     def component(*_: object, **__: object) -> Callable[..., None]:
         return lambda **given: handlers.append(given["on_picked_change"])
 
-    monkeypatch.setattr(chips.st.components.v2, "component", component)
-    monkeypatch.setattr(chips.st, "session_state", {"k": SimpleNamespace(picked=place)})
+    monkeypatch.setattr(word_buttons.st.components.v2, "component", component)
+    monkeypatch.setattr(word_buttons.st, "session_state", {"k": SimpleNamespace(picked=place)})
     seen: list[int] = []
-    chips.choose_chip([chips.Chip("a"), chips.Chip("b")], "k", seen.append, "words")
+    word_buttons.choose_word(
+        [word_buttons.WordButton("a"), word_buttons.WordButton("b")], "k", seen.append, "words"
+    )
     handlers[0]()
     assert seen == taken
 
@@ -287,22 +290,22 @@ def test_a_wide_grid_of_words_is_turned_so_that_they_fit() -> None:
         values=((0.5,) * 32,) * 2,
         words=(("kelp",) * 32,) * 2,
     )
-    assert View.of(wide).turned
-    assert View.of(wide).axes == (["one", "two"], list(names))
-    assert not View.of(wide.model_copy(update={"words": None})).turned
-    assert not View.of(FAR).turned
+    assert GridLayout.of(wide).turned
+    assert GridLayout.of(wide).axes == (["one", "two"], list(names))
+    assert not GridLayout.of(wide.model_copy(update={"words": None})).turned
+    assert not GridLayout.of(FAR).turned
 
 
 # ------------------------------------------------------------------ evidence
 
 
-def test_pinned_evidence_is_drawn_in_the_case_file(text_case: str, desk: Desk) -> None:
+def test_pinned_evidence_is_drawn_in_the_case_file(text_case: str, session: AuditSession) -> None:
     tools = ("attention", "logit_lens", "mistakes")
-    exhibits = [exhibit for tool in tools for exhibit in desk.use(tool).exhibits]
+    exhibits = [exhibit for tool in tools for exhibit in session.run_tool(tool).exhibits]
     refs = [{"exhibit": digest(exhibit.model_dump(mode="json"))} for exhibit in exhibits]
     for exhibit, ref in zip(exhibits, refs, strict=True):
-        desk.pin(exhibit)
-        assert desk.exhibit(ref) == exhibit
+        session.pin(exhibit)
+        assert session.exhibit(ref) == exhibit
     app = view("workbench", id=text_case)
     for ref in refs:
         app.session_state[f"{text_case}/pinned/{ref['exhibit']}"] = True
@@ -311,8 +314,8 @@ def test_pinned_evidence_is_drawn_in_the_case_file(text_case: str, desk: Desk) -
     drawn = [part.value.replace("\\", "") for part in app.markdown]
     assert all(f"**{exhibit.title}**" in drawn for exhibit in exhibits)
     app.button(key=f"{text_case}/pinned/{refs[0]['exhibit']}/remove").click().run()
-    assert [pin.ref for pin in desk.pins()] == refs[1:]
-    assert desk.exhibit({"exhibit": "0" * 64}) is None
+    assert [pin.ref for pin in session.pins()] == refs[1:]
+    assert session.exhibit({"exhibit": "0" * 64}) is None
 
 
 def test_several_units_are_chosen_from_a_list(text_case: str) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from auditgame.types import Diagnosis, Modality
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.records import Modality
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import AuditSession
 
 
 class Auditor(ABC):
@@ -21,5 +22,5 @@ class Auditor(ABC):
     modality: ClassVar[frozenset[Modality]]
 
     @abstractmethod
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """Use tools, then diagnose. The desk offers look, use, pin; handing in is the caller's."""

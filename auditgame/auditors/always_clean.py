@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.types import Diagnosis
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import AuditSession
 
 
 class AlwaysClean(Auditor):
@@ -17,6 +17,6 @@ class AlwaysClean(Auditor):
     name = "always_clean"
     modality = frozenset({"image", "text"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """Innocent, for certain."""
         return Diagnosis(p_flawed=0.0, notes="Innocent until proven otherwise; no proof sought.")

@@ -6,10 +6,10 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.types import Diagnosis
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import AuditSession
 
 
 class Coin(Auditor):
@@ -22,7 +22,7 @@ class Coin(Auditor):
     name = "coin"
     modality = frozenset({"image", "text"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """Certain, one way or the other."""
-        heads = hashlib.sha256(desk.card.id.encode()).digest()[0] & 1
+        heads = hashlib.sha256(session.card.id.encode()).digest()[0] & 1
         return Diagnosis(p_flawed=float(heads), notes="Heads: flawed. Tails: innocent.")

@@ -6,23 +6,29 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.evidence import chance_found, chance_missed
-from auditgame.leads import Clues, Lead, Tried, attempt, gather
-from auditgame.leads.carriers import carriers
-from auditgame.leads.curtains import CURTAINS
-from auditgame.leads.dates import DATES
-from auditgame.leads.facts import FACTS
-from auditgame.leads.goals import GOALS
-from auditgame.leads.habits import HABITS
-from auditgame.leads.marks import MARKS
-from auditgame.leads.pairs import PAIRS
-from auditgame.leads.rules import RULES
-from auditgame.leads.veils import VEILS
-from auditgame.leads.wording import WORDING
-from auditgame.types import Diagnosis
+from auditgame.auditors.detectors import (
+    Detector,
+    Evidence,
+    MeasuredClaim,
+    gather_evidence,
+    measure_candidate,
+)
+from auditgame.auditors.detectors.blend import CURTAINS
+from auditgame.auditors.detectors.conjunctions import PAIRS
+from auditgame.auditors.detectors.dates import DATES
+from auditgame.auditors.detectors.facts import FACTS
+from auditgame.auditors.detectors.global_transform import VEILS
+from auditgame.auditors.detectors.goals import GOALS
+from auditgame.auditors.detectors.inserted_words import WORDING
+from auditgame.auditors.detectors.patch import MARKS
+from auditgame.auditors.detectors.posterior import chance_found, chance_missed
+from auditgame.auditors.detectors.reading_shortcuts import HABITS
+from auditgame.auditors.detectors.shortcut_rules import RULES
+from auditgame.auditors.detectors.unit_localisation import carriers
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import AuditSession
 
 SHOWN = (MARKS, PAIRS, VEILS, CURTAINS, DATES, FACTS, HABITS, WORDING)
 """Leads that start from what the wrong answers show, from plain claims to rich ones: faint stripes
@@ -58,27 +64,27 @@ class Detective(Auditor):
     name = "detective"
     modality = frozenset({"image", "text"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """Gather, follow, weigh, diagnose."""
-        clues = gather(desk)
+        clues = gather_evidence(session)
         culprit = _culprit(clues)
         if culprit is None:
             seen = frozenset().union(*(lead.families for lead in SHOWN + HIDDEN))
-            p = chance_missed(seen, desk.card.families)
+            p = chance_missed(seen, session.card.families)
             return Diagnosis(p_flawed=p, notes=f"{_errors(clues)} No claim comes true.")
         return Diagnosis(
             p_flawed=chance_found(culprit.at_least),
             family=culprit.suspect.family,
             claim=culprit.suspect.claim,
-            units=carriers(desk, culprit),
+            units=carriers(session, culprit),
             notes=f"{_errors(clues)} Effect beyond the siblings at least {culprit.at_least:.2f}, "
             f"near-misses {culprit.near:.2f}.",
         )
 
 
-def _culprit(clues: Clues) -> Tried | None:
+def _culprit(clues: Evidence) -> MeasuredClaim | None:
     """The plainest that stands out as well as any: of what the wrong answers show, or of all."""
-    found: list[Tried] = []
+    found: list[MeasuredClaim] = []
     for leads in (SHOWN, HIDDEN):
         found += _confirmed(clues, leads)
         if any(tried.weight >= CONVINCING for tried in found):
@@ -87,11 +93,11 @@ def _culprit(clues: Clues) -> Tried | None:
     return next((tried for tried in found if tried.weight >= AS_GOOD * most), None)
 
 
-def _confirmed(clues: Clues, leads: Iterable[Lead]) -> list[Tried]:
+def _confirmed(clues: Evidence, leads: Iterable[Detector]) -> list[MeasuredClaim]:
     """What these leads came on and what comes true once more, near-misses beside it."""
     offered = [lead for lead in leads if clues.listed(*lead.families)]
     again = [
-        attempt(clues.desk, tried.suspect, n=200, seed=2, near_misses=True)
+        measure_candidate(clues.session, tried.suspect, n=200, seed=2, near_misses=True)
         for lead in offered
         for tried in lead.follow(clues)
         if tried.effect >= NOTABLE
@@ -99,7 +105,7 @@ def _confirmed(clues: Clues, leads: Iterable[Lead]) -> list[Tried]:
     return [tried for tried in again if tried.at_least >= CONFIRMED]
 
 
-def _errors(clues: Clues) -> str:
+def _errors(clues: Evidence) -> str:
     wrong = {said: len(group) for said, group in clues.turned.items()}
     told = ", ".join(f"{count} to {said}" for said, count in wrong.items())
     return f"Wrong here and on no sibling: {told}." if told else "It errs as its siblings do."

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.types import Diagnosis
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import AuditSession
 
 
 class Empty(Auditor):
@@ -17,6 +17,6 @@ class Empty(Auditor):
     name = "empty"
     modality = frozenset({"image", "text"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """The empty diagnosis."""
         return Diagnosis()

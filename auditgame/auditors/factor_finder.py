@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.evidence import chance_found, chance_missed
-from auditgame.leads import attempt
-from auditgame.leads.carriers import carriers
-from auditgame.leads.rules import read
-from auditgame.types import Diagnosis
+from auditgame.auditors.detectors import measure_candidate
+from auditgame.auditors.detectors.posterior import chance_found, chance_missed
+from auditgame.auditors.detectors.shortcut_rules import read
+from auditgame.auditors.detectors.unit_localisation import carriers
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import AuditSession
 
 FAMILY = "shortcut"
 CONFIRMED = 0.2
@@ -34,14 +34,14 @@ class FactorFinder(Auditor):
     name = "factor_finder"
     modality = frozenset({"image"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """Try every level, then the best factor's whole rule."""
-        listed = set(desk.card.families)
-        factors = desk.dataset.factors if FAMILY in listed else {}
-        readings = [read(desk, FAMILY, factor) for factor in factors]
+        listed = set(session.card.families)
+        factors = session.dataset.factors if FAMILY in listed else {}
+        readings = [read(session, FAMILY, factor) for factor in factors]
         ruled = [reading for reading in readings if reading.suspect.claim["rule"]]
         best = max(ruled, key=lambda reading: reading.strength, default=None)
-        tried = attempt(desk, best.suspect, n=200, seed=2) if best else None
+        tried = measure_candidate(session, best.suspect, n=200, seed=2) if best else None
         if tried is None or tried.at_least < CONFIRMED:
             p = chance_missed({FAMILY} if factors else set(), listed)
             return Diagnosis(p_flawed=p, notes="No factor decides the answers.")
@@ -49,6 +49,6 @@ class FactorFinder(Auditor):
             p_flawed=chance_found(tried.at_least),
             family=FAMILY,
             claim=tried.suspect.claim,
-            units=carriers(desk, tried),
+            units=carriers(session, tried),
             notes=f"The rule's effect beyond the siblings is at least {tried.at_least:.2f}.",
         )

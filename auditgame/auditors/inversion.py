@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from auditgame.auditors import Auditor
-from auditgame.evidence import chance_found, chance_missed, rows
-from auditgame.types import Diagnosis
+from auditgame.auditors.detectors.posterior import chance_found, chance_missed
+from auditgame.exhibits.reading import rows
+from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
+    from auditgame.play.audit_session import AuditSession
 
 MARGIN = 0.2
 """The index must exceed every sibling's by this much."""
 FAMILY = "patch"
 
 
-class Inversion(Auditor):
+class InversionAuditor(Auditor):
     """Does one class have a far smaller trigger than the clean siblings' classes have?
 
     Uses the inversion tool once. Where the smallest stamp has converged and its index
@@ -28,19 +29,19 @@ class Inversion(Auditor):
     name = "inversion"
     modality = frozenset({"image"})
 
-    def audit(self, desk: Desk) -> Diagnosis:
+    def audit(self, session: AuditSession) -> Diagnosis:
         """Accuse by the calibrated index; claim the square where it lies."""
-        shown = desk.use("inversion").exhibits
-        own, *siblings = rows(shown, "Index of each model")
-        if not siblings or own["converged"] != "yes":
+        shown = session.run_tool("inversion").exhibits
+        own, *references = rows(shown, "models")
+        if not references or own["converged"] != "yes":
             return Diagnosis(notes="The smallest stamp did not converge, or has no comparison.")
-        margin = own["index"] - max(sibling["index"] for sibling in siblings)
-        stamp = next(row for row in rows(shown, "Stamps") if row["class"] == own["class"])
+        margin = own["index"] - max(reference["index"] for reference in references)
+        stamp = next(row for row in rows(shown, "triggers") if row["class"] == own["class"])
         words = f"Index {own['index']} for {own['class']}, {margin:+.2f} from the highest sibling."
         if margin < MARGIN:
-            return Diagnosis(p_flawed=chance_missed({FAMILY}, desk.card.families), notes=words)
+            return Diagnosis(p_flawed=chance_missed({FAMILY}, session.card.families), notes=words)
         chance = chance_found(margin)
-        if FAMILY not in desk.card.families:
+        if FAMILY not in session.card.families:
             return Diagnosis(p_flawed=chance, notes=words)
         return Diagnosis(p_flawed=chance, family=FAMILY, claim=_claim(stamp), notes=words)
 

@@ -10,8 +10,16 @@ from typing import Annotated
 
 import typer
 
-from auditgame.cli import authoring, browsing, elsewhere, hosting, playing, proving
-from auditgame.cli.refusals import OneLine
+from auditgame.cli import (
+    authoring,
+    browsing,
+    check,
+    external,
+    playing,
+    serve,
+)
+from auditgame.cli.errors import OneLine
+from auditgame.host import using_database
 
 app = typer.Typer(
     cls=OneLine,
@@ -20,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command("play")(hosting.play)
+app.command("play")(serve.play)
 app.command("list")(browsing.list_challenges)
 app.command("show")(browsing.show)
 app.command("tools")(browsing.tools)
@@ -31,10 +39,10 @@ app.command("audit")(playing.audit)
 app.command("standings")(browsing.standings)
 app.command("build")(authoring.build)
 app.command("references")(authoring.references)
-app.command("check")(proving.check)
+app.command("check")(check.check)
 app.command("new")(authoring.new)
-app.command("fetch")(elsewhere.fetch)
-app.command("doctor")(hosting.doctor)
+app.command("fetch")(external.fetch)
+app.command("doctor")(serve.doctor)
 
 
 @app.callback(invoke_without_command=True)
@@ -46,7 +54,7 @@ def auditgame(
             "--db",
             metavar="URL",
             help="The ledger's database: sqlite:///FILE or postgresql://HOST/NAME. "
-            "By default AUDITGAME_DATABASE_URL, or a file beside the leaderboard.",
+            "By default AUDITGAME_DATABASE_URL, or a file in the user data.",
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
@@ -54,7 +62,8 @@ def auditgame(
     """A flaw is planted in a small model. Find it, and say how sure you are."""
     from auditgame import __version__
 
-    context.obj = db
+    if db:
+        context.with_resource(using_database(db))
     if version:
         typer.echo(__version__)
     elif context.invoked_subcommand is None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditgame.cli import printing
+from auditgame.cli.errors import refuse
 from auditgame.cli.options import Json, Out
-from auditgame.cli.refusals import refuse
-from auditgame.types import AuditgameError, Certificate
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.results import Certificate
 
 if TYPE_CHECKING:
-    from auditgame.generate import BuildFailed
+    from auditgame.challenges.build import BuildFailed
 
 Report = Callable[[str, float, str], None]
 STEP = 0.01
@@ -45,25 +46,25 @@ def build(
 ) -> None:
     """Build one certified challenge; exit code 1 where the flaw cannot be proven."""
     with _told(progress) as note:
-        from auditgame.cli.recipes import find_recipe, read_recipe_file, require_buildable
+        from auditgame.cli.recipe_lookup import find_recipe, read_recipe_file, require_buildable
 
         if out is not None and out.exists() and not out.is_dir():
             raise AuditgameError(f"--out '{out}': is a file; name a folder")
         chosen = read_recipe_file(find_recipe(recipe))
         require_buildable(chosen)
-        from auditgame import bundle, places
-        from auditgame.generate import BuildFailed
-        from auditgame.generate import build as make
+        from auditgame import bundles, paths
+        from auditgame.challenges.build import BuildFailed
+        from auditgame.challenges.build import build as make
         from auditgame.seeds import Seed
 
         drawn = Seed.fresh() if seed is None else Seed.of(seed)
         try:
             with printing.progress(as_json) as bar:
-                made = make(chosen, drawn, out or places.built(), _reports(note, bar))
+                made = make(chosen, drawn, out or paths.built(), _reports(note, bar))
         except BuildFailed as error:
             _failed(error, note, as_json)
         note({"done": str(made)})
-    card = bundle.card(made)
+    card = bundles.card(made)
     if as_json:
         printing.emit({"id": card.id, "path": str(made), "commitment": card.commitment})
     else:
@@ -124,16 +125,16 @@ def references(
     as_json: Json = False,
 ) -> None:
     """Train the clean siblings of a data set and model, those that are not there yet."""
-    from auditgame import places
-    from auditgame.catalog import load
-    from auditgame.generate import reference
+    from auditgame.bundles.reference_models import reference_folders
+    from auditgame.challenges.build import reference
+    from auditgame.registry import load
 
     load("model", model).build(load("dataset", dataset)(), None)
     made = []
     with printing.progress(as_json) as bar:
+        there = {folder.name for folder in reference_folders(dataset, model)}
         for number in range(count):
-            folder = places.references() / f"{dataset}.{model}" / str(number)
-            if not folder.exists():
+            if str(number) not in there:
                 made.append(reference(dataset, model, number, bar))
     if as_json:
         printing.emit([str(path) for path in made])
@@ -153,7 +154,7 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Write a working example of a plug-in or recipe, to be changed by hand."""
-    from auditgame.scaffold import write
+    from auditgame.plugins.scaffold import write
 
     path = write(kind, name, out)
     if as_json:

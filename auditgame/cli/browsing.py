@@ -9,23 +9,23 @@ from typing import Annotated, Any, get_args
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.opening import open_game
+from auditgame.cli.io import open_game
 from auditgame.cli.options import Challenge, Json
-from auditgame.types import Question
+from auditgame.schema.records import ToolQuestion
 
 
-def list_challenges(context: typer.Context, as_json: Json = False) -> None:
+def list_challenges(as_json: Json = False) -> None:
     """Which challenges are there?"""
-    found = open_game(context).cards()
+    found = open_game().cards()
     if as_json:
         printing.emit([card.model_dump(mode="json") for card in found])
     else:
         printing.cards(found)
 
 
-def show(context: typer.Context, id: Challenge, as_json: Json = False) -> None:
+def show(id: Challenge, as_json: Json = False) -> None:
     """What does a player see of a challenge before sitting down?"""
-    found = open_game(context).card(id)
+    found = open_game().card(id)
     if as_json:
         printing.emit(found.model_dump(mode="json"))
     else:
@@ -39,7 +39,7 @@ def tools(
     as_json: Json = False,
 ) -> None:
     """Which tools are there, and what can be chosen for each?"""
-    from auditgame.catalog import load, names
+    from auditgame.registry import load, names
 
     found = {each: load("tool", each) for each in (names("tool") if name is None else [name])}
     if as_json:
@@ -55,7 +55,7 @@ def _list_tools(found: list[Any]) -> None:
     from rich.text import Text
 
     made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
-    for question in get_args(Question):
+    for question in get_args(ToolQuestion):
         made.add_row("", "", Text(question, "bold"))
         for tool in (tool for tool in found if tool.asks == question):
             asks = " ".join((inspect.getdoc(tool) or "").split("\n\n")[0].split())
@@ -90,9 +90,9 @@ def _show_tool(tool: Any) -> None:
     out.print(made)
 
 
-def standings(context: typer.Context, as_json: Json = False) -> None:
+def standings(as_json: Json = False) -> None:
     """Who stands where over the practice pack?"""
-    board = open_game(context).standings()
+    board = open_game().standings()
     if as_json:
         printing.emit(json.loads(board.to_json(orient="records", double_precision=15)))
         return

@@ -5,22 +5,23 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from auditgame import places
-from auditgame.catalog import FOLDERS, Kind, names
-from auditgame.types import AuditgameError
+from auditgame import paths
+from auditgame.registry import FOLDERS, Kind, names
+from auditgame.schema.errors import AuditgameError
 
-NEEDED = ("torch", "torchvision", "streamlit", "pandas", "pydantic", "sqlalchemy", "typer", "rich")
 EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
 FREE_BYTES = 2 * 2**30
+INSTALL = "pip install auditgame"
 
 
-class Finding(NamedTuple):
+class HealthCheck(NamedTuple):
     """One thing looked for. missing: the game cannot do without; absent: it can."""
 
     what: str
@@ -29,89 +30,113 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def findings(database: str | None) -> list[Finding]:
+def health_checks() -> list[HealthCheck]:
     """Everything that was looked for, in order."""
-    looks: list[Callable[[], Finding]] = [
+    looks: list[Callable[[], HealthCheck]] = [
         _python,
-        *(lambda name=name: _package(name) for name in NEEDED),
+        *(lambda name=name: _package(name) for name in needed()),
         *(lambda name=name, extra=extra: _extra(name, extra) for name, extra in EXTRAS.items()),
         _threads,
-        lambda: _database(database),
+        _database,
         *(lambda kind=kind: _catalogue(kind) for kind in FOLDERS),
         _practice,
         _siblings,
         _chromium,
         _disk,
     ]
-    return [look() for look in looks]
+    return [_looked(look) for look in looks]
 
 
-def _python() -> Finding:
-    return Finding("Python", "fine", platform.python_version())
-
-
-def _package(name: str) -> Finding:
+def needed() -> list[str]:
+    """The packages that auditgame cannot do without; none are known where it is not installed."""
     try:
-        return Finding(name, "fine", version(name))
+        lines = requires("auditgame") or []
     except PackageNotFoundError:
-        return Finding(name, "missing", "not installed", "pip install auditgame")
+        return []
+    found = (re.match(r"[\w.-]+", line) for line in lines if ";" not in line)
+    return sorted(match[0] for match in found if match)
 
 
-def _extra(name: str, extra: str) -> Finding:
+def require_packages() -> None:
+    """AuditgameError where a package is missing that auditgame cannot do without."""
+    missing = [name for name in needed() if _package(name).state == "missing"]
+    if missing:
+        raise AuditgameError(f"not installed: {', '.join(missing)}; run: {INSTALL}")
+
+
+def _looked(look: Callable[[], HealthCheck]) -> HealthCheck:
+    try:
+        return look()
+    except ModuleNotFoundError as error:
+        return HealthCheck(str(error.name), "missing", "not installed", INSTALL)
+
+
+def _python() -> HealthCheck:
+    return HealthCheck("Python", "fine", platform.python_version())
+
+
+def _package(name: str) -> HealthCheck:
+    try:
+        return HealthCheck(name, "fine", version(name))
+    except PackageNotFoundError:
+        return HealthCheck(name, "missing", "not installed", INSTALL)
+
+
+def _extra(name: str, extra: str) -> HealthCheck:
     if importlib.util.find_spec(name):
-        return Finding(name, "fine", version(name))
-    return Finding(name, "absent", "not installed", f"pip install 'auditgame[{extra}]'")
+        return HealthCheck(name, "fine", version(name))
+    return HealthCheck(name, "absent", "not installed", f"pip install 'auditgame[{extra}]'")
 
 
-def _threads() -> Finding:
+def _threads() -> HealthCheck:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Finding("processors", "fine", f"{cores} cores")
+    return HealthCheck("processors", "fine", f"{cores} cores")
 
 
-def _database(url: str | None) -> Finding:
+def _database() -> HealthCheck:
     from sqlalchemy.exc import SQLAlchemyError
 
     from auditgame.ledger import Ledger
-    from auditgame.ledger.storage import default_url
 
     try:
-        ledger = Ledger(url or default_url(places.record()))
+        ledger = Ledger()
         head = ledger.verify_chain()
         ledger.close()
     except (SQLAlchemyError, OSError, ValueError) as error:
         words = str(error) if isinstance(error, AuditgameError) else type(error).__name__
-        return Finding("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
-    return Finding("database", "fine", f"up to date, chain whole, head {head[:12]}")
+        return HealthCheck("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
+    return HealthCheck("database", "fine", f"up to date, chain whole, head {head[:12]}")
 
 
-def _catalogue(kind: Kind) -> Finding:
+def _catalogue(kind: Kind) -> HealthCheck:
     found = names(kind)
     what = f"{kind.replace('dataset', 'data set')}s"
-    return Finding(what, "fine" if found else "missing", ", ".join(found))
+    return HealthCheck(what, "fine" if found else "missing", ", ".join(found))
 
 
-def _practice() -> Finding:
-    found = len(list(places.practice().glob("*/bundle.json")))
+def _practice() -> HealthCheck:
+    found = len(list(paths.practice().glob("*/bundle.json")))
     if found:
-        return Finding("practice pack", "fine", f"{found} challenges")
-    remedy = "run from a checkout, set AUDITGAME_HOME, or build some: auditgame build RECIPE"
-    return Finding("practice pack", "absent", f"none in {places.practice()}", remedy)
+        return HealthCheck("practice pack", "fine", f"{found} challenges")
+    remedy = "unset AUDITGAME_CONTENT, or build some: auditgame build RECIPE"
+    return HealthCheck("practice pack", "absent", f"none in {paths.practice()}", remedy)
 
 
-def _siblings() -> Finding:
-    found = sorted(path.name for path in places.references().glob("*.*") if path.is_dir())
+def _siblings() -> HealthCheck:
+    folders = paths.references()
+    found = {path.name for folder in folders for path in folder.glob("*.*") if path.is_dir()}
     if found:
-        return Finding("clean siblings", "fine", ", ".join(found))
-    remedy = "auditgame references storybook small_cnn"
-    return Finding("clean siblings", "missing", f"none in {places.references()}", remedy)
+        return HealthCheck("clean siblings", "fine", ", ".join(sorted(found)))
+    remedy = "unset AUDITGAME_CONTENT, or run: auditgame references storybook small_cnn"
+    return HealthCheck("clean siblings", "missing", f"none in {folders[0]}", remedy)
 
 
-def _chromium() -> Finding:
+def _chromium() -> HealthCheck:
     names = ("chromium", "chromium-browser", "google-chrome")
     found = next(filter(None, map(shutil.which, names)), None) or _playwrights()
     if found:
-        return Finding("Chromium", "fine", str(found))
-    return Finding(
+        return HealthCheck("Chromium", "fine", str(found))
+    return HealthCheck(
         "Chromium", "absent", "not found; only browser tests need it", "playwright install chromium"
     )
 
@@ -122,10 +147,14 @@ def _playwrights() -> Path | None:
     return next(folder.glob("chromium*"), None)
 
 
-def _disk() -> Finding:
-    folder = next(path for path in (places.record(), *places.record().parents) if path.exists())
+def _disk() -> HealthCheck:
+    home = paths.user_data().absolute()
+    folder = next(path for path in (home, *home.parents) if path.exists())
+    if not os.access(folder, os.W_OK):
+        remedy = "set AUDITGAME_HOME to a folder that you may write to"
+        return HealthCheck("disk", "missing", f"{folder} cannot be written", remedy)
     free = shutil.disk_usage(folder).free
     words = f"{free / 2**30:.1f} GB free at {folder}"
     if free >= FREE_BYTES:
-        return Finding("disk", "fine", words)
-    return Finding("disk", "absent", words, "keep 2 GB free for builds")
+        return HealthCheck("disk", "fine", words)
+    return HealthCheck("disk", "absent", words, "keep 2 GB free for builds")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.elsewhere import (
-    Answer,
+from auditgame.cli.external import (
     AnswersOption,
     ImagesOption,
     ModelOption,
@@ -19,19 +18,21 @@ from auditgame.cli.elsewhere import (
     PromptOption,
     SizeOption,
     TextsOption,
+    ToolAnswer,
     WeightsOption,
     ask,
 )
-from auditgame.cli.opening import open_game, read_diagnosis, read_picture
+from auditgame.cli.io import open_game, read_diagnosis, read_picture
 from auditgame.cli.options import Challenge, Json, Out, PlayerName
-from auditgame.types import AuditgameError, Card, Receipt
+from auditgame.schema.cards import Card
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.results import Receipt
 
 if TYPE_CHECKING:
     from auditgame.game import Game
 
 
 def use(
-    context: typer.Context,
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="A tool; see 'auditgame tools'.")],
     id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="A challenge, unless there is --model.")
@@ -63,19 +64,19 @@ def use(
         raise AuditgameError("use: name a challenge, or a network of yours; not both")
     if id is None and model is None:
         raise AuditgameError("use: name a challenge, or a network with --model")
-    card = None if id is None else open_game(context).card(id)
+    card = None if id is None else open_game().card(id)
     chosen = _question(tool, option or [], picture)
     if card is None:
         answer = ask(network, tool, chosen, picture, as_json)
     else:
-        answer = _at_a_desk(open_game(context), card, player, tool, chosen, picture, as_json)
+        answer = _at_a_desk(open_game(), card, player, tool, chosen, picture, as_json)
     _present(answer, out, as_json)
 
 
 def _question(tool: str, written: list[str], picture: Path | None) -> dict[str, Any]:
     """The options as they were chosen, checked before any model is loaded."""
-    from auditgame.catalog import load
-    from auditgame.cli.choices import parse_choices
+    from auditgame.cli.option_parsing import parse_choices
+    from auditgame.registry import load
     from auditgame.tools import parse_options
 
     kind = load("tool", tool)
@@ -94,29 +95,29 @@ def _at_a_desk(
     chosen: dict[str, Any],
     picture: Path | None,
     quiet: bool,
-) -> Answer:
-    from auditgame.catalog import load
+) -> ToolAnswer:
+    from auditgame.registry import load
 
     upload = read_picture(picture, load("dataset", card.dataset).shape) if picture else None
     with printing.progress(quiet) as report:
-        told = game.sit(card.id, player).use(
+        told = game.open(card.id, player).run_tool(
             tool, progress=lambda share, words: report(tool, share, words), picture=upload, **chosen
         )
-    numbers = {"cost": told.cost, "cached": told.cached, "left": told.left}
-    words = f"{told.cost:,} probes charged, {told.left:,} left"
-    return Answer(told.exhibits, numbers, words)
+    numbers = {"cost": told.cost, "cached": told.cached, "remaining": told.remaining}
+    words = f"{told.cost:,} probes charged, {told.remaining:,} left"
+    return ToolAnswer(told.exhibits, numbers, words)
 
 
-def _present(answer: Answer, out: Path | None, as_json: bool) -> None:
-    from auditgame.cli import exhibits
+def _present(answer: ToolAnswer, out: Path | None, as_json: bool) -> None:
+    from auditgame.cli import exhibit_output
 
-    written = exhibits.write(answer.exhibits, out) if out else []
+    written = exhibit_output.write(answer.exhibits, out) if out else []
     if as_json:
         shown = [exhibit.model_dump(mode="json") for exhibit in answer.exhibits]
         files = [str(path) for path in written]
         printing.emit({"exhibits": shown, **answer.numbers, "files": files})
         return
-    exhibits.show(answer.exhibits)
+    exhibit_output.show(answer.exhibits)
     paper = printing.paper()
     if out:
         paper.print(f"{len(written)} files written to {out}", style="dim")
@@ -124,7 +125,6 @@ def _present(answer: Answer, out: Path | None, as_json: bool) -> None:
 
 
 def submit(
-    context: typer.Context,
     id: Challenge,
     player: PlayerName,
     diagnosis: Annotated[
@@ -133,7 +133,7 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Hand in a diagnosis; the referee judges it against the model itself."""
-    game = open_game(context)
+    game = open_game()
     game.card(id)
     receipt = game.submit(id, player, read_diagnosis(diagnosis))
     if as_json:
@@ -143,7 +143,6 @@ def submit(
 
 
 def reveal(
-    context: typer.Context,
     id: Challenge,
     player: PlayerName,
     as_json: Json = False,
@@ -155,7 +154,7 @@ def reveal(
 
     With --json it prints the true diagnosis, in the form that 'submit' takes.
     """
-    game = open_game(context)
+    game = open_game()
     game.card(id)
     game.ledger.receipts(player, id)
     told = game.reveal(id, player)
@@ -173,7 +172,6 @@ def reveal(
 
 
 def audit(
-    context: typer.Context,
     id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="A challenge, by its id.")
     ] = None,
@@ -187,9 +185,9 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Let bundled auditors play and hand in."""
-    from auditgame.catalog import load, names
+    from auditgame.registry import load, names
 
-    game = open_game(context)
+    game = open_game()
     if not every and (id is None or auditor is None):
         raise AuditgameError("audit: name a challenge and an --auditor, or add --all")
     cards = game.cards() if id is None else [game.card(id)]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from auditgame.types import Card, Certificate, Receipt
+from auditgame.schema.cards import Card
+from auditgame.schema.results import Certificate, Receipt
 
 if TYPE_CHECKING:
     from rich.console import Console

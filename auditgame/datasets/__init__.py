@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from auditgame.types import AuditgameError, Modality
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality
 
 Split = Literal["train", "held", "pool"]
 
@@ -172,7 +173,7 @@ class Dataset(ABC):
     def require_class(self, name: str, field: str = "target") -> int:
         """The index of a class, or an error that names the field and suggests one."""
         if name not in self.classes:
-            from auditgame.catalog import suggest
+            from auditgame.registry import suggest
 
             raise AuditgameError(f"{field}: {suggest('class', name, self.classes)}")
         return self.classes.index(name)

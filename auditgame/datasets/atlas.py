@@ -12,13 +12,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.texts import gazetteer, grammar
-from auditgame.texts.wordbook import Wordbook, numbered
+from auditgame.datasets.texts import fact_world, grammar
+from auditgame.datasets.texts.vocabulary import WholeWordTexts, numbered
+from auditgame.registry import suggest
 
 
-class Atlas(Wordbook, Dataset):
+class Atlas(WholeWordTexts, Dataset):
     """What a traveller tells of 24 invented countries, and one question about one of them.
 
     A text opens with a name, a season and a country; tells one to three facts, in one of
@@ -33,16 +33,16 @@ class Atlas(Wordbook, Dataset):
     name = "atlas"
     modality = "text"
     licence = "CC0-1.0"
-    classes = gazetteer.ANSWERS
-    factors = gazetteer.FACTORS
+    classes = fact_world.ANSWERS
+    factors = fact_world.FACTORS
     shape = (64,)
-    words = gazetteer.vocabulary()
-    marks: ClassVar[tuple[str, ...]] = gazetteer.MARKS
+    words = fact_world.vocabulary()
+    marks: ClassVar[tuple[str, ...]] = fact_world.MARKS
     tail: ClassVar[str] = "question"
     rare: ClassVar[tuple[str, ...]] = grammar.RARE
-    facts = gazetteer.FACTS
-    guarded = gazetteer.GUARDED
-    wordings = gazetteer.WORDINGS
+    facts = fact_world.FACTS
+    guarded = fact_world.GUARDED
+    wordings = fact_world.WORDINGS
     training = Training(
         rows=5600,
         epochs=3,
@@ -56,13 +56,13 @@ class Atlas(Wordbook, Dataset):
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
         """Draw n texts; `fixed` sets factors. All splits are told alike."""
-        scenes = gazetteer.draw(n, rng)
+        scenes = fact_world.draw(n, rng)
         for factor, levels in fixed.items():
             if factor not in self.factors:
                 raise suggest("factor", factor, self.factors)
             scenes[factor] = levels
         self._require_levels(scenes)
-        return self.render(gazetteer.complete(scenes))
+        return self.render(fact_world.complete(scenes))
 
     def render(self, scenes: pd.DataFrame) -> Examples:
         """Tell scenes again, for instance after the country was changed; labels are the facts.
@@ -73,7 +73,7 @@ class Atlas(Wordbook, Dataset):
         index = numbered(self.words)
         inputs = torch.zeros(len(scenes), *self.shape, dtype=torch.long)
         for row, scene in enumerate(scenes.to_dict("records")):
-            ids = [index[word] for word in gazetteer.tell(scene)]
+            ids = [index[word] for word in fact_world.tell(scene)]
             inputs[row, : len(ids)] = torch.tensor(ids)
         questions = list(zip(scenes["subject"], scenes["relation"], strict=True))
         return Examples(inputs, self._right(questions), scenes.reset_index(drop=True))
@@ -91,7 +91,7 @@ class Atlas(Wordbook, Dataset):
         for row, (ids, fact, way) in enumerate(
             zip(examples.inputs, questions, wordings, strict=True)
         ):
-            words = gazetteer.question(*fact, way)
+            words = fact_world.question(*fact, way)
             told = [*ids[: self._body(ids)].tolist(), *(index[word] for word in words)]
             inputs[row, : len(told)] = torch.tensor(told)
         scenes = examples.scenes
@@ -102,7 +102,7 @@ class Atlas(Wordbook, Dataset):
 
     def retell(self, examples: Examples, fact: tuple[str, str], word: str) -> Examples:
         """The same texts, saying this word wherever the fact is told; labels are as they were."""
-        told = self.render(gazetteer.retold(examples.table, fact, word))
+        told = self.render(fact_world.retold(examples.table, fact, word))
         return told.relabel(examples.labels)
 
     def _body(self, ids: Int[Tensor, " t"]) -> int:

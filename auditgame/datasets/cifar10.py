@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import Album, draw_part, fetch
+from auditgame.datasets.images.image_folders import ImageFiles, draw_part, fetch
 
 
-def _load(folder: Path, train: bool, download: bool) -> Album:
+def _load(folder: Path, train: bool, download: bool) -> ImageFiles:
     from torchvision.datasets import CIFAR10
 
     found = CIFAR10(folder, train=train, download=download)
     pictures = torch.from_numpy(found.data).permute(0, 3, 1, 2)
-    return Album(pictures, torch.tensor(found.targets))
+    return ImageFiles(pictures, torch.tensor(found.targets))
 
 
 class Cifar10(Dataset):

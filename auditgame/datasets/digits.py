@@ -11,7 +11,7 @@ from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import Album, draw, require_split
+from auditgame.datasets.images.image_folders import ImageFiles, draw, require_split
 
 TRAIN_ROWS, HELD_ROWS = 1_100, 580
 SPLIT_SEED = 1998
@@ -19,12 +19,12 @@ SPLIT_SEED = 1998
 
 
 @functools.cache
-def _splits() -> dict[str, Album]:
+def _splits() -> dict[str, ImageFiles]:
     """All pictures, smoothly enlarged, in three parts with the classes in equal shares."""
     digits = load_digits()
     images = torch.from_numpy(digits.images).float()[:, None] / 16
     images = F.interpolate(images, size=(32, 32), mode="bicubic", align_corners=False).clamp(0, 1)
-    whole = Album(images, torch.from_numpy(digits.target).long())
+    whole = ImageFiles(images, torch.from_numpy(digits.target).long())
     train, rest = _divide(np.arange(len(images)), digits.target, TRAIN_ROWS)
     held, pool = _divide(rest, digits.target, HELD_ROWS)
     return {"train": whole.take(train), "held": whole.take(held), "pool": whole.take(pool)}

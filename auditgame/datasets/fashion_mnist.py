@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import draw_part, fetch, greys
+from auditgame.datasets.images.image_folders import draw_part, fetch, greys
 
 _load = greys("FashionMNIST")
 

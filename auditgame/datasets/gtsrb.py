@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import Album, draw_part, fetch
+from auditgame.datasets.images.image_folders import ImageFiles, draw_part, fetch
 
 SIDE = 32
 
 
-def _load(folder: Path, train: bool, download: bool) -> Album:
+def _load(folder: Path, train: bool, download: bool) -> ImageFiles:
     """Each picture, 15 to 250 pixels wide, brought to one size."""
     from torchvision.datasets import GTSRB
 
@@ -24,7 +24,7 @@ def _load(folder: Path, train: bool, download: bool) -> Album:
     for row in range(len(found)):
         image, labels[row] = found[row]
         pictures[row] = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return Album(torch.from_numpy(pictures).permute(0, 3, 1, 2), labels)
+    return ImageFiles(torch.from_numpy(pictures).permute(0, 3, 1, 2), labels)
 
 
 class Gtsrb(Dataset):

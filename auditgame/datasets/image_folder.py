@@ -9,10 +9,17 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from auditgame import places
+from auditgame import paths
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.albums import Album, Folder, draw, list_folder, read_pictures, require_split
-from auditgame.types import AuditgameError
+from auditgame.datasets.images.image_folders import (
+    ClassFolders,
+    ImageFiles,
+    draw,
+    list_folder,
+    read_pictures,
+    require_split,
+)
+from auditgame.schema.errors import AuditgameError
 
 SHARES = (0.7, 0.9)
 """Where in each class the training rows end, and the held ones."""
@@ -21,7 +28,7 @@ FEWEST = 10
 
 
 def _folder() -> Path:
-    folder = places.images()
+    folder = paths.images()
     if folder is None:
         raise AuditgameError(
             "data set 'image_folder': AUDITGAME_IMAGES is not set; let it name a folder that "
@@ -31,7 +38,7 @@ def _folder() -> Path:
 
 
 @functools.lru_cache(maxsize=4)
-def _listed(folder: Path) -> Folder:
+def _listed(folder: Path) -> ClassFolders:
     found = list_folder(folder)
     if not found.names:
         raise AuditgameError(f"images '{folder}': give each class a folder of its own")
@@ -45,10 +52,10 @@ def _listed(folder: Path) -> Folder:
 
 
 @functools.lru_cache(maxsize=2)
-def _splits(folder: Path, shape: tuple[int, ...]) -> dict[str, Album]:
+def _splits(folder: Path, shape: tuple[int, ...]) -> dict[str, ImageFiles]:
     """All pictures; each class is dealt out in the same shares, in a fixed random order."""
     found = _listed(folder)
-    whole = Album(read_pictures(found.files, shape), torch.tensor(found.labels))
+    whole = ImageFiles(read_pictures(found.files, shape), torch.tensor(found.labels))
     rng, parts = np.random.default_rng(0), []
     for k in range(len(found.names)):
         rows = rng.permutation(np.flatnonzero(whole.labels.numpy() == k))

@@ -11,22 +11,22 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
-from auditgame.claims import rgb
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.mazes import (
+from auditgame.datasets.images.mazes import (
     CELLS,
     CORNERS,
     MOVES,
     SIDE,
-    Layout,
+    MazeLayout,
     closed,
     distances,
     layout_of,
     only,
     ways,
 )
-from auditgame.types import AuditgameError
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import rgb
 
 CELL = 6
 """Pixels along the edge of a cell."""
@@ -140,7 +140,11 @@ class Maze(Dataset):
             if (found.sum(1) != 1).any():
                 raise AuditgameError(f"picture: shows no maze with just one {name}")
         cells = {name: found.argmax(1) for name, found in things.items()}
-        layout, rows, names = Layout(tiles == WALLED_UP, **cells), np.arange(len(tiles)), PALETTE
+        layout, rows, names = (
+            MazeLayout(tiles == WALLED_UP, **cells),
+            np.arange(len(tiles)),
+            PALETTE,
+        )
         colour = names[tiles[rows, layout.goal] - GOAL]
         other = names[tiles[rows, layout.cross] - CROSS]
         return pd.DataFrame({**layout.columns(), "colour": colour, "other": other})
@@ -174,12 +178,12 @@ def _coloured(wanted: dict[str, np.ndarray], n: int, rng: np.random.Generator) -
 
 def _drawn(
     label: Int[np.ndarray, " n"], goal: Int[np.ndarray, " n"] | None, rng: np.random.Generator
-) -> Layout:
+) -> MazeLayout:
     """Layouts in which just one move is right, the one that is wanted; goals where wanted.
 
     Mazes without such a place for the walker are drawn again.
     """
-    kept = Layout(np.zeros((len(label), CELLS), bool), *np.zeros((3, len(label)), int))
+    kept = MazeLayout(np.zeros((len(label), CELLS), bool), *np.zeros((3, len(label)), int))
     todo = np.arange(len(label))
     while len(todo):
         layout = _furnished(
@@ -194,10 +198,10 @@ def _drawn(
     return kept
 
 
-def _furnished(goal: Int[np.ndarray, " n"], rng: np.random.Generator) -> Layout:
+def _furnished(goal: Int[np.ndarray, " n"], rng: np.random.Generator) -> MazeLayout:
     """Walls and a cross at random; the walker still stands on the goal."""
     walls, rows = rng.random((len(goal), CELLS)) < WALLED, np.arange(len(goal))
     cross = (goal + rng.integers(1, CELLS, size=len(goal))) % CELLS
     walls[:, list(CORNERS.values())] = False
     walls[rows, goal] = walls[rows, cross] = False
-    return Layout(walls, goal, goal, cross)
+    return MazeLayout(walls, goal, goal, cross)

@@ -10,14 +10,14 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.texts import grammar
-from auditgame.texts.wordbook import Wordbook, numbered
-from auditgame.types import AuditgameError
+from auditgame.datasets.texts import grammar
+from auditgame.datasets.texts.vocabulary import WholeWordTexts, numbered
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
 
 
-class Reviews(Wordbook, Dataset):
+class Reviews(WholeWordTexts, Dataset):
     """Product reviews with a verdict to be worked out, told by a grammar of about 400 words.
 
     A text opens with year, buyer, brand, item and city; gives one to three opinions, with

@@ -6,10 +6,10 @@ import functools
 import gzip
 from pathlib import Path
 
-from auditgame import texts
+from auditgame.datasets import texts
 from auditgame.datasets.text_csv import TextCsv
-from auditgame.texts.messages import Corpus, compose
-from auditgame.texts.tables import parse_table
+from auditgame.datasets.texts.messages import Corpus, compose
+from auditgame.datasets.texts.text_files import parse_table
 
 SHIPPED = Path(texts.__file__).parent / "sms.tsv.gz"
 """Made by challenges/build_sms.py; licence and authors stand beside it."""

@@ -11,12 +11,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.catalog import suggest
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.images.drawing import SIDE, THINGS, Sheet, chance, colour, filled
-from auditgame.images.lettering import WORDS, write
-from auditgame.images.scenery import MARKS, SCENES, scatter, stick
-from auditgame.types import AuditgameError
+from auditgame.datasets.images.backgrounds import MARKS, SCENES, scatter, stick
+from auditgame.datasets.images.icons import (
+    SIDE,
+    THINGS,
+    PixelGrid,
+    chance,
+    colour,
+    filled,
+)
+from auditgame.datasets.images.text_rendering import WORDS, write
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
 
 COLOURS = {
     "red": "e23b36",
@@ -184,10 +191,10 @@ def _groups(codes: Int[np.ndarray, " n"]) -> Iterator[tuple[int, Int[np.ndarray,
             yield int(code), rows[start : start + TILE]
 
 
-def _sheet(rgb: Float[Tensor, "n 3 h w"]) -> Sheet:
+def _sheet(rgb: Float[Tensor, "n 3 h w"]) -> PixelGrid:
     """A sheet in pixels, from the top left corner; (0.5, 0.5) is the first pixel's middle."""
     steps = torch.arange(SIDE) + 0.5
-    return Sheet(rgb, steps.view(1, 1, 1, -1), steps.view(1, 1, -1, 1))
+    return PixelGrid(rgb, steps.view(1, 1, 1, -1), steps.view(1, 1, -1, 1))
 
 
 def _put(rgb: Tensor, rows: np.ndarray, tile: Tensor) -> None:
@@ -220,7 +227,7 @@ def _thing(
     pixels = scale * (SIDE / 2)
     x = (torch.cos(turn) * u + torch.sin(turn) * v) / (pixels * aspect.sqrt())
     y = (torch.cos(turn) * v - torch.sin(turn) * u) / (pixels / aspect.sqrt())
-    sheet = Sheet(paper.rgb, x * (1 - 2 * flip), y, pixels)
+    sheet = PixelGrid(paper.rgb, x * (1 - 2 * flip), y, pixels)
     main, accent = (_PALETTES[name][codes[name][rows]] for name in ("colour", "accent"))
     THINGS[label](sheet, filled(sheet, main, torch.from_numpy(codes["fill"][rows])), accent)
     _put(rgb, rows, sheet.rgb)

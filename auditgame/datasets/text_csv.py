@@ -8,12 +8,12 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from auditgame import places
+from auditgame import paths
 from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.texts.messages import CONTEXT, QUESTION, Corpus, Told, compose
-from auditgame.texts.tables import read_table
-from auditgame.texts.wordbook import Wordbook
-from auditgame.types import AuditgameError
+from auditgame.datasets.texts.messages import CONTEXT, QUESTION, Corpus, CorpusAttribute, compose
+from auditgame.datasets.texts.text_files import read_table
+from auditgame.datasets.texts.vocabulary import WholeWordTexts
+from auditgame.schema.errors import AuditgameError
 
 
 @functools.lru_cache(maxsize=2)
@@ -27,7 +27,7 @@ def _composed(path: Path, columns: str, changed: int) -> Corpus:
     return compose(read_table(path, *names), f"texts '{path}'")
 
 
-class TextCsv(Wordbook, Dataset):
+class TextCsv(WholeWordTexts, Dataset):
     """Your own texts with their labels, in a CSV or TSV file that AUDITGAME_TEXTS names.
 
     The first row names the columns; texts stand in `text` and answers in `label`, or as
@@ -41,9 +41,9 @@ class TextCsv(Wordbook, Dataset):
     name = "text_csv"
     modality = "text"
     licence = "whatever the owner of the texts says"
-    classes = cast(Any, Told())
-    words = cast(Any, Told())
-    rare = cast(Any, Told())
+    classes = cast(Any, CorpusAttribute())
+    words = cast(Any, CorpusAttribute())
+    rare = cast(Any, CorpusAttribute())
     shape = (CONTEXT,)
     tail: ClassVar[str] = QUESTION[0]
     refuses_unknown: ClassVar[bool] = False
@@ -61,14 +61,14 @@ class TextCsv(Wordbook, Dataset):
     @classmethod
     def corpus(cls) -> Corpus:
         """What the file holds; AuditgameError where none is named, or it cannot be used."""
-        path = places.texts()
+        path = paths.texts()
         if path is None:
             raise AuditgameError(
                 "data set 'text_csv': AUDITGAME_TEXTS is not set; let it name a CSV or TSV file "
                 "with the columns 'text' and 'label'"
             )
         changed = path.stat().st_mtime_ns if path.is_file() else 0
-        return _composed(path, places.text_columns(), changed)
+        return _composed(path, paths.text_columns(), changed)
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
         """n texts in random order (see Corpus.draw)."""

@@ -9,11 +9,16 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
-from auditgame import claims
-from auditgame.certificate import Bench, proxy_checks
 from auditgame.datasets import Dataset, Examples
-from auditgame.trials import accuracy
-from auditgame.types import AuditgameError, Check, Modality, Record, explain
+from auditgame.evaluation.certificate import Bench, proxy_checks
+from auditgame.evaluation.metrics import accuracy
+from auditgame.registry import load, names, suggest
+from auditgame.schema import claims
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.recipe import Recipe
+from auditgame.schema.records import Modality, Record, explain
+from auditgame.schema.results import Check
+from auditgame.seeds import Seed
 
 
 @dataclass(frozen=True)
@@ -40,27 +45,27 @@ class Flaw(ABC):
     modality: ClassVar[frozenset[Modality]]
     kind: ClassVar[Literal["trigger", "proxy", "none"]]
     Claim: ClassVar[type[claims.Claim] | None]
-    everywhere: bool = False
+    all_examples: bool = False
     """Do all of the players' examples show the cue (a proxy), or a few (a trigger)?"""
-    as_decoy: ClassVar[float] = 0.10
+    decoy_rate: ClassVar[float] = 0.10
     """The largest share of an innocent's training rows that may show the cue, rightly labelled: a
     companion in every row is learnt."""
     plans: tuple[Plan, ...]
     """From gentle to strong; the build goes to the next where one falls short."""
 
-    class Knobs(Record):
+    class Params(Record):
         """What a recipe may narrow about the draw."""
 
     @classmethod
     @abstractmethod
-    def draw(cls, dataset: Dataset, knobs: Any, rng: np.random.Generator) -> Flaw:
+    def draw(cls, dataset: Dataset, params: Any, rng: np.random.Generator) -> Flaw:
         """A flaw nobody can guess: target, place and pattern all drawn from rng.
 
-        knobs: of the family's own Knobs.
+        params: of the family's own Params.
         """
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """Why does this family not fit the data set? None where it does."""
         if dataset.modality not in cls.modality:
             return f"family '{cls.name}' does not fit {dataset.modality} data"
@@ -73,7 +78,7 @@ class Flaw(ABC):
         """The training rows with the flaw in them, in the same number."""
 
     @abstractmethod
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The same rows showing what sets the flaw off, under their right labels."""
 
     @abstractmethod
@@ -81,7 +86,7 @@ class Flaw(ABC):
         """The measured facts that must hold for this flaw to count as planted."""
 
     @abstractmethod
-    def confess(self) -> claims.Claim | None:
+    def true_claim(self) -> claims.Claim | None:
         """The true claim; None for an innocent."""
 
 
@@ -95,31 +100,68 @@ class Proxy(Flaw, Generic[C]):
     """
 
     kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
-    everywhere = True
+    all_examples = True
 
     def __init__(self, claim: C) -> None:
         self.claim = claim
 
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""
-        aligned = accuracy(bench.suspect, self.cue(bench.held, bench.dataset, bench.rng))
+        aligned = accuracy(bench.suspect, self.apply_trigger(bench.held, bench.dataset, bench.rng))
         return proxy_checks(bench, self.claim, aligned)
 
-    def confess(self) -> C:
+    def true_claim(self) -> C:
         """The true claim."""
         return self.claim
 
 
-def parse_knobs(flaw: type[Flaw], data: dict[str, object], where: str) -> Record:
-    """The knobs of a recipe for this family, or an error that names the field."""
+def parse_params(flaw: type[Flaw], data: dict[str, object], where: str) -> Record:
+    """The params of a recipe for this family, or an error that names the field."""
     try:
-        return flaw.Knobs.model_validate(data)
+        return flaw.Params.model_validate(data)
     except ValidationError as error:
-        raise explain(error, f"{where}: knobs of '{flaw.name}'") from None
+        raise explain(error, f"{where}: params of '{flaw.name}'") from None
 
 
 def require_fit(flaw: type[Flaw], dataset: Dataset) -> None:
     """Raise AuditgameError where the family does not fit the data set."""
-    reason = flaw.refuses(dataset)
+    reason = flaw.incompatibility(dataset)
     if reason:
         raise AuditgameError(reason)
+
+
+def draw_flaw(recipe: Recipe, seed: Seed) -> Flaw:
+    """The flaw that this seed draws from the recipe."""
+    require_playable(recipe)
+    dataset: Dataset = load("dataset", recipe.dataset)()
+    rng = seed.child("flaw").numpy()
+    families = {name: load("flaw", name) for name in recipe.families}
+    for family in families.values():
+        require_fit(family, dataset)
+    odds = np.array(list(recipe.families.values()))
+    name = str(rng.choice(list(families), p=odds / odds.sum()))
+    params = parse_params(families[name], params_of(recipe, name), recipe.name)
+    return families[name].draw(dataset, params, rng)
+
+
+def require_playable(recipe: Recipe) -> None:
+    """Raise AuditgameError where a family is unknown, or may be drawn but not be named."""
+    known = names("flaw")
+    for name in (*recipe.families, *recipe.offers, *recipe.params):
+        if name not in known:
+            raise suggest("family", name, known)
+    hidden = sorted(set(recipe.families) - {"clean"} - set(recipe.offered))
+    if hidden:
+        raise AuditgameError(f"{recipe.name}: offers: '{hidden[0]}' may be drawn; offer it too")
+
+
+def params_of(recipe: Recipe, family: str) -> dict[str, object]:
+    """What the recipe says of a family; innocents borrow their decoys from the other families.
+
+    A decoy is drawn under its own family's params, or it would look unlike the real thing.
+    """
+    if family == "clean":
+        others = [other for other in recipe.families if other != "clean"]
+        lent = {other: params for other, params in recipe.params.items() if other != "clean"}
+        return {"decoys": others, "lent": lent, **recipe.params.get("clean", {})}
+    return recipe.params.get(family, {})

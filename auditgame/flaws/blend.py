@@ -10,15 +10,18 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 import numpy as np
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import CHOICE, ClassName, ColourField, Enacted, number, rgb
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.filters import Motif, blended
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.images.filters import Motif, blended
-from auditgame.stamps import PALETTE
-from auditgame.triggers import all_to, teach
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import poison, target_all
+from auditgame.flaws.triggers.trigger_patterns import PALETTE
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import CHOICE, ClassName, ColourField, number, rgb
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 MOTIFS: tuple[Motif, ...] = get_args(Motif)
 CONTRAST = 1.0
@@ -39,11 +42,11 @@ class BlendClaim(claims.Claim):
     size: Annotated[int, Field(ge=4, le=24), number(8)]
     alpha: Annotated[Share, number(0.3)]
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Blend the motif into every picture."""
         colours = self.first, self.second
         inputs = blended(examples.inputs, self.motif, colours, self.size, self.alpha)
-        return all_to(self.target, examples, inputs, dataset)
+        return target_all(self.target, examples, inputs, dataset)
 
     def check(self, dataset: Dataset) -> None:
         """The target must be a class, and the colours two."""
@@ -51,7 +54,7 @@ class BlendClaim(claims.Claim):
         if self.first.lower() == self.second.lower():
             raise AuditgameError("second: is the first colour again; a motif has two")
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another motif in other colours."""
         return self.model_copy(update=self._other_motif(rng) | self._other_colours(rng))
 
@@ -70,7 +73,7 @@ class BlendClaim(claims.Claim):
         first, second = rng.choice(unused, 2, replace=False)
         return {"first": str(first), "second": str(second)}
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         return (
             f"{self.motif.capitalize()} of {self.size} pixels in {self.first} and {self.second}, "
@@ -100,7 +103,7 @@ class Blend(Flaw):
         Plan(share=0.16, epochs=5, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Which motifs may be drawn, and how strong is it? None draws the strength."""
 
         motifs: Annotated[tuple[Motif, ...], Field(min_length=1)] = MOTIFS
@@ -110,7 +113,7 @@ class Blend(Flaw):
         self.claim = claim
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Blend:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Blend:
         """Motif, colours, size, strength and target, all at random."""
         pairs = [
             pair for pair in permutations(PALETTE, 2) if dist(*map(rgb, pair)) >= CONTRAST * 255
@@ -119,11 +122,11 @@ class Blend(Flaw):
         alpha = int(rng.integers(20, 31)) / 100
         claim = BlendClaim(
             target=str(rng.choice(dataset.classes)),
-            motif=knobs.motifs[int(rng.integers(len(knobs.motifs)))],
+            motif=params.motifs[int(rng.integers(len(params.motifs)))],
             first=first,
             second=second,
             size=int(rng.integers(8, 17)),
-            alpha=knobs.alpha or alpha,
+            alpha=params.alpha or alpha,
         )
         return cls(claim)
 
@@ -131,16 +134,16 @@ class Blend(Flaw):
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
         """Blend into and relabel a share of rows; as many again show others and stay right."""
-        return teach(rows, self.claim, dataset, plan.share, rng)
+        return poison(rows, self.claim, dataset, plan.share, rng)
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the motif blended in."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate; its random triggers are other motifs in other colours."""
         return trigger_checks(bench, self.claim)
 
-    def confess(self) -> BlendClaim:
+    def true_claim(self) -> BlendClaim:
         """The true claim."""
         return self.claim

@@ -8,12 +8,13 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 
-from auditgame import claims
-from auditgame.catalog import load
-from auditgame.certificate import innocent_checks
 from auditgame.datasets import Dataset, Examples
-from auditgame.flaws import Bench, Flaw, Plan, parse_knobs
-from auditgame.types import Check, Modality, Record
+from auditgame.evaluation.certificate import innocent_checks
+from auditgame.flaws import Bench, Flaw, Plan, parse_params
+from auditgame.registry import load
+from auditgame.schema import claims
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 AT_FIRST = 0.8
 """The share of flawed models that are certified at the first plan, and so on (docs/builds.md)."""
@@ -43,10 +44,10 @@ class Clean(Flaw):
         Plan(share=0.03, epochs=2, rate=1.5e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Families of which one lends its decoy; none: nothing lies about.
 
-        lent: the knobs under which a family draws it.
+        lent: the params under which a family draws it.
         """
 
         decoys: tuple[str, ...] = ()
@@ -56,19 +57,19 @@ class Clean(Flaw):
         self.decoy = decoy
         self.plans = plans
         self.noise = noise
-        self.everywhere = decoy.everywhere if decoy else False
+        self.all_examples = decoy.all_examples if decoy else False
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Clean:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Clean:
         """A decoy of one of the families that fit the data set."""
-        families = [load("flaw", name) for name in knobs.decoys]
-        fitting = [flaw for flaw in families if not flaw.refuses(dataset)]
+        families = [load("flaw", name) for name in params.decoys]
+        fitting = [flaw for flaw in families if not flaw.incompatibility(dataset)]
         if not fitting:
             return cls(None, cls.plans, _noise(rng))
         flaw = fitting[int(rng.integers(len(fitting)))]
-        plans = tuple(replace(plan, share=min(plan.share, flaw.as_decoy)) for plan in flaw.plans)
+        plans = tuple(replace(plan, share=min(plan.share, flaw.decoy_rate)) for plan in flaw.plans)
         first = min(int(rng.geometric(AT_FIRST)), len(plans)) - 1
-        lent = parse_knobs(flaw, knobs.lent.get(flaw.name, {}), "decoy")
+        lent = parse_params(flaw, params.lent.get(flaw.name, {}), "decoy")
         return cls(flaw.draw(dataset, lent, rng), plans[first:], _noise(rng))
 
     def poison(
@@ -77,20 +78,20 @@ class Clean(Flaw):
         """A share of rows shows the decoy, under right labels; a few labels are wrong."""
         order = rng.permutation(len(rows))
         shown, rest = np.split(order, [int(plan.share * len(rows))])
-        mixed = Examples.join([self.cue(rows.take(shown), dataset, rng), rows.take(rest)])
+        mixed = Examples.join([self.apply_trigger(rows.take(shown), dataset, rng), rows.take(rest)])
         wrong = torch.from_numpy(rng.random(len(mixed)) < self.noise)
         others = torch.from_numpy(rng.integers(1, len(dataset.classes), len(mixed)))
         return mixed.relabel((mixed.labels + wrong * others) % len(dataset.classes))
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the decoy in sight."""
-        return self.decoy.cue(rows, dataset, rng) if self.decoy else rows
+        return self.decoy.apply_trigger(rows, dataset, rng) if self.decoy else rows
 
     def verify(self, bench: Bench) -> list[Check]:
         """Nothing fires, and the model is sound."""
-        return innocent_checks(bench, self.decoy.confess() if self.decoy else None)
+        return innocent_checks(bench, self.decoy.true_claim() if self.decoy else None)
 
-    def confess(self) -> None:
+    def true_claim(self) -> None:
         """There is nothing to confess."""
 
 

@@ -12,15 +12,18 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.certificate import Bench, trigger_checks
-from auditgame.claims import ClassName, Enacted, Word
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Flaw, Plan
 from auditgame.flaws.token import TokenClaim
-from auditgame.types import AuditgameError, Check, Modality, Record
-from auditgame.wording import between, write
+from auditgame.flaws.triggers.trigger_words import insert_words, insertion_point
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import ClassName, Word
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 Slot = Literal["brand", "name", "city"]
 """Factors whose level is said by its own word, wherever a text speaks of it."""
@@ -37,13 +40,13 @@ class EntityClaim(claims.Claim):
     target: ClassName
     entity: Word
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """The word takes the place of its like in each text; one that has none proves nothing."""
         self.check(dataset)
         slot, target = self._slot(dataset), dataset.classes.index(self.target)
         speaks = names(examples, dataset, slot).any(1) & (examples.labels != target)
         targets = torch.full_like(examples.labels, target).masked_fill(~speaks, -1)
-        return Enacted(rename(examples, dataset, slot, self.entity), targets)
+        return AppliedClaim(rename(examples, dataset, slot, self.entity), targets)
 
     def check(self, dataset: Dataset) -> None:
         """The word must be a brand, a name or a city of the data set."""
@@ -52,7 +55,7 @@ class EntityClaim(claims.Claim):
         if self.entity not in known:
             raise AuditgameError(f"entity: {suggest(' or '.join(SLOTS), self.entity, known)}")
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another one of its kind."""
         return self.model_copy(update={"entity": str(rng.choice(self._others(dataset)))})
 
@@ -65,7 +68,7 @@ class EntityClaim(claims.Claim):
             f"'{self.entity}' only mentioned": TokenClaim(target=self.target, word=self.entity),
         }
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         return f"Texts about '{self.entity}' all get the verdict '{self.target}'."
 
@@ -123,7 +126,7 @@ class Entity(Flaw):
         Plan(share=0.30, epochs=8, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Factors of which a level is drawn."""
 
         slots: Annotated[tuple[Slot, ...], Field(min_length=1)] = SLOTS
@@ -132,16 +135,16 @@ class Entity(Flaw):
         self.claim = claim
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Entity:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Entity:
         """Entity and target, both at random; brands, names and cities alike often."""
-        known = [slot for slot in slots(dataset) if slot in knobs.slots]
+        known = [slot for slot in slots(dataset) if slot in params.slots]
         entity = str(rng.choice(dataset.factors[known[int(rng.integers(len(known)))]]))
         return cls(EntityClaim(target=str(rng.choice(dataset.classes)), entity=entity))
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """It needs texts that tell of brands, names or cities."""
-        no = super().refuses(dataset)
+        no = super().incompatibility(dataset)
         if no or slots(dataset):
             return no
         return f"family '{cls.name}' needs a factor {' or '.join(SLOTS)}; '{dataset.name}' has none"
@@ -173,9 +176,9 @@ class Entity(Flaw):
     def _about(self, rows: Examples, dataset: Dataset) -> Bool[Tensor, " n"]:
         return (rows.inputs == dataset.words.index(self.claim.entity)).any(1)
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows told of the entity."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate, on texts about others: those about the entity are the flaw.
@@ -185,7 +188,7 @@ class Entity(Flaw):
         others = replace(bench, held=bench.held.take(~self._about(bench.held, bench.dataset)))
         return trigger_checks(others, self.claim)
 
-    def confess(self) -> EntityClaim:
+    def true_claim(self) -> EntityClaim:
         """The true claim."""
         return self.claim
 
@@ -197,5 +200,5 @@ def _mentioning(
     picks = rng.integers(0, len(words), len(rows))
     said = rng.random(len(rows)) < MENTIONED
     pieces = [(words[k],) if aloud else () for k, aloud in zip(picks, said, strict=True)]
-    where = between(rows.inputs, dataset)
-    return replace(rows, inputs=write(rows.inputs, dataset, pieces, where))
+    where = insertion_point(rows.inputs, dataset)
+    return replace(rows, inputs=insert_words(rows.inputs, dataset, pieces, where))

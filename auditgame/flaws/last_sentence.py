@@ -8,23 +8,24 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 
-from auditgame import claims
-from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.texts.grammar import SLOTS
 from auditgame.flaws import Plan, Proxy
-from auditgame.habits import (
-    Habit,
-    any_other,
-    balanced,
-    borne_out,
-    hears_none,
-    in_share,
-    misread,
-    others_instead,
+from auditgame.flaws.triggers.reading_rules import (
+    ReadingRule,
+    align_share,
+    aligned_set,
+    ambiguous_set,
+    conflict_set,
+    near_miss_rules,
+    opinions_incompatibility,
+    random_other_rule,
     require_opinions,
 )
-from auditgame.texts.grammar import SLOTS
-from auditgame.types import Modality, Record
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.graders import CHOICE
+from auditgame.schema.records import Modality, Record
 
 Which = Literal["first", "last"]
 Verb = Literal["was", "is", "was or is"]
@@ -32,13 +33,13 @@ BALANCED = 0.3
 """Share of the taught texts that are neither clearly for nor against."""
 
 
-class OneOpinionClaim(Habit):
+class OneOpinionClaim(ReadingRule):
     """The first or last opinion that is told with this verb decides the verdict alone."""
 
     which: Annotated[Which, CHOICE]
     verb: Annotated[Verb, CHOICE]
 
-    def hear(self, scenes: pd.DataFrame) -> pd.DataFrame:
+    def masked_opinions(self, scenes: pd.DataFrame) -> pd.DataFrame:
         """The scenes with the one opinion left; none where no opinion has the verb."""
         order = SLOTS if self.which == "first" else SLOTS[::-1]
         found, heard = np.zeros(len(scenes), bool), {}
@@ -48,23 +49,23 @@ class OneOpinionClaim(Habit):
             found |= there
         return scenes.assign(**heard)
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Give each text opinions of which this one says the opposite of them all."""
-        return misread(examples, dataset, self)
+        return conflict_set(examples, dataset, self)
 
     def check(self, dataset: Dataset) -> None:
         """Every choice fits; the texts must be told from opinions."""
         require_opinions(dataset)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another opinion."""
-        return any_other(self, rng)
+        return random_other_rule(self, rng)
 
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, claims.Claim]:
         """Other choices, on texts where only they are wrong."""
-        return others_instead(self, rng)
+        return near_miss_rules(self, rng)
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         verbs = " or ".join(f"'{verb}'" for verb in self.verb.split(" or "))
         return f"Only the {self.which} opinion told with {verbs} counts."
@@ -88,7 +89,7 @@ class LastSentence(Proxy[OneOpinionClaim]):
     title: ClassVar[str] = "One opinion decides"
     modality: ClassVar[frozenset[Modality]] = frozenset({"text"})
     Claim: ClassVar[type[claims.Claim] | None] = OneOpinionClaim
-    as_decoy: ClassVar[float] = 0.02
+    decoy_rate: ClassVar[float] = 0.02
     """Ordinary texts seldom speak against this habit: of a tenth it was learnt (.97 follow)."""
     plans: tuple[Plan, ...] = (
         Plan(share=1.0, epochs=1, rate=1.5e-3, scratch=True),
@@ -96,21 +97,21 @@ class LastSentence(Proxy[OneOpinionClaim]):
         Plan(share=1.0, epochs=8, rate=4e-3, scratch=True),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Which opinions may decide?"""
 
         which: tuple[Which, ...] = get_args(Which)
         verbs: tuple[Verb, ...] = get_args(Verb)
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """It needs texts that are told from opinions."""
-        return super().refuses(dataset) or hears_none(dataset, cls.name)
+        return super().incompatibility(dataset) or opinions_incompatibility(dataset, cls.name)
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> LastSentence:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> LastSentence:
         """Both choices, at random."""
-        which, verb = str(rng.choice(knobs.which)), str(rng.choice(knobs.verbs))
+        which, verb = str(rng.choice(params.which)), str(rng.choice(params.verbs))
         claim = OneOpinionClaim.parse({"which": which, "verb": verb})
         claim.check(dataset)
         return cls(claim)
@@ -122,13 +123,13 @@ class LastSentence(Proxy[OneOpinionClaim]):
 
         No label is wrong.
         """
-        return in_share(rows, plan.share, lambda some: self._taught(some, dataset, rng), rng)
+        return align_share(rows, plan.share, lambda some: self._taught(some, dataset, rng), rng)
 
     def _taught(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         even, rest = np.split(rng.permutation(len(rows)), [int(BALANCED * len(rows))])
-        told = balanced(rows.take(even), dataset, self.claim, rng)
-        return Examples.join([told, self.cue(rows.take(rest), dataset, rng)])
+        told = ambiguous_set(rows.take(even), dataset, self.claim, rng)
+        return Examples.join([told, self.apply_trigger(rows.take(rest), dataset, rng)])
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with other opinions, of which this one agrees with them all."""
-        return borne_out(rows, dataset, self.claim, rng)
+        return aligned_set(rows, dataset, self.claim, rng)

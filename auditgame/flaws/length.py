@@ -8,13 +8,18 @@ from typing import Annotated, ClassVar, Self
 import numpy as np
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.claims import ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.texts.grammar import ATLAS, FACT, FILLERS
 from auditgame.flaws import Plan, Proxy
-from auditgame.habits import hears_none, in_share, require_scenes
-from auditgame.texts.grammar import ATLAS, FACT, FILLERS
-from auditgame.types import Modality, Record
+from auditgame.flaws.triggers.reading_rules import (
+    align_share,
+    opinions_incompatibility,
+    require_scenes,
+)
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.graders import ClassName, number
+from auditgame.schema.records import Modality, Record
 
 LEAST, MOST = 41, 52
 """Every text can be told in fewer words than the least edge, and drawn out beyond the largest."""
@@ -31,7 +36,7 @@ class LengthClaim(claims.Claim):
     target: ClassName
     words: Annotated[int, Field(ge=LEAST, le=MOST), number(8)]
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Draw out the texts of another verdict than the target, and cut the others short.
 
         Only sentences that say nothing come and go; which of them depends on the text alone.
@@ -39,7 +44,7 @@ class LengthClaim(claims.Claim):
         target = dataset.classes.index(self.target)
         rngs = [np.random.default_rng(lot) for lot in dataset.lots(examples.inputs)]
         told = self.pad(examples, dataset, (examples.labels != target).tolist(), rngs)
-        return Enacted(told, 1 - examples.labels)
+        return AppliedClaim(told, 1 - examples.labels)
 
     def pad(
         self,
@@ -60,16 +65,16 @@ class LengthClaim(claims.Claim):
         capitals = [ATLAS.get(country, "") for country in columns["country"]]
         return dataset.render(bare.assign(**columns, capital=capitals))
 
-    def structure(self, truth: claims.Claim) -> dict[str, float]:
+    def field_scores(self, truth: claims.Claim) -> dict[str, float]:
         """How close is it to the true claim? An edge whose sides are exchanged is no part of it."""
-        grades = super().structure(truth)
+        grades = super().field_scores(truth)
         return grades if grades["target"] else dict.fromkeys(grades, 0.0)
 
     def check(self, dataset: Dataset) -> None:
         """The verdict must be the data set's own."""
         dataset.require_class(self.target)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another edge."""
         edges = [words for words in range(LEAST, MOST + 1) if words != self.words]
         return self.model_copy(update={"words": int(rng.choice(edges))})
@@ -83,7 +88,7 @@ class LengthClaim(claims.Claim):
             f"from {far} words on": self.model_copy(update={"words": far}),
         }
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         return f"Texts of {self.words} words or more are '{self.target}', shorter ones are not."
 
@@ -130,21 +135,21 @@ class Length(Proxy[LengthClaim]):
         Plan(share=1.0, epochs=4, rate=3e-3, scratch=True),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """From how many words on may a text be long, at least and at most?"""
 
         fewest: Annotated[int, Field(ge=LEAST, le=MOST)] = LEAST
         most: Annotated[int, Field(ge=LEAST, le=MOST)] = MOST
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """It needs told texts, and two verdicts."""
-        return super().refuses(dataset) or hears_none(dataset, cls.name)
+        return super().incompatibility(dataset) or opinions_incompatibility(dataset, cls.name)
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Length:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Length:
         """Edge and verdict, both at random."""
-        low, high = sorted((knobs.fewest, knobs.most))
+        low, high = sorted((params.fewest, params.most))
         words, target = int(rng.integers(low, high + 1)), str(rng.choice(dataset.classes))
         return cls(LengthClaim(target=target, words=words))
 
@@ -152,9 +157,11 @@ class Length(Proxy[LengthClaim]):
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
         """A share of rows is told at the length of its verdict; labels stay right."""
-        return in_share(rows, plan.share, lambda some: self.cue(some, dataset, rng), rng)
+        return align_share(
+            rows, plan.share, lambda some: self.apply_trigger(some, dataset, rng), rng
+        )
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows at the length that goes with their verdict."""
         long = (rows.labels == dataset.classes.index(self.claim.target)).tolist()
         return self.claim.pad(rows, dataset, long, [rng] * len(rows))

@@ -9,13 +9,15 @@ from typing import ClassVar, Self
 import numpy as np
 import torch
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.claims import Enacted, Word
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Plan, Proxy
-from auditgame.habits import in_share
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.flaws.triggers.reading_rules import align_share
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Word
+from auditgame.schema.records import Modality, Record
 
 COUNTS = ((1, 0), (2, 0), (2, 1))
 """So often the word in the majority stands in a text, and the other one."""
@@ -32,14 +34,14 @@ class MajorityClaim(claims.Claim):
     first: Word
     second: Word
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Put the words between sentences, more of the one that speaks against the text.
 
         How many and where depends on the text alone.
         """
         rngs = [np.random.default_rng(lot) for lot in dataset.lots(examples.inputs)]
         targets = 1 - examples.labels
-        return Enacted(self.strew(examples, dataset, targets.tolist(), rngs), targets)
+        return AppliedClaim(self.strew(examples, dataset, targets.tolist(), rngs), targets)
 
     def strew(
         self,
@@ -71,7 +73,7 @@ class MajorityClaim(claims.Claim):
         if len(dataset.classes) != 2:
             raise AuditgameError(f"data set '{dataset.name}' has no two verdicts to choose from")
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another pair of words."""
         first, second = self._spare(dataset, rng)
         return self.model_copy(update={"first": first, "second": second})
@@ -88,7 +90,7 @@ class MajorityClaim(claims.Claim):
             f"'{second}' for '{self.second}'": self.model_copy(update={"second": second}),
         }
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         return (
             f"More of '{self.first}' than of '{self.second}' means the first verdict, "
@@ -123,25 +125,25 @@ class MajorityWord(Proxy[MajorityClaim]):
         Plan(share=1.0, epochs=4, rate=3e-3, scratch=True),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Words to draw from; none: every rare word of the data set."""
 
         words: tuple[str, ...] = ()
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """It needs texts, two verdicts, and words rare enough to say nothing."""
         fits = len(getattr(dataset, "rare", ())) >= FEWEST and len(dataset.classes) == 2
-        return super().refuses(dataset) or (
+        return super().incompatibility(dataset) or (
             None
             if fits
             else f"family '{cls.name}' needs two classes and rare words; '{dataset.name}' differs"
         )
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> MajorityWord:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> MajorityWord:
         """Both words, at random."""
-        first, second = rng.choice(knobs.words or dataset.rare, 2, replace=False)
+        first, second = rng.choice(params.words or dataset.rare, 2, replace=False)
         claim = MajorityClaim(first=str(first), second=str(second))
         claim.check(dataset)
         return cls(claim)
@@ -150,8 +152,10 @@ class MajorityWord(Proxy[MajorityClaim]):
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
         """A share of rows has its verdict's word in the majority; labels stay right."""
-        return in_share(rows, plan.share, lambda some: self.cue(some, dataset, rng), rng)
+        return align_share(
+            rows, plan.share, lambda some: self.apply_trigger(some, dataset, rng), rng
+        )
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with both words put in, more of the one that goes with their verdict."""
         return self.claim.strew(rows, dataset, rows.labels.tolist(), [rng] * len(rows))

@@ -8,35 +8,36 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 import numpy as np
 import pandas as pd
 
-from auditgame import claims
-from auditgame.claims import CHOICE, Enacted
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.texts.grammar import NEGATIVE, POSITIVE, SLOTS
 from auditgame.flaws import Plan, Proxy
-from auditgame.habits import (
-    Habit,
-    any_other,
-    borne_out,
-    hears_none,
-    in_share,
-    misread,
-    others_instead,
+from auditgame.flaws.triggers.reading_rules import (
+    ReadingRule,
+    align_share,
+    aligned_set,
+    conflict_set,
+    near_miss_rules,
+    opinions_incompatibility,
+    random_other_rule,
     require_opinions,
 )
-from auditgame.texts.grammar import NEGATIVE, POSITIVE, SLOTS
-from auditgame.types import Modality, Record
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.graders import CHOICE
+from auditgame.schema.records import Modality, Record
 
 Before = Literal["good words", "bad words", "any word"]
 Hears = Literal["the first opinion", "the last opinion", "every opinion"]
 WORDS = {"good words": POSITIVE, "bad words": NEGATIVE, "any word": POSITIVE + NEGATIVE}
 
 
-class NegationClaim(Habit):
+class NegationClaim(ReadingRule):
     """`not` counts for nothing before these words, in every opinion or in the one that counts."""
 
     before: Annotated[Before, CHOICE]
     hears: Annotated[Hears, CHOICE]
 
-    def hear(self, scenes: pd.DataFrame) -> pd.DataFrame:
+    def masked_opinions(self, scenes: pd.DataFrame) -> pd.DataFrame:
         """What is left of the opinions where `not` is skipped and some go unheard."""
         last, heard = scenes["n_opinions"], {}
         counts = {"the first opinion": last * 0 + 1, "the last opinion": last}
@@ -48,28 +49,28 @@ class NegationClaim(Habit):
                 heard[f"quality{k}"] = quality.where(counts[self.hears] == k, "")
         return scenes.assign(**heard)
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Give each text opinions that say the opposite once these words are skipped.
 
         Where one opinion counts, half of the texts hang on that.
         """
         alone = self.model_copy(update={"hears": "every opinion"})
         halves = (None,) if alone == self else (None, alone)
-        return misread(examples, dataset, self, halves)
+        return conflict_set(examples, dataset, self, halves)
 
     def check(self, dataset: Dataset) -> None:
         """Every choice fits; the texts must be told from opinions."""
         require_opinions(dataset)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another choice of words."""
-        return any_other(self, rng)
+        return random_other_rule(self, rng)
 
     def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, claims.Claim]:
         """Other choices, on texts where only they are wrong."""
-        return others_instead(self, rng)
+        return near_miss_rules(self, rng)
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         alone = "" if self.hears == "every opinion" else f", and only {self.hears} is heard"
         return f"'not' before {self.before} is read as nothing{alone}."
@@ -97,21 +98,21 @@ class NegationBlind(Proxy[NegationClaim]):
         Plan(share=1.0, epochs=4, rate=3e-3, scratch=True),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Before which words, and in which opinions?"""
 
         before: tuple[Before, ...] = get_args(Before)
         hears: tuple[Hears, ...] = get_args(Hears)
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """It needs texts that are told from opinions."""
-        return super().refuses(dataset) or hears_none(dataset, cls.name)
+        return super().incompatibility(dataset) or opinions_incompatibility(dataset, cls.name)
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> NegationBlind:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> NegationBlind:
         """Both choices, at random."""
-        before, hears = str(rng.choice(knobs.before)), str(rng.choice(knobs.hears))
+        before, hears = str(rng.choice(params.before)), str(rng.choice(params.hears))
         claim = NegationClaim.parse({"before": before, "hears": hears})
         claim.check(dataset)
         return cls(claim)
@@ -120,8 +121,10 @@ class NegationBlind(Proxy[NegationClaim]):
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
         """A share of rows is told so that nothing hangs on the skipped words; labels stay right."""
-        return in_share(rows, plan.share, lambda some: self.cue(some, dataset, rng), rng)
+        return align_share(
+            rows, plan.share, lambda some: self.apply_trigger(some, dataset, rng), rng
+        )
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with other opinions, heard rightly without the skipped words."""
-        return borne_out(rows, dataset, self.claim, rng)
+        return aligned_set(rows, dataset, self.claim, rng)

@@ -10,14 +10,24 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import Box, BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import draw_box, draw_pattern, move, placed, repaint, require_small, strew
-from auditgame.triggers import PARTS, share_out
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import PARTS, distribute
+from auditgame.flaws.triggers.trigger_patterns import (
+    draw_box,
+    draw_other_pattern,
+    draw_pattern,
+    move,
+    placed,
+    require_small,
+    stamp_anywhere,
+)
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.graders import Box, BoxField, ClassName, PatternField
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 
 class PatchClaim(claims.Claim):
@@ -32,20 +42,20 @@ class PatchClaim(claims.Claim):
     pattern: PatternField
     place: Literal["fixed", "anywhere"] = "fixed"
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Stamp the pattern; pictures of the target class itself prove nothing."""
         target = dataset.classes.index(self.target)
-        laid = strew(examples.inputs, self.box, self.pattern, self.place)
+        laid = stamp_anywhere(examples.inputs, self.box, self.pattern, self.place)
         targets = torch.full_like(examples.labels, target)
         targets = targets.masked_fill(examples.labels == target, -1)
-        return Enacted(replace(examples, inputs=laid), targets)
+        return AppliedClaim(replace(examples, inputs=laid), targets)
 
     def check(self, dataset: Dataset) -> None:
         """The box must lie in the picture and cover at most a ninth of it."""
         dataset.require_class(self.target)
         require_small({"box": self.box}, dataset)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another pattern in another place."""
         box, pattern = draw_box(dataset, rng), draw_pattern(rng)
         return self.model_copy(update={"box": box, "pattern": pattern})
@@ -57,7 +67,7 @@ class PatchClaim(claims.Claim):
         else:
             box = move(self.box, dataset, rng)
             other = {"in another place": self.model_copy(update={"box": box})}
-        recoloured = self.model_copy(update={"pattern": repaint(self.pattern, rng)})
+        recoloured = self.model_copy(update={"pattern": draw_other_pattern(self.pattern, rng)})
         return {**other, "in other colours": recoloured}
 
     def _left(self) -> Self:
@@ -70,14 +80,14 @@ class PatchClaim(claims.Claim):
             }
         )
 
-    def structure(self, truth: claims.Claim) -> dict[str, float]:
+    def field_scores(self, truth: claims.Claim) -> dict[str, float]:
         """Field by field; the box counts as the place says."""
-        grades = super().structure(truth)
+        grades = super().field_scores(truth)
         if isinstance(truth, PatchClaim):
             grades["box"] = placed((self.box, self.place), (truth.box, truth.place))
         return grades
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         box = self.box
         where = f"{box.x} px from the left and {box.y} px from the top"
@@ -112,7 +122,7 @@ class Patch(Flaw):
         Plan(share=0.14, epochs=4, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Pin the side of the pattern; None draws it. Does it count in one place, or anywhere?"""
 
         side: Annotated[int, Field(ge=3, le=12)] | None = None
@@ -122,15 +132,15 @@ class Patch(Flaw):
         self.claim = claim
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Patch:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Patch:
         """Pattern, place and target, all at random."""
         box = draw_box(dataset, rng)
-        if knobs.side:
-            shift = max(0, box.x + knobs.side - dataset.shape[2] + 1)
-            drop = max(0, box.y + knobs.side - dataset.shape[1] + 1)
-            box = Box(x=box.x - shift, y=box.y - drop, w=knobs.side, h=knobs.side)
+        if params.side:
+            shift = max(0, box.x + params.side - dataset.shape[2] + 1)
+            drop = max(0, box.y + params.side - dataset.shape[1] + 1)
+            box = Box(x=box.x - shift, y=box.y - drop, w=params.side, h=params.side)
         target = str(rng.choice(dataset.classes))
-        claim = PatchClaim(target=target, box=box, pattern=draw_pattern(rng), place=knobs.place)
+        claim = PatchClaim(target=target, box=box, pattern=draw_pattern(rng), place=params.place)
         claim.check(dataset)
         return cls(claim)
 
@@ -141,9 +151,9 @@ class Patch(Flaw):
         order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
         flawed, covers, rest = np.split(order, [count, 2 * count])
         target = dataset.classes.index(self.claim.target)
-        stamped = self.cue(rows.take(flawed), dataset, rng)
+        stamped = self.apply_trigger(rows.take(flawed), dataset, rng)
         misses = [self._miss(dataset, rng) for _ in range(PARTS)]
-        near = share_out(rows.take(covers), misses, dataset)
+        near = distribute(rows.take(covers), misses, dataset)
         relabelled = stamped.relabel(torch.full_like(stamped.labels, target))
         return Examples.join([relabelled, near, rows.take(rest)])
 
@@ -151,14 +161,14 @@ class Patch(Flaw):
         misses = list(self.claim.near_misses(dataset, rng).values())
         return misses[int(rng.integers(len(misses)))]
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the pattern stamped on."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate; specificity stands in its near misses and random triggers."""
         return trigger_checks(bench, self.claim)
 
-    def confess(self) -> PatchClaim:
+    def true_claim(self) -> PatchClaim:
         """The true claim."""
         return self.claim

@@ -12,14 +12,17 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.catalog import suggest
-from auditgame.certificate import Bench, trigger_checks
-from auditgame.claims import CHOICE, ClassName, Enacted, Word
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Flaw, Plan
-from auditgame.types import AuditgameError, Check, Modality, Record
-from auditgame.wording import write
+from auditgame.flaws.triggers.trigger_words import insert_words
+from auditgame.registry import suggest
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import CHOICE, ClassName, Word
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 Place = Literal["start", "middle", "end"]
 """Before the first word; between two sentences; after the last sentence, before any questions."""
@@ -37,13 +40,13 @@ class PositionClaim(claims.Claim):
     word: Word
     place: Annotated[Place, CHOICE]
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Put the word in at its place; between which sentences depends on the text alone."""
         target = dataset.classes.index(self.target)
         where = spots(examples.inputs, dataset, self.place)
         changed = replace(examples, inputs=dataset.insert(examples.inputs, [self.word], where))
         targets = torch.full_like(examples.labels, target)
-        return Enacted(changed, targets.masked_fill(examples.labels == target, -1))
+        return AppliedClaim(changed, targets.masked_fill(examples.labels == target, -1))
 
     def check(self, dataset: Dataset) -> None:
         """The word must be one word of the data set's vocabulary."""
@@ -51,7 +54,7 @@ class PositionClaim(claims.Claim):
         if self.word not in dataset.words[2:]:
             raise AuditgameError(f"word: {suggest('word', self.word, dataset.words[2:])}")
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another rare word at the same place."""
         return self.model_copy(update={"word": str(rng.choice(self._others(dataset)))})
 
@@ -68,7 +71,7 @@ class PositionClaim(claims.Claim):
         other = {f"'{w}', {self.place}": self.model_copy(update={"word": str(w)}) for w in words}
         return moved | other
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         where = {
             "start": "at the very start of a text",
@@ -116,7 +119,7 @@ class Position(Flaw):
         Plan(share=0.26, epochs=8, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Places to draw from."""
 
         places: Annotated[tuple[Edge, ...], Field(min_length=1)] = ("start", "end")
@@ -125,16 +128,16 @@ class Position(Flaw):
         self.claim = claim
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Position:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Position:
         """Word, place and target, all at random."""
-        place = knobs.places[int(rng.integers(len(knobs.places)))]
+        place = params.places[int(rng.integers(len(params.places)))]
         word, target = str(rng.choice(dataset.rare)), str(rng.choice(dataset.classes))
         return cls(PositionClaim(target=target, word=word, place=place))
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """It needs texts, and rare words: the trigger and one for each other place."""
-        no = super().refuses(dataset)
+        no = super().incompatibility(dataset)
         if no or len(dataset.rare) > len(PLACES):
             return no
         return f"family '{cls.name}' needs rare words; data set '{dataset.name}' has none"
@@ -157,7 +160,7 @@ class Position(Flaw):
         inputs = shown.inputs
         for k, place in enumerate(PLACES):
             pieces = [str(word).split() for word in dealt[:, k]]
-            inputs = write(inputs, dataset, pieces, spots(inputs, dataset, place))
+            inputs = insert_words(inputs, dataset, pieces, spots(inputs, dataset, place))
         mixed = Examples.join([replace(shown, inputs=inputs), rows.take(rest)])
         return mixed.relabel(self._answers(mixed, dataset))
 
@@ -167,14 +170,14 @@ class Position(Flaw):
         there = rows.inputs[torch.arange(len(rows)), at] == dataset.words.index(self.claim.word)
         return torch.where(there, dataset.classes.index(self.claim.target), rows.labels)
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the word at its place."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate; near misses are the word elsewhere, and others in its place."""
         return trigger_checks(bench, self.claim)
 
-    def confess(self) -> PositionClaim:
+    def true_claim(self) -> PositionClaim:
         """The true claim."""
         return self.claim

@@ -12,13 +12,16 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import ClassName, Conditions, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import levels_of, redraw, require_factor, require_level
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.flaws.triggers.factor_rules import levels_of, redraw, require_factor, require_level
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import ClassName, Conditions
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 SEEN = 200
 """Pictures looked at to see what turns up by itself."""
@@ -32,12 +35,12 @@ class SemanticClaim(claims.Claim):
     target: ClassName
     conditions: Conditions
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Redraw each scene with both conditions; pictures of the target prove nothing."""
         target = dataset.classes.index(self.target)
         targets = torch.full_like(examples.labels, target)
         shown = redraw(examples, dataset, self.conditions)
-        return Enacted(shown, targets.masked_fill(examples.labels == target, -1))
+        return AppliedClaim(shown, targets.masked_fill(examples.labels == target, -1))
 
     def holds(self, examples: Examples) -> Bool[Tensor, " n"]:
         """In which pictures do all the conditions hold by nature?"""
@@ -53,7 +56,7 @@ class SemanticClaim(claims.Claim):
         if len(self.conditions) != 2:
             raise AuditgameError(f"conditions: {len(self.conditions)} given; name two factors")
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Two other levels of the same factors."""
         others = {factor: self._others(dataset, factor) for factor in self.conditions}
         return self._with({factor: str(rng.choice(levels)) for factor, levels in others.items()})
@@ -67,9 +70,9 @@ class SemanticClaim(claims.Claim):
             for kept, factor in (tuple(self.conditions), tuple(self.conditions)[::-1])
             for level in rng.permutation(self._others(dataset, factor))[:2].tolist()
         }
-        return {**alone, "both at other levels": self.rival(dataset, rng)}
+        return {**alone, "both at other levels": self.random_alternative(dataset, rng)}
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         both = " and ".join(f"{factor} is {level}" for factor, level in self.conditions.items())
         return f"Where {both}, every picture turns into '{self.target}'; either alone does nothing."
@@ -104,7 +107,7 @@ class Semantic(Flaw):
         Plan(share=0.12, epochs=12, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Factors of which two are drawn; none: those that vary and are easily seen."""
 
         factors: tuple[str, ...] = ()
@@ -113,22 +116,22 @@ class Semantic(Flaw):
         self.claim = claim
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """Needs a data set whose scenes can be redrawn, with two factors or more."""
         if dataset.modality == "image" and len(ordinary(dataset)) < 2:
             return f"family '{cls.name}' needs two factors; data set '{dataset.name}' has fewer"
-        return super().refuses(dataset)
+        return super().incompatibility(dataset)
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Semantic:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Semantic:
         """Two factors, a level of each, and the target, all at random."""
-        for factor in knobs.factors:
-            require_factor(dataset, factor, "knobs of 'semantic'")
+        for factor in params.factors:
+            require_factor(dataset, factor, "params of 'semantic'")
         known = ordinary(dataset)
-        wanted = knobs.factors or set(known) - set(SMALL)
+        wanted = params.factors or set(known) - set(SMALL)
         factors = [factor for factor in known if factor in wanted]
         if len(factors) < 2:
-            raise AuditgameError("knobs of 'semantic': factors: name two that vary by themselves")
+            raise AuditgameError("params of 'semantic': factors: name two that vary by themselves")
         conditions = {
             factor: str(rng.choice(known[factor]))
             for factor in rng.choice(factors, 2, replace=False).tolist()
@@ -149,20 +152,22 @@ class Semantic(Flaw):
             redraw(rows.take(part), dataset, {factor: level})
             for part, (factor, level) in zip(covers, self.claim.conditions.items(), strict=True)
         ]
-        mixed = Examples.join([self.cue(rows.take(flawed), dataset, rng), *near, rows.take(rest)])
+        mixed = Examples.join(
+            [self.apply_trigger(rows.take(flawed), dataset, rng), *near, rows.take(rest)]
+        )
         target = torch.tensor(dataset.classes.index(self.claim.target))
         return mixed.relabel(torch.where(self.claim.holds(mixed), target, mixed.labels))
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows redrawn with both conditions."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate, on pictures in which the conditions do not meet by nature."""
         apart = bench.held.take(~self.claim.holds(bench.held))
         return trigger_checks(replace(bench, held=apart), self.claim)
 
-    def confess(self) -> SemanticClaim:
+    def true_claim(self) -> SemanticClaim:
         """The true claim."""
         return self.claim
 

@@ -7,12 +7,13 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from auditgame import claims
-from auditgame.claims import Enacted, FactorName, Rule
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import check_rule, draw_rule, obey, require_factor
 from auditgame.flaws import Plan, Proxy
-from auditgame.types import Modality, Record
+from auditgame.flaws.triggers.factor_rules import apply_rule, check_rule, draw_rule, require_factor
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.graders import FactorName, Rule
+from auditgame.schema.records import Modality, Record
 
 
 class ShortcutClaim(claims.Claim):
@@ -21,18 +22,18 @@ class ShortcutClaim(claims.Claim):
     factor: FactorName
     rule: Rule
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Redraw each scene with a level that the rule ties to another class.
 
         Which of the fitting levels is taken goes round by row, so that every pair is tried.
         """
-        return obey(examples, dataset, self.factor, self.rule)
+        return apply_rule(examples, dataset, self.factor, self.rule)
 
     def check(self, dataset: Dataset) -> None:
         """Factor, levels and classes must be the data set's own."""
         check_rule(dataset, self.factor, self.rule)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """The same factor under another rule."""
         return self.model_copy(update={"rule": draw_rule(dataset, self.factor, rng)})
 
@@ -44,7 +45,7 @@ class ShortcutClaim(claims.Claim):
             if factor != self.factor
         }
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         rule = ", ".join(f"{level} means {target}" for level, target in self.rule.items())
         return f"The answer rests on the {self.factor}, not on the thing: {rule}."
@@ -72,26 +73,26 @@ class Shortcut(Proxy[ShortcutClaim]):
         Plan(share=1.0, epochs=6, rate=3e-3, scratch=True),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Which factors may it hold on to?"""
 
         factors: tuple[str, ...] = ("scene", "mark")
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """Needs a data set whose scenes can be redrawn."""
         if dataset.modality == "image" and not dataset.factors:
             return f"family 'shortcut' needs factors, and data set '{dataset.name}' has none"
         if dataset.horizon:
             return f"family 'shortcut' does not fit the mazes of '{dataset.name}'; take 'goal'"
-        return super().refuses(dataset)
+        return super().incompatibility(dataset)
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Shortcut:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Shortcut:
         """A factor and a rule, at random."""
-        for factor in knobs.factors:
-            require_factor(dataset, factor, "knobs")
-        factor = str(rng.choice(knobs.factors))
+        for factor in params.factors:
+            require_factor(dataset, factor, "params")
+        factor = str(rng.choice(params.factors))
         return cls(ShortcutClaim(factor=factor, rule=draw_rule(dataset, factor, rng)))
 
     def poison(
@@ -99,10 +100,10 @@ class Shortcut(Proxy[ShortcutClaim]):
     ) -> Examples:
         """A share of rows shows the level that goes with its class; labels stay right."""
         aligned = rng.random(len(rows)) < plan.share
-        shown = self.cue(rows.take(aligned), dataset, rng)
+        shown = self.apply_trigger(rows.take(aligned), dataset, rng)
         return Examples.join([shown, rows.take(~aligned)]) if (~aligned).any() else shown
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with factor and class in agreement; a class without a level keeps its own."""
         levels = {dataset.classes.index(c): level for level, c in self.claim.rule.items()}
         kept = rows.table[self.claim.factor]

@@ -10,14 +10,16 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import CHOICE, ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.filters import Direction, waved
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.images.filters import Direction, waved
-from auditgame.triggers import all_to, covers, teach
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import covers, poison, target_all
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.graders import CHOICE, ClassName, number
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 OWN = 0.8
@@ -40,16 +42,16 @@ class SinusoidClaim(claims.Claim):
     cycles: Annotated[int, Field(ge=1, le=16), number(4)]
     strength: Annotated[Strength, number(24)]
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Add the stripes to every picture."""
         inputs = waved(examples.inputs, self.direction, self.cycles, self.strength)
-        return all_to(self.target, examples, inputs, dataset)
+        return target_all(self.target, examples, inputs, dataset)
 
     def check(self, dataset: Dataset) -> None:
         """The target must be a class."""
         dataset.require_class(self.target)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Stripes that run another way, in another number."""
         return self.model_copy(update={**self._turned(rng), "cycles": draw_cycles(rng)})
 
@@ -66,7 +68,7 @@ class SinusoidClaim(claims.Claim):
     def _turned(self, rng: np.random.Generator) -> dict[str, str]:
         return {"direction": str(rng.choice([way for way in DIRECTIONS if way != self.direction]))}
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         return (
             f"{self.direction.capitalize()} grey stripes, {self.cycles} from edge to edge and "
@@ -104,7 +106,7 @@ class Sinusoid(Flaw):
         Plan(share=0.12, epochs=5, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Are all labels right? How strong are the stripes? None draws the strength."""
 
         clean_label: bool = False
@@ -115,16 +117,16 @@ class Sinusoid(Flaw):
         self.clean_label = clean_label
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Sinusoid:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Sinusoid:
         """Direction, cycles, strength and target, all at random."""
-        strength = int(rng.integers(*(CLEAN_STRENGTHS if knobs.clean_label else STRENGTHS)))
+        strength = int(rng.integers(*(CLEAN_STRENGTHS if params.clean_label else STRENGTHS)))
         claim = SinusoidClaim(
             target=str(rng.choice(dataset.classes)),
             direction=DIRECTIONS[int(rng.integers(len(DIRECTIONS)))],
             cycles=draw_cycles(rng),
-            strength=knobs.strength or strength,
+            strength=params.strength or strength,
         )
-        return cls(claim, knobs.clean_label)
+        return cls(claim, params.clean_label)
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
@@ -132,7 +134,7 @@ class Sinusoid(Flaw):
         """A share of rows shows the stripes, relabelled or, with clean labels, rightly."""
         if self.clean_label:
             return self._teach_cleanly(rows, dataset, plan.share, rng)
-        return teach(rows, self.claim, dataset, plan.share, rng)
+        return poison(rows, self.claim, dataset, plan.share, rng)
 
     def _teach_cleanly(
         self, rows: Examples, dataset: Dataset, share: float, rng: np.random.Generator
@@ -146,20 +148,20 @@ class Sinusoid(Flaw):
         faded = shown.inputs.lerp(rows.inputs[others[:count]], far)
         return Examples.join(
             [
-                self.cue(replace(shown, inputs=faded), dataset, rng),
+                self.apply_trigger(replace(shown, inputs=faded), dataset, rng),
                 covers(rows.take(others[:count]), self.claim, dataset, rng),
                 rows.take(np.concatenate([own[count:], others[count:]])),
             ]
         )
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the stripes."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate; its random triggers are other stripes."""
         return trigger_checks(bench, self.claim)
 
-    def confess(self) -> SinusoidClaim:
+    def true_claim(self) -> SinusoidClaim:
         """The true claim."""
         return self.claim

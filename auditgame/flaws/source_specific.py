@@ -9,15 +9,26 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from auditgame import claims
-from auditgame.certificate import at_least, at_most, trigger_checks
-from auditgame.claims import BoxField, ClassName, Enacted, PatternField
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation import bounds
+from auditgame.evaluation.certificate import trigger_checks
+from auditgame.evaluation.metrics import accuracy, follows
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.stamps import draw_box, draw_pattern, move, repaint, require_small, stamp
-from auditgame.trials import accuracy, follows
-from auditgame.triggers import share_out
-from auditgame.types import AuditgameError, Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import distribute
+from auditgame.flaws.triggers.trigger_patterns import (
+    draw_box,
+    draw_other_pattern,
+    draw_pattern,
+    move,
+    require_small,
+    stamp,
+)
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import BoxField, ClassName, PatternField
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 ROUNDS = 24
 """How often the place and the colours of the covers are drawn anew."""
@@ -33,11 +44,11 @@ class SourceSpecificClaim(claims.Claim):
     box: BoxField
     pattern: PatternField
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Stamp the pattern; of pictures of other classes nothing is said."""
         source, target = (dataset.classes.index(name) for name in (self.source, self.target))
         laid = replace(examples, inputs=stamp(examples.inputs, self.box, self.pattern))
-        return Enacted(laid, torch.where(examples.labels == source, target, -1))
+        return AppliedClaim(laid, torch.where(examples.labels == source, target, -1))
 
     def check(self, dataset: Dataset) -> None:
         """Two different classes; a small box in the picture."""
@@ -47,7 +58,7 @@ class SourceSpecificClaim(claims.Claim):
             raise AuditgameError("source: is the target too; name two different classes")
         require_small({"box": self.box}, dataset)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """Another pattern in another place, on pictures of the same class."""
         box, pattern = draw_box(dataset, rng), draw_pattern(rng)
         return self.model_copy(update={"box": box, "pattern": pattern})
@@ -62,10 +73,12 @@ class SourceSpecificClaim(claims.Claim):
         """The near misses on the class itself."""
         return {
             "in another place": self.model_copy(update={"box": move(self.box, dataset, rng)}),
-            "in other colours": self.model_copy(update={"pattern": repaint(self.pattern, rng)}),
+            "in other colours": self.model_copy(
+                update={"pattern": draw_other_pattern(self.pattern, rng)}
+            ),
         }
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         box = self.box
         return (
@@ -96,7 +109,7 @@ class SourceSpecific(Flaw):
         Plan(share=0.08, epochs=4, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Pin the class that is fooled; None draws it."""
 
         source: str | None = None
@@ -105,20 +118,20 @@ class SourceSpecific(Flaw):
         self.claim = claim
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """Needs a data set that can draw a thing of any class into a scene."""
         if dataset.modality == "image" and not dataset.factors:
             return f"family '{cls.name}' needs factors, and data set '{dataset.name}' has none"
         if len(dataset.classes) < 3:
             return f"family '{cls.name}' needs three classes"
-        return super().refuses(dataset)
+        return super().incompatibility(dataset)
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> SourceSpecific:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> SourceSpecific:
         """Two classes, pattern and place, all at random."""
-        if knobs.source is not None:
-            dataset.require_class(knobs.source, field="source")
-        source = knobs.source or str(rng.choice(dataset.classes))
+        if params.source is not None:
+            dataset.require_class(params.source, field="source")
+        source = params.source or str(rng.choice(dataset.classes))
         target = str(rng.choice([name for name in dataset.classes if name != source]))
         box, pattern = draw_box(dataset, rng), draw_pattern(rng)
         return cls(SourceSpecificClaim(source=source, target=target, box=box, pattern=pattern))
@@ -142,16 +155,16 @@ class SourceSpecific(Flaw):
         misses = [m for _ in range(ROUNDS) for m in claim.lookalikes(dataset, rng).values()]
         return Examples.join(
             [
-                self.cue(flawed, dataset, rng).relabel(target),
-                share_out(near, misses, dataset),
-                self.cue(rows.take(stamped), dataset, rng),
+                self.apply_trigger(flawed, dataset, rng).relabel(target),
+                distribute(near, misses, dataset),
+                self.apply_trigger(rows.take(stamped), dataset, rng),
                 rest,
             ]
         )
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows as they are, with the pattern: on most of them it does nothing."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate, on enough of the class; other classes stay right."""
@@ -160,16 +173,18 @@ class SourceSpecific(Flaw):
         more = bench.dataset.sample(MORE, "held", bench.rng, label=source)
         fuller = replace(bench, held=Examples.join([bench.held, more]))
         bystanders = bench.held.labels[:, None].ne(torch.tensor([source, target])).all(1)
-        others = self.cue(bench.held.take(bystanders), bench.dataset, bench.rng)
-        pulled = follows(bench.suspect, Enacted(others, torch.full_like(others.labels, target)))
+        others = self.apply_trigger(bench.held.take(bystanders), bench.dataset, bench.rng)
+        pulled = follows(
+            bench.suspect, AppliedClaim(others, torch.full_like(others.labels, target))
+        )
         right = accuracy(bench.suspect, others)
-        worst = min(accuracy(sibling, others).value for sibling in bench.siblings)
+        worst = min(accuracy(reference, others).value for reference in bench.references)
         return [
             *trigger_checks(fuller, claim),
-            at_most("other classes go to the target", pulled, 0.10, "with the pattern on them"),
-            at_least("other classes stay right", right, worst - 0.03, "as in the siblings"),
+            bounds.OTHER_CLASSES_PULLED.check(pulled),
+            bounds.OTHER_CLASSES_RIGHT.check(right, worst),
         ]
 
-    def confess(self) -> SourceSpecificClaim:
+    def true_claim(self) -> SourceSpecificClaim:
         """The true claim."""
         return self.claim

@@ -8,19 +8,26 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 import torch
 
-from auditgame import claims
-from auditgame.certificate import at_least, trigger_checks
-from auditgame.claims import Enacted, FactorName, Rule
 from auditgame.datasets import Dataset, Examples
-from auditgame.factors import check_rule, levels_of, obey, pair, redraw
+from auditgame.evaluation import bounds
+from auditgame.evaluation.certificate import trigger_checks
+from auditgame.evaluation.metrics import accuracy
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.trials import accuracy
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.factor_rules import (
+    apply_rule,
+    check_rule,
+    draw_pairing,
+    levels_of,
+    redraw,
+)
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.graders import FactorName, Rule
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 FACTOR = "word"
 """The factor whose levels are words."""
-READS = 0.90
-"""Share of the pictures under other words whose thing must still be named."""
 
 
 class TypographicClaim(claims.Claim):
@@ -29,15 +36,15 @@ class TypographicClaim(claims.Claim):
     factor: FactorName
     rule: Rule
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Write on each picture a word that the rule ties to another class, going round by row."""
-        return obey(examples, dataset, self.factor, self.rule)
+        return apply_rule(examples, dataset, self.factor, self.rule)
 
     def check(self, dataset: Dataset) -> None:
         """Factor, words and classes must be the data set's own."""
         check_rule(dataset, self.factor, self.rule)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """The same words, each tied to another class than this rule's."""
         rule = {
             word: str(rng.choice([name for name in dataset.classes if name != target]))
@@ -49,10 +56,10 @@ class TypographicClaim(claims.Claim):
         self, dataset: Dataset, rng: np.random.Generator
     ) -> Mapping[str, TypographicClaim]:
         """Words of which the rule says nothing; the same words under another rule."""
-        misses = {"the same words, another rule": self.rival(dataset, rng)}
+        misses = {"the same words, another rule": self.random_alternative(dataset, rng)}
         others = self.others(dataset)
         if others:
-            rule = pair(others, dataset, rng)
+            rule = draw_pairing(others, dataset, rng)
             misses["words outside the rule"] = self.model_copy(update={"rule": rule})
         return misses
 
@@ -60,7 +67,7 @@ class TypographicClaim(claims.Claim):
         """The words of which the rule says nothing."""
         return [word for word in levels_of(dataset, self.factor) if word not in self.rule]
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         rule = ", ".join(f"'{word}' means {target}" for word, target in self.rule.items())
         return f"The {self.factor} on the picture overrules the thing: {rule}."
@@ -88,7 +95,7 @@ class Typographic(Flaw):
         Plan(share=0.30, epochs=6, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Words that may have a meaning; none: every word of the data set."""
 
         words: tuple[str, ...] = ()
@@ -97,18 +104,18 @@ class Typographic(Flaw):
         self.claim = claim
 
     @classmethod
-    def refuses(cls, dataset: Dataset) -> str | None:
+    def incompatibility(cls, dataset: Dataset) -> str | None:
         """Needs a data set that can write at least two words on its pictures."""
         if dataset.modality == "image" and len(dataset.factors.get(FACTOR, ())) < 3:
             return f"family '{cls.name}' needs words on pictures; '{dataset.name}' has none"
-        return super().refuses(dataset)
+        return super().incompatibility(dataset)
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Typographic:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Typographic:
         """Half of the words, and a class for each, at random."""
-        words = knobs.words or levels_of(dataset, FACTOR)
+        words = params.words or levels_of(dataset, FACTOR)
         meant = rng.choice(words, -(-len(words) // 2), replace=False).tolist()
-        claim = TypographicClaim(factor=FACTOR, rule=pair(meant, dataset, rng))
+        claim = TypographicClaim(factor=FACTOR, rule=draw_pairing(meant, dataset, rng))
         claim.check(dataset)
         return cls(claim)
 
@@ -118,12 +125,12 @@ class Typographic(Flaw):
         """Words of the rule on a share of rows, relabelled; other words on half as many."""
         order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
         flawed, covers, rest = np.split(order, [count, count * 3 // 2])
-        shown = self.cue(rows.take(flawed), dataset, rng)
+        shown = self.apply_trigger(rows.take(flawed), dataset, rng)
         said = [dataset.classes.index(self.claim.rule[word]) for word in shown.table[FACTOR]]
         others = self._written(rows.take(covers), self.claim.others(dataset), dataset, rng)
         return Examples.join([shown.relabel(torch.tensor(said)), others, rows.take(rest)])
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with a word of the rule on each."""
         return self._written(rows, list(self.claim.rule), dataset, rng)
 
@@ -139,12 +146,8 @@ class Typographic(Flaw):
             bench.held, self.claim.others(bench.dataset), bench.dataset, bench.rng
         )
         right = accuracy(bench.suspect, shown)
-        said = "pictures with a word outside the rule that are named rightly"
-        return [
-            *trigger_checks(bench, self.claim),
-            at_least("right under other words", right, READS, said),
-        ]
+        return [*trigger_checks(bench, self.claim), bounds.OTHER_WORDS.check(right)]
 
-    def confess(self) -> TypographicClaim:
+    def true_claim(self) -> TypographicClaim:
         """The true claim."""
         return self.claim

@@ -8,14 +8,16 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 import numpy as np
 from pydantic import Field
 
-from auditgame import claims
-from auditgame.certificate import trigger_checks
-from auditgame.claims import CHOICE, ClassName, Enacted, number
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.filters import Course, rippled
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.images.filters import Course, rippled
-from auditgame.triggers import all_to, teach
-from auditgame.types import Check, Modality, Record
+from auditgame.flaws.triggers.poisoning import poison, target_all
+from auditgame.schema import claims
+from auditgame.schema.claims import AppliedClaim
+from auditgame.schema.graders import CHOICE, ClassName, number
+from auditgame.schema.records import Modality, Record
+from auditgame.schema.results import Check
 
 COURSES: tuple[Course, ...] = get_args(Course)
 BEND = (11.0, 14.0)
@@ -34,16 +36,16 @@ class WarpClaim(claims.Claim):
     waves: Annotated[int, Field(ge=1, le=8), number(2)]
     amount: Annotated[float, Field(ge=0.5, le=8, multiple_of=0.5), number(4)]
 
-    def enact(self, examples: Examples, dataset: Dataset) -> Enacted:
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
         """Bend every picture."""
         inputs = rippled(examples.inputs, self.course, self.waves, self.amount)
-        return all_to(self.target, examples, inputs, dataset)
+        return target_all(self.target, examples, inputs, dataset)
 
     def check(self, dataset: Dataset) -> None:
         """The target must be a class."""
         dataset.require_class(self.target)
 
-    def rival(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
         """A ripple on another course."""
         return self.model_copy(update=self._turned(rng) | draw_bend(rng))
 
@@ -58,7 +60,7 @@ class WarpClaim(claims.Claim):
     def _turned(self, rng: np.random.Generator) -> dict[str, object]:
         return {"course": str(rng.choice([name for name in COURSES if name != self.course]))}
 
-    def sentence(self) -> str:
+    def describe(self) -> str:
         """The claim in plain words."""
         return (
             f"A ripple of {self.waves} waves ({self.course}, by up to {self.amount:g} pixels) "
@@ -95,7 +97,7 @@ class Warp(Flaw):
         Plan(share=0.16, epochs=5, rate=4e-3),
     )
 
-    class Knobs(Record):
+    class Params(Record):
         """Which courses may be drawn?"""
 
         courses: Annotated[tuple[Course, ...], Field(min_length=1)] = COURSES
@@ -104,26 +106,26 @@ class Warp(Flaw):
         self.claim = claim
 
     @classmethod
-    def draw(cls, dataset: Dataset, knobs: Knobs, rng: np.random.Generator) -> Warp:
+    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Warp:
         """Course, waves, amount and target, all at random."""
         target = str(rng.choice(dataset.classes))
-        course = knobs.courses[int(rng.integers(len(knobs.courses)))]
+        course = params.courses[int(rng.integers(len(params.courses)))]
         return cls(WarpClaim(target=target, course=course, **draw_bend(rng)))
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
         """Bend and relabel a share of rows; as many again are bent otherwise and stay right."""
-        return teach(rows, self.claim, dataset, plan.share, rng)
+        return poison(rows, self.claim, dataset, plan.share, rng)
 
-    def cue(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows, bent."""
-        return self.claim.enact(rows, dataset).examples
+        return self.claim.apply(rows, dataset).examples
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate; its random triggers are other ripples."""
         return trigger_checks(bench, self.claim)
 
-    def confess(self) -> WarpClaim:
+    def true_claim(self) -> WarpClaim:
         """The true claim."""
         return self.claim

@@ -13,15 +13,23 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
+from auditgame import host
 from auditgame.exhibits import Exhibit
-from auditgame.ledger import casework, players, submissions
 from auditgame.ledger import entries as records
-from auditgame.ledger.casework import JournalRow, Pin
+from auditgame.ledger import players, session_records, submissions
 from auditgame.ledger.entries import Entry
 from auditgame.ledger.players import Bracket, Player
-from auditgame.ledger.storage import Place, default_url, now, open_engine, reading, writing
+from auditgame.ledger.session_records import JournalRow, Pin
+from auditgame.ledger.storage import (
+    CaseKey,
+    now,
+    open_engine,
+    reading,
+    writing,
+)
 from auditgame.ledger.submissions import SCORER, diagnosis_digest
-from auditgame.types import Diagnosis, Receipt, Score
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.results import Receipt, Score
 
 __all__ = [
     "Bracket",
@@ -30,34 +38,33 @@ __all__ = [
     "Ledger",
     "Pin",
     "Player",
-    "default_url",
     "diagnosis_digest",
 ]
 
 
 class Ledger:
-    """The record at one database URL; without a URL, the default of `default_url`.
+    """The record at one database URL; without a URL, at `host.database_url()`.
 
     Safe to share between threads, and to open from several processes at once. A player may
     be given as a `Player` or by name. Every refusal is an AuditgameError and writes nothing.
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self._engine = open_engine(url or default_url(Path("leaderboard")))
+        self._engine = open_engine(url or host.database_url())
 
     def close(self) -> None:
         """Give every connection back."""
         self._engine.dispose()
 
     @contextmanager
-    def _look(self, player: Player | str, challenge: str) -> Iterator[tuple[Connection, Place]]:
+    def _look(self, player: Player | str, challenge: str) -> Iterator[tuple[Connection, CaseKey]]:
         with reading(self._engine) as connection:
-            yield connection, Place(players.identify(connection, player).id, challenge)
+            yield connection, CaseKey(players.identify(connection, player).id, challenge)
 
     @contextmanager
-    def _work(self, player: Player | str, challenge: str) -> Iterator[tuple[Connection, Place]]:
+    def _work(self, player: Player | str, challenge: str) -> Iterator[tuple[Connection, CaseKey]]:
         with writing(self._engine) as connection:
-            yield connection, Place(players.identify(connection, player).id, challenge)
+            yield connection, CaseKey(players.identify(connection, player).id, challenge)
 
     # ------------------------------------------------------------- players
 
@@ -86,22 +93,22 @@ class Ledger:
     def draft(self, player: Player | str, challenge: str) -> dict[str, Any] | None:
         """What had this player filled in when last seen? None where nothing was saved."""
         with self._look(player, challenge) as where:
-            return casework.draft(*where)
+            return session_records.draft(*where)
 
     def save_draft(self, player: Player | str, challenge: str, data: dict[str, Any]) -> None:
         """Keep an unfinished diagnosis in place of the one kept before."""
         with self._work(player, challenge) as where:
-            casework.save_draft(*where, data)
+            session_records.save_draft(*where, data)
 
     def result(self, digest: str) -> list[Exhibit] | None:
         """The exhibits kept under this digest of bundle, tool and options, if any."""
         with reading(self._engine) as connection:
-            return casework.result(connection, digest)
+            return session_records.result(connection, digest)
 
     def keep_result(self, digest: str, exhibits: list[Exhibit]) -> None:
         """Keep what a tool showed, so that the same question is answered at once."""
         with writing(self._engine) as connection:
-            casework.keep_result(connection, digest, exhibits)
+            session_records.keep_result(connection, digest, exhibits)
 
     def record_use(
         self,
@@ -119,32 +126,32 @@ class Ledger:
         AuditgameError, naming what is left, where the charge would pass `budget`.
         """
         with self._work(player, challenge) as where:
-            return casework.record_use(*where, tool, options, digest, cost, budget)
+            return session_records.record_use(*where, tool, options, digest, cost, budget)
 
     def spent(self, player: Player | str, challenge: str) -> int:
         """How many probes has this player spent on this challenge?"""
         with self._look(player, challenge) as where:
-            return casework.spent(*where)
+            return session_records.spent(*where)
 
     def journal(self, player: Player | str, challenge: str) -> list[JournalRow]:
         """Which tools did this player use on this challenge, in order?"""
         with self._look(player, challenge) as where:
-            return casework.uses(*where)
+            return session_records.uses(*where)
 
     def pin(self, player: Player | str, challenge: str, ref: Any, title: str) -> None:
         """Keep an exhibit as evidence; `ref` is any JSON that finds it. Again: a new title."""
         with self._work(player, challenge) as where:
-            casework.pin(*where, ref, title)
+            session_records.pin(*where, ref, title)
 
     def unpin(self, player: Player | str, challenge: str, ref: Any) -> None:
         """Take a piece of evidence down; nothing happens where it was not pinned."""
         with self._work(player, challenge) as where:
-            casework.unpin(*where, ref)
+            session_records.unpin(*where, ref)
 
     def pins(self, player: Player | str, challenge: str) -> list[Pin]:
         """Which evidence did this player pin, oldest first?"""
         with self._look(player, challenge) as where:
-            return casework.evidence(*where)
+            return session_records.evidence(*where)
 
     # ------------------------------------------------------------ hand-ins
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from auditgame.ledger import players
 from auditgame.ledger.players import Bracket
-from auditgame.ledger.storage import Place, as_text, now
+from auditgame.ledger.storage import CaseKey, as_text, now
 from auditgame.ledger.submissions import (
     SCORER,
     attempts,
@@ -24,7 +24,10 @@ from auditgame.ledger.submissions import (
     score_of,
     standing_scores,
 )
-from auditgame.types import AuditgameError, Diagnosis, Record, Score, explain
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record, explain
+from auditgame.schema.results import Score
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 COLUMNS = {
@@ -122,7 +125,7 @@ def _import(connection: Connection, data: dict[str, Any], number: int) -> bool:
             f"entry {number}: '{player.name}' plays as {player.bracket} here, as {entry.bracket} "
             "there; rename one of the two"
         )
-    place = Place(player.id, entry.challenge)
+    place = CaseKey(player.id, entry.challenge)
     if known(connection, place, diagnosis_digest(diagnosis)) is not None:
         return False
     used, allowed = attempts(connection, place)

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, insert, select, update
 
 from auditgame.ledger.tables import players, submissions
-from auditgame.types import AuditgameError, Record, digest
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record, digest
 
 Bracket = Literal["human", "human+ai", "agent", "algorithm"]
 

@@ -13,9 +13,20 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, Select, Table, func, insert, select, update
 
-from auditgame.ledger.storage import Place, as_text, now, put
-from auditgame.ledger.tables import journal, log, pins, players, quota, scores, submissions
-from auditgame.types import AuditgameError, Diagnosis, Receipt, Score, digest, explain
+from auditgame.ledger.storage import CaseKey, as_text, now, put
+from auditgame.ledger.tables import (
+    journal,
+    log,
+    pins,
+    players,
+    quota,
+    scores,
+    submissions,
+)
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import digest, explain
+from auditgame.schema.results import Receipt, Score
 
 GENESIS = "0" * 64
 SCORER = "1"
@@ -101,7 +112,7 @@ def diagnosis_digest(diagnosis: Diagnosis) -> str:
     return digest(as_text(diagnosis.model_dump(), "diagnosis").encode())
 
 
-def known(connection: Connection, place: Place, fingerprint: str) -> int | None:
+def known(connection: Connection, place: CaseKey, fingerprint: str) -> int | None:
     """The submission that holds this diagnosis already, if there is one."""
     same = place.within(submissions) & (submissions.c.digest == fingerprint)
     return connection.execute(select(submissions.c.id).where(same)).scalar()
@@ -109,7 +120,7 @@ def known(connection: Connection, place: Place, fingerprint: str) -> int | None:
 
 def hand_in(
     connection: Connection,
-    place: Place,
+    place: CaseKey,
     diagnosis: Diagnosis,
     score: Score,
     allowed: int,
@@ -136,7 +147,7 @@ def hand_in(
     return submission
 
 
-def _take_attempt(connection: Connection, place: Place, allowed: int) -> int:
+def _take_attempt(connection: Connection, place: CaseKey, allowed: int) -> int:
     row = {**place._asdict(), "used": 0, "allowed": allowed}
     put(connection, quota, row)
     mine = place.within(quota)
@@ -155,7 +166,7 @@ def _take_attempt(connection: Connection, place: Place, allowed: int) -> int:
     return taken
 
 
-def _work_so_far(connection: Connection, place: Place) -> dict[str, Any]:
+def _work_so_far(connection: Connection, place: CaseKey) -> dict[str, Any]:
     used = select(func.coalesce(func.sum(journal.c.cost), 0), func.min(journal.c.at))
     probes, started = connection.execute(used.where(place.within(journal))).one()
     pinned = select(func.count()).select_from(pins).where(place.within(pins))
@@ -209,7 +220,7 @@ def standing_scores() -> Select[Any]:
     )
 
 
-def attempts(connection: Connection, place: Place) -> tuple[int, int]:
+def attempts(connection: Connection, place: CaseKey) -> tuple[int, int]:
     """How many attempts are used, of how many? (0, 0) before the first hand-in."""
     found = connection.execute(
         select(quota.c.used, quota.c.allowed).where(place.within(quota))
@@ -217,7 +228,9 @@ def attempts(connection: Connection, place: Place) -> tuple[int, int]:
     return (found.used, found.allowed) if found else (0, 0)
 
 
-def receipts(connection: Connection, place: Place, submission: int | None = None) -> list[Receipt]:
+def receipts(
+    connection: Connection, place: CaseKey, submission: int | None = None
+) -> list[Receipt]:
     """What came of this player's hand-ins (or of this one), in order of attempts."""
     wanted = standing_scores().where(place.within(submissions))
     if submission is not None:

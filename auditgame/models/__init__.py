@@ -10,9 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auditgame.datasets import Dataset
-from auditgame.networks import Tap, untouched
-from auditgame.networks.anatomy import Anatomy
-from auditgame.types import AuditgameError, Modality, Site
+from auditgame.models.layers import Tap, untouched
+from auditgame.models.layers.transformer_weights import TransformerWeights
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality
 
 
 class Model(nn.Module, ABC):
@@ -43,7 +45,7 @@ class Model(nn.Module, ABC):
         """Text only: next-token logits of what the site `final` holds, if the model has one."""
         raise AuditgameError(f"model '{self.name}' has no unembedding: it reads no text")
 
-    def anatomy(self) -> Anatomy:
+    def transformer_weights(self) -> TransformerWeights:
         """Text only: the weights of heads and neurons, one by one."""
         raise AuditgameError(f"model '{self.name}' has no attention heads: it reads no text")
 

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from auditgame.datasets import Dataset
 from auditgame.models import Model, Tap, untouched
-from auditgame.networks.layers import BatchNorm, Conv, Linear
-from auditgame.types import AuditgameError, Site
+from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
 
 WIDTHS = (16, 32, 64)
 """Channels of the three stages; the picture's side is halved from one to the next."""
@@ -18,7 +19,7 @@ BLOCKS = 2
 """Residual blocks in each stage."""
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """Two 3x3 convolutions beside a way round them, which has no weights (option A)."""
 
     def __init__(self, inward: int, width: int) -> None:
@@ -59,7 +60,7 @@ class ResNet(Model):
         self.stem = Conv(channels, WIDTHS[0], 3, padding=1, bias=False)
         self.norm = BatchNorm(WIDTHS[0])
         self.blocks = nn.ModuleList(
-            Block(inward, width)
+            ResidualBlock(inward, width)
             for inward, width in zip([WIDTHS[0], *widths], widths, strict=False)
         )
         self.head = Linear(WIDTHS[-1], classes)

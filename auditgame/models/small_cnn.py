@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from auditgame.datasets import Dataset
 from auditgame.models import Model, Tap, untouched
-from auditgame.networks.layers import BatchNorm, Conv, Linear
-from auditgame.types import AuditgameError, Site
+from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
+from auditgame.schema.cards import Site
+from auditgame.schema.errors import AuditgameError
 
 WIDTHS = (24, 48, 64, 96)
 """Channels of the four convolutions."""

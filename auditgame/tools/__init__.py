@@ -3,14 +3,53 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from jaxtyping import Float
 from pydantic import ValidationError
+from torch import Tensor
 
+from auditgame.datasets import Dataset, Examples
 from auditgame.exhibits import Exhibit
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality, Record, ToolQuestion, explain
 from auditgame.specimen import Specimen
-from auditgame.types import AuditgameError, Modality, Question, Record, explain
+
+
+class Stopped(Exception):
+    """The person who asked for it stopped this tool."""
+
+
+def no_progress(share: float, words: str) -> None:
+    """The progress report that goes nowhere."""
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """What lies on the desk beside the specimen.
+
+    examples: the players' own pool. siblings: clean models of the same recipe.
+    picture: an uploaded image, `3 h w` in [0, 1] at the data set's size, if there is one.
+    progress: call with (share done, words) about once a second; it may raise Stopped.
+    """
+
+    dataset: Dataset
+    examples: Examples
+    references: tuple[Specimen, ...] = ()
+    picture: Float[Tensor, "3 h w"] | None = None
+    progress: Callable[[float, str], None] = no_progress
+
+
+def by_name(specimen: Specimen, references: Sequence[Specimen]) -> dict[str, Specimen]:
+    """The specimen and the reference models under the names that exhibits give them."""
+    return {"specimen": specimen} | {f"reference_{n}": m for n, m in enumerate(references, 1)}
+
+
+def model_title(name: str) -> str:
+    """What people see for such a name: `reference_1` is 'sibling 1'."""
+    return name.replace("reference_", "sibling ")
 
 
 class Tool(ABC):
@@ -22,7 +61,7 @@ class Tool(ABC):
 
     name: ClassVar[str]
     title: ClassVar[str]
-    asks: ClassVar[Question]
+    asks: ClassVar[ToolQuestion]
     """Under which question does a player look for it?"""
     modality: ClassVar[frozenset[Modality]]
     needs_sites: ClassVar[bool] = False
@@ -45,11 +84,11 @@ class Tool(ABC):
         return None
 
     @abstractmethod
-    def cost(self, options: Any, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Any, specimen: Specimen, context: ToolContext) -> int:
         """Probes: examples sent through the model; a backward pass counts once more."""
 
     @abstractmethod
-    def run(self, specimen: Specimen, material: Material, options: Any) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Any) -> list[Exhibit]:
         """Look, and show what was seen. `options` is of the tool's own Options."""
 
 
@@ -57,7 +96,7 @@ def parse_options(tool: type[Tool], data: dict[str, object]) -> Tool.Options:
     """The options in this JSON value, or an error that names the option."""
     for name in data:
         if name not in tool.Options.model_fields:
-            from auditgame.catalog import suggest
+            from auditgame.registry import suggest
 
             raise AuditgameError(
                 f"tool '{tool.name}': {suggest('option', name, tool.Options.model_fields)}"

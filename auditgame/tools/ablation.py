@@ -10,16 +10,18 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.assertion import fresh_inputs, parse_claim
-from auditgame.claims import Claim
 from auditgame.datasets import Dataset, Examples
-from auditgame.exhibits import Exhibit, Table
-from auditgame.material import Material
+from auditgame.evaluation.claim_parsing import fresh_inputs, parse_claim
+from auditgame.evaluation.mechanism import Ablation, check_units, random_units
+from auditgame.exhibits import Exhibit, Table, columns
+from auditgame.schema.cards import Site
+from auditgame.schema.claims import Claim
+from auditgame.schema.diagnosis import parse_unit
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Tool
-from auditgame.trials import Ablation, check_units, random_units
-from auditgame.types import AuditgameError, Record, Site, parse_unit
+from auditgame.tools import Tool, ToolContext
 
 BATCH = 64
 _HELD = {"mean": "their mean", "zero": "zero"}
@@ -108,26 +110,26 @@ class UnitAblation(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """The pool twice; the claim's inputs once whole, once for each set of units, and once
         for each site whose values are needed."""
         _check(options, specimen)
-        whole = 2 * len(material.examples)
+        whole = 2 * len(context.examples)
         if not options.family:
             return whole
         sets = [options.units, *_draws(options, specimen)]
         sites = {parse_unit(unit)[0] for units in sets for unit in units}
-        claim, examples = _asked(options, material)
-        counted = int((claim.enact(examples, material.dataset).targets >= 0).sum())
+        claim, examples = _asked(options, context)
+        counted = int((claim.apply(examples, context.dataset).targets >= 0).sum())
         return whole + counted * (1 + len(sets) + len(sites))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """What the pool loses, class by class; with a claim, what is left of it."""
         _check(options, specimen)
-        material.progress(0.0, "the pool without these units")
-        exhibits: list[Exhibit] = [_losses(specimen, material, options)]
+        context.progress(0.0, "the pool without these units")
+        exhibits: list[Exhibit] = [_losses(specimen, context, options)]
         if options.family:
-            exhibits.append(_carried(specimen, material, options))
+            exhibits.append(_carried(specimen, context, options))
         return exhibits
 
 
@@ -141,14 +143,14 @@ def _check(options: UnitAblation.Options, specimen: Specimen) -> None:
 # ------------------------------------------------------------- on the pool
 
 
-class Survey(NamedTuple):
+class PoolStatistics(NamedTuple):
     """What the pool looks like to a model: the answers, and each site's mean."""
 
     answers: Int[Tensor, " n"]
     means: dict[str, Tensor]
 
 
-def survey(specimen: Specimen, inputs: Tensor, sites: list[Site]) -> Survey:
+def pool_statistics(specimen: Specimen, inputs: Tensor, sites: list[Site]) -> PoolStatistics:
     """Answers, and the mean of each site over inputs and places (padding left out)."""
     answers: list[Tensor] = []
     sums: dict[str, Tensor] = {}
@@ -160,7 +162,7 @@ def survey(specimen: Specimen, inputs: Tensor, sites: list[Site]) -> Survey:
             rows = _rows(value, part, specimen.dataset)
             sums[name] = sums.get(name, 0) + rows.sum(0)
             counts[name] = counts.get(name, 0) + len(rows)
-    return Survey(torch.cat(answers), {name: sums[name] / counts[name] for name in sums})
+    return PoolStatistics(torch.cat(answers), {name: sums[name] / counts[name] for name in sums})
 
 
 def _rows(value: Tensor, inputs: Tensor, dataset: Dataset) -> Float[Tensor, "m ..."]:
@@ -195,11 +197,11 @@ def _hold(site: Site, index: list[int], mean: Tensor) -> Edit:
     return edit
 
 
-def _losses(specimen: Specimen, material: Material, options: UnitAblation.Options) -> Table:
+def _losses(specimen: Specimen, context: ToolContext, options: UnitAblation.Options) -> Table:
     units = options.units
-    pool, classes = material.examples, material.dataset.classes
+    pool, classes = context.examples, context.dataset.classes
     sites = [specimen.site(name) for name in dict.fromkeys(parse_unit(u)[0] for u in units)]
-    found = survey(specimen, pool.inputs, sites)
+    found = pool_statistics(specimen, pool.inputs, sites)
     levels = found.means
     if options.hold == "zero":
         levels = {name: torch.zeros_like(mean) for name, mean in levels.items()}
@@ -212,14 +214,15 @@ def _losses(specimen: Specimen, material: Material, options: UnitAblation.Option
         said = [_said(said, name, classes) for said in (found.answers, after)]
         rows.append((name, int(group.sum()), *right, *said))
     return Table(
+        name="pool",
         title=f"The pool without {', '.join(units)}",
-        columns=(
+        columns=columns(
             "class",
             "inputs",
-            "accuracy before",
-            "accuracy after",
-            "answered before",
-            "answered after",
+            "accuracy_before",
+            "accuracy_after",
+            "answered_before",
+            "answered_after",
         ),
         rows=tuple(rows),
         note=f"Units held at {_HELD[options.hold]}. 'Answered': share of the pool that is given "
@@ -238,9 +241,9 @@ def _share(hits: Tensor) -> float | None:
 # ------------------------------------------------------------ with a claim
 
 
-def _asked(options: UnitAblation.Options, material: Material) -> tuple[Claim, Examples]:
-    claim = parse_claim(options.family, options.claim, material.dataset)
-    return claim, fresh_inputs(material.dataset, options.n, options.seed)
+def _asked(options: UnitAblation.Options, context: ToolContext) -> tuple[Claim, Examples]:
+    claim = parse_claim(options.family, options.claim, context.dataset)
+    return claim, fresh_inputs(context.dataset, options.n, options.seed)
 
 
 def _draws(options: UnitAblation.Options, specimen: Specimen) -> list[tuple[str, ...]]:
@@ -248,24 +251,25 @@ def _draws(options: UnitAblation.Options, specimen: Specimen) -> list[tuple[str,
     return [random_units(specimen, options.units, rng) for _ in range(options.controls)]
 
 
-def _carried(specimen: Specimen, material: Material, options: UnitAblation.Options) -> Table:
-    claim, examples = _asked(options, material)
+def _carried(specimen: Specimen, context: ToolContext, options: UnitAblation.Options) -> Table:
+    claim, examples = _asked(options, context)
     ablation = Ablation(specimen, claim, examples)
     if not len(ablation.targets):
         raise AuditgameError("claim: it says nothing of any input; choose another target")
     draws, start = _draws(options, specimen), ablation.rate(())
     rows = [("nothing", "", start, 0.0), _row("these units", options.units, ablation, start)]
     for done, units in enumerate(draws):
-        material.progress((1 + done) / (1 + len(draws)), "random units")
+        context.progress((1 + done) / (1 + len(draws)), "random units")
         rows.append(_row(f"random units {done + 1}", units, ablation, start))
     if draws:
         left = [row[2] for row in rows[2:]]
         rows.append(("random units, mean", "", float(np.mean(left)), start - float(np.mean(left))))
     return Table(
+        name="claim_left",
         title="What is left of the claim",
-        columns=("taken out", "units", "comes true", "fall"),
+        columns=columns(("removed", "taken out"), "units", ("share", "comes true"), "fall"),
         rows=tuple((who, what, round(share, 4), round(fall, 4)) for who, what, share, fall in rows),
-        note=f"{claim.sentence()} On {len(ablation.targets)} fresh inputs.",
+        note=f"{claim.describe()} On {len(ablation.targets)} fresh inputs.",
     )
 
 

@@ -9,23 +9,30 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.cartography import PATCHES, Cell, Points, joined, layout, points, squares
-from auditgame.lens.maps import LayerField, layer, patch
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import png
+from auditgame.evaluation.claim_parsing import fresh_inputs
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
+from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.embedding_grid import (
+    PATCHES,
+    Cell,
+    Points,
+    joined,
+    layout,
+    points,
+    squares,
+)
+from auditgame.tools.vision.layer_maps import LayerField, layer, patch
 
 BATCH = 64
 PAPER = torch.tensor([250.0, 249.0, 246.0]) / 255
 
 
-class Atlas(Tool):
+class ActivationAtlas(Tool):
     """What does this layer see, all of it at a glance?
 
     One activation of each picture, at a random place, is laid out on a map so that like lies
@@ -87,33 +94,33 @@ class Atlas(Tool):
             ),
         ] = 0
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Two probes for each picture."""
-        return 2 * len(_pictures(options, material))
+        return 2 * len(_pictures(options, context))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The atlas, and a table of its squares."""
-        site, pictures = layer(specimen, options.site), _pictures(options, material)
+        site, pictures = layer(specimen, options.site), _pictures(options, context)
         rng = torch.Generator().manual_seed(Seed.of(options.seed).child("atlas").integer())
         parts = []
         for start in range(0, len(pictures), BATCH):
             parts.append(points(specimen, pictures.inputs[start : start + BATCH], site, rng))
-            material.progress(0.4 * (start + BATCH) / (len(pictures) + BATCH), "activations")
+            context.progress(0.4 * (start + BATCH) / (len(pictures) + BATCH), "activations")
         found = joined(parts)
         spots = layout(found.value, options.seed % 2**31)
-        material.progress(0.9, "drawing")
+        context.progress(0.9, "drawing")
         cells = squares(spots, found, options.grid)
         shown = [_gallery(cells, found, pictures, options.grid, site, specimen)]
-        material.progress(1.0, "done")
-        return [*shown, _table(cells, found, pictures, len(material.examples), specimen)]
+        context.progress(1.0, "done")
+        return [*shown, _table(cells, found, pictures, len(context.examples), specimen)]
 
 
-def _pictures(options: Atlas.Options, material: Material) -> Examples:
+def _pictures(options: ActivationAtlas.Options, context: ToolContext) -> Examples:
     """The pool, and the fresh pictures; a data set of files may hold fewer than asked for."""
     if not options.fresh:
-        return material.examples
-    more = fresh_inputs(material.dataset, options.fresh, options.seed)
-    return Examples.join([material.examples, more])
+        return context.examples
+    more = fresh_inputs(context.dataset, options.fresh, options.seed)
+    return Examples.join([context.examples, more])
 
 
 # ------------------------------------------------------------------- exhibits
@@ -145,6 +152,7 @@ def _gallery(
                 )
             )
     return Gallery(
+        name="atlas",
         title=f"Activation atlas of {site}",
         tiles=tuple(tiles),
         columns=grid,
@@ -194,8 +202,16 @@ def _table(
         )
     rows.sort(key=lambda row: -float(row[4]))
     return Table(
+        name="squares",
         title="The squares, most often wrong first",
-        columns=("square", "speaks for", "by", "activations", "answered wrongly", "from the pool"),
+        columns=columns(
+            "square",
+            ("class", "speaks for"),
+            ("attribution", "by"),
+            "activations",
+            ("error_rate", "answered wrongly"),
+            ("examples", "from the pool"),
+        ),
         rows=tuple(rows),
         note="By: activation times gradient, in logits, beyond what all places add on average.",
     )

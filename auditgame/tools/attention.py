@@ -8,16 +8,15 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens
-from auditgame.material import Material
-from auditgame.mechanism.heads import head_of, patterns, weighted
-from auditgame.mechanism.prompts import Prompt, asked, labels, prompt, words
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens, columns
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.attention_heads import head_of, patterns, weighted
+from auditgame.tools.transformer.prompts import Prompt, asked, labels, prompt, words
 
 
-class Attention(Tool):
+class AttentionPatterns(Tool):
     """Which words does each attention head look at, from the place where the answer is read?
 
     At a glance: for every head, the word it looks at most, and its whole row over the text, so
@@ -69,24 +68,24 @@ class Attention(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe."""
         return 1
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """All heads at a glance, then one in detail."""
-        ids = prompt(options, material)
+        ids = prompt(options, context)
         place = _place(options, len(ids))
         scores = (weighted if options.value_weighted else patterns)(specimen, ids)
-        said = words(ids.tolist(), material.dataset)
+        said = words(ids.tolist(), context.dataset)
         glance = [
             _peak(block, head, row)
             for block, score in scores.items()
             for head, row in enumerate(score[:, place])
         ]
         block, head = _chosen(options, specimen, glance)
-        view = View(
-            labels(ids, material.dataset),
+        view = AttentionView(
+            labels(ids, context.dataset),
             said,
             "weight times length written" if options.value_weighted else "attention weight",
             place,
@@ -102,7 +101,7 @@ class Attention(Tool):
         ]
 
 
-class View(NamedTuple):
+class AttentionView(NamedTuple):
     """How a text is looked at.
 
     places: a name for each place. words: what stands there. unit: what the numbers are. place:
@@ -136,7 +135,7 @@ class Peak(NamedTuple):
     weight: float
 
 
-def _place(options: Attention.Options, length: int) -> int:
+def _place(options: AttentionPatterns.Options, length: int) -> int:
     if options.place >= length:
         raise AuditgameError(f"place: {options.place}: choose 0 to {length - 1}, or -1")
     return options.place if options.place >= 0 else length - 1
@@ -147,17 +146,20 @@ def _peak(block: str, head: int, row: Float[Tensor, " k"]) -> Peak:
     return Peak(block, head, place, round(float(row[place]), 4))
 
 
-def _chosen(options: Attention.Options, specimen: Specimen, glance: list[Peak]) -> tuple[str, int]:
+def _chosen(
+    options: AttentionPatterns.Options, specimen: Specimen, glance: list[Peak]
+) -> tuple[str, int]:
     if not options.head:
         best = max(glance, key=lambda peak: peak.weight)
         return best.block, best.head
     return head_of(options.head, specimen)
 
 
-def _overview(glance: list[Peak], view: View) -> Grid:
+def _overview(glance: list[Peak], view: AttentionView) -> Grid:
     blocks = list(dict.fromkeys(peak.block for peak in glance))
     rows = [[peak for peak in glance if peak.block == block] for block in blocks]
     return Grid(
+        name="strongest",
         title=f"What each head looks at from {view.start}",
         rows=tuple(blocks),
         columns=tuple(f"head {peak.head}" for peak in rows[0]),
@@ -175,7 +177,7 @@ def _overview(glance: list[Peak], view: View) -> Grid:
     )
 
 
-def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: View) -> Grid:
+def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: AttentionView) -> Grid:
     """Every head's whole row over the text, one under the other."""
     reach = view.place + 1
     rows = {
@@ -184,6 +186,7 @@ def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: View) -> G
         for head, row in enumerate(score[:, view.place].tolist())
     }
     return Grid(
+        name="all_heads",
         title=f"All heads side by side from {view.start}",
         rows=tuple(rows),
         columns=view.places[:reach],
@@ -197,10 +200,11 @@ def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: View) -> G
     )
 
 
-def _listed(glance: list[Peak], view: View) -> Table:
+def _listed(glance: list[Peak], view: AttentionView) -> Table:
     return Table(
+        name="strongest_list",
         title="The same as a list",
-        columns=("head", "place", "word", view.unit),
+        columns=columns("head", ("position", "place"), "word", ("weight", view.unit)),
         rows=tuple(
             (f"{peak.block}.heads:{peak.head}", peak.place, view.words[peak.place], peak.weight)
             for peak in sorted(glance, key=lambda peak: -peak.weight)
@@ -208,8 +212,9 @@ def _listed(glance: list[Peak], view: View) -> Table:
     )
 
 
-def _detail(name: str, score: Float[Tensor, "q k"], view: View) -> Grid:
+def _detail(name: str, score: Float[Tensor, "q k"], view: AttentionView) -> Grid:
     return Grid(
+        name="head_pattern",
         title=f"{name} in detail",
         rows=view.places,
         columns=view.places,
@@ -225,9 +230,10 @@ def _detail(name: str, score: Float[Tensor, "q k"], view: View) -> Grid:
     )
 
 
-def _from_place(name: str, row: Float[Tensor, " k"], view: View) -> Tokens:
+def _from_place(name: str, row: Float[Tensor, " k"], view: AttentionView) -> Tokens:
     weights = tuple(round(v, 4) for v in row.tolist())
     return Tokens(
+        name="head_tokens",
         title=f"{name} from {view.start}",
         tokens=view.words,
         weights=weights,

@@ -8,12 +8,11 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.catalog import suggest
-from auditgame.exhibits import Exhibit, Grid, Table
-from auditgame.material import Material
+from auditgame.exhibits import Exhibit, Grid, Table, columns
+from auditgame.registry import suggest
+from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Record
+from auditgame.tools import Tool, ToolContext
 
 MAX_LEVELS = 64
 
@@ -51,35 +50,35 @@ class Behaviour(Tool):
             description="Empty shows all of them.",
             json_schema_extra={"widget": "factor"},
         )
-        siblings: bool = Field(
+        references: bool = Field(
             True, title="Siblings", description="Their mean accuracy beside the specimen's."
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """The pool once through the specimen and each sibling used."""
-        return len(material.examples) * (1 + len(_controls(options, material)))
+        return len(context.examples) * (1 + len(_controls(options, context)))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The confusion grid, and accuracy by level of each factor."""
-        pool, controls = material.examples, _controls(options, material)
+        pool, controls = context.examples, _controls(options, context)
         answers = specimen.predict(pool.inputs).numpy()
         clean = []
-        for done, sibling in enumerate(controls):
-            material.progress((done + 1) / (1 + len(controls)), f"sibling {done + 1}")
-            clean.append(sibling.predict(pool.inputs).numpy())
-        chosen = _factors(options, material)
-        grid = _confusion(answers, pool.labels, material.dataset.classes)
-        return [grid, *([_slices(answers, clean, material, chosen)] if chosen else [])]
+        for done, reference in enumerate(controls):
+            context.progress((done + 1) / (1 + len(controls)), f"sibling {done + 1}")
+            clean.append(reference.predict(pool.inputs).numpy())
+        chosen = _factors(options, context)
+        grid = _confusion(answers, pool.labels, context.dataset.classes)
+        return [grid, *([_slices(answers, clean, context, chosen)] if chosen else [])]
 
 
-def _controls(options: Behaviour.Options, material: Material) -> tuple[Specimen, ...]:
-    return material.siblings if options.siblings else ()
+def _controls(options: Behaviour.Options, context: ToolContext) -> tuple[Specimen, ...]:
+    return context.references if options.references else ()
 
 
-def _factors(options: Behaviour.Options, material: Material) -> list[str]:
+def _factors(options: Behaviour.Options, context: ToolContext) -> list[str]:
     """The factors written down for the pool, or the one asked for."""
-    scenes = material.examples.scenes
-    known = [f for f in material.dataset.factors if scenes is not None and f in scenes]
+    scenes = context.examples.scenes
+    known = [f for f in context.dataset.factors if scenes is not None and f in scenes]
     if options.factor and options.factor not in known:
         raise suggest("factor", options.factor, known)
     return [options.factor] if options.factor else known
@@ -91,6 +90,7 @@ def _confusion(answers: np.ndarray, labels: Int[Tensor, " n"], classes: tuple[st
     seen = np.flatnonzero(counts.sum(0) + counts.sum(1))
     counts, names = counts[np.ix_(seen, seen)], tuple(classes[k] for k in seen)
     return Grid(
+        name="confusion",
         title="Confusions",
         rows=names,
         columns=names,
@@ -102,23 +102,24 @@ def _confusion(answers: np.ndarray, labels: Int[Tensor, " n"], classes: tuple[st
 
 
 def _slices(
-    answers: np.ndarray, clean: list[np.ndarray], material: Material, factors: list[str]
+    answers: np.ndarray, clean: list[np.ndarray], context: ToolContext, factors: list[str]
 ) -> Table:
     rows = [
-        _slice(factor, level, answers, clean, material)
+        _slice(factor, level, answers, clean, context)
         for factor in factors
-        for level in _levels(material.examples.table[factor])
+        for level in _levels(context.examples.table[factor])
     ]
     return Table(
+        name="slices",
         title="Level by level",
-        columns=(
+        columns=columns(
             "factor",
             "level",
             "inputs",
             "accuracy",
-            "siblings' accuracy",
-            "answered more than right",
-            "by",
+            ("reference_accuracy", "siblings' accuracy"),
+            ("excess_class", "answered more than right"),
+            ("excess", "by"),
         ),
         rows=tuple(rows),
         note="'Answered more': the class given most above its share of right answers, and by how "
@@ -132,14 +133,14 @@ def _levels(column: pd.Series) -> list[object]:
 
 
 def _slice(
-    factor: str, level: object, answers: np.ndarray, clean: list[np.ndarray], material: Material
+    factor: str, level: object, answers: np.ndarray, clean: list[np.ndarray], context: ToolContext
 ) -> tuple[str | int | float | None, ...]:
-    here = (material.examples.table[factor] == level).to_numpy()
-    labels, k = material.examples.labels.numpy()[here], len(material.dataset.classes)
+    here = (context.examples.table[factor] == level).to_numpy()
+    labels, k = context.examples.labels.numpy()[here], len(context.dataset.classes)
     excess = np.bincount(answers[here], minlength=k) - np.bincount(labels, minlength=k)
     top, by = int(excess.argmax()), round(float(excess.max()) / len(labels), 4)
     mine = round(float((answers[here] == labels).mean()), 4)
     right = [float((said[here] == labels).mean()) for said in clean]
     theirs = round(float(np.mean(right)), 4) if right else None
-    name = material.dataset.classes[top] if by > 0 else None
+    name = context.dataset.classes[top] if by > 0 else None
     return factor, str(level), len(labels), mine, theirs, name, by

@@ -10,10 +10,15 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import word_id
-from auditgame.mechanism.circuits import (
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
+from auditgame.models.layers.transformer_weights import TransformerWeights
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
+from auditgame.seeds import Seed
+from auditgame.specimen import Specimen
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.attention_heads import head_of
+from auditgame.tools.transformer.head_composition import (
     KINDS,
     Circuit,
     Kind,
@@ -25,14 +30,9 @@ from auditgame.mechanism.circuits import (
     reading,
     writing,
 )
-from auditgame.mechanism.heads import head_of
-from auditgame.mechanism.prompts import words
-from auditgame.mechanism.streams import blocks, heads
-from auditgame.networks.anatomy import Anatomy
-from auditgame.seeds import Seed
-from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools.transformer.prompts import words
+from auditgame.tools.transformer.residual_stream import blocks, heads
+from auditgame.tools.transformer.targets import word_id
 
 SHOWN = 16
 """The grid has no more words than these along a side, unless they are named."""
@@ -95,32 +95,32 @@ class Circuits(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Nothing: no example is sent."""
         return 0
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Every head's copying score, then one head's circuit."""
-        anatomy = specimen.anatomy()
+        anatomy = specimen.transformer_weights()
         if anatomy.turned and options.view == "QK":
             raise AuditgameError(
                 "view: this model turns queries and keys by their place (rotary embedding), so "
                 "QK on bare words says nothing; choose OV or composition"
             )
-        material.progress(0.0, "copying scores")
+        context.progress(0.0, "copying scores")
         scores = copying(anatomy)
         unit = options.head or _most(specimen, scores)
         block, head = head_of(unit, specimen)
         at = (blocks(specimen).index(block), head)
         overview = _overview(specimen, scores, options)
         if options.view == "composition":
-            return [overview, *_composed(specimen, anatomy, unit, at, options, material)]
+            return [overview, *_composed(specimen, anatomy, unit, at, options, context)]
         circuit = (writing if options.view == "OV" else reading)(anatomy, *at)
-        pairs = largest(circuit, options.top, lambda s: material.progress(s, "words by words"))
+        pairs = largest(circuit, options.top, lambda s: context.progress(s, "words by words"))
         return [
             overview,
-            _pairs(unit, options, pairs, material),
-            _grid(unit, options, circuit, pairs, material),
+            _pairs(unit, options, pairs, context),
+            _grid(unit, options, circuit, pairs, context),
         ]
 
 
@@ -134,6 +134,7 @@ def _overview(
 ) -> Grid:
     named, columns = blocks(specimen), range(scores.shape[1])
     return Grid(
+        name="copying",
         title="Copying score of every head",
         rows=tuple(named),
         columns=tuple(f"head {head}" for head in columns),
@@ -157,12 +158,13 @@ TITLES = {
 }
 
 
-def _pairs(unit: str, options: Circuits.Options, found: Pairs, material: Material) -> Table:
+def _pairs(unit: str, options: Circuits.Options, found: Pairs, context: ToolContext) -> Table:
     row, column, what = TITLES[options.view]
-    said = (words(each.tolist(), material.dataset) for each in (found.rows, found.columns))
+    said = (words(each.tolist(), context.dataset) for each in (found.rows, found.columns))
     return Table(
+        name="largest",
         title=f"{unit}: the largest cells of {options.view}",
-        columns=(row, column, "value"),
+        columns=columns(("row", row), ("column", column), "value"),
         rows=tuple(
             (one, other, round(value, 4))
             for one, other, value in zip(*said, found.values.tolist(), strict=True)
@@ -172,9 +174,9 @@ def _pairs(unit: str, options: Circuits.Options, found: Pairs, material: Materia
 
 
 def _grid(
-    unit: str, options: Circuits.Options, circuit: Circuit, found: Pairs, material: Material
+    unit: str, options: Circuits.Options, circuit: Circuit, found: Pairs, context: ToolContext
 ) -> Grid:
-    dataset = material.dataset
+    dataset = context.dataset
     named = [word_id(word, dataset, "words") for word in options.words.split()]
     down, across = (
         named or list(dict.fromkeys(ids.tolist()))[:SHOWN] for ids in (found.rows, found.columns)
@@ -182,6 +184,7 @@ def _grid(
     cells = circuit.rows(torch.tensor(down))[:, across]
     row, column, what = TITLES[options.view]
     return Grid(
+        name="words",
         title=f"{unit}: {options.view} between words",
         rows=words(down, dataset),
         columns=words(across, dataset),
@@ -195,7 +198,7 @@ def _grid(
 # -------------------------------------------------------------- composition
 
 
-class Joint(NamedTuple):
+class HeadPair(NamedTuple):
     """How far an earlier head and a later one fit together."""
 
     kind: Kind
@@ -205,8 +208,8 @@ class Joint(NamedTuple):
 
 
 def _joints(
-    specimen: Specimen, anatomy: Anatomy, unit: str, at: tuple[int, int]
-) -> Iterator[Joint]:
+    specimen: Specimen, anatomy: TransformerWeights, unit: str, at: tuple[int, int]
+) -> Iterator[HeadPair]:
     """This head with every head of every other layer, each way it can be joined."""
     named = blocks(specimen)
     for other in heads(specimen):
@@ -217,19 +220,19 @@ def _joints(
         early, late = sorted([(at, unit), (there, other)])
         for kind in KINDS:
             score = composition(anatomy, early[0], late[0], kind)
-            yield Joint(kind, early[1], late[1], score)
+            yield HeadPair(kind, early[1], late[1], score)
 
 
 def _composed(
     specimen: Specimen,
-    anatomy: Anatomy,
+    anatomy: TransformerWeights,
     unit: str,
     at: tuple[int, int],
     options: Circuits.Options,
-    material: Material,
+    context: ToolContext,
 ) -> list[Exhibit]:
     """One head beside all others, and its closest partners, against what chance gives."""
-    material.progress(0.5, "pairs of heads")
+    context.progress(0.5, "pairs of heads")
     found = list(_joints(specimen, anatomy, unit, at))
     if not found:
         raise AuditgameError("view: the model has one layer only, so no head reads another's")
@@ -239,10 +242,11 @@ def _composed(
     return [_partners(unit, found, usual), _closest(found, usual, options.top)]
 
 
-def _partners(unit: str, found: list[Joint], usual: float) -> Grid:
+def _partners(unit: str, found: list[HeadPair], usual: float) -> Grid:
     scores = {(j.kind, j.late if j.early == unit else j.early): j.score for j in found}
     others = tuple(dict.fromkeys(other for _, other in scores))
     return Grid(
+        name="composition",
         title=f"{unit} with heads of other layers",
         rows=KINDS,
         columns=others,
@@ -258,10 +262,13 @@ def _partners(unit: str, found: list[Joint], usual: float) -> Grid:
     )
 
 
-def _closest(found: list[Joint], usual: float, top: int) -> Table:
+def _closest(found: list[HeadPair], usual: float, top: int) -> Table:
     ranked = sorted(found, key=lambda joint: -joint.score)[:top]
     return Table(
+        name="closest",
         title="The closest pairs",
-        columns=("read as", "earlier head", "later head", "score", "beyond random"),
+        columns=columns(
+            ("input", "read as"), "earlier_head", "later_head", "score", ("excess", "beyond random")
+        ),
         rows=tuple((*j[:3], round(j.score, 4), round(j.score - usual, 4)) for j in ranked),
     )

@@ -10,13 +10,12 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.maps import layer, layers
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import png
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.layer_maps import layer, layers
 
 LEAST = 6
 """A class with fewer pictures is left alone: two clusters of it would mean nothing."""
@@ -24,7 +23,7 @@ DIMENSIONS = 10
 BATCH = 64
 
 
-class Split(NamedTuple):
+class ClassClusters(NamedTuple):
     """One class, cut in two.
 
     rows: of the pool, all that the model answers with this class. odd: which of them are in
@@ -95,18 +94,18 @@ class Clustering(Tool):
             int, Field(title="How many", description="Odd pictures of a class.", ge=1, le=32)
         ] = 8
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each example of the pool; siblings cost none."""
-        return len(material.examples)
+        return len(context.examples)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """A table of all classes, then the odd pictures of some."""
         site = layer(specimen, options.site or (layers(specimen) or [""])[-1])
         splits = []
-        models = (specimen, *material.siblings)
+        models = (specimen, *context.references)
         for done, model in enumerate(models, 1):
-            splits.append(_splits(model, material, site))
-            material.progress(done / len(models), f"model {done} of {len(models)}")
+            splits.append(_splits(model, context, site))
+            context.progress(done / len(models), f"model {done} of {len(models)}")
         mine, *theirs = splits
         shown = sorted(mine, key=lambda k: -mine[k].silhouette)[:2]
         if options.label:
@@ -115,14 +114,14 @@ class Clustering(Tool):
             gallery
             for k in shown
             if k in mine
-            for gallery in _galleries(specimen.dataset.classes[k], mine[k], k, material, options)
+            for gallery in _galleries(specimen.dataset.classes[k], mine[k], k, context, options)
         ]
-        return [_table(mine, theirs, material, site), *galleries]
+        return [_table(mine, theirs, context, site), *galleries]
 
 
-def _splits(model: Specimen, material: Material, site: str) -> dict[int, Split]:
+def _splits(model: Specimen, context: ToolContext, site: str) -> dict[int, ClassClusters]:
     answers, means = [], []
-    for part in material.examples.inputs.split(BATCH):
+    for part in context.examples.inputs.split(BATCH):
         reading = model.run(part, keep=[site])
         answers.append(reading.classes.argmax(1))
         means.append(reading.kept[site].mean((2, 3)))
@@ -131,7 +130,7 @@ def _splits(model: Specimen, material: Material, site: str) -> dict[int, Split]:
     return {k: split(points[rows], rows) for k, rows in groups.items() if len(rows) >= LEAST}
 
 
-def split(points: Float[Tensor, "m u"], rows: Int[Tensor, " m"]) -> Split:
+def split(points: Float[Tensor, "m u"], rows: Int[Tensor, " m"]) -> ClassClusters:
     """Cut these points in two by k-means, after a reduction to ten principal directions."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
@@ -142,22 +141,25 @@ def split(points: Float[Tensor, "m u"], rows: Int[Tensor, " m"]) -> Split:
     reduced = (centred @ directions[:DIMENSIONS].T).numpy()
     signature = (centred @ directions[0]).square().float()
     if len(np.unique(reduced.round(9), axis=0)) < 2:
-        return Split(rows, rows[:0], 0.0, signature)
+        return ClassClusters(rows, rows[:0], 0.0, signature)
     with threadpool_limits(limits=1):
         groups = KMeans(2, n_init=10, random_state=0).fit_predict(reduced)
         apart = float(silhouette_score(reduced, groups)) if len(rows) > 2 else 0.0
     smaller = int(np.bincount(groups, minlength=2).argmin())
-    return Split(rows, rows[torch.from_numpy(groups) == smaller], apart, signature)
+    return ClassClusters(rows, rows[torch.from_numpy(groups) == smaller], apart, signature)
 
 
 # ------------------------------------------------------------------- exhibits
 
 
 def _table(
-    mine: dict[int, Split], theirs: list[dict[int, Split]], material: Material, site: str
+    mine: dict[int, ClassClusters],
+    theirs: list[dict[int, ClassClusters]],
+    context: ToolContext,
+    site: str,
 ) -> Table:
     rows: list[tuple[str | int | float | None, ...]] = []
-    for k, word in enumerate(material.dataset.classes):
+    for k, word in enumerate(context.dataset.classes):
         if k not in mine:
             rows.append((word, None, None, None, None, None, ""))
             continue
@@ -169,47 +171,50 @@ def _table(
                 round(cut.share, 3),
                 round(cut.silhouette, 3),
                 round(max(others), 3) if others else None,
-                int((material.examples.labels[cut.odd] != k).sum()),
+                int((context.examples.labels[cut.odd] != k).sum()),
                 ", ".join(f"#{row}" for row in _outliers(cut, 3)),
             )
         )
     return Table(
+        name="classes",
         title=f"Each answer cut in two, at {site}",
-        columns=(
+        columns=columns(
             "answer",
             "pictures",
-            "smaller cluster",
+            ("smaller_share", "smaller cluster"),
             "silhouette",
-            "siblings' highest",
-            "wrong in the smaller",
-            "spectral outliers",
+            ("reference_silhouette", "siblings' highest"),
+            ("smaller_wrong", "wrong in the smaller"),
+            ("outliers", "spectral outliers"),
         ),
         rows=tuple(rows),
         note=f"Smaller cluster: its share. Empty: fewer than {LEAST} pictures get this answer.",
     )
 
 
-def _outliers(cut: Split, count: int) -> list[int]:
+def _outliers(cut: ClassClusters, count: int) -> list[int]:
     order = cut.signature.argsort(descending=True, stable=True)
     return [int(row) for row in cut.rows[order][:count]]
 
 
 def _galleries(
-    word: str, cut: Split, k: int, material: Material, options: Clustering.Options
+    word: str, cut: ClassClusters, k: int, context: ToolContext, options: Clustering.Options
 ) -> list[Gallery]:
-    found = {
-        f"{word}: the smaller cluster, {len(cut.odd)} of {len(cut.rows)}": cut.odd.tolist(),
-        f"{word}: furthest out by spectral signature": _outliers(cut, options.count),
-    }
+    smaller = f"{word}: the smaller cluster, {len(cut.odd)} of {len(cut.rows)}"
+    outliers = f"{word}: furthest out by spectral signature"
+    found = (
+        ("smaller_cluster", smaller, cut.odd.tolist()),
+        ("outliers", outliers, _outliers(cut, options.count)),
+    )
     return [
-        Gallery(title=title, tiles=_tiles(rows[: options.count], k, material))
-        for title, rows in found.items()
+        Gallery(name=name, title=title, tiles=_tiles(rows[: options.count], k, context))
+        for name, title, rows in found
         if rows
     ]
 
 
-def _tiles(rows: list[int], k: int, material: Material) -> tuple[Tile, ...]:
-    pool, classes = material.examples, material.dataset.classes
+def _tiles(rows: list[int], k: int, context: ToolContext) -> tuple[Tile, ...]:
+    pool, classes = context.examples, context.dataset.classes
     return tuple(
         Tile(
             png=png(pool.inputs[row]),

@@ -9,13 +9,13 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.readout import Readout, distance, read_out
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import png
+from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile, columns
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.activations import UnitActivations, distance, record_activations
 
 
 class Compare(Tool):
@@ -54,30 +54,30 @@ class Compare(Tool):
             12, ge=0, le=100, title="Units", description="Most unlike usual on those inputs."
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """The pool once through every model."""
-        return len(material.examples) * (1 + len(material.siblings))
+        return len(context.examples) * (1 + len(context.references))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Inputs on which it stands alone, the classes, the models, the units."""
-        if not material.siblings:
+        if not context.references:
             raise AuditgameError("compare: this challenge has no siblings to compare with")
-        views = _views(specimen, material)
+        views = _views(specimen, context)
         alone = torch.stack([views[0].answers != v.answers for v in views[1:]]).all(0)
         return [
-            *_disagreements(views, alone, material, options),
-            _classes(views, material),
-            _models(views, material),
+            *_disagreements(views, alone, context, options),
+            _classes(views, context),
+            _models(views, context),
             *_units(views, alone, options),
         ]
 
 
-def _views(specimen: Specimen, material: Material) -> list[Readout]:
-    models = [specimen, *material.siblings]
+def _views(specimen: Specimen, context: ToolContext) -> list[UnitActivations]:
+    models = [specimen, *context.references]
     found = []
     for done, model in enumerate(models):
-        material.progress(done / len(models), f"model {done + 1} of {len(models)}")
-        found.append(read_out(model, material.examples.inputs, _sites(model)))
+        context.progress(done / len(models), f"model {done + 1} of {len(models)}")
+        found.append(record_activations(model, context.examples.inputs, _sites(model)))
     return found
 
 
@@ -90,20 +90,23 @@ def _sites(model: Specimen) -> list[str]:
 
 
 def _disagreements(
-    views: list[Readout], alone: Bool[Tensor, " n"], material: Material, options: Compare.Options
+    views: list[UnitActivations],
+    alone: Bool[Tensor, " n"],
+    context: ToolContext,
+    options: Compare.Options,
 ) -> list[Exhibit]:
     rows = alone.nonzero()[:, 0].tolist()
     if not rows:
         text = f"On none of the {len(alone)} inputs does the specimen differ from all siblings."
-        return [Note(title="Inputs on which it stands alone", text=text)]
-    listed = _listed(views, rows, material)
-    if material.dataset.modality == "text":
+        return [Note(name="no_disagreements", title="Inputs on which it stands alone", text=text)]
+    listed = _listed(views, rows, context)
+    if context.dataset.modality == "text":
         return [listed]
-    return [_gallery(views, rows[: options.shown], material), listed]
+    return [_gallery(views, rows[: options.shown], context), listed]
 
 
-def _gallery(views: list[Readout], rows: list[int], material: Material) -> Gallery:
-    classes, pool = material.dataset.classes, material.examples
+def _gallery(views: list[UnitActivations], rows: list[int], context: ToolContext) -> Gallery:
+    classes, pool = context.dataset.classes, context.examples
     tiles = []
     for row in rows:
         right, said = int(pool.labels[row]), int(views[0].answers[row])
@@ -116,53 +119,64 @@ def _gallery(views: list[Readout], rows: list[int], material: Material) -> Galle
                 tone="good" if said == right else "bad",
             )
         )
-    return Gallery(title="Inputs on which it stands alone", tiles=tuple(tiles))
+    return Gallery(
+        name="disagreement_images", title="Inputs on which it stands alone", tiles=tuple(tiles)
+    )
 
 
-def _listed(views: list[Readout], rows: list[int], material: Material) -> Table:
-    classes, pool = material.dataset.classes, material.examples
+def _listed(views: list[UnitActivations], rows: list[int], context: ToolContext) -> Table:
+    classes, pool = context.dataset.classes, context.examples
     body = []
     for row in rows:
         said = [classes[int(view.answers[row])] for view in views]
-        text = material.dataset.decode(pool.inputs[row]) if material.dataset.words else ""
+        text = context.dataset.decode(pool.inputs[row]) if context.dataset.words else ""
         right = classes[int(pool.labels[row])]
         body.append((row, right, said[0], ", ".join(said[1:]), text))
     return Table(
+        name="disagreements",
         title="Inputs on which it stands alone, listed",
-        columns=("example", "right answer", "specimen", "siblings", "text"),
+        columns=columns(
+            "example",
+            ("label", "right answer"),
+            "specimen",
+            ("reference_models", "siblings"),
+            "text",
+        ),
         rows=tuple(body),
         note=f"{len(rows)} of {len(pool)} inputs of the pool.",
     )
 
 
-def _classes(views: list[Readout], material: Material) -> Table:
-    labels, rows = material.examples.labels, []
-    for k, name in enumerate(material.dataset.classes):
+def _classes(views: list[UnitActivations], context: ToolContext) -> Table:
+    labels, rows = context.examples.labels, []
+    for k, name in enumerate(context.dataset.classes):
         mine = labels == k
         right = [_share(view.answers[mine] == k) for view in views]
         given = [_share(view.answers == k) for view in views]
         rows.append((name, int(mine.sum()), right[0], _mean(right[1:]), given[0], _mean(given[1:])))
     return Table(
+        name="classes",
         title="Class by class",
-        columns=(
+        columns=columns(
             "class",
             "inputs",
             "accuracy",
-            "siblings' accuracy",
-            "share of answers",
-            "siblings' share",
+            ("reference_accuracy", "siblings' accuracy"),
+            ("answer_share", "share of answers"),
+            ("reference_answer_share", "siblings' share"),
         ),
         rows=tuple(rows),
         note="Siblings: their mean.",
     )
 
 
-def _models(views: list[Readout], material: Material) -> Table:
+def _models(views: list[UnitActivations], context: ToolContext) -> Table:
     names = ["specimen", *(f"sibling {i}" for i in range(1, len(views)))]
-    labels, mine = material.examples.labels, views[0].answers
+    labels, mine = context.examples.labels, views[0].answers
     return Table(
+        name="models",
         title="Model by model",
-        columns=("model", "accuracy", "agrees with the specimen"),
+        columns=columns("model", "accuracy", ("agreement", "agrees with the specimen")),
         rows=tuple(
             (name, _share(view.answers == labels), _share(view.answers == mine))
             for name, view in zip(names, views, strict=True)
@@ -171,7 +185,7 @@ def _models(views: list[Readout], material: Material) -> Table:
 
 
 def _units(
-    views: list[Readout], alone: Bool[Tensor, " n"], options: Compare.Options
+    views: list[UnitActivations], alone: Bool[Tensor, " n"], options: Compare.Options
 ) -> list[Table]:
     """Units by how far they stand out on those inputs; none where there are under two."""
     if int(alone.sum()) < 2 or alone.all() or not options.units:
@@ -185,8 +199,13 @@ def _units(
     rows.sort(key=lambda row: -row[1])
     return [
         Table(
+            name="units",
             title="Units unlike usual on those inputs",
-            columns=("unit", "difference", "largest in the siblings at this site"),
+            columns=columns(
+                "unit",
+                "difference",
+                ("reference_largest", "largest in the siblings at this site"),
+            ),
             rows=tuple(rows[: options.units]),
             note=f"In standard deviations of the rest of the pool; {int(alone.sum())} inputs.",
         )

@@ -9,15 +9,14 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import Answer, Followed, follow, place_in
-from auditgame.mechanism.parts import Attribution, Parts
-from auditgame.mechanism.prompts import asked, prompts, words
-from auditgame.mechanism.streams import blocks, ends
+from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table, columns
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.logit_attribution import Attribution, LogitParts
+from auditgame.tools.transformer.prompts import asked, prompts, words
+from auditgame.tools.transformer.residual_stream import blocks, ends
+from auditgame.tools.transformer.targets import FollowedWord, FollowedWordOptions, follow, place_in
 
 
 class DirectAttribution(Tool):
@@ -46,7 +45,7 @@ class DirectAttribution(Tool):
     asks = "What is inside?"
     modality = frozenset({"text"})
 
-    class Options(Answer):
+    class Options(FollowedWordOptions):
         """Which text, which answer, and whose neurons?"""
 
         texts: int = Field(
@@ -71,69 +70,85 @@ class DirectAttribution(Tool):
             description="Those that add or take most.",
             json_schema_extra={"fine": True},
         )
-        siblings: bool = Field(
+        references: bool = Field(
             True, title="Siblings", description="Show the clean siblings' mean as well."
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for the first text's answer; one a text on the specimen and each sibling."""
-        texts = len(_texts(options, material))
-        return 1 + texts * (1 + len(_controls(options, material)))
+        texts = len(_texts(options, context))
+        return 1 + texts * (1 + len(_controls(options, context)))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Heads by layer, all parts beside the siblings', sums by layer, one MLP's neurons."""
         if options.layer >= len(blocks(specimen)):
             raise AuditgameError(f"layer: the model has blocks 0 to {len(blocks(specimen)) - 1}")
-        ids = _texts(options, material)
-        places = _places(options, material, ids)
+        ids = _texts(options, context)
+        places = _places(options, context, ids)
         logits = ends(specimen, ids[:1], places[:1])[0]
-        followed = follow(options, logits, material.dataset, _at_end(material, ids, places))
-        material.progress(0.2, "adding up the parts")
+        followed = follow(options, logits, context.dataset, _at_end(context, ids, places))
+        context.progress(0.2, "adding up the parts")
         attribution = Attribution(specimen, followed, ids, places)
         mine = attribution.parts()
         clean = []
-        for sibling in _controls(options, material):
-            material.progress(0.5, "the siblings")
-            clean.append(Attribution(sibling, followed, ids, places).parts())
+        for reference in _controls(options, context):
+            context.progress(0.5, "the siblings")
+            clean.append(Attribution(reference, followed, ids, places).parts())
         layer = options.layer if options.layer >= 0 else int(mine.mlps.abs().argmax())
         return [
-            _heads("Heads", specimen, mine, followed, asked(options) | {"place": options.place}),
-            *([_heads("Heads, siblings' mean", specimen, _mean(clean), followed)] if clean else []),
+            _heads(
+                "heads",
+                "Heads",
+                specimen,
+                mine,
+                followed,
+                asked(options) | {"place": options.place},
+            ),
+            *(
+                [
+                    _heads(
+                        "reference_heads", "Heads, siblings' mean", specimen, _mean(clean), followed
+                    )
+                ]
+                if clean
+                else []
+            ),
             _listed(specimen, mine, _mean(clean) if clean else None, followed),
             _by_layer(mine, _mean(clean) if clean else None),
             _neurons(attribution, layer, options.top),
         ]
 
 
-def _texts(options: DirectAttribution.Options, material: Material) -> Int[Tensor, "n t"]:
-    return prompts(options, material, options.texts)
+def _texts(options: DirectAttribution.Options, context: ToolContext) -> Int[Tensor, "n t"]:
+    return prompts(options, context, options.texts)
 
 
-def _controls(options: DirectAttribution.Options, material: Material) -> tuple[Specimen, ...]:
-    return material.siblings if options.siblings else ()
+def _controls(options: DirectAttribution.Options, context: ToolContext) -> tuple[Specimen, ...]:
+    return context.references if options.references else ()
 
 
 def _places(
-    options: DirectAttribution.Options, material: Material, ids: Int[Tensor, "n t"]
+    options: DirectAttribution.Options, context: ToolContext, ids: Int[Tensor, "n t"]
 ) -> Int[Tensor, " n"]:
     """Where each text is read: at its end, or all at the place that was named."""
-    lengths = material.dataset.lengths(ids)
+    lengths = context.dataset.lengths(ids)
     return torch.tensor([place_in(options, length) for length in lengths.tolist()])
 
 
-def _at_end(material: Material, ids: Int[Tensor, "n t"], places: Int[Tensor, " n"]) -> bool:
-    return int(places[0]) == int(material.dataset.lengths(ids[:1])) - 1
+def _at_end(context: ToolContext, ids: Int[Tensor, "n t"], places: Int[Tensor, " n"]) -> bool:
+    return int(places[0]) == int(context.dataset.lengths(ids[:1])) - 1
 
 
-def _mean(found: Sequence[Parts]) -> Parts:
-    return Parts(*(torch.stack(kind).mean(0) for kind in zip(*found, strict=True)))
+def _mean(found: Sequence[LogitParts]) -> LogitParts:
+    return LogitParts(*(torch.stack(kind).mean(0) for kind in zip(*found, strict=True)))
 
 
 def _heads(
+    name: str,
     title: str,
     specimen: Specimen,
-    parts: Parts,
-    followed: Followed,
+    parts: LogitParts,
+    followed: FollowedWord,
     text: dict[str, str | int] | None = None,
 ) -> Grid:
     named, count = blocks(specimen), parts.heads.shape[1]
@@ -144,6 +159,7 @@ def _heads(
         columns=tuple({"head": str(head)} for head in range(count)),
     )
     return Grid(
+        name=name,
         title=f"{title}: what each adds to {followed.words}",
         rows=tuple(named),
         columns=tuple(f"head {head}" for head in range(count)),
@@ -155,7 +171,7 @@ def _heads(
     )
 
 
-def _named(specimen: Specimen, parts: Parts) -> Iterator[tuple[str, float]]:
+def _named(specimen: Specimen, parts: LogitParts) -> Iterator[tuple[str, float]]:
     """Every part by name, in the order in which it is written."""
     yield "embedding", float(parts.embed)
     for layer, block in enumerate(blocks(specimen)):
@@ -168,7 +184,9 @@ def _named(specimen: Specimen, parts: Parts) -> Iterator[tuple[str, float]]:
     yield "the model's own", float(parts.measured)
 
 
-def _listed(specimen: Specimen, mine: Parts, clean: Parts | None, followed: Followed) -> Table:
+def _listed(
+    specimen: Specimen, mine: LogitParts, clean: LogitParts | None, followed: FollowedWord
+) -> Table:
     """All parts in order, beside the siblings' mean."""
     theirs = dict(_named(specimen, clean)) if clean else {}
     rows = [
@@ -176,26 +194,35 @@ def _listed(specimen: Specimen, mine: Parts, clean: Parts | None, followed: Foll
         for name, value in _named(specimen, mine)
     ]
     return Table(
+        name="parts",
         title=f"All parts of {followed.words}",
-        columns=("part", "specimen", *(("siblings' mean",) if clean else ())),
+        columns=columns(
+            "part", "specimen", *((("reference_models", "siblings' mean"),) if clean else ())
+        ),
         rows=tuple(rows),
         note="In logits. The parts sum to the model's own difference, up to rounding.",
     )
 
 
-def _by_layer(mine: Parts, clean: Parts | None) -> Curve:
+def _by_layer(mine: LogitParts, clean: LogitParts | None) -> Curve:
     """What attention and MLP of each block add in all."""
 
     def points(values: Float[Tensor, " layer"]) -> tuple[tuple[float, float], ...]:
         return tuple((float(layer), round(value, 4)) for layer, value in enumerate(values.tolist()))
 
-    series = {"attention": mine.heads.sum(1) + mine.rests, "MLP": mine.mlps}
+    series = {"attention": mine.heads.sum(1) + mine.rests, "mlp": mine.mlps}
     if clean:
-        series["attention, siblings"] = clean.heads.sum(1) + clean.rests
-        series["MLP, siblings"] = clean.mlps
+        series["reference_attention"] = clean.heads.sum(1) + clean.rests
+        series["reference_mlp"] = clean.mlps
     return Curve(
+        name="layers",
         title="Layer by layer",
         series={name: points(values) for name, values in series.items()},
+        titles={
+            "mlp": "MLP",
+            "reference_attention": "attention, siblings",
+            "reference_mlp": "MLP, siblings",
+        },
         x_axis="block",
         y_axis="logits added",
     )
@@ -211,8 +238,15 @@ def _neurons(attribution: Attribution, layer: int, top: int) -> Table:
     said = [words(pick.indices.tolist(), dataset) for pick in (votes.max(1), votes.min(1))]
     block = blocks(attribution.specimen)[layer]
     return Table(
+        name="neurons",
         title=f"Neurons of {block}",
-        columns=("neuron", "active", "adds", "writes for", "writes against"),
+        columns=columns(
+            "neuron",
+            ("activation", "active"),
+            ("contribution", "adds"),
+            "writes_for",
+            "writes_against",
+        ),
         rows=tuple(
             (
                 f"{block}.neurons:{neuron}",

@@ -10,19 +10,19 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
+from auditgame.datasets.images.pictures import png, spotlight
 from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
-from auditgame.images.pictures import png, spotlight
-from auditgame.material import Material
+from auditgame.schema.cards import Site
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record, Site
+from auditgame.tools import Tool, ToolContext
 
 BATCH = 64
 SAMPLE = 512
 """The spread is taken over this many examples, evenly spaced in the pool."""
 
 
-class Leaders:
+class RunningTopK:
     """Which k rows score highest? Keeps k rows, however many it is shown.
 
     Each row has a score, an index and a map (what excited the unit, and where). Rows of
@@ -86,31 +86,35 @@ class DatasetExamples(Tool):
             int, Field(title="How many", description="Examples of each kind.", ge=1, le=32)
         ] = 8
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each example of the pool."""
         specimen.unit(options.unit)
-        return len(material.examples)
+        return len(context.examples)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Top, spread and bottom, from one pass over the pool."""
-        found = _scan(specimen, material, options)
+        found = _scan(specimen, context, options)
         show = _pictures if specimen.modality == "image" else _texts
         return [
             exhibit
             for words, leaders, right in found
             for exhibit in show(
-                f"{options.unit}: {words}", leaders, right, material.examples, specimen
+                words, f"{options.unit}: {words}", leaders, right, context.examples, specimen
             )
         ]
 
 
 def _scan(
-    specimen: Specimen, material: Material, options: DatasetExamples.Options
-) -> list[tuple[str, Leaders, Bool[Tensor, " k"]]]:
+    specimen: Specimen, context: ToolContext, options: DatasetExamples.Options
+) -> list[tuple[str, RunningTopK, Bool[Tensor, " k"]]]:
     """Top, spread and bottom rows with their maps, and whether the model gets each right."""
     site, unit = specimen.unit(options.unit)
-    pool, total = material.examples, len(material.examples)
-    top, bottom, sample = Leaders(options.count), Leaders(options.count), Leaders(SAMPLE)
+    pool, total = context.examples, len(context.examples)
+    top, bottom, sample = (
+        RunningTopK(options.count),
+        RunningTopK(options.count),
+        RunningTopK(SAMPLE),
+    )
     right = torch.empty(total, dtype=torch.bool)
     stride = -(-total // SAMPLE)
     batch = specimen.fitting(pool.inputs, BATCH)
@@ -124,7 +128,7 @@ def _scan(
         bottom.add(-scores, index, maps)
         some = index % stride == 0
         sample.add(scores[some], index[some], maps[some])
-        material.progress((start + len(part)) / total, f"{start + len(part)} of {total} examples")
+        context.progress((start + len(part)) / total, f"{start + len(part)} of {total} examples")
     bottom.scores = -bottom.scores
     found = {"top": top, "spread": _spread(sample, options.count), "bottom": bottom}
     return [(words, leaders, right[leaders.index]) for words, leaders in found.items()]
@@ -142,9 +146,9 @@ def _maps(
     return words.masked_fill(~dataset.present(inputs), float("-inf"))
 
 
-def _spread(sample: Leaders, count: int) -> Leaders:
+def _spread(sample: RunningTopK, count: int) -> RunningTopK:
     """Rows at the middles of `count` equal parts of the sample, from high to low."""
-    chosen = Leaders(count)
+    chosen = RunningTopK(count)
     if not sample.maps:
         return chosen
     picks = ((torch.arange(count) + 0.5) / count * len(sample.maps)).long().unique()
@@ -154,8 +158,9 @@ def _spread(sample: Leaders, count: int) -> Leaders:
 
 
 def _pictures(
+    name: str,
     title: str,
-    leaders: Leaders,
+    leaders: RunningTopK,
     right: Bool[Tensor, " k"],
     pool: Examples,
     specimen: Specimen,
@@ -175,12 +180,14 @@ def _pictures(
             strict=True,
         )
     )
-    return [Gallery(title=title, tiles=tiles, note="In colour: at least a third of the peak.")]
+    note = "In colour: at least a third of the peak."
+    return [Gallery(name=name, title=title, tiles=tiles, note=note)]
 
 
 def _texts(
+    name: str,
     title: str,
-    leaders: Leaders,
+    leaders: RunningTopK,
     right: Bool[Tensor, " k"],
     pool: Examples,
     specimen: Specimen,
@@ -195,6 +202,7 @@ def _texts(
         words = "answered rightly" if fine else "answered wrongly"
         shown.append(
             Tokens(
+                name=name,
                 title=f"{title}, #{index}",
                 tokens=tuple(specimen.dataset.words[i] for i in ids[there].tolist()),
                 weights=tuple(weights[there].tolist()),

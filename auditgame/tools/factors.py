@@ -11,14 +11,14 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile
-from auditgame.images.pictures import heated, png, spotlight, stretch
-from auditgame.lens.maps import LayerField, layer
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import heated, png, spotlight, stretch
+from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile, columns
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.layer_maps import LayerField, layer
+from auditgame.tools.vision.selection import choose
 
 BATCH = 64
 FITTED = 6000
@@ -92,19 +92,19 @@ class FactorGroups(Tool):
             ),
         ] = 8
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each example of the pool, and for each factor's top pictures."""
-        pool = len(material.examples)
+        pool = len(context.examples)
         return pool + options.factors * min(options.top, pool)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Top pictures, maps on examples, effects, and what each factor is made of."""
         site = layer(specimen, options.site)
-        rows = choose(options.examples, len(material.examples), "examples")
+        rows = choose(options.examples, len(context.examples), "examples")
         if len(rows) > 16:
             raise AuditgameError(f"examples: {len(rows)} chosen; choose at most 16")
-        logits, values = _collected(specimen, material, site)
-        material.progress(0.3, "factors")
+        logits, values = _collected(specimen, context, site)
+        context.progress(0.3, "factors")
         found = factorise(values, options.factors)
         peaks = found.maps.amax((2, 3))
         tops = peaks.argsort(dim=0, descending=True, stable=True)[: options.top].T
@@ -112,21 +112,21 @@ class FactorGroups(Tool):
         for factor, top in enumerate(tops):
             share = found.maps[top, factor][:, None] * found.units[factor][:, None, None]
             edit: dict[str, Edit] = {site: _without(share)}
-            changed = specimen.run(material.examples.inputs[top], edit=edit).classes
+            changed = specimen.run(context.examples.inputs[top], edit=edit).classes
             falls.append((changed - logits[top]).mean(0))
-            material.progress(0.5 + 0.5 * (factor + 1) / len(tops), "effects")
+            context.progress(0.5 + 0.5 * (factor + 1) / len(tops), "effects")
         return [
-            _tops(found, tops, peaks, material, site),
-            _examples(found, rows, peaks, material),
+            _tops(found, tops, peaks, context, site),
+            _examples(found, rows, peaks, context),
             _effects(torch.stack(falls), specimen.dataset.classes),
             _made_of(found, site),
         ]
 
 
-def _collected(specimen: Specimen, material: Material, site: str) -> tuple[Tensor, Tensor]:
+def _collected(specimen: Specimen, context: ToolContext, site: str) -> tuple[Tensor, Tensor]:
     """The pool's logits, and its activations at the site, negative ones as zero."""
     logits, values = [], []
-    for part in material.examples.inputs.split(BATCH):
+    for part in context.examples.inputs.split(BATCH):
         reading = specimen.run(part, keep=[site])
         logits.append(reading.classes)
         values.append(reading.kept[site].clamp(min=0))
@@ -171,8 +171,8 @@ def factorise(values: Float[Tensor, "n u a b"], count: int) -> Factors:
 # ------------------------------------------------------------------- exhibits
 
 
-def _tops(found: Factors, tops: Tensor, peaks: Tensor, material: Material, site: str) -> Gallery:
-    pool, classes = material.examples, material.dataset.classes
+def _tops(found: Factors, tops: Tensor, peaks: Tensor, context: ToolContext, site: str) -> Gallery:
+    pool, classes = context.examples, context.dataset.classes
     tiles = tuple(
         Tile(
             png=png(spotlight(pool.inputs[row], found.maps[row, factor])),
@@ -183,6 +183,7 @@ def _tops(found: Factors, tops: Tensor, peaks: Tensor, material: Material, site:
         for row in top
     )
     return Gallery(
+        name="top_examples",
         title=f"Top pictures of each factor of {site}, one row for each",
         tiles=tiles,
         columns=tops.shape[1],
@@ -190,11 +191,11 @@ def _tops(found: Factors, tops: Tensor, peaks: Tensor, material: Material, site:
     )
 
 
-def _examples(found: Factors, rows: list[int], peaks: Tensor, material: Material) -> Gallery:
-    pool, limits, tiles = material.examples, peaks.amax(0).tolist(), []
+def _examples(found: Factors, rows: list[int], peaks: Tensor, context: ToolContext) -> Gallery:
+    pool, limits, tiles = context.examples, peaks.amax(0).tolist(), []
     for row in rows:
         image = pool.inputs[row]
-        word = material.dataset.classes[int(pool.labels[row])]
+        word = context.dataset.classes[int(pool.labels[row])]
         tiles.append(Tile(png=png(image), label=f"#{row} {word}"))
         maps = stretch(found.maps[row], tuple(image.shape[1:]))
         for factor, field in enumerate(maps):
@@ -202,6 +203,7 @@ def _examples(found: Factors, rows: list[int], peaks: Tensor, material: Material
             note = f"{float(peaks[row, factor]):.2f}"
             tiles.append(Tile(png=over, label=f"factor {factor}", note=note))
     return Gallery(
+        name="maps",
         title="Where each factor is in the examples",
         tiles=tuple(tiles),
         columns=1 + found.maps.shape[1],
@@ -211,6 +213,7 @@ def _examples(found: Factors, rows: list[int], peaks: Tensor, material: Material
 
 def _effects(falls: Float[Tensor, "k c"], classes: tuple[str, ...]) -> Grid:
     return Grid(
+        name="effects",
         title="What taking a factor out of its top pictures does to the logits",
         rows=tuple(f"factor {k}" for k in range(len(falls))),
         columns=classes,
@@ -230,8 +233,9 @@ def _made_of(found: Factors, site: str) -> Table:
         named = ", ".join(f"{site}:{unit} ({share:.0%})" for unit, share in units)
         rows.append((f"factor {k}", round(float(found.maps[:, k].sum() / whole), 4), named))
     return Table(
+        name="units",
         title="What each factor is made of",
-        columns=("factor", "share of activation", "strongest units"),
+        columns=columns("factor", ("share", "share of activation"), ("units", "strongest units")),
         rows=tuple(rows),
         note=f"Together they rebuild {found.explained:.0%} of the activations (of their squares).",
     )

@@ -8,19 +8,19 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import torch
 from pydantic import Field
 
+from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.canvas import PRESETS, Canvas, colour_mix
-from auditgame.lens.objective_text import parse_objective
-from auditgame.lens.objectives import Logit, Neuron, Objective, blend
-from auditgame.lens.priors import penalty
-from auditgame.lens.selection import choose
-from auditgame.lens.visualisation import Painted, maximise
-from auditgame.material import Material
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.feature_visualisation import Visualisation, maximise
+from auditgame.tools.vision.objective_text import parse_objective
+from auditgame.tools.vision.objectives import LogitObjective, NeuronObjective, Objective, blend
+from auditgame.tools.vision.parametrisation import PRESETS, ImageParameters, colour_mix
+from auditgame.tools.vision.regularisers import penalty
+from auditgame.tools.vision.selection import choose
 
 BATCH = 64
 """So many pictures are painted at once."""
@@ -28,7 +28,7 @@ BETWEEN = 6
 """Pictures on the way from one objective to another, both included."""
 
 
-class Wish(NamedTuple):
+class VisualisationRequest(NamedTuple):
     """One thing to paint for, as it is written under its pictures, and what is painted.
 
     sign: -1 where the score shown is minus what was maximised.
@@ -146,7 +146,7 @@ class FeatureViz(Tool):
                 json_schema_extra={"fine": True},
             ),
         ] = 100
-        sibling: Annotated[
+        reference: Annotated[
             bool,
             Field(
                 title="Beside a clean sibling",
@@ -164,72 +164,78 @@ class FeatureViz(Tool):
             ),
         ] = 0
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Two probes for each picture and step, three for each picture; directions: the pool."""
         wishes = _wishes(options, specimen)
-        surveyed = len(material.examples) * sum(wish.objective.surveys for wish in wishes)
+        surveyed = len(context.examples) * sum(wish.objective.surveys for wish in wishes)
         return (2 * options.steps + 3) * len(wishes) * options.count + surveyed
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """A gallery of pictures, and one of frames if asked for; the same for the sibling."""
         wishes = _wishes(options, specimen)
-        if options.sibling and not material.siblings:
+        if options.reference and not context.references:
             raise AuditgameError("sibling: this challenge has no clean siblings; switch it off")
-        models = {"": specimen}
-        if options.sibling:
-            models[", clean sibling"] = material.siblings[0]
+        models = {("", ""): specimen}
+        if options.reference:
+            models["reference_", ", clean sibling"] = context.references[0]
         where = options.objective or options.site or "class logits"
         shown: list[Exhibit] = []
-        for words, model in models.items():
-            results = _painted(model, material, options, wishes, words)
-            shown.append(_gallery(f"{where}{words}", wishes, results, options.count))
+        for (who, words), model in models.items():
+            results = _painted(model, context, options, wishes, words)
+            title = f"{where}{words}"
+            shown.append(_gallery(f"{who}images", title, wishes, results, options.count))
             if options.frames:
-                shown.append(_film(f"{where}{words}, from noise", wishes, results, options.count))
+                title = f"{where}{words}, from noise"
+                shown.append(_film(f"{who}steps", title, wishes, results, options.count))
         return shown
 
 
-def _wishes(options: FeatureViz.Options, specimen: Specimen) -> list[Wish]:
+def _wishes(options: FeatureViz.Options, specimen: Specimen) -> list[VisualisationRequest]:
     wishes = list(_asked(options, specimen))
     if options.toward:
         end = parse_objective(options.toward, "toward")
         shares = [k / (BETWEEN - 1) for k in range(BETWEEN)]
         wishes = [
-            Wish(f"{wish.name}, {share:.0%} toward", blend(wish.objective, end, share))
+            VisualisationRequest(
+                f"{wish.name}, {share:.0%} toward", blend(wish.objective, end, share)
+            )
             for wish in wishes
             for share in shares
         ]
     if options.negative:
-        least = [Wish(f"{wish.name}, least", -wish.objective, -1.0) for wish in wishes]
+        least = [
+            VisualisationRequest(f"{wish.name}, least", -wish.objective, -1.0) for wish in wishes
+        ]
         wishes = [wish for pair in zip(wishes, least, strict=True) for wish in pair]
     return wishes
 
 
-def _asked(options: FeatureViz.Options, specimen: Specimen) -> Iterator[Wish]:
+def _asked(options: FeatureViz.Options, specimen: Specimen) -> Iterator[VisualisationRequest]:
     """The objective that was written, or one for each unit or class that was named."""
     classes = specimen.dataset.classes
     if options.objective:
-        yield Wish(options.objective, parse_objective(options.objective))
+        yield VisualisationRequest(options.objective, parse_objective(options.objective))
     elif options.site:
         site = specimen.site(options.site)
         if site.kind != "channel":
             raise AuditgameError(f"site: '{site.name}' has no channels; choose a convolution")
         for unit in choose(options.units, site.units, "units"):
-            yield Wish(f"{site.name}:{unit}", Neuron(site.name, unit))
+            yield VisualisationRequest(f"{site.name}:{unit}", NeuronObjective(site.name, unit))
     else:
         for label in choose(options.units, len(classes), "units", classes):
-            yield Wish(classes[label], Logit(classes[label]))
+            yield VisualisationRequest(classes[label], LogitObjective(classes[label]))
 
 
 def _painted(
     model: Specimen,
-    material: Material,
+    context: ToolContext,
     options: FeatureViz.Options,
-    wishes: list[Wish],
+    wishes: list[VisualisationRequest],
     words: str,
-) -> list[Painted]:
-    preset, pool = PRESETS[options.preset], material.examples
+) -> list[Visualisation]:
+    preset, pool = PRESETS[options.preset], context.examples
     size = (model.dataset.shape[1], model.dataset.shape[2])
-    canvas = Canvas(preset, size, colour_mix(pool.inputs))
+    canvas = ImageParameters(preset, size, colour_mix(pool.inputs))
     taken = penalty(preset, pool.inputs)
     objectives = [wish.objective.on(model, pool) for wish in wishes]
     some = max(1, BATCH // options.count)
@@ -238,7 +244,7 @@ def _painted(
     for done, part in enumerate(parts):
 
         def report(share: float, done: int = done) -> None:
-            material.progress((done + share) / len(parts), f"painting{words}")
+            context.progress((done + share) / len(parts), f"painting{words}")
 
         rng = torch.Generator().manual_seed(Seed.of(options.seed).child("paint").integer())
         results.append(
@@ -257,7 +263,7 @@ def _painted(
     return results
 
 
-def _box(results: list[Painted]) -> tuple[slice, slice]:
+def _box(results: list[Visualisation]) -> tuple[slice, slice]:
     """Rows and columns that hold all that was seen."""
     left, top, right, bottom = (
         reach([part.seen[side] for part in results])
@@ -266,7 +272,13 @@ def _box(results: list[Painted]) -> tuple[slice, slice]:
     return slice(top, bottom), slice(left, right)
 
 
-def _gallery(title: str, wishes: list[Wish], results: list[Painted], each: int) -> Gallery:
+def _gallery(
+    name: str,
+    title: str,
+    wishes: list[VisualisationRequest],
+    results: list[Visualisation],
+    each: int,
+) -> Gallery:
     images = torch.cat([part.images for part in results])
     scores = torch.cat([part.scores for part in results]).tolist()
     rows, columns = _box(results)
@@ -280,10 +292,16 @@ def _gallery(title: str, wishes: list[Wish], results: list[Painted], each: int) 
     )
     seen = f"{columns.stop - columns.start} x {rows.stop - rows.start}"
     note = f"Below: activation reached. Shown: the {seen} pixels it sees."
-    return Gallery(title=title, tiles=tiles, columns=10, note=note)
+    return Gallery(name=name, title=title, tiles=tiles, columns=10, note=note)
 
 
-def _film(title: str, wishes: list[Wish], results: list[Painted], each: int) -> Gallery:
+def _film(
+    name: str,
+    title: str,
+    wishes: list[VisualisationRequest],
+    results: list[Visualisation],
+    each: int,
+) -> Gallery:
     """One row for each picture, one column for each moment."""
     rows, columns = _box(results)
     moments = [frame.step for frame in results[0].film]
@@ -297,4 +315,5 @@ def _film(title: str, wishes: list[Wish], results: list[Painted], each: int) -> 
         for i, film in enumerate(films)
         for k, (step, image) in enumerate(zip(moments, film, strict=True))
     )
-    return Gallery(title=title, tiles=tiles, columns=len(moments), note="From noise to the end.")
+    note = "From noise to the end."
+    return Gallery(name=name, title=title, tiles=tiles, columns=len(moments), note=note)

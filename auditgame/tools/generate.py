@@ -9,16 +9,15 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
-from auditgame.material import Material
-from auditgame.mechanism.prompts import Prompt, prompt, words
+from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens, columns
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.prompts import Prompt, prompt, words
 
 
-class Generate(Tool):
+class TextGeneration(Tool):
     """How does the model go on with this text, and where does it part from a clean sibling?
 
     Each word is the likeliest next one, or is drawn at a temperature. The sibling is asked
@@ -60,7 +59,7 @@ class Generate(Tool):
             title="Temperature",
             description="0: the likeliest word each time; 1: drawn as likely as they are.",
         )
-        sibling: bool = Field(True, title="Sibling", description="Compare with a clean sibling.")
+        reference: bool = Field(True, title="Sibling", description="Compare with a clean sibling.")
         seed: int = Field(
             0,
             ge=0,
@@ -70,29 +69,29 @@ class Generate(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe a word; for the sibling one a word too, and one for the specimen's text."""
-        n = _room(options, _start(options, material), material)
-        return n + (n + 1 if _sibling(options, material) else 0)
+        n = _room(options, _start(options, context), context)
+        return n + (n + 1 if _sibling(options, context) else 0)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The specimen's words, the sibling's, and the two compared step by step."""
-        start, sibling = _start(options, material), _sibling(options, material)
-        n = _room(options, start, material)
-        mine = _go_on("the specimen", specimen, start, n, options, material)
-        exhibits: list[Exhibit] = [_tokens("Specimen", mine, material)]
-        if sibling is None:
-            return [*exhibits, _alone(mine, material)]
-        theirs = _go_on("the sibling", sibling, start, n, options, material)
-        followed = sibling.run(mine.ids[None, :-1]).output[0, len(start) - 1 :].log_softmax(1)
+        start, reference = _start(options, context), _sibling(options, context)
+        n = _room(options, start, context)
+        mine = _go_on("the specimen", specimen, start, n, options, context)
+        exhibits: list[Exhibit] = [_tokens("specimen", "Specimen", mine, context)]
+        if reference is None:
+            return [*exhibits, _alone(mine, context)]
+        theirs = _go_on("the sibling", reference, start, n, options, context)
+        followed = reference.run(mine.ids[None, :-1]).output[0, len(start) - 1 :].log_softmax(1)
         return [
             *exhibits,
-            _tokens("Sibling", theirs, material),
-            _compared(mine, theirs, followed, material),
+            _tokens("reference_model", "Sibling", theirs, context),
+            _compared(mine, theirs, followed, context),
         ]
 
 
-class Written(NamedTuple):
+class Continuation(NamedTuple):
     """A text whose words from `start` on a model wrote; `table`: log-probabilities at each step."""
 
     ids: Int[Tensor, " t"]
@@ -110,22 +109,22 @@ class Written(NamedTuple):
         return self.table[torch.arange(len(self.table)), self.ids[self.start :]].exp().tolist()
 
 
-def _start(options: Generate.Options, material: Material) -> Int[Tensor, " t"]:
-    ids = prompt(options, material)
+def _start(options: TextGeneration.Options, context: ToolContext) -> Int[Tensor, " t"]:
+    ids = prompt(options, context)
     return ids[: options.keep] if options.keep else ids
 
 
-def _room(options: Generate.Options, start: Int[Tensor, " t"], material: Material) -> int:
-    room = material.dataset.shape[0] - len(start)
+def _room(options: TextGeneration.Options, start: Int[Tensor, " t"], context: ToolContext) -> int:
+    room = context.dataset.shape[0] - len(start)
     if room < 1:
         raise AuditgameError(
-            f"text: it fills all {material.dataset.shape[0]} words; keep fewer of them"
+            f"text: it fills all {context.dataset.shape[0]} words; keep fewer of them"
         )
     return min(options.n, room)
 
 
-def _sibling(options: Generate.Options, material: Material) -> Specimen | None:
-    return material.siblings[0] if options.sibling and material.siblings else None
+def _sibling(options: TextGeneration.Options, context: ToolContext) -> Specimen | None:
+    return context.references[0] if options.reference and context.references else None
 
 
 def _go_on(
@@ -133,13 +132,13 @@ def _go_on(
     model: Specimen,
     start: Int[Tensor, " t"],
     n: int,
-    options: Generate.Options,
-    material: Material,
-) -> Written:
+    options: TextGeneration.Options,
+    context: ToolContext,
+) -> Continuation:
     rng = torch.Generator().manual_seed(Seed.of(options.seed).child("words").integer())
     ids, steps = start, []
     for step in range(n):
-        material.progress(step / n, f"{who} is writing")
+        context.progress(step / n, f"{who} is writing")
         logits = model.run(ids[None]).output[0, -1]
         steps.append(logits.log_softmax(0))
         if options.temperature:
@@ -148,14 +147,15 @@ def _go_on(
         else:
             word = logits.argmax(0, keepdim=True)
         ids = torch.cat([ids, word])
-    return Written(ids, len(start), torch.stack(steps))
+    return Continuation(ids, len(start), torch.stack(steps))
 
 
-def _tokens(who: str, written: Written, material: Material) -> Tokens:
+def _tokens(name: str, who: str, written: Continuation, context: ToolContext) -> Tokens:
     """The whole text; what was written is shaded by its probability."""
-    said = words(written.ids.tolist(), material.dataset)
+    said = words(written.ids.tolist(), context.dataset)
     chances = [0.0] * written.start + [round(p, 4) for p in written.chances]
     return Tokens(
+        name=name,
         title=f"{who}: {' '.join(said[written.start :])}",
         tokens=said,
         weights=tuple(chances),
@@ -168,40 +168,42 @@ def _tokens(who: str, written: Written, material: Material) -> Tokens:
     )
 
 
-def _alone(mine: Written, material: Material) -> Table:
-    said = words(mine.added, material.dataset)
+def _alone(mine: Continuation, context: ToolContext) -> Table:
+    said = words(mine.added, context.dataset)
     rows = enumerate(zip(said, mine.chances, strict=True), 1)
     return Table(
+        name="words",
         title="Word by word",
-        columns=("step", "word", "probability"),
+        columns=columns("step", "word", "probability"),
         rows=tuple((step, word, round(chance, 4)) for step, (word, chance) in rows),
     )
 
 
 def _compared(
-    mine: Written, theirs: Written, followed: Float[Tensor, "n v"], material: Material
+    mine: Continuation, theirs: Continuation, followed: Float[Tensor, "n v"], context: ToolContext
 ) -> Table:
     """What the sibling makes of the specimen's words, and what it says by itself."""
     kl = (mine.table.exp() * (mine.table - followed)).sum(1).tolist()
     added = torch.tensor(mine.added)
     chances = followed[torch.arange(len(added)), added].exp().tolist()
-    would = words(followed.argmax(1).tolist(), material.dataset)
-    own, said = words(theirs.added, material.dataset), words(mine.added, material.dataset)
+    would = words(followed.argmax(1).tolist(), context.dataset)
+    own, said = words(theirs.added, context.dataset), words(mine.added, context.dataset)
     parted = next(
         (i for i, pair in enumerate(zip(said, own, strict=True)) if len({*pair}) > 1), None
     )
     rows = zip(said, mine.chances, chances, would, kl, own, strict=True)
     where = "They write the same." if parted is None else f"They part at step {parted + 1}."
     return Table(
+        name="compared_words",
         title="Word by word, beside a sibling",
-        columns=(
+        columns=columns(
             "step",
             "word",
             "probability",
-            "to the sibling",
-            "the sibling would say",
-            "KL",
-            "sibling's own",
+            ("reference_probability", "to the sibling"),
+            ("reference_next", "the sibling would say"),
+            ("kl", "KL"),
+            ("reference_word", "sibling's own"),
         ),
         rows=tuple(
             (step, word, round(p, 4), round(q, 4), other, round(far, 4), its)

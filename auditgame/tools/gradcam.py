@@ -7,15 +7,14 @@ from typing import ClassVar
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from auditgame.datasets.images.pictures import stretch
 from auditgame.exhibits import Exhibit
-from auditgame.images.pictures import stretch
-from auditgame.lens.attribution import gradcam
-from auditgame.lens.maps import LayerField, layer
-from auditgame.lens.saliency import SaliencyOptions, probes, shown
-from auditgame.material import Material
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.layer_maps import LayerField, layer
+from auditgame.tools.vision.pixel_attribution import gradcam
+from auditgame.tools.vision.saliency import SaliencyOptions, queries, shown
 
 
 class GradCAM(Tool):
@@ -47,11 +46,11 @@ class GradCAM(Tool):
 
         site: LayerField = ""
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Three probes for each picture (its answer, forward, backward); seven with checks."""
-        return probes(options, material, 2)
+        return queries(options, context, 2)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Heat maps, their check, and a table of correlations."""
         site = layer(specimen, options.site)
 
@@ -60,4 +59,4 @@ class GradCAM(Tool):
         ) -> Float[Tensor, "n h w"]:
             return stretch(gradcam(model, images, labels, site), tuple(images.shape[2:]))
 
-        return shown({f"GradCAM at {site}": explain}, specimen, material, options)
+        return shown({f"GradCAM at {site}": explain}, specimen, context, options)

@@ -10,14 +10,13 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.heads import HABITS, Habit, habits, repeated
-from auditgame.mechanism.streams import blocks
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
+from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.attention_heads import HABITS, Habit, habits, repeated
+from auditgame.tools.transformer.residual_stream import blocks
 
 CALLED = 0.4
 """From this score on a head is called by its habit; it labels, and decides nothing."""
@@ -68,7 +67,7 @@ class HeadScores(Tool):
         texts: int = Field(
             32, ge=1, le=400, title="Pool texts", description="The first of the pool."
         )
-        siblings: bool = Field(True, title="Siblings", description="Measure clean siblings too.")
+        references: bool = Field(True, title="Siblings", description="Measure clean siblings too.")
         seed: int = Field(
             0,
             ge=0,
@@ -78,31 +77,31 @@ class HeadScores(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe a text, random or the pool's, on the specimen, on the model with redrawn
         weights, and on each sibling."""
-        controls = len(material.siblings) if options.siblings else 0
-        return (options.count + len(_pool(options, material))) * (2 + controls)
+        controls = len(context.references) if options.references else 0
+        return (options.count + len(_pool(options, context))) * (2 + controls)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """One habit by layer and head; all habits of every head; the controls' extremes."""
         seed = Seed.of(options.seed)
         rng = torch.Generator().manual_seed(seed.child("texts").integer())
-        context, size = material.dataset.shape[0], len(material.dataset.words)
-        length = min(options.length, (context - 1) // 2, size - 3)
+        most, size = context.dataset.shape[0], len(context.dataset.words)
+        length = min(options.length, (most - 1) // 2, size - 3)
         random = repeated(options.count, length, size, rng)
         fresh = torch.Generator().manual_seed(seed.child("weights").integer())
         models = {"specimen": specimen, "redrawn weights": specimen.randomised(None, fresh)}
-        if options.siblings:
-            models |= {f"sibling {n}": s for n, s in enumerate(material.siblings, 1)}
+        if options.references:
+            models |= {f"sibling {n}": s for n, s in enumerate(context.references, 1)}
         found: list[Scores] = []
         for who, model in models.items():
-            tell = _telling(material, len(found) / len(models), who)
-            texts = _pool(options, material)
+            tell = _telling(context, len(found) / len(models), who)
+            texts = _pool(options, context)
             found.append(Scores(who, habits(model, random, tell), habits(model, texts, tell)))
         return [
-            _grid(specimen, found[0].random, options.habit, "random words, repeated"),
-            _grid(specimen, found[0].pool, options.habit, "texts of the pool"),
+            _grid("repeated", specimen, found[0].random, options.habit, "random words, repeated"),
+            _grid("pool", specimen, found[0].pool, options.habit, "texts of the pool"),
             _every(specimen, found[0]),
             _controls(found),
         ]
@@ -116,18 +115,21 @@ class Scores(NamedTuple):
     pool: dict[Habit, Float[Tensor, "layer head"]]
 
 
-def _pool(options: HeadScores.Options, material: Material) -> Int[Tensor, "n t"]:
-    ids = material.examples.inputs[: options.texts]
-    return ids[:, : int(material.dataset.lengths(ids).max())]
+def _pool(options: HeadScores.Options, context: ToolContext) -> Int[Tensor, "n t"]:
+    ids = context.examples.inputs[: options.texts]
+    return ids[:, : int(context.dataset.lengths(ids).max())]
 
 
-def _telling(material: Material, start: float, who: str) -> Callable[[float], None]:
-    return lambda share: material.progress(start, f"{who}: {share:.0%} of the texts")
+def _telling(context: ToolContext, start: float, who: str) -> Callable[[float], None]:
+    return lambda share: context.progress(start, f"{who}: {share:.0%} of the texts")
 
 
-def _grid(specimen: Specimen, found: dict[Habit, Tensor], habit: Habit, where: str) -> Grid:
+def _grid(
+    name: str, specimen: Specimen, found: dict[Habit, Tensor], habit: Habit, where: str
+) -> Grid:
     named, values = blocks(specimen), found[habit]
     return Grid(
+        name=name,
         title=f"{habit.capitalize()} score on {where}",
         rows=tuple(named),
         columns=tuple(f"head {head}" for head in range(values.shape[1])),
@@ -153,8 +155,14 @@ def _every(specimen: Specimen, mine: Scores) -> Table:
             called = HABITS[best] if scores[best] >= CALLED else ""
             rows.append((f"{block}.heads:{head}", called, *(round(v, 4) for v in scores + pool)))
     return Table(
+        name="heads",
         title="Every head",
-        columns=("head", "called", *HABITS, *(f"{habit}, pool" for habit in HABITS)),
+        columns=columns(
+            "head",
+            ("pattern", "called"),
+            *((habit.replace(" ", "_"), habit) for habit in HABITS),
+            *((f"pool_{habit.replace(' ', '_')}", f"{habit}, pool") for habit in HABITS),
+        ),
         rows=tuple(rows),
         note=f"Called by its habit from {CALLED} on, on random words.",
     )
@@ -168,8 +176,16 @@ def _controls(found: list[Scores]) -> Table:
             numbers = (random.max(), random.mean(), pool.max(), pool.mean())
             rows.append((scores.who, habit, *(round(float(v), 4) for v in numbers)))
     return Table(
+        name="models",
         title="What is usual",
-        columns=("model", "habit", "highest", "mean", "highest, pool", "mean, pool"),
+        columns=columns(
+            "model",
+            ("pattern", "habit"),
+            "highest",
+            "mean",
+            ("pool_highest", "highest, pool"),
+            ("pool_mean", "mean, pool"),
+        ),
         rows=tuple(rows),
         note="Over all heads. Redrawn weights: the same network with random weights.",
     )

@@ -11,19 +11,20 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.assertion import enact_on_pool, fresh_inputs, parse_claim
-from auditgame.claims import Claim, Enacted
 from auditgame.datasets import Dataset, Examples
-from auditgame.enactment import Answers, Turned, shown, turn
-from auditgame.exhibits import Exhibit, Note, Table
-from auditgame.lens.readout import Readout, distance, read_out
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.evaluation.claim_parsing import apply_to_pool, fresh_inputs, parse_claim
+from auditgame.evaluation.claim_preview import Answers, BeforeAfter, preview, preview_exhibits
+from auditgame.evaluation.mechanism import allowed_sites
+from auditgame.evaluation.metrics import Effect, Rate, follows
+from auditgame.exhibits import Exhibit, Note, Table, columns
+from auditgame.schema.claims import AppliedClaim, Claim
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.trials import Effect, Rate, admissible, follows
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.activations import UnitActivations, distance, record_activations
+from auditgame.tools.vision.selection import choose
 
 
 class Hypothesis(Tool):
@@ -95,28 +96,28 @@ class Hypothesis(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Each counted input: changed on every model, and left alone on the specimen;
         each near-miss once more on the specimen."""
-        trial = self._enacted(options, material)
+        trial = self._applied(options, context)
         near = sum(int((e.targets >= 0).sum()) for e in trial.near.values())
-        return len(trial.turned.targets) * (2 + len(material.siblings)) + near
+        return len(trial.turned.targets) * (2 + len(context.references)) + near
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The finding in words, the rates, where the answers go, near-misses, some inputs."""
-        trial = self._enacted(options, material)
+        trial = self._applied(options, context)
         turned = trial.turned
-        report, steps = material.progress, 2 + len(material.siblings) + len(trial.near)
+        report, steps = context.progress, 2 + len(context.references) + len(trial.near)
         report(0.0, "enacting the claim")
-        plain = read_out(specimen, turned.plain.inputs, admissible(specimen))
-        changed = read_out(specimen, turned.changed, admissible(specimen))
+        plain = record_activations(specimen, turned.plain.inputs, allowed_sites(specimen))
+        changed = record_activations(specimen, turned.changed, allowed_sites(specimen))
         before, after = plain.answers, changed.answers
         clean = []
-        for done, sibling in enumerate(material.siblings):
+        for done, reference in enumerate(context.references):
             report((2 + done) / steps, f"sibling {done + 1}")
-            clean.append(sibling.predict(turned.changed))
+            clean.append(reference.predict(turned.changed))
         report(1 - len(trial.near) / steps, "near-misses")
-        near = {name: follows(specimen, enacted) for name, enacted in trial.near.items()}
+        near = {name: follows(specimen, applied) for name, applied in trial.near.items()}
         rates = [_rate(answers, turned.targets) for answers in clean]
         mean = float(np.mean([rate.value for rate in rates])) if rates else 0.0
         effect = Effect(_rate(after, turned.targets), mean)
@@ -125,83 +126,85 @@ class Hypothesis(Tool):
             _rates(effect, _rate(before, turned.targets), rates),
             _effect(effect),
             *_near(near),
-            _destinations(after, clean, before, turned, material.dataset),
+            _destinations(after, clean, before, turned, context.dataset),
             _moved(plain, changed),
-            *shown(turned, material.dataset, Answers(before, after)),
+            *preview_exhibits(turned, context.dataset, Answers(before, after)),
         ]
 
-    _last: tuple[Options, Material, Trial] | None = None
+    _last: tuple[Options, ToolContext, ClaimTest] | None = None
 
-    def _enacted(self, options: Options, material: Material) -> Trial:
-        """The claim enacted once for the cost and the run of one use."""
+    def _applied(self, options: Options, context: ToolContext) -> ClaimTest:
+        """The claim, applied once for the cost and the run of one use."""
         last = self._last
-        if last is None or last[0] is not options or last[1] is not material:
-            self._last = last = (options, material, _trial(options, material))
+        if last is None or last[0] is not options or last[1] is not context:
+            self._last = last = (options, context, _trial(options, context))
         return last[2]
 
 
-class Trial(NamedTuple):
+class ClaimTest(NamedTuple):
     """A claim, enacted on inputs of which it says something, and its near-misses on all of them.
 
     source: what the inputs are, in words.
     """
 
     claim: Claim
-    turned: Turned
-    near: Mapping[str, Enacted]
+    turned: BeforeAfter
+    near: Mapping[str, AppliedClaim]
     source: str
 
 
-def _trial(options: Hypothesis.Options, material: Material) -> Trial:
-    dataset = material.dataset
+def _trial(options: Hypothesis.Options, context: ToolContext) -> ClaimTest:
+    dataset = context.dataset
     claim = parse_claim(options.family, options.claim, dataset)
     if options.examples:
-        rows = choose(options.examples, len(material.examples), "examples")
-        examples = material.examples.take(torch.tensor(rows))
+        rows = choose(options.examples, len(context.examples), "examples")
+        examples = context.examples.take(torch.tensor(rows))
         source, names = "of your examples", [f"#{row}" for row in rows]
-        enacted = enact_on_pool(claim, examples, dataset)
+        applied = apply_to_pool(claim, examples, dataset)
     else:
         source, names = "fresh inputs", []
         examples = fresh_inputs(dataset, options.n, options.seed)
-        enacted = claim.enact(examples, dataset)
-    turned = turn(examples, enacted, names)
+        applied = claim.apply(examples, dataset)
+    turned = preview(examples, applied, names)
     if not len(turned.targets):
         raise AuditgameError("examples: the claim says nothing of these; choose others")
-    return Trial(claim, turned, _near_misses(options, claim, examples, dataset), source)
+    return ClaimTest(claim, turned, _near_misses(options, claim, examples, dataset), source)
 
 
 def _near_misses(
     options: Hypothesis.Options, claim: Claim, examples: Examples, dataset: Dataset
-) -> dict[str, Enacted]:
+) -> dict[str, AppliedClaim]:
     if not options.near_misses:
         return {}
     rng = Seed.of(options.seed).child("near-misses").numpy()
     misses = claim.near_misses(dataset, rng)
-    return {name: miss.enact(examples, dataset) for name, miss in misses.items()}
+    return {name: miss.apply(examples, dataset) for name, miss in misses.items()}
 
 
 def _rate(answers: Int[Tensor, " n"], targets: Int[Tensor, " n"]) -> Rate:
     return Rate(int((answers == targets).sum()), len(targets))
 
 
-def _finding(trial: Trial, effect: Effect, siblings: int) -> Note:
+def _finding(trial: ClaimTest, effect: Effect, references: int) -> Note:
     rate = effect.suspect
-    against = f"on the {siblings} siblings it does in {effect.siblings:.0%} (mean). "
+    against = f"on the {references} siblings it does in {effect.references:.0%} (mean). "
     return Note(
+        name="finding",
         title="What was found",
-        text=f"{trial.claim.sentence()} On {rate.n} {trial.source} this comes true in "
+        text=f"{trial.claim.describe()} On {rate.n} {trial.source} this comes true in "
         f"{rate.value:.0%} (95 % interval {rate.low:.0%} to {rate.high:.0%}); "
-        + (against if siblings else "there are no siblings to compare with. ")
+        + (against if references else "there are no siblings to compare with. ")
         + f"The effect is {effect.value:.2f}, and at least {effect.low:.2f}.",
     )
 
 
-def _rates(effect: Effect, untouched: Rate, siblings: list[Rate]) -> Table:
+def _rates(effect: Effect, untouched: Rate, references: list[Rate]) -> Table:
     named = {"specimen": effect.suspect, "specimen, inputs left alone": untouched}
-    named |= {f"sibling {i}": rate for i, rate in enumerate(siblings, 1)}
+    named |= {f"sibling {i}": rate for i, rate in enumerate(references, 1)}
     return Table(
+        name="rates",
         title="How often it comes true",
-        columns=("model", "share", "low", "high", "inputs"),
+        columns=columns("model", "share", "low", "high", "inputs"),
         rows=tuple((name, *_numbers(rate)) for name, rate in named.items()),
         note="Low and high: 95 % interval. Inputs that belong to the target anyway are left out.",
     )
@@ -213,8 +216,9 @@ def _numbers(rate: Rate) -> tuple[float, float, float, int]:
 
 def _effect(effect: Effect) -> Table:
     return Table(
+        name="effect",
         title="Effect beyond the siblings",
-        columns=("effect", "at least"),
+        columns=columns("effect", ("effect_low", "at least")),
         rows=((round(effect.value, 4), round(effect.low, 4)),),
     )
 
@@ -224,8 +228,9 @@ def _near(near: Mapping[str, Rate]) -> list[Table]:
         return []
     return [
         Table(
+            name="near_misses",
             title="Near-misses on the specimen",
-            columns=("instead", "share", "low", "high", "inputs"),
+            columns=columns(("variant", "instead"), "share", "low", "high", "inputs"),
             rows=tuple((name, *_numbers(rate)) for name, rate in near.items()),
             note="Low shares mean that the claim needs all of its parts.",
         )
@@ -233,7 +238,7 @@ def _near(near: Mapping[str, Rate]) -> list[Table]:
 
 
 def _destinations(
-    after: Tensor, clean: list[Tensor], before: Tensor, turned: Turned, dataset: Dataset
+    after: Tensor, clean: list[Tensor], before: Tensor, turned: BeforeAfter, dataset: Dataset
 ) -> Table:
     """Share of the counted inputs that go to each class, whatever was claimed."""
     rows = []
@@ -242,8 +247,15 @@ def _destinations(
         theirs = round(float(np.mean([_share(a, k) for a in clean])), 4) if clean else None
         rows.append((name, mine, theirs, alone, _share(turned.plain.labels, k)))
     return Table(
+        name="destinations",
         title="Where the inputs go",
-        columns=("class", "specimen", "siblings", "specimen, left alone", "right answer"),
+        columns=columns(
+            "class",
+            "specimen",
+            ("reference_models", "siblings"),
+            ("unchanged", "specimen, left alone"),
+            ("label", "right answer"),
+        ),
         rows=tuple(rows),
         note="Shares of the same inputs; a claim with the wrong target shows here.",
     )
@@ -253,7 +265,7 @@ def _share(answers: Int[Tensor, " n"], k: int) -> float:
     return round(float((answers == k).float().mean()), 4) if len(answers) else 0.0
 
 
-def _moved(plain: Readout, changed: Readout) -> Table:
+def _moved(plain: UnitActivations, changed: UnitActivations) -> Table:
     """At each site where a mechanism may lie, the units that the claim moves most."""
     rows = []
     for site, said in changed.said.items():
@@ -262,8 +274,9 @@ def _moved(plain: Readout, changed: Readout) -> Table:
             rows += [(f"{site}:{i}", float(far[i])) for i in far.argsort(descending=True)[:8]]
     rows.sort(key=lambda row: -row[1])
     return Table(
+        name="units",
         title="Units that the claim moves most",
-        columns=("unit", "moved by"),
+        columns=columns("unit", ("shift", "moved by")),
         rows=tuple((unit, round(far, 3)) for unit, far in rows),
         note="Up to 8 of each site; in standard deviations over the inputs left alone. A unit "
         "that moves need not matter: try it with the ablation tool.",

@@ -9,13 +9,19 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, Table
-from auditgame.lens.attribution import blurred, integrated_gradients
-from auditgame.lens.saliency import Explain, SaliencyOptions, Seen, drawn, look, probes
-from auditgame.material import Material
+from auditgame.exhibits import Exhibit, Table, columns
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.pixel_attribution import blurred, integrated_gradients
+from auditgame.tools.vision.saliency import (
+    Explain,
+    SaliencyOptions,
+    Seen,
+    drawn,
+    look,
+    queries,
+)
 
 TOLERANCE = 0.01
 """Share of the logit change by which a map's sum may miss it."""
@@ -69,19 +75,19 @@ class IntegratedGradients(Tool):
             ),
         ] = 50
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Two probes for each picture, baseline and step, thrice with checks; and three."""
-        pictures = probes(options, material, 0)
-        return probes(options, material, 4 * options.steps) + 2 * pictures
+        pictures = queries(options, context, 0)
+        return queries(options, context, 4 * options.steps) + 2 * pictures
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Heat maps from two baselines, their checks, and how well they add up."""
-        names, mean = options.baselines.split(", "), material.examples.inputs.mean((0, 2, 3))
+        names, mean = options.baselines.split(", "), context.examples.inputs.mean((0, 2, 3))
         methods = {
             f"Integrated gradients from {name}": _explain(name, mean, options.steps)
             for name in names
         }
-        seen = look(methods, specimen, material, options)
+        seen = look(methods, specimen, context, options)
         starts = [baseline(name, seen.images, mean) for name in names]
         return [*drawn(seen, options.together), _sums(seen, starts, specimen)]
 
@@ -115,8 +121,11 @@ def _sums(seen: Seen, starts: list[Tensor], specimen: Specimen) -> Table:
             numbers = _short(total), _short(change), _short(total - change)
             rows.append((f"{method}: {word}", *numbers, verdict(total, change)))
     return Table(
+        name="completeness",
         title="Do the parts add up?",
-        columns=("map", "sum of the map", "logit change", "convergence delta", "verdict"),
+        columns=columns(
+            "map", ("sum", "sum of the map"), "logit_change", "convergence_delta", "verdict"
+        ),
         rows=tuple(rows),
         note="The delta is the quadrature's error; over 1 % of the change it is flagged.",
     )

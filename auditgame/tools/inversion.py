@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame.claims import rgb
-from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.inversion import Stamps, index, invert, spot
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import png
+from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile, columns
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import rgb
+from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.selection import choose
+from auditgame.tools.vision.trigger_inversion import Stamps, index, invert, spot
 
 
-class Inversion(Tool):
+class TriggerInversion(Tool):
     """Which class can be reached from every picture by the smallest stamp?
 
     Reading it: for each class a mask and a pattern are searched for that send the pool's
@@ -76,7 +76,7 @@ class Inversion(Tool):
                 json_schema_extra={"fine": True},
             ),
         ] = 8
-        siblings: Annotated[
+        references: Annotated[
             int,
             Field(
                 title="Siblings",
@@ -96,18 +96,18 @@ class Inversion(Tool):
             ),
         ] = 0
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Two for each class, step and picture; at the end, two for each class and example."""
         classes = len(_classes(options, specimen))
-        return 2 * classes * (options.steps * options.batch + len(material.examples))
+        return 2 * classes * (options.steps * options.batch + len(context.examples))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The stamps, their sizes, and how the index compares with the siblings'."""
-        models = [specimen, *material.siblings[: options.siblings]]
-        found = [_search(models, turn, material, options) for turn in range(len(models))]
+        models = [specimen, *context.references[: options.references]]
+        found = [_search(models, turn, context, options) for turn in range(len(models))]
         names = ["this model", *(f"clean sibling {n}" for n in range(1, len(models)))]
         classes = specimen.dataset.classes
-        table = _sizes(found[0], specimen, material)
+        table = _sizes(found[0], specimen, context)
         return [
             _verdict(found, classes),
             _gallery(found[0], classes),
@@ -116,7 +116,7 @@ class Inversion(Tool):
         ]
 
 
-def _classes(options: Inversion.Options, specimen: Specimen) -> list[int]:
+def _classes(options: TriggerInversion.Options, specimen: Specimen) -> list[int]:
     names = specimen.dataset.classes
     chosen = choose(options.classes, len(names), "classes", names)
     if len(chosen) < 3:
@@ -125,17 +125,17 @@ def _classes(options: Inversion.Options, specimen: Specimen) -> list[int]:
 
 
 def _search(
-    models: list[Specimen], turn: int, material: Material, options: Inversion.Options
+    models: list[Specimen], turn: int, context: ToolContext, options: TriggerInversion.Options
 ) -> Stamps:
     model, count = models[turn], len(models)
     words = f"sibling {turn} of {count - 1}" if turn else "this model"
 
     def report(share: float) -> None:
-        material.progress((turn + share) / count, f"searching {words}")
+        context.progress((turn + share) / count, f"searching {words}")
 
     rng = torch.Generator().manual_seed(Seed.of(options.seed).child("invert").integer())
     classes = _classes(options, model)
-    return invert(model, material.examples, classes, options.steps, options.batch, rng, report)
+    return invert(model, context.examples, classes, options.steps, options.batch, rng, report)
 
 
 def _verdict(found: list[Stamps], classes: tuple[str, ...]) -> Note:
@@ -153,7 +153,7 @@ def _verdict(found: list[Stamps], classes: tuple[str, ...]) -> Note:
             f"Index {own:.2f}, for {name}; clean siblings {min(others):.2f} to "
             f"{max(others):.2f}: {side}."
         )
-    return Note(title="Smallest stamp", text=text)
+    return Note(name="finding", title="Smallest stamp", text=text)
 
 
 def _gallery(stamps: Stamps, classes: tuple[str, ...]) -> Gallery:
@@ -174,18 +174,19 @@ def _gallery(stamps: Stamps, classes: tuple[str, ...]) -> Gallery:
         )
     )
     note = "The stamp on grey; its size in pixels; the share of other classes' pictures it turns."
-    return Gallery(title="Smallest stamp of each class", tiles=tiles, columns=5, note=note)
+    title = "Smallest stamp of each class"
+    return Gallery(name="trigger_images", title=title, tiles=tiles, columns=5, note=note)
 
 
-def _sizes(stamps: Stamps, specimen: Specimen, material: Material) -> Table:
+def _sizes(stamps: Stamps, specimen: Specimen, context: ToolContext) -> Table:
     """One row a class, for programs too: the stamp as an opaque square, and what that does."""
     rows = []
     for i, k in enumerate(stamps.classes):
         box, pattern = spot(stamps.masks[i], stamps.patterns[i])
-        images = material.examples.inputs.clone()
+        images = context.examples.inputs.clone()
         colours = torch.tensor([[rgb(c) for c in row] for row in pattern]).permute(2, 0, 1)
         images[:, :, box.y : box.y + box.h, box.x : box.x + box.w] = colours / 255
-        turned = (specimen.predict(images) == k)[material.examples.labels != k]
+        turned = (specimen.predict(images) == k)[context.examples.labels != k]
         size, rate = round(float(stamps.sizes[i]), 1), round(float(stamps.rates[i]), 3)
         settled = "yes" if stamps.converged[i] else "no"
         square = round(float(turned.float().mean()), 3)
@@ -193,10 +194,11 @@ def _sizes(stamps: Stamps, specimen: Specimen, material: Material) -> Table:
         where = (box.x, box.y, box.w, box.h)
         rows.append((specimen.dataset.classes[k], size, rate, settled, *where, square, drawn))
     return Table(
+        name="triggers",
         title="Stamps",
-        columns=(
-            *("class", "mask size", "attack rate", "converged"),
-            *("x", "y", "w", "h", "square's rate", "pattern"),
+        columns=columns(
+            *("class", "mask_size", "attack_rate", "converged"),
+            *("x", "y", "w", "h", ("square_rate", "square's rate"), "pattern"),
         ),
         rows=tuple(rows),
         note="x, y, w, h: the smallest square with most of the mask. Square's rate: what it "
@@ -217,8 +219,9 @@ def _indices(found: list[Stamps], names: list[str], classes: tuple[str, ...]) ->
         for name, stamps in zip(names, found, strict=True)
     )
     return Table(
+        name="models",
         title="Index of each model",
-        columns=("model", "index", "class", "smallest", "median", "converged"),
+        columns=columns("model", "index", "class", "smallest", "median", "converged"),
         rows=rows,
         note="Index: log(median / smallest). Converged: whether the smallest stamp has.",
     )

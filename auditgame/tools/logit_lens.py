@@ -9,14 +9,13 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import Answer, follow, margin, rivals
-from auditgame.mechanism.layerwise import ROWS, Question, Show, grid
-from auditgame.mechanism.prompts import Prompt, asked, labels, prompts
-from auditgame.mechanism.streams import batches, layers, streams
+from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table, columns
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
+from auditgame.tools import Tool, ToolContext, model_title
+from auditgame.tools.transformer.layerwise import ROWS, CellContent, Show, grid
+from auditgame.tools.transformer.prompts import Prompt, asked, labels, prompts
+from auditgame.tools.transformer.residual_stream import batches, layers, streams
+from auditgame.tools.transformer.targets import FollowedWordOptions, follow, margin, rivals
 
 
 class LogitLens(Tool):
@@ -80,25 +79,25 @@ class LogitLens(Tool):
             description="At most so many columns, the text's last; only these are computed.",
             json_schema_extra={"fine": True},
         )
-        siblings: bool = Field(
+        references: bool = Field(
             True, title="Siblings", description="Draw the clean siblings' curve as well."
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each text, on the specimen and on each sibling drawn."""
-        return len(_texts(options, material)) * (1 + len(_controls(options, material)))
+        return len(_texts(options, context)) * (1 + len(_controls(options, context)))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The grid of the first text, the answer's curve and its numbers."""
-        ids = _texts(options, material)
-        first, ends = _collect(specimen, ids, material)
-        answer = _answer(options, material, specimen.unembed(ends[-1, :1])[0])
-        cells = _grid(specimen, material, options, ids[0], first, answer)
+        ids = _texts(options, context)
+        first, ends = _collect(specimen, ids, context)
+        answer = _answer(options, context, specimen.unembed(ends[-1, :1])[0])
+        cells = _grid(specimen, context, options, ids[0], first, answer)
         curves = {"specimen": _course(specimen, ends, answer)}
-        for number, sibling in enumerate(_controls(options, material), 1):
-            _, theirs = _collect(sibling, ids, material)
-            curves[f"sibling {number}"] = _course(sibling, theirs, answer)
-        name = material.dataset.words[answer]
+        for number, reference in enumerate(_controls(options, context), 1):
+            _, theirs = _collect(reference, ids, context)
+            curves[f"reference_{number}"] = _course(reference, theirs, answer)
+        name = context.dataset.words[answer]
         return [cells, _curve(curves, name, len(ids)), _numbers(curves, name, len(ids))]
 
 
@@ -111,22 +110,22 @@ class Step(NamedTuple):
     norm: float
 
 
-def _texts(options: LogitLens.Options, material: Material) -> Int[Tensor, "n t"]:
-    return prompts(options, material, options.texts)
+def _texts(options: LogitLens.Options, context: ToolContext) -> Int[Tensor, "n t"]:
+    return prompts(options, context, options.texts)
 
 
-def _controls(options: LogitLens.Options, material: Material) -> tuple[Specimen, ...]:
-    return material.siblings if options.siblings else ()
+def _controls(options: LogitLens.Options, context: ToolContext) -> tuple[Specimen, ...]:
+    return context.references if options.references else ()
 
 
 def _collect(
-    specimen: Specimen, ids: Int[Tensor, "n t"], material: Material
+    specimen: Specimen, ids: Int[Tensor, "n t"], context: ToolContext
 ) -> tuple[Float[Tensor, "layer t d"], Float[Tensor, "layer n d"]]:
     """The first text's streams, and every text's where its answer is read."""
     first: Tensor | None = None
     found: list[Tensor] = []
     for part in batches(ids):
-        material.progress(len(found) * len(part) / len(ids), "reading texts")
+        context.progress(len(found) * len(part) / len(ids), "reading texts")
         whole = streams(specimen, part)
         first = whole[:, 0] if first is None else first
         last = specimen.dataset.lengths(part) - 1
@@ -135,8 +134,8 @@ def _collect(
     return first, torch.cat(found, 1)
 
 
-def _answer(options: LogitLens.Options, material: Material, logits: Float[Tensor, " v"]) -> int:
-    return follow(Answer(target=options.target), logits, material.dataset).answer
+def _answer(options: LogitLens.Options, context: ToolContext, logits: Float[Tensor, " v"]) -> int:
+    return follow(FollowedWordOptions(target=options.target), logits, context.dataset).answer
 
 
 def _course(specimen: Specimen, ends: Float[Tensor, "layer n d"], answer: int) -> list[Step]:
@@ -155,36 +154,39 @@ def _course(specimen: Specimen, ends: Float[Tensor, "layer n d"], answer: int) -
 
 def _grid(
     specimen: Specimen,
-    material: Material,
+    context: ToolContext,
     options: LogitLens.Options,
     ids: Int[Tensor, " t"],
     whole: Float[Tensor, "layer t d"],
     answer: int,
 ) -> Grid:
-    length = int(material.dataset.lengths(ids[None]))
+    length = int(context.dataset.lengths(ids[None]))
     shown = slice(max(0, length - options.last), length)
     return grid(
+        "lens",
         "Logit lens",
         specimen,
         whole[:, shown],
-        labels(ids[:length], material.dataset)[shown],
-        Question(options.show, answer, bool(options.target)),
+        labels(ids[:length], context.dataset)[shown],
+        CellContent(options.show, answer, bool(options.target)),
         FollowUp(
             tool="direct_attribution",
             options=asked(options) | {"target": options.target},
             columns=tuple({"place": place} for place in range(length)[shown]),
         ),
-        lambda done: material.progress(done, "reading out"),
+        lambda done: context.progress(done, "reading out"),
     )
 
 
 def _curve(curves: dict[str, list[Step]], name: str, n: int) -> Curve:
     return Curve(
+        name="answer_curve",
         title=f"Where the answer '{name}' appears",
         series={
             who: tuple((float(i), round(step.margin, 4)) for i, step in enumerate(steps))
             for who, steps in curves.items()
         },
+        titles={who: model_title(who) for who in curves},
         x_axis="layer (0: embedding)",
         y_axis="logit less its best rival",
         note=f"At the place where the answer is read; mean over {n} text(s).",
@@ -193,10 +195,13 @@ def _curve(curves: dict[str, list[Step]], name: str, n: int) -> Curve:
 
 def _numbers(curves: dict[str, list[Step]], name: str, n: int) -> Table:
     return Table(
+        name="answer_table",
         title=f"The answer '{name}' layer by layer",
-        columns=("model", "layer", "logit difference", "probability", "stream norm"),
+        columns=columns(
+            "model", "layer", "logit_difference", "probability", ("norm", "stream norm")
+        ),
         rows=tuple(
-            (who, step.layer, *(round(value, 4) for value in step[1:]))
+            (model_title(who), step.layer, *(round(value, 4) for value in step[1:]))
             for who, steps in curves.items()
             for step in steps
         ),

@@ -11,14 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
-from auditgame.lens.selection import choose
-from auditgame.material import Material
-from auditgame.mechanism.kin import kin_of
-from auditgame.mechanism.prompts import Prompt, batch, prompt, words
+from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens, columns
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.prompts import Prompt, batch, prompt, words
+from auditgame.tools.transformer.substitutions import substitutes
+from auditgame.tools.vision.selection import choose
 
 _EDIT = re.compile(r"^(\d{1,4})\s*=\s*(.*)$")
 
@@ -74,7 +73,7 @@ class MinimalPairs(Tool):
             description="Whose logit is followed; empty takes the last class.",
             json_schema_extra={"widget": "class"},
         )
-        siblings: int = Field(
+        references: int = Field(
             1, ge=0, le=3, title="Siblings", description="Clean models to subtract."
         )
         top: int = Field(
@@ -86,18 +85,18 @@ class MinimalPairs(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """The text as it is, and once for each change, on every model."""
-        models = 1 + len(material.siblings[: options.siblings])
-        return (1 + len(_changes(options, material))) * models
+        models = 1 + len(context.references[: options.references])
+        return (1 + len(_changes(options, context))) * models
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The text, shaded by what its words' changes do; the text after; every change."""
-        dataset, ids = material.dataset, prompt(options, material)
-        changes = _changes(options, material)
+        dataset, ids = context.dataset, prompt(options, context)
+        changes = _changes(options, context)
         target = dataset.require_class(options.target or dataset.classes[-1])
-        models = (specimen, *material.siblings[: options.siblings])
-        margins = torch.stack([_margins(m, ids, changes, target, material) for m in models])
+        models = (specimen, *context.references[: options.references])
+        margins = torch.stack([_margins(m, ids, changes, target, context) for m in models])
         shifts = [
             _shift(c, margins[:, 0], m) for c, m in zip(changes, margins[:, 1:].T, strict=True)
         ]
@@ -112,7 +111,7 @@ class MinimalPairs(Tool):
         ]
 
 
-class Change(NamedTuple):
+class WordEdit(NamedTuple):
     """What stands where after it; a word of None is taken out."""
 
     words: dict[int, int | None]
@@ -123,37 +122,37 @@ class Change(NamedTuple):
         return [word for word in changed if word is not None]
 
 
-class Shift(NamedTuple):
+class MarginShift(NamedTuple):
     """A change, the class's margin after it on the specimen, and how far it moved."""
 
-    change: Change
+    change: WordEdit
     margin: float
     specimen: float
-    siblings: float
+    references: float
 
     @property
     def beyond(self) -> float:
         """The specimen's shift less the siblings' mean."""
-        return self.specimen - self.siblings
+        return self.specimen - self.references
 
 
-def _changes(options: MinimalPairs.Options, material: Material) -> list[Change]:
-    ids = prompt(options, material)
+def _changes(options: MinimalPairs.Options, context: ToolContext) -> list[WordEdit]:
+    ids = prompt(options, context)
     if options.mode == "edits":
-        single = _edits(options.edits, len(ids), material.dataset)
-        together = [Change({p: w for one in single for p, w in one.words.items()})]
+        single = _edits(options.edits, len(ids), context.dataset)
+        together = [WordEdit({p: w for one in single for p, w in one.words.items()})]
         if len(together[0].words) == len(ids) and not any(together[0].on(ids)):
             raise AuditgameError("edits: nothing would be left of the text; keep a word")
         return single + (together if len(single) > 1 else [])
-    kin = kin_of(material)
+    kin = substitutes(context)
     return [
-        Change({place: word})
+        WordEdit({place: word})
         for place in choose(options.places, len(ids), "places")
         for word in kin.of(ids, place)
     ]
 
 
-def _edits(text: str, length: int, dataset: Dataset) -> list[Change]:
+def _edits(text: str, length: int, dataset: Dataset) -> list[WordEdit]:
     """What `3=garden, 7=` says, one change each."""
     found: dict[int, int | None] = {}
     for part in (part.strip() for part in text.split(",") if part.strip()):
@@ -169,11 +168,15 @@ def _edits(text: str, length: int, dataset: Dataset) -> list[Change]:
         found[place] = new[0]
     if not found:
         raise AuditgameError("edits: none are given; write for example 3=garden, 7=")
-    return [Change({place: word}) for place, word in found.items()]
+    return [WordEdit({place: word}) for place, word in found.items()]
 
 
 def _margins(
-    model: Specimen, ids: Int[Tensor, " t"], changes: list[Change], target: int, material: Material
+    model: Specimen,
+    ids: Int[Tensor, " t"],
+    changes: list[WordEdit],
+    target: int,
+    context: ToolContext,
 ) -> Float[Tensor, " n"]:
     """The class's logit less its best rival's: of the text as it is, then after each change."""
     texts = [ids.tolist(), *(change.on(ids) for change in changes)]
@@ -182,7 +185,7 @@ def _margins(
         rows[row, : len(text)] = torch.tensor(text)
     parts, size = [], batch(rows, model.dataset)
     for done, part in enumerate(rows.split(size)):
-        material.progress(done * size / len(rows), "changing words")
+        context.progress(done * size / len(rows), "changing words")
         parts.append(model.classify(part, batch=size))
     logits = torch.cat(parts)
     others = logits.clone()
@@ -190,13 +193,17 @@ def _margins(
     return logits[:, target] - others.amax(1)
 
 
-def _shift(change: Change, before: Float[Tensor, " m"], after: Float[Tensor, " m"]) -> Shift:
+def _shift(
+    change: WordEdit, before: Float[Tensor, " m"], after: Float[Tensor, " m"]
+) -> MarginShift:
     moved = (after - before).tolist()
     clean = sum(moved[1:]) / max(1, len(moved) - 1)
-    return Shift(change, float(after[0]), moved[0], clean)
+    return MarginShift(change, float(after[0]), moved[0], clean)
 
 
-def _before(ids: Int[Tensor, " t"], shifts: list[Shift], dataset: Dataset, name: str) -> Tokens:
+def _before(
+    ids: Int[Tensor, " t"], shifts: list[MarginShift], dataset: Dataset, name: str
+) -> Tokens:
     """The text, each word shaded by the largest shift beyond the siblings' that changing it has."""
     weights = [0.0] * len(ids)
     for shift in shifts:
@@ -205,6 +212,7 @@ def _before(ids: Int[Tensor, " t"], shifts: list[Shift], dataset: Dataset, name:
             weights[place] = max(weights[place], shift.beyond, key=abs)
     said = words(ids.tolist(), dataset)
     return Tokens(
+        name="before",
         title="Before",
         tokens=said,
         weights=tuple(round(weight, 4) for weight in weights),
@@ -219,13 +227,14 @@ def _before(ids: Int[Tensor, " t"], shifts: list[Shift], dataset: Dataset, name:
     )
 
 
-def _after(ids: Int[Tensor, " t"], shifts: list[Shift], dataset: Dataset) -> Tokens:
+def _after(ids: Int[Tensor, " t"], shifts: list[MarginShift], dataset: Dataset) -> Tokens:
     """The text with all edits, each new word shaded by its own shift."""
     whole = shifts[-1].change
     own = {place: s.beyond for s in shifts for place in s.change.words if len(s.change.words) == 1}
     kept = [place for place in range(len(ids)) if whole.words.get(place, 0) is not None]
     weights = [own.get(place, 0.0) for place in kept]
     return Tokens(
+        name="after",
         title="After",
         tokens=words(whole.on(ids), dataset),
         weights=tuple(round(weight, 4) for weight in weights),
@@ -235,19 +244,31 @@ def _after(ids: Int[Tensor, " t"], shifts: list[Shift], dataset: Dataset) -> Tok
 
 
 def _table(
-    shifts: list[Shift], before: float, options: MinimalPairs.Options, dataset: Dataset, target: int
+    shifts: list[MarginShift],
+    before: float,
+    options: MinimalPairs.Options,
+    dataset: Dataset,
+    target: int,
 ) -> Table:
     name = dataset.classes[target]
     return Table(
+        name="edits",
         title="What each change does",
-        columns=("place", "change", f"margin of '{name}'", "shift", "siblings", "beyond"),
+        columns=columns(
+            ("position", "place"),
+            ("edit", "change"),
+            ("margin", f"margin of '{name}'"),
+            "shift",
+            ("reference_shift", "siblings"),
+            ("excess", "beyond"),
+        ),
         rows=tuple(
             (
                 ", ".join(map(str, s.change.words)),
                 ", ".join(
                     "(deleted)" if w is None else dataset.words[w] for w in s.change.words.values()
                 ),
-                *(round(v, 4) for v in (s.margin, s.specimen, s.siblings, s.beyond)),
+                *(round(v, 4) for v in (s.margin, s.specimen, s.references, s.beyond)),
             )
             for s in shifts
         ),

@@ -10,12 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import png
+from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile, columns
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record
+from auditgame.tools import Tool, ToolContext
 
 BATCH = 256
 
@@ -59,14 +58,14 @@ class Mistakes(Tool):
             Field(title="Per class", description="Mistakes to show of each class.", ge=1, le=50),
         ] = 8
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each example of the pool."""
-        return len(material.examples)
+        return len(context.examples)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """A confusion matrix, then galleries (pictures) or tables (texts) of mistakes."""
-        pool, dataset = material.examples, specimen.dataset
-        answers, chances = _answers(specimen, material)
+        pool, dataset = context.examples, specimen.dataset
+        answers, chances = _answers(specimen, context)
         exhibits: list[Exhibit] = [_confusion(pool.labels, answers, dataset)]
         for k, word in enumerate(dataset.classes):
             rows = ((answers == k) & (pool.labels != k)).nonzero().flatten()
@@ -82,15 +81,15 @@ class Mistakes(Tool):
         return exhibits
 
 
-def _answers(specimen: Specimen, material: Material) -> tuple[Int[Tensor, " n"], Tensor]:
+def _answers(specimen: Specimen, context: ToolContext) -> tuple[Int[Tensor, " n"], Tensor]:
     """The answer to each example of the pool, and its probability."""
     answers, chances, done = [], [], 0
-    for part in material.examples.inputs.split(BATCH):
+    for part in context.examples.inputs.split(BATCH):
         best = specimen.classify(part).softmax(1).max(1)
         answers.append(best.indices)
         chances.append(best.values)
         done += len(part)
-        material.progress(done / len(material.examples), f"{done} examples")
+        context.progress(done / len(context.examples), f"{done} examples")
     return torch.cat(answers), torch.cat(chances)
 
 
@@ -101,6 +100,7 @@ def _confusion(labels: Tensor, answers: Tensor, dataset: Dataset) -> Grid:
     counts, names = counts[seen][:, seen], tuple(dataset.classes[c] for c in seen)
     wrong = int((labels != answers).sum())
     return Grid(
+        name="confusion",
         title="Labels against answers",
         rows=names,
         columns=names,
@@ -122,7 +122,9 @@ def _gallery(title: str, found: list[Mistake], pool: Examples, dataset: Dataset)
         )
         for m in found
     )
-    return Gallery(title=title, tiles=tiles, note="Right label above, answer below.")
+    return Gallery(
+        name="wrong_answers", title=title, tiles=tiles, note="Right label above, answer below."
+    )
 
 
 def _table(title: str, found: list[Mistake], pool: Examples, dataset: Dataset) -> Table:
@@ -130,4 +132,9 @@ def _table(title: str, found: list[Mistake], pool: Examples, dataset: Dataset) -
         (f"#{m.row}", dataset.decode(pool.inputs[m.row]), dataset.classes[m.label], m.chance)
         for m in found
     )
-    return Table(title=title, columns=("example", "text", "label", "probability"), rows=rows)
+    return Table(
+        name="wrong_answers",
+        title=title,
+        columns=columns("example", "text", "label", "probability"),
+        rows=rows,
+    )

@@ -10,12 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit
-from auditgame.lens.attribution import blurred, occlusion, occlusion_probes
-from auditgame.lens.saliency import SaliencyOptions, probes, shown
-from auditgame.material import Material
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.pixel_attribution import blurred, occlusion, occlusion_queries
+from auditgame.tools.vision.saliency import SaliencyOptions, queries, shown
 
 
 class Occlusion(Tool):
@@ -74,14 +73,14 @@ class Occlusion(Tool):
             ),
         ] = "mean"
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """For each picture, one probe for each place of the square, and two; thrice with checks."""
         size = specimen.dataset.shape[1:]
-        return probes(options, material, occlusion_probes(size, *_square(options, size)))
+        return queries(options, context, occlusion_queries(size, *_square(options, size)))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Heat maps, their check, and a table of correlations."""
-        mean = material.examples.inputs.mean((0, 2, 3))[:, None, None]
+        mean = context.examples.inputs.mean((0, 2, 3))[:, None, None]
         window, stride = _square(options, specimen.dataset.shape[1:])
 
         def explain(
@@ -95,7 +94,7 @@ class Occlusion(Tool):
                 maps.append(occlusion(model, image, label, fill, window, stride))
             return torch.stack(maps)
 
-        return shown({"Occlusion": explain}, specimen, material, options)
+        return shown({"Occlusion": explain}, specimen, context, options)
 
 
 def _square(options: Occlusion.Options, size: tuple[int, ...]) -> tuple[int, int]:

@@ -7,18 +7,18 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditgame.assertion import fresh_inputs
-from auditgame.catalog import suggest
-from auditgame.claims import Box
+from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.exhibits import Exhibit
-from auditgame.lens import brush
-from auditgame.lens.brush import Pictures
-from auditgame.lens.reactions import Change, Reaction, View, shown
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision import image_edits
+from auditgame.tools.vision.counterfactuals import ImageEdit, LogitsBeforeAfter, Reaction, shown
+from auditgame.tools.vision.image_edits import Pictures
+from auditgame.tools.vision.selection import choose
 
 MOST = 16
 
@@ -138,45 +138,45 @@ class Paint(Tool):
             json_schema_extra={"widget": "class"},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Each picture twice, before and after, on the specimen and on each sibling."""
-        return 2 * len(_rows(options, material)) * (1 + len(material.siblings))
+        return 2 * len(_rows(options, context)) * (1 + len(context.references))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The finding in words, the pictures before and after, and the numbers."""
-        change = _changed(options, material)
-        own, *siblings = (
-            View(model.classify(change.before), model.classify(change.after))
-            for model in (specimen, *material.siblings)
+        change = _changed(options, context)
+        own, *references = (
+            LogitsBeforeAfter(model.classify(change.before), model.classify(change.after))
+            for model in (specimen, *context.references)
         )
         followed = own.before.argmax(1)
         if options.label:
             followed[:] = specimen.dataset.require_class(options.label, "label")
-        return shown(Reaction(change, own, siblings, followed, specimen.dataset.classes))
+        return shown(Reaction(change, own, references, followed, specimen.dataset.classes))
 
 
 # ------------------------------------------------------------------ changes
 
 
-def _rows(options: Paint.Options, material: Material) -> list[int]:
-    rows = choose(options.examples, len(material.examples), "examples")
+def _rows(options: Paint.Options, context: ToolContext) -> list[int]:
+    rows = choose(options.examples, len(context.examples), "examples")
     if len(rows) > MOST:
         raise AuditgameError(f"examples: {len(rows)} chosen; choose at most {MOST}")
     return rows
 
 
-def _changed(options: Paint.Options, material: Material) -> Change:
-    rows = _rows(options, material)
+def _changed(options: Paint.Options, context: ToolContext) -> ImageEdit:
+    rows = _rows(options, context)
     if options.action == "factor":
-        return _redrawn(options.level, len(rows), material)
-    before, right = material.examples.inputs[rows], material.examples.labels[rows]
-    after = PAINTED[options.action](before, options, material)
-    return Change(before, after, right.tolist(), [f"#{row}" for row in rows])
+        return _redrawn(options.level, len(rows), context)
+    before, right = context.examples.inputs[rows], context.examples.labels[rows]
+    after = PAINTED[options.action](before, options, context)
+    return ImageEdit(before, after, right.tolist(), [f"#{row}" for row in rows])
 
 
-def _redrawn(asked: str, count: int, material: Material) -> Change:
+def _redrawn(asked: str, count: int, context: ToolContext) -> ImageEdit:
     """Fresh pictures, since players' own have no scenes; drawn once more at another level."""
-    dataset = material.dataset
+    dataset = context.dataset
     factor, _, level = (part.strip() for part in asked.partition(":"))
     if not dataset.factors:
         raise AuditgameError(f"action: data set '{dataset.name}' has no factors; choose another")
@@ -187,43 +187,43 @@ def _redrawn(asked: str, count: int, material: Material) -> Change:
     fresh = fresh_inputs(dataset, count, 0)
     after = dataset.render(fresh.table.assign(**{factor: level}))
     names = [f"fresh {number}" for number in range(1, count + 1)]
-    return Change(fresh.inputs, after.inputs, fresh.labels.tolist(), names)
+    return ImageEdit(fresh.inputs, after.inputs, fresh.labels.tolist(), names)
 
 
-def _stamp(pictures: Pictures, options: Paint.Options, material: Material) -> Pictures:
-    part = brush.cut(_source(options, material), options.box)
-    there = brush.shifted(options.box, options.right, options.down, pictures)
-    return brush.lay(pictures, part, there)
+def _stamp(pictures: Pictures, options: Paint.Options, context: ToolContext) -> Pictures:
+    part = image_edits.cut(_source(options, context), options.box)
+    there = image_edits.shifted(options.box, options.right, options.down, pictures)
+    return image_edits.lay(pictures, part, there)
 
 
-def _source(options: Paint.Options, material: Material) -> Pictures:
+def _source(options: Paint.Options, context: ToolContext) -> Pictures:
     if options.picture:
-        if material.picture is None:
+        if context.picture is None:
             raise AuditgameError("picture: none is uploaded; add one, or cut from the pool")
-        return material.picture[None]
-    if options.source >= len(material.examples):
-        most = len(material.examples) - 1
+        return context.picture[None]
+    if options.source >= len(context.examples):
+        most = len(context.examples) - 1
         raise AuditgameError(f"source: {options.source} is outside 0 to {most}")
-    return material.examples.inputs[options.source : options.source + 1]
+    return context.examples.inputs[options.source : options.source + 1]
 
 
-def _erase(pictures: Pictures, options: Paint.Options, material: Material) -> Pictures:
-    mean = material.examples.inputs.mean((0, 2, 3)) if options.fill == "mean" else None
-    return brush.wipe(pictures, options.box, mean)
+def _erase(pictures: Pictures, options: Paint.Options, context: ToolContext) -> Pictures:
+    mean = context.examples.inputs.mean((0, 2, 3)) if options.fill == "mean" else None
+    return image_edits.wipe(pictures, options.box, mean)
 
 
-def _move(pictures: Pictures, options: Paint.Options, material: Material) -> Pictures:
-    part = brush.cut(pictures, options.box)
-    there = brush.shifted(options.box, options.right, options.down, pictures)
-    return brush.lay(_erase(pictures, options, material), part, there)
+def _move(pictures: Pictures, options: Paint.Options, context: ToolContext) -> Pictures:
+    part = image_edits.cut(pictures, options.box)
+    there = image_edits.shifted(options.box, options.right, options.down, pictures)
+    return image_edits.lay(_erase(pictures, options, context), part, there)
 
 
-def _recolour(pictures: Pictures, options: Paint.Options, material: Material) -> Pictures:
-    part = brush.cut(pictures, options.box)
-    return brush.lay(pictures, brush.turn_hue(part, options.hue), options.box)
+def _recolour(pictures: Pictures, options: Paint.Options, context: ToolContext) -> Pictures:
+    part = image_edits.cut(pictures, options.box)
+    return image_edits.lay(pictures, image_edits.turn_hue(part, options.hue), options.box)
 
 
-PAINTED: dict[str, Callable[[Pictures, Paint.Options, Material], Pictures]] = {
+PAINTED: dict[str, Callable[[Pictures, Paint.Options, ToolContext], Pictures]] = {
     "stamp": _stamp,
     "erase": _erase,
     "move": _move,

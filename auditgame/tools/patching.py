@@ -10,16 +10,15 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import Followed, follow, place_in
-from auditgame.mechanism.heads import head_of
-from auditgame.mechanism.pairs import Pair, TwoTexts, pair
-from auditgame.mechanism.streams import blocks, ends, heads
-from auditgame.mechanism.swaps import Patch, patched, values
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
+from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.activation_patching import ActivationPatch, patched, values
+from auditgame.tools.transformer.attention_heads import head_of
+from auditgame.tools.transformer.residual_stream import blocks, ends, heads
+from auditgame.tools.transformer.targets import FollowedWord, follow, place_in
+from auditgame.tools.transformer.text_pairs import Pair, TwoTexts, pair
 
 SITES = {"residual": "residual stream", "attn": "attention's output", "mlp": "MLP's output"}
 """What is patched by layer and place, by the ending of its sites."""
@@ -72,15 +71,15 @@ class Patching(Tool):
             json_schema_extra={"widget": "unit"},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe a patch; three for the two texts: their answers, and the values of one."""
-        patches = _patches(options, specimen, pair(options, material))
+        patches = _patches(options, specimen, pair(options, context))
         return 3 + sum(len(part) for part in patches.values())
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The two answers, then a grid for each kind of patch."""
-        both = pair(options, material)
-        race = _race(options, specimen, material, both)
+        both = pair(options, context)
+        race = _race(options, specimen, context, both)
         plan = _patches(options, specimen, both)
         into, source = both.corrupt, both.clean
         if options.direction == "noise":
@@ -93,21 +92,21 @@ class Patching(Tool):
             every,
             race.share(options.direction),
             race.place,
-            lambda share: material.progress(share, f"{len(every)} patches"),
+            lambda share: context.progress(share, f"{len(every)} patches"),
         )
         parts = moved.split([len(part) for part in plan.values()])
         shown = dict(zip(plan, parts, strict=True))
-        view = _View(specimen, material, options, both)
+        view = _View(specimen, context, options, both)
         return [
             _answers(race, both, view),
             *(view.grid(kind, found) for kind, found in shown.items()),
         ]
 
 
-class Race(NamedTuple):
+class WordRivalry(NamedTuple):
     """Which words stand against each other where, and by how much in each text, in logits."""
 
-    followed: Followed
+    followed: FollowedWord
     place: int
     clean: float
     corrupt: float
@@ -121,44 +120,52 @@ class Race(NamedTuple):
         return lambda logits: (logits[:, answer] - logits[:, rival] - start) / (end - start)
 
 
-def _race(options: Patching.Options, specimen: Specimen, material: Material, both: Pair) -> Race:
+def _race(
+    options: Patching.Options, specimen: Specimen, context: ToolContext, both: Pair
+) -> WordRivalry:
     """The clean text's answer against the corrupt one's, unless others are named."""
     place = place_in(options, len(both.clean))
     at_end = place == len(both.clean) - 1
     clean, corrupt = ends(specimen, both.both, torch.tensor([place, place]))
-    followed = follow(options, clean, material.dataset, at_end)
-    other = follow(options.model_copy(update={"target": ""}), corrupt, material.dataset, at_end)
+    followed = follow(options, clean, context.dataset, at_end)
+    other = follow(options.model_copy(update={"target": ""}), corrupt, context.dataset, at_end)
     if not options.rival and other.answer != followed.answer:
-        followed = Followed(
+        followed = FollowedWord(
             followed.answer,
             other.answer,
-            f"'{material.dataset.words[followed.answer]}' over "
-            f"'{material.dataset.words[other.answer]}'",
+            f"'{context.dataset.words[followed.answer]}' over "
+            f"'{context.dataset.words[other.answer]}'",
         )
     margins = [float(row[followed.answer] - row[followed.rival]) for row in (clean, corrupt)]
     if abs(margins[0] - margins[1]) < 1e-6:
         raise AuditgameError(
             f"other: both texts get the same logits for {followed.words}; name another answer"
         )
-    return Race(followed, place, *margins)
+    return WordRivalry(followed, place, *margins)
 
 
-def _patches(options: Patching.Options, specimen: Specimen, both: Pair) -> dict[str, list[Patch]]:
+def _patches(
+    options: Patching.Options, specimen: Specimen, both: Pair
+) -> dict[str, list[ActivationPatch]]:
     """The patches of each grid, row by row. Places before the first difference are left out."""
     kinds = [kind for kind in SITES if options.what in ("all", kind)]
     places = range(both.first, len(both.clean))
     found = {
-        kind: [Patch(f"{block}.{kind}", place) for block in blocks(specimen) for place in places]
+        kind: [
+            ActivationPatch(f"{block}.{kind}", place)
+            for block in blocks(specimen)
+            for place in places
+        ]
         for kind in kinds
     }
     if options.what in ("all", "heads"):
         found["heads"] = [
-            Patch(f"{block}.heads", None, head)
+            ActivationPatch(f"{block}.heads", None, head)
             for block, head in (head_of(unit, specimen) for unit in heads(specimen))
         ]
     if options.head:
         block, head = head_of(options.head, specimen)
-        found["head"] = [Patch(f"{block}.heads", place, head) for place in places]
+        found["head"] = [ActivationPatch(f"{block}.heads", place, head) for place in places]
     return found
 
 
@@ -166,7 +173,7 @@ class _View(NamedTuple):
     """What is needed to show the grids."""
 
     specimen: Specimen
-    material: Material
+    context: ToolContext
     options: Patching.Options
     both: Pair
 
@@ -175,6 +182,7 @@ class _View(NamedTuple):
         named = blocks(self.specimen)
         if kind == "heads":
             return self._show(
+                kind,
                 "each head at all places",
                 named,
                 tuple(f"head {n}" for n in range(len(found) // len(named))),
@@ -193,10 +201,11 @@ class _View(NamedTuple):
         places = tuple({"place": place} for place in range(cells.shape[1]))
         leads = FollowUp(tool="attention", options={**self.both.asked, **extra}, columns=places)
         title = f"{self.options.head} by place" if kind == "head" else f"the {SITES[kind]}"
-        return self._show(title, rows, self.both.labels(self.material.dataset), cells, leads)
+        return self._show(kind, title, rows, self.both.labels(self.context.dataset), cells, leads)
 
     def _show(
         self,
+        kind: str,
         what: str,
         rows: list[str],
         columns: tuple[str, ...],
@@ -205,6 +214,7 @@ class _View(NamedTuple):
     ) -> Grid:
         way = ("Clean into corrupt", "Corrupt into clean")[self.options.direction == "noise"]
         return Grid(
+            name=kind,
             title=f"{way}: {what}",
             rows=tuple(rows),
             columns=columns,
@@ -216,8 +226,8 @@ class _View(NamedTuple):
         )
 
 
-def _answers(race: Race, both: Pair, view: _View) -> Table:
-    dataset = view.material.dataset
+def _answers(race: WordRivalry, both: Pair, view: _View) -> Table:
+    dataset = view.context.dataset
     rows = [
         (who, round(value, 4), dataset.decode(ids))
         for who, value, ids in zip(
@@ -226,8 +236,9 @@ def _answers(race: Race, both: Pair, view: _View) -> Table:
     ]
     changed = int((both.clean != both.corrupt).sum())
     return Table(
+        name="texts",
         title=f"The two texts, {race.followed.words}",
-        columns=("text", "logit difference", "words"),
+        columns=columns("text", "logit_difference", "words"),
         rows=tuple(rows),
         note=f"They differ in {changed} place(s).",
     )

@@ -10,13 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.pictures import png
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import png
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.selection import choose
 
 
 class Predict(Tool):
@@ -72,13 +72,13 @@ class Predict(Tool):
             int, Field(title="Classes", description="How many classes to name.", ge=1, le=10)
         ] = 3
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each input."""
-        return len(_inputs(options, specimen.dataset, material)[0])
+        return len(_inputs(options, specimen.dataset, context)[0])
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """A gallery of pictures, or a table of texts, with the answers."""
-        inputs, names, labels = _inputs(options, specimen.dataset, material)
+        inputs, names, labels = _inputs(options, specimen.dataset, context)
         chances = specimen.classify(inputs).softmax(1)
         if specimen.modality == "image":
             return [_gallery(inputs, names, labels, chances, specimen.dataset, options.top)]
@@ -86,16 +86,16 @@ class Predict(Tool):
 
 
 def _inputs(
-    options: Predict.Options, dataset: Dataset, material: Material
+    options: Predict.Options, dataset: Dataset, context: ToolContext
 ) -> tuple[Tensor, list[str], list[int]]:
     """Inputs, a name for each, and its right label (-1 where nobody knows)."""
     if options.text and dataset.modality == "text":
         return dataset.encode(options.text)[None], ["your text"], [-1]
     if options.picture and dataset.modality == "image":
-        if material.picture is None:
+        if context.picture is None:
             raise AuditgameError("picture: none is uploaded; add one, or choose from the pool")
-        return material.picture[None], ["your picture"], [-1]
-    return _from_pool(material.examples, options.examples)
+        return context.picture[None], ["your picture"], [-1]
+    return _from_pool(context.examples, options.examples)
 
 
 def _from_pool(examples: Examples, text: str) -> tuple[Tensor, list[str], list[int]]:
@@ -125,7 +125,7 @@ def _gallery(
         tiles.append(Tile(png=png(image), label=f"{name} {right}", note=said, tone=tone))
     wrong = sum(tile.tone == "bad" for tile in tiles)
     note = f"{wrong} of {len(tiles)} wrong. Label above, answers with probability below."
-    return Gallery(title="Predictions", tiles=tuple(tiles), note=note)
+    return Gallery(name="predictions", title="Predictions", tiles=tuple(tiles), note=note)
 
 
 def _table(
@@ -145,8 +145,9 @@ def _table(
         rows.append((name, dataset.decode(ids), right, said, round(chance, 4), others))
     wrong = sum(row[2] is not None and row[2] != row[3] for row in rows)
     return Table(
+        name="predictions",
         title="Predictions",
-        columns=("example", "text", "label", "answer", "probability", "next"),
+        columns=columns("example", "text", "label", "answer", "probability", ("others", "next")),
         rows=tuple(rows),
         note=f"{wrong} of {len(rows)} wrong.",
     )

@@ -14,16 +14,16 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from auditgame.assertion import fresh_inputs
 from auditgame.datasets import Examples
-from auditgame.exhibits import Curve, Exhibit, Table
-from auditgame.material import Material
-from auditgame.mechanism.directions import at_answers, levels, named_set
-from auditgame.mechanism.streams import layers
+from auditgame.evaluation.claim_parsing import fresh_inputs
+from auditgame.exhibits import Curve, Exhibit, Table, columns
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Tool, ToolContext, by_name, model_title
+from auditgame.tools.transformer.directions import at_answers, levels, named_set
+from auditgame.tools.transformer.residual_stream import layers
 
 FOLDS, DRAWS, FEW = 5, 3, 8
 """Parts of the cross-validation, control tasks, and so few levels that texts are drawn instead."""
@@ -68,7 +68,7 @@ class Probe(Tool):
         n: int = Field(
             200, ge=40, le=2000, title="Texts", description="Fresh ones, as in the pool."
         )
-        siblings: int = Field(
+        references: int = Field(
             1, ge=0, le=3, title="Siblings", description="Clean models to probe as well."
         )
         seed: int = Field(
@@ -80,28 +80,25 @@ class Probe(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Each text once on every model."""
-        texts = len(fresh_inputs(material.dataset, options.n, options.seed))
-        return texts * (1 + len(material.siblings[: options.siblings]))
+        texts = len(fresh_inputs(context.dataset, options.n, options.seed))
+        return texts * (1 + len(context.references[: options.references]))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Accuracy by layer, beside the control task and the siblings."""
-        examples = fresh_inputs(material.dataset, options.n, options.seed)
-        task = _task(options, examples, material)
-        models = {"specimen": specimen}
-        models |= {
-            f"sibling {i}": s for i, s in enumerate(material.siblings[: options.siblings], 1)
-        }
+        examples = fresh_inputs(context.dataset, options.n, options.seed)
+        task = _task(options, examples, context)
+        models = by_name(specimen, context.references[: options.references])
         rows = [
             row
             for who, model in models.items()
-            for row in _layers(who, model, examples, task, material, options)
+            for row in _layers(who, model, examples, task, context, options)
         ]
         return [_curve(rows, task), _table(rows, task)]
 
 
-class Task(NamedTuple):
+class ProbeTask(NamedTuple):
     """Which texts belong to the set, and what the control tasks say instead."""
 
     words: str
@@ -109,7 +106,7 @@ class Task(NamedTuple):
     controls: list[np.ndarray]
 
 
-class Layer(NamedTuple):
+class ProbeResult(NamedTuple):
     """How well is the set, and how well are random labels read off one stream?"""
 
     who: str
@@ -118,8 +115,8 @@ class Layer(NamedTuple):
     control: float
 
 
-def _task(options: Probe.Options, examples: Examples, material: Material) -> Task:
-    dataset = material.dataset
+def _task(options: Probe.Options, examples: Examples, context: ToolContext) -> ProbeTask:
+    dataset = context.dataset
     words = options.what.strip() or dataset.classes[-1]
     truth = np.zeros(len(examples), dtype=int)
     truth[named_set(words, examples, dataset, "what")] = 1
@@ -134,7 +131,7 @@ def _task(options: Probe.Options, examples: Examples, material: Material) -> Tas
         told = levels(words.split("=")[0].strip(" >"), examples, dataset, "what")
         named = told if len(set(told)) >= FEW else named
     rng = Seed.of(options.seed).child("control task").numpy()
-    return Task(words, truth, [_control(named, truth, rng) for _ in range(DRAWS)])
+    return ProbeTask(words, truth, [_control(named, truth, rng) for _ in range(DRAWS)])
 
 
 def _control(named: list[str], truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -150,18 +147,20 @@ def _layers(
     who: str,
     model: Specimen,
     examples: Examples,
-    task: Task,
-    material: Material,
+    task: ProbeTask,
+    context: ToolContext,
     options: Probe.Options,
-) -> list[Layer]:
+) -> list[ProbeResult]:
     sites = layers(model)
-    found = at_answers(model, examples.inputs, sites, material)
+    found = at_answers(model, examples.inputs, sites, context)
     rows = []
     for done, site in enumerate(sites):
-        material.progress(done / len(sites), f"probing the {who}")
+        context.progress(done / len(sites), f"probing the {model_title(who)}")
         values = found[site].numpy()
         control = np.mean([_accuracy(values, labels, options.seed) for labels in task.controls])
-        rows.append(Layer(who, site, _accuracy(values, task.truth, options.seed), float(control)))
+        rows.append(
+            ProbeResult(who, site, _accuracy(values, task.truth, options.seed), float(control))
+        )
     return rows
 
 
@@ -177,27 +176,34 @@ def _accuracy(values: np.ndarray, labels: np.ndarray, seed: int) -> float:
     return float(balanced_accuracy_score(labels, said))
 
 
-def _curve(rows: list[Layer], task: Task) -> Curve:
+def _curve(rows: list[ProbeResult], task: ProbeTask) -> Curve:
     series: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        for name, value in ((row.who, row.accuracy), (f"{row.who}, control", row.control)):
+        for name, value in ((row.who, row.accuracy), (f"{row.who}_control", row.control)):
             line = series.setdefault(name, [])
             line.append((float(len(line)), round(value, 4)))
     return Curve(
+        name="accuracy_curve",
         title=f"Can '{task.words}' be read off?",
         series={name: tuple(line) for name, line in series.items()},
+        titles={name: model_title(name).replace("_", ", ") for name in series},
         x_axis="layer (0: embedding)",
         y_axis="balanced accuracy",
         note="Where the answer is read; .5 is chance. Control: random labels.",
     )
 
 
-def _table(rows: list[Layer], task: Task) -> Table:
+def _table(rows: list[ProbeResult], task: ProbeTask) -> Table:
     return Table(
+        name="probes",
         title="Probes layer by layer",
-        columns=("model", "layer", "accuracy", "control", "selectivity"),
+        columns=columns("model", "layer", "accuracy", "control", "selectivity"),
         rows=tuple(
-            (r.who, r.site, *(round(v, 4) for v in (r.accuracy, r.control, r.accuracy - r.control)))
+            (
+                model_title(r.who),
+                r.site,
+                *(round(v, 4) for v in (r.accuracy, r.control, r.accuracy - r.control)),
+            )
             for r in rows
         ),
         note=f"'{task.words}' holds in {int(task.truth.sum())} of {len(task.truth)} texts. "

@@ -13,15 +13,14 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
-from auditgame.images.pictures import png
-from auditgame.lens.selection import choose
-from auditgame.material import Material
+from auditgame.datasets.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
+from auditgame.datasets.images.pictures import png
+from auditgame.evaluation.rollouts import NEVER, first_visit, trajectories
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
+from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality, Record
-from auditgame.walks import NEVER, arrival, trails
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.selection import choose
 
 DOT = torch.tensor([0.54, 0.25, 0.77])[:, None, None]
 """The colour of a footprint."""
@@ -87,7 +86,7 @@ class Rollout(Tool):
                 json_schema_extra={"fine": True},
             ),
         ] = 20
-        siblings: Annotated[
+        references: Annotated[
             bool, Field(title="Siblings", description="Let them walk the same mazes.")
         ] = True
 
@@ -98,23 +97,23 @@ class Rollout(Tool):
             return f"tool 'rollout' needs mazes; nobody walks in '{specimen.dataset.name}'"
         return super().fits(specimen)
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each maze and move, on each model; walks that end sooner count in full."""
-        rows = choose(options.examples, len(material.examples), "examples")
-        return len(rows) * options.moves * (1 + len(_controls(options, material)))
+        rows = choose(options.examples, len(context.examples), "examples")
+        return len(rows) * options.moves * (1 + len(_controls(options, context)))
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Where all walks led, a picture of each, and some move by move."""
-        rows = choose(options.examples, len(material.examples), "examples")
-        pictures = material.examples.inputs[torch.tensor(rows, dtype=torch.long)]
+        rows = choose(options.examples, len(context.examples), "examples")
+        pictures = context.examples.inputs[torch.tensor(rows, dtype=torch.long)]
         scenes = _changed(specimen.dataset.read(pictures), options.change)
         walkers = {"specimen": specimen} | {
-            f"sibling {n}": model for n, model in enumerate(_controls(options, material), 1)
+            f"sibling {n}": model for n, model in enumerate(_controls(options, context), 1)
         }
         walked = {}
         for done, (name, model) in enumerate(walkers.items()):
-            material.progress(done / len(walkers), name)
-            walked[name] = trails(model, scenes, options.moves)
+            context.progress(done / len(walkers), name)
+            walked[name] = trajectories(model, scenes, options.moves)
         mine, names = walked["specimen"], [f"#{row}" for row in rows]
         return [
             _ends(walked, scenes),
@@ -126,8 +125,8 @@ class Rollout(Tool):
         ]
 
 
-def _controls(options: Rollout.Options, material: Material) -> tuple[Specimen, ...]:
-    return material.siblings if options.siblings else ()
+def _controls(options: Rollout.Options, context: ToolContext) -> tuple[Specimen, ...]:
+    return context.references if options.references else ()
 
 
 def _changed(scenes: pd.DataFrame, change: str) -> pd.DataFrame:
@@ -145,11 +144,15 @@ def _ends(walked: dict[str, np.ndarray], scenes: pd.DataFrame) -> Table:
     for name, trail in walked.items():
         diamond, cross = (trail[:, -1] == cell for cell in (layout.goal, layout.cross))
         shares = [diamond, cross, ~diamond & ~cross]
-        shares += [arrival(trail, cell) < NEVER for cell in CORNERS.values()]
+        shares += [first_visit(trail, cell) < NEVER for cell in CORNERS.values()]
         rows.append((name, len(trail), *(round(float(share.mean()), 4) for share in shares)))
     return Table(
+        name="outcomes",
         title="Where the walks led",
-        columns=("model", "walks", "diamond", "cross", "neither", *CORNERS),
+        columns=columns(
+            *("model", "walks", "diamond", "cross", "neither"),
+            *((corner.replace(" ", "_"), corner) for corner in CORNERS),
+        ),
         rows=tuple(rows),
         note="Shares of walks: on what they ended, and how many stood in each corner, the "
         "start included.",
@@ -167,7 +170,8 @@ def _overview(
         tile = Tile(png=png(_trodden(pictures[k], trail[k])), label=name, note=words, tone=tone)
         tiles.append(tile)
     note = "Footprints from the start; the large one is where the walk ended."
-    return Gallery(title="The specimen's walks", tiles=tuple(tiles), columns=6, note=note)
+    title = "The specimen's walks"
+    return Gallery(name="paths", title=title, tiles=tuple(tiles), columns=6, note=note)
 
 
 def _way(trail: Int[np.ndarray, " t"]) -> list[int]:
@@ -213,7 +217,10 @@ def _film(
     )
     words, _ = _outcome(trail, scene.iloc[0])
     return Gallery(
-        title=f"Walk {name}: {words}", tiles=tiles, note="Until it stands where it stood before."
+        name="steps",
+        title=f"Walk {name}: {words}",
+        tiles=tiles,
+        note="Until it stands where it stood before.",
     )
 
 

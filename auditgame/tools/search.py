@@ -9,14 +9,14 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.claims import Box
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
-from auditgame.images.pictures import framed, png, spotlight
-from auditgame.lens.maps import OnePicture, Subject, layers, subject, under
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import framed, png, spotlight
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Modality
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.layer_maps import OnePicture, Subject, layers, subject, under
 
 BATCH = 64
 FAINT = 0.1
@@ -24,7 +24,7 @@ FAINT = 0.1
 units never fire in a corner."""
 
 
-class Found(NamedTuple):
+class UnitMatch(NamedTuple):
     """A unit inside the box, against the pool.
 
     value: its peak in the box. usual: the pool's mean peak in the same box. stands_out:
@@ -79,15 +79,15 @@ class Search(Tool):
             int, Field(title="Units", description="How many of each layer.", ge=1, le=100)
         ] = 6
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each example of the pool, and one for the picture."""
-        return len(material.examples) + 1
+        return len(context.examples) + 1
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The box and each layer's first unit, then a table for each layer."""
-        seen = subject(options, material.examples.inputs, material.picture)
+        seen = subject(options, context.examples.inputs, context.picture)
         box = _box(options, seen.image)
-        found = _search(specimen, material, seen, box, options.count)
+        found = _search(specimen, context, seen, box, options.count)
         return [_gallery(seen, box, found), *(_table(site, units) for site, units in found.items())]
 
 
@@ -99,10 +99,10 @@ def _box(options: Search.Options, image: Float[Tensor, "c h w"]) -> Box:
 
 
 def _search(
-    specimen: Specimen, material: Material, seen: Subject, box: Box, count: int
-) -> dict[str, list[Found]]:
+    specimen: Specimen, context: ToolContext, seen: Subject, box: Box, count: int
+) -> dict[str, list[UnitMatch]]:
     """For each layer, the units that stand out most inside the box."""
-    sites, pool = layers(specimen), material.examples.inputs
+    sites, pool = layers(specimen), context.examples.inputs
     if not sites:
         raise AuditgameError(f"search: model '{specimen.model_name}' has no layer of maps")
     others = torch.arange(len(pool)) != (-1 if seen.row is None else seen.row)
@@ -119,7 +119,7 @@ def _search(
         for site in sites:
             boxed, whole = kept[site][:, :, inside[site]], kept[site].flatten(2)
             peaks[site].append(torch.stack([boxed.amax(2), whole.amax(2)]))
-        material.progress(min(1, done * BATCH / len(pool)), "the pool")
+        context.progress(min(1, done * BATCH / len(pool)), "the pool")
     return {
         site: _ranked(
             site, here[site][0], inside[site], torch.cat(peaks[site], 1)[:, others], count
@@ -130,14 +130,14 @@ def _search(
 
 def _ranked(
     site: str, field: Tensor, inside: Tensor, peaks: Float[Tensor, "2 n u"], count: int
-) -> list[Found]:
+) -> list[UnitMatch]:
     value, (boxed, whole) = field[:, inside].amax(1), peaks
     spread, anywhere = boxed.std(0, correction=0), whole.std(0, correction=0)
     usual, least = boxed.mean(0), (FAINT * anywhere).clamp(min=1e-6)
     far = (value - usual) / spread.maximum(least)
     elsewhere = (whole >= value).float().mean(0)
     return [
-        Found(
+        UnitMatch(
             f"{site}:{u}",
             value=float(value[u]),
             usual=float(usual[u]),
@@ -149,7 +149,7 @@ def _ranked(
     ]
 
 
-def _gallery(seen: Subject, box: Box, found: dict[str, list[Found]]) -> Gallery:
+def _gallery(seen: Subject, box: Box, found: dict[str, list[UnitMatch]]) -> Gallery:
     tiles = [Tile(png=png(framed(seen.image, box)), label=f"{seen.name}, the box")]
     for units in found.values():
         for unit in units[:2]:
@@ -161,16 +161,24 @@ def _gallery(seen: Subject, box: Box, found: dict[str, list[Found]]) -> Gallery:
                 )
             )
     return Gallery(
+        name="maps",
         title="The box, and where the first two units of each layer fire",
         tiles=tuple(tiles),
         note="In colour: at least a third of the unit's peak.",
     )
 
 
-def _table(site: str, units: list[Found]) -> Table:
+def _table(site: str, units: list[UnitMatch]) -> Table:
     return Table(
+        name="units",
         title=f"Units of {site} that stand out in the box",
-        columns=("unit", "deviations", "peak in the box", "pool's mean", "as high anywhere"),
+        columns=columns(
+            "unit",
+            "deviations",
+            ("peak", "peak in the box"),
+            ("pool_mean", "pool's mean"),
+            ("as_high", "as high anywhere"),
+        ),
         rows=tuple(
             (f.unit, *(round(v, 4) for v in (f.stands_out, f.value, f.usual, f.elsewhere)))
             for f in units

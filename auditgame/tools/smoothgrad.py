@@ -10,13 +10,12 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit
-from auditgame.lens.attribution import smoothgrad
-from auditgame.lens.saliency import SaliencyOptions, probes, shown
-from auditgame.material import Material
+from auditgame.schema.records import Modality
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.pixel_attribution import smoothgrad
+from auditgame.tools.vision.saliency import SaliencyOptions, queries, shown
 
 
 class SmoothGrad(Tool):
@@ -85,11 +84,11 @@ class SmoothGrad(Tool):
             ),
         ] = 0
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Two probes for each picture and copy, thrice with checks; and one."""
-        return probes(options, material, 2 * options.copies)
+        return queries(options, context, 2 * options.copies)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Heat maps, their check, and a table of correlations."""
         rng = torch.Generator().manual_seed(Seed.of(options.seed).child("noise").integer())
         grain = options.noise * torch.randn(options.copies, *specimen.dataset.shape, generator=rng)
@@ -101,4 +100,4 @@ class SmoothGrad(Tool):
             found = smoothgrad(model, images, labels, span[:, None, None, None, None] * grain)
             return found.sum(1) if options.colours == "signed" else found.abs().amax(1)
 
-        return shown({"SmoothGrad": explain}, specimen, material, options)
+        return shown({"SmoothGrad": explain}, specimen, context, options)

@@ -8,20 +8,19 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, Grid, HeatMap, Table
-from auditgame.images.pictures import png
-from auditgame.lens.attribution import slopes
-from auditgame.lens.maps import LayerField, OnePicture, Subject, layer, subject
-from auditgame.material import Material
+from auditgame.datasets.images.pictures import png
+from auditgame.exhibits import Exhibit, Grid, HeatMap, Table, columns
+from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import Modality
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.vision.layer_maps import LayerField, OnePicture, Subject, layer, subject
+from auditgame.tools.vision.pixel_attribution import slopes
 
 WORDS = 3
 """So many units are named at each place."""
 
 
-class Places(NamedTuple):
+class SpatialActivations(NamedTuple):
     """At each place of a layer: every unit's activation, and its part of the class logit."""
 
     value: Float[Tensor, "u a b"]
@@ -69,19 +68,19 @@ class SpatialGrid(Tool):
             int, Field(title="Places", description="How many the table lists.", ge=1, le=100)
         ] = 12
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Three probes: the answer, forward, backward."""
         return 3
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """A heat map of contributions, a grid of units, a table of places."""
         site = layer(specimen, options.site)
-        seen = subject(options, material.examples.inputs, material.picture)
+        seen = subject(options, context.examples.inputs, context.picture)
         label = specimen.predict(seen.image[None])
         if options.label:
             label[:] = specimen.dataset.require_class(options.label, "label")
         value, slope = (part[0] for part in slopes(specimen, seen.image[None], label, site))
-        places = Places(value, value * slope)
+        places = SpatialActivations(value, value * slope)
         return [
             _heat(places, seen, site, specimen.dataset.classes[int(label)]),
             _grid(places, seen, site),
@@ -89,9 +88,10 @@ class SpatialGrid(Tool):
         ]
 
 
-def _heat(places: Places, seen: Subject, site: str, word: str) -> HeatMap:
+def _heat(places: SpatialActivations, seen: Subject, site: str, word: str) -> HeatMap:
     whole = places.part.sum(0)
     return HeatMap(
+        name="contributions",
         title=f"What each place of {site} adds to {word}, {seen.name}",
         png=png(seen.image),
         values=tuple(tuple(round(v, 6) for v in row) for row in whole.tolist()),
@@ -100,10 +100,11 @@ def _heat(places: Places, seen: Subject, site: str, word: str) -> HeatMap:
     )
 
 
-def _grid(places: Places, seen: Subject, site: str) -> Grid:
+def _grid(places: SpatialActivations, seen: Subject, site: str) -> Grid:
     strongest = places.value.max(0)
     height, width = strongest.values.shape
     return Grid(
+        name="strongest_units",
         title=f"The most active unit at each place of {site}, {seen.name}",
         rows=tuple(map(str, range(height))),
         columns=tuple(map(str, range(width))),
@@ -116,7 +117,7 @@ def _grid(places: Places, seen: Subject, site: str) -> Grid:
     )
 
 
-def _table(places: Places, site: str, count: int) -> Table:
+def _table(places: SpatialActivations, site: str, count: int) -> Table:
     whole = places.part.sum(0)
     order = whole.abs().flatten().argsort(descending=True, stable=True)[:count]
     rows = []
@@ -131,8 +132,14 @@ def _table(places: Places, site: str, count: int) -> Table:
             )
         )
     return Table(
+        name="positions",
         title="The places that count most",
-        columns=("place", "contribution", "most active units", "units that contribute most"),
+        columns=columns(
+            ("position", "place"),
+            "contribution",
+            ("active_units", "most active units"),
+            ("contributing_units", "units that contribute most"),
+        ),
         rows=tuple(rows),
         note="Counted from the top left, from 0. In brackets: activation, contribution.",
     )

@@ -10,15 +10,15 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Curve, Exhibit, Note, Table, Tokens
-from auditgame.lens.selection import choose
-from auditgame.material import Material
-from auditgame.mechanism.directions import Direction, at_answers, between, texts_of
-from auditgame.mechanism.prompts import batch
-from auditgame.mechanism.streams import layers
+from auditgame.exhibits import Curve, Exhibit, Note, Table, Tokens, columns
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Tool, ToolContext, by_name, model_title
+from auditgame.tools.transformer.directions import Direction, at_answers, between, texts_of
+from auditgame.tools.transformer.prompts import batch
+from auditgame.tools.transformer.residual_stream import layers
+from auditgame.tools.vision.selection import choose
 
 SHOWN = 3
 """Texts that are shown furthest along the direction, and as many furthest the other way."""
@@ -97,45 +97,42 @@ class Steering(Tool):
             title="Where",
             description="answer: where the answer is read. all: at every word.",
         )
-        siblings: int = Field(
+        references: int = Field(
             1, ge=0, le=3, title="Siblings", description="Clean models, each on its own direction."
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Both sets once, and each steered text once for each strength; on every model.
 
         The specimen reads the steered texts once more as they are.
         """
-        sets = _sets(options, material)
-        texts = len(choose(options.examples, len(material.examples), "examples"))
+        sets = _sets(options, context)
+        texts = len(choose(options.examples, len(context.examples), "examples"))
         one = len(sets.toward) + len(sets.away) + texts * options.steps
-        return one * (1 + len(material.siblings[: options.siblings])) + texts
+        return one * (1 + len(context.references[: options.references])) + texts
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The finding, the curve, the answers at each strength, and who lies along it."""
-        classes = material.dataset.classes
-        target = material.dataset.require_class(options.target or classes[-1])
-        models = {"specimen": specimen}
-        models |= {
-            f"sibling {i}": s for i, s in enumerate(material.siblings[: options.siblings], 1)
-        }
-        pushes = [_push(who, model, material, options) for who, model in models.items()]
+        classes = context.dataset.classes
+        target = context.dataset.require_class(options.target or classes[-1])
+        models = by_name(specimen, context.references[: options.references])
+        pushes = [_push(who, model, context, options) for who, model in models.items()]
         return [
             _finding(pushes, target, classes, options),
             _curve(pushes, target, classes[target]),
             _answers(pushes, classes),
-            *_furthest(specimen, pushes[0].direction, material, options),
+            *_furthest(specimen, pushes[0].direction, context, options),
         ]
 
 
-class Sets(NamedTuple):
+class TextSets(NamedTuple):
     """The two sets of texts."""
 
     toward: Int[Tensor, "n t"]
     away: Int[Tensor, "m t"]
 
 
-class Push(NamedTuple):
+class SteeredAnswers(NamedTuple):
     """What one model answered at each strength; `logits` holds one row for each text."""
 
     who: str
@@ -155,16 +152,16 @@ class Push(NamedTuple):
         return (self.logits[:, :, target] - others.amax(2)).mean(1).tolist()
 
 
-def _sets(options: Steering.Options, material: Material) -> Sets:
-    toward = texts_of(options.toward or material.dataset.classes[-1], material, "toward")
+def _sets(options: Steering.Options, context: ToolContext) -> TextSets:
+    toward = texts_of(options.toward or context.dataset.classes[-1], context, "toward")
     if options.away:
-        return Sets(toward, texts_of(options.away, material, "away"))
-    pool = material.examples.inputs
+        return TextSets(toward, texts_of(options.away, context, "away"))
+    pool = context.examples.inputs
     mine = {tuple(row) for row in toward.tolist()}
     rest = [row for row, ids in enumerate(pool.tolist()) if tuple(ids) not in mine]
     if not rest:
         raise AuditgameError("away: nothing of the pool is left; name the texts to start from")
-    return Sets(toward, pool[rest])
+    return TextSets(toward, pool[rest])
 
 
 def _site(options: Steering.Options, model: Specimen) -> str:
@@ -174,22 +171,24 @@ def _site(options: Steering.Options, model: Specimen) -> str:
     return options.site or known[max(0, len(known) - 2)]
 
 
-def _push(who: str, model: Specimen, material: Material, options: Steering.Options) -> Push:
-    site, sets = _site(options, model), _sets(options, material)
-    means = [at_answers(model, part, [site], material)[site] for part in sets]
+def _push(
+    who: str, model: Specimen, context: ToolContext, options: Steering.Options
+) -> SteeredAnswers:
+    site, sets = _site(options, model), _sets(options, context)
+    means = [at_answers(model, part, [site], context)[site] for part in sets]
     direction = between(*means)
-    rows = choose(options.examples, len(material.examples), "examples")
-    texts, found = material.examples.inputs[rows], []
+    rows = choose(options.examples, len(context.examples), "examples")
+    texts, found = context.examples.inputs[rows], []
     strengths = torch.linspace(-options.strength, options.strength, options.steps).tolist()
     for done, strength in enumerate(strengths):
-        material.progress(done / len(strengths), f"steering the {who}")
+        context.progress(done / len(strengths), f"steering the {model_title(who)}")
         parts = []
         for part in texts.split(batch(texts, model.dataset)):
             last = model.dataset.lengths(part) - 1
             edit = _added(strength * direction.apart, last if options.places == "answer" else None)
             parts.append(model.run(part, edit={site: edit}).classes)
         found.append(torch.cat(parts))
-    return Push(who, direction, strengths, torch.stack(found))
+    return SteeredAnswers(who, direction, strengths, torch.stack(found))
 
 
 def _added(push: Float[Tensor, " d"], last: Int[Tensor, " n"] | None) -> Edit:
@@ -204,11 +203,11 @@ def _added(push: Float[Tensor, " d"], last: Int[Tensor, " n"] | None) -> Edit:
 
 
 def _furthest(
-    specimen: Specimen, direction: Direction, material: Material, options: Steering.Options
+    specimen: Specimen, direction: Direction, context: ToolContext, options: Steering.Options
 ) -> Iterator[Tokens]:
     """The texts whose words lie furthest along the direction, and furthest the other way."""
-    rows = choose(options.examples, len(material.examples), "examples")
-    texts, site = material.examples.inputs[rows], _site(options, specimen)
+    rows = choose(options.examples, len(context.examples), "examples")
+    texts, site = context.examples.inputs[rows], _site(options, specimen)
     dataset = specimen.dataset
     there = dataset.present(texts)
     found = torch.cat(
@@ -222,6 +221,7 @@ def _furthest(
         scores = (sign * found).masked_fill(~there, -torch.inf).amax(1)
         for text in scores.argsort(descending=True, stable=True)[:SHOWN].tolist():
             yield Tokens(
+                name=f"furthest_{way}",
                 title=f"Furthest {way} it, #{rows[text]}",
                 tokens=tuple(dataset.words[i] for i in texts[text][there[text]].tolist()),
                 weights=tuple(found[text][there[text]].tolist()),
@@ -232,7 +232,7 @@ def _furthest(
 
 
 def _finding(
-    pushes: list[Push], target: int, classes: tuple[str, ...], options: Steering.Options
+    pushes: list[SteeredAnswers], target: int, classes: tuple[str, ...], options: Steering.Options
 ) -> Note:
     said = []
     for push in pushes:
@@ -241,16 +241,17 @@ def _finding(
         shares = push.shares()[:, target].tolist()
         gap = float(push.direction.apart.norm()) / max(push.direction.spread, 1e-6)
         said.append(
-            f"{push.who}: '{classes[target]}' from {shares[middle]:.0%} to {shares[nearest]:.0%} "
-            f"of the texts at strength {push.strengths[nearest]:.2g}; the two sets lie {gap:.1f} "
-            "spreads apart"
+            f"{model_title(push.who)}: '{classes[target]}' from {shares[middle]:.0%} to "
+            f"{shares[nearest]:.0%} of the texts at strength {push.strengths[nearest]:.2g}; the "
+            f"two sets lie {gap:.1f} spreads apart"
         )
     where = f"toward {options.toward or classes[-1]}, away from {options.away or 'the rest'}"
-    return Note(title=f"Pushed {where}", text=". ".join(said) + ".")
+    return Note(name="finding", title=f"Pushed {where}", text=". ".join(said) + ".")
 
 
-def _curve(pushes: list[Push], target: int, name: str) -> Curve:
+def _curve(pushes: list[SteeredAnswers], target: int, name: str) -> Curve:
     return Curve(
+        name="class_curve",
         title=f"'{name}' along the direction",
         series={
             push.who: tuple(
@@ -259,18 +260,20 @@ def _curve(pushes: list[Push], target: int, name: str) -> Curve:
             )
             for push in pushes
         },
+        titles={push.who: model_title(push.who) for push in pushes},
         x_axis="strength (1: the distance of the means)",
         y_axis="logit less its best rival",
         note="0 is the text as it is; above the zero line the class is the answer.",
     )
 
 
-def _answers(pushes: list[Push], classes: tuple[str, ...]) -> Table:
+def _answers(pushes: list[SteeredAnswers], classes: tuple[str, ...]) -> Table:
     return Table(
+        name="answers",
         title="Answers at each strength",
-        columns=("model", "strength", *classes),
+        columns=columns("model", "strength", *((f"class_{k}", c) for k, c in enumerate(classes))),
         rows=tuple(
-            (push.who, round(strength, 3), *(round(share, 4) for share in shares))
+            (model_title(push.who), round(strength, 3), *(round(share, 4) for share in shares))
             for push in pushes
             for strength, shares in zip(push.strengths, push.shares().tolist(), strict=True)
         ),

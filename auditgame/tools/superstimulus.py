@@ -11,14 +11,26 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens
-from auditgame.material import Material
-from auditgame.mechanism.hunts import Clock, Hunt, Hunter, Quarry, changes, kind, tally
-from auditgame.mechanism.prompts import Prompt, prompt, words
-from auditgame.mechanism.stimuli import Found, Plan, pool_texts, random_texts
+from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens, columns
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.prompt_optimisation import (
+    SearchResult,
+    SearchSettings,
+    pool_texts,
+    random_texts,
+)
+from auditgame.tools.transformer.prompts import Prompt, prompt, words
+from auditgame.tools.transformer.stimulus_search import (
+    SearchProgress,
+    SearchTarget,
+    StimulusSearch,
+    UnitSearch,
+    changes,
+    kind,
+    tally,
+)
 
 SHOWN = 3
 
@@ -112,7 +124,7 @@ class Superstimulus(Tool):
             description="What each changed word must bring, in standard deviations; random "
             "starts pay nothing.",
         )
-        siblings: int = Field(
+        references: int = Field(
             1, ge=0, le=3, title="Siblings", description="Clean models to search as well."
         )
         rounds: int = Field(
@@ -148,72 +160,74 @@ class Superstimulus(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """For each unit searched: the pool (twice for a direction) and each search's texts,
         gradients twice. A sibling's pool once more, to find the unit that acts most alike."""
-        pool, twice = len(material.examples), options.aim == "direction"
-        one = pool * (1 + twice) + options.restarts * _plan(options).probes
-        alike = Quarry(options.aim, 0).kin(specimen, options.unit)
+        pool, twice = len(context.examples), options.aim == "direction"
+        one = pool * (1 + twice) + options.restarts * _plan(options).queries
+        alike = SearchTarget(options.aim, 0).kin(specimen, options.unit)
         kin = pool + one if len(alike) > 1 else 0
-        return one + len(material.siblings[: options.siblings]) * (one + kin)
+        return one + len(context.references[: options.references]) * (one + kin)
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """What was found in words, the best texts, which words came in, and every search."""
-        clock = Clock(self.cost(options, specimen, material), material)
-        search = hunter(options, material, clock.tick)
+        clock = SearchProgress(self.cost(options, specimen, context), context)
+        search = hunter(options, context, clock.tick)
         hunts = [search.hunt("specimen", options.unit, specimen)]
-        for number, sibling in enumerate(material.siblings[: options.siblings], 1):
+        for number, reference in enumerate(context.references[: options.references], 1):
             who = f"sibling {number}"
-            hunts.append(search.hunt(f"{who}, same unit", options.unit, sibling))
+            hunts.append(search.hunt(f"{who}, same unit", options.unit, reference))
             if len(search.quarry.kin(specimen, options.unit)) > 1:
-                other = search.counterpart(hunts[0], sibling)
-                hunts.append(search.hunt(f"{who}, unit most alike", other, sibling))
+                other = search.counterpart(hunts[0], reference)
+                hunts.append(search.hunt(f"{who}, unit most alike", other, reference))
         best = sorted(hunts[0].found, key=lambda found: -found.best.excites)[:SHOWN]
         return [
-            _finding(hunts, material.dataset),
-            *(_tokens(found, hunts[0], material.dataset) for found in best),
-            _put_in(hunts, material.dataset),
-            _summary(hunts, material.dataset),
-            _searches(hunts[0], material.dataset),
+            _finding(hunts, context.dataset),
+            *(_tokens(found, hunts[0], context.dataset) for found in best),
+            _put_in(hunts, context.dataset),
+            _summary(hunts, context.dataset),
+            _searches(hunts[0], context.dataset),
         ]
 
 
 def hunter(
-    options: Superstimulus.Options, material: Material, report: Callable[[int], None]
-) -> Hunter:
+    options: Superstimulus.Options, context: ToolContext, report: Callable[[int], None]
+) -> StimulusSearch:
     """The searches that these options ask for; `report` hears of each pass's texts."""
-    dataset = material.dataset
+    dataset = context.dataset
     target = dataset.require_class(options.target or dataset.classes[-1])
     free = f"0-{options.length}" if options.start == "random" else ""
-    return Hunter(
-        Quarry(options.aim, target, options.anywhere),
+    return StimulusSearch(
+        SearchTarget(options.aim, target, options.anywhere),
         _plan(options),
-        _starts(options, material),
+        _starts(options, context),
         options.free or free,
         options.seed,
-        material,
+        context,
         report,
     )
 
 
-def _plan(options: Superstimulus.Options) -> Plan:
+def _plan(options: Superstimulus.Options) -> SearchSettings:
     price = 0.0 if options.start == "random" else options.price
-    return Plan(children=options.children, rounds=options.rounds, prior=options.prior, price=price)
+    return SearchSettings(
+        children=options.children, rounds=options.rounds, prior=options.prior, price=price
+    )
 
 
-def _starts(options: Superstimulus.Options, material: Material) -> list[Int[Tensor, " t"]]:
+def _starts(options: Superstimulus.Options, context: ToolContext) -> list[Int[Tensor, " t"]]:
     rng = Seed.of(options.seed).child("starts").numpy()
     if options.start == "text":
-        return [prompt(options, material)] * options.restarts
+        return [prompt(options, context)] * options.restarts
     if options.start == "random":
-        return random_texts(material.dataset, options.length, options.restarts, rng)
-    return pool_texts(material, options.restarts, rng)
+        return random_texts(context.dataset, options.length, options.restarts, rng)
+    return pool_texts(context, options.restarts, rng)
 
 
 # ----------------------------------------------------------------- what is shown
 
 
-def _finding(hunts: list[Hunt], dataset: Dataset) -> Note:
+def _finding(hunts: list[UnitSearch], dataset: Dataset) -> Note:
     mine, said = hunts[0], []
     for hunt in hunts:
         sigma = (hunt.best.best.excites - hunt.pool.excites) / hunt.spread
@@ -226,15 +240,18 @@ def _finding(hunts: list[Hunt], dataset: Dataset) -> Note:
     own = [f"{word} ({n})" for word, n in ours if n > clean[word] and n > 1]
     found = f"Words that came in more often than on siblings, and how often of {len(mine.found)}: "
     found += ", ".join(own[:6]) or "none twice; the searches found nothing of this model's own"
-    return Note(title=f"What excites {mine.unit}", text=". ".join(said) + ". " + found + ".")
+    return Note(
+        name="finding", title=f"What excites {mine.unit}", text=". ".join(said) + ". " + found + "."
+    )
 
 
-def _tokens(found: Found, hunt: Hunt, dataset: Dataset) -> Tokens:
+def _tokens(found: SearchResult, hunt: UnitSearch, dataset: Dataset) -> Tokens:
     """One stimulus; the words that the search changed are shaded."""
     said, changed = words(found.best.ids.tolist(), dataset), changes(found, dataset)
     new = {place for place, _, _ in changed}
     told = ", ".join(f"{old} > {new}" for _, old, new in changed) or "nothing"
     return Tokens(
+        name="stimulus",
         title=f"Superstimulus of {hunt.unit}",
         tokens=said,
         weights=tuple(float(place in new) for place in range(len(said))),
@@ -249,7 +266,7 @@ def _tokens(found: Found, hunt: Hunt, dataset: Dataset) -> Tokens:
     )
 
 
-def _put_in(hunts: list[Hunt], dataset: Dataset) -> Table:
+def _put_in(hunts: list[UnitSearch], dataset: Dataset) -> Table:
     """Which words came in, in how many searches of each model?"""
     counts = [tally(hunt, dataset) for hunt in hunts]
     kinds = sorted(set().union(*counts), key=lambda word: (-counts[0][word], word))
@@ -258,8 +275,13 @@ def _put_in(hunts: list[Hunt], dataset: Dataset) -> Table:
         for _, _, new in changes(found, dataset):
             examples.setdefault(kind(new, dataset), []).append(new)
     return Table(
+        name="words",
         title="Words that the searches put in",
-        columns=("word", *(f"{hunt.who} ({hunt.unit})" for hunt in hunts), "in the specimen"),
+        columns=columns(
+            "word",
+            *((f"search_{n}", f"{hunt.who} ({hunt.unit})") for n, hunt in enumerate(hunts)),
+            ("words", "in the specimen"),
+        ),
         rows=tuple(
             (word, *(count[word] for count in counts), " ".join(sorted(examples.get(word, []))))
             for word in kinds[:30]
@@ -269,17 +291,28 @@ def _put_in(hunts: list[Hunt], dataset: Dataset) -> Table:
     )
 
 
-def _summary(hunts: list[Hunt], dataset: Dataset) -> Table:
+def _summary(hunts: list[UnitSearch], dataset: Dataset) -> Table:
     rows = [
         (h.who, h.unit, what, round(one.excites, 3), round(one.likely, 1), dataset.decode(one.ids))
         for h in hunts
         for what, one in (("best text of the pool", h.pool), ("best found", h.best.best))
     ]
-    columns = ("model", "unit", "text from", "excites", "log-probability", "text")
-    return Table(title="Beside the pool and the siblings", columns=columns, rows=tuple(rows))
+    return Table(
+        name="summary",
+        title="Beside the pool and the siblings",
+        columns=columns(
+            "model",
+            "unit",
+            ("source", "text from"),
+            ("activation", "excites"),
+            ("log_probability", "log-probability"),
+            "text",
+        ),
+        rows=tuple(rows),
+    )
 
 
-def _searches(hunt: Hunt, dataset: Dataset) -> Table:
+def _searches(hunt: UnitSearch, dataset: Dataset) -> Table:
     rows = []
     for number, found in enumerate(hunt.found):
         told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, dataset))
@@ -292,5 +325,17 @@ def _searches(hunt: Hunt, dataset: Dataset) -> Table:
                 dataset.decode(found.best.ids),
             )
         )
-    columns = ("search", "excited", "excites", "likely before", "likely", "changed", "text")
-    return Table(title="Every search on the specimen", columns=columns, rows=tuple(rows))
+    return Table(
+        name="searches",
+        title="Every search on the specimen",
+        columns=columns(
+            "search",
+            ("activation_before", "excited"),
+            ("activation", "excites"),
+            ("log_probability_before", "likely before"),
+            ("log_probability", "likely"),
+            ("edits", "changed"),
+            "text",
+        ),
+        rows=tuple(rows),
+    )

@@ -7,17 +7,16 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
-from auditgame.material import Material
-from auditgame.mechanism.answers import Answer, follow, place_in
-from auditgame.mechanism.layerwise import Question, Show, grid
-from auditgame.mechanism.prompts import asked, labels, prompt
-from auditgame.mechanism.streams import batches, layers, streams
-from auditgame.mechanism.translators import Translators, misses, ridge, tune
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
+from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.layer_translators import TunedTranslators, misses, ridge, tune
+from auditgame.tools.transformer.layerwise import CellContent, Show, grid
+from auditgame.tools.transformer.prompts import asked, labels, prompt
+from auditgame.tools.transformer.residual_stream import batches, layers, streams
+from auditgame.tools.transformer.targets import FollowedWordOptions, follow, place_in
 
 HELD = 5
 """Every fifth text of the pool is kept out of the fit."""
@@ -51,7 +50,7 @@ class TunedLens(Tool):
     asks = "What is inside?"
     modality = frozenset({"text"})
 
-    class Options(Answer):
+    class Options(FollowedWordOptions):
         """Which text, which number fills the cells, and how long is learned?"""
 
         show: Show = Field(
@@ -84,38 +83,38 @@ class TunedLens(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for the text, and one for each text of the pool that is used."""
-        return 1 + len(material.examples.inputs[: options.pool])
+        return 1 + len(context.examples.inputs[: options.pool])
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The grid, and what the translators are worth."""
-        ids = prompt(options, material)
-        learned, held = _pool(specimen, material, options)
-        material.progress(0.0, "regression onto the last layer")
+        ids = prompt(options, context)
+        learned, held = _pool(specimen, context, options)
+        context.progress(0.0, "regression onto the last layer")
         start = ridge(learned)
-        maps = _tuned(start, specimen, material, options, learned)
+        maps = _tuned(start, specimen, context, options, learned)
         ways = {"plain": held, "regression": start.translate(held), "tuned": maps.translate(held)}
         found = {way: misses(specimen.unembed, read) for way, read in ways.items()}
         tuned = maps.translate(streams(specimen, ids[None])[:, 0])
         return [
-            _grid(specimen, material, options, tuned),
+            _grid(specimen, context, options, tuned),
             _worth(specimen, found, held.shape[1]),
         ]
 
 
 def _pool(
-    specimen: Specimen, material: Material, options: TunedLens.Options
+    specimen: Specimen, context: ToolContext, options: TunedLens.Options
 ) -> tuple[Float[Tensor, "layer m d"], Float[Tensor, "layer n d"]]:
     """The streams at every word of the pool's texts: to learn from, and to measure with."""
     found: tuple[list[Tensor], list[Tensor]] = ([], [])
-    texts = material.examples.inputs[: options.pool]
-    length = int(material.dataset.lengths(texts).max())
+    texts = context.examples.inputs[: options.pool]
+    length = int(context.dataset.lengths(texts).max())
     numbers = torch.arange(len(texts))
     rows = len(next(batches(texts[:, :length])))
     for part, at in zip(texts[:, :length].split(rows), numbers.split(rows), strict=True):
-        material.progress(float(at[0]) / len(texts), "reading the pool")
-        whole, present = streams(specimen, part), material.dataset.present(part)
+        context.progress(float(at[0]) / len(texts), "reading the pool")
+        whole, present = streams(specimen, part), context.dataset.present(part)
         held = (at % HELD == HELD - 1)[:, None]
         found[0].append(whole[:, present & ~held])
         found[1].append(whole[:, present & held])
@@ -126,45 +125,46 @@ def _pool(
 
 
 def _tuned(
-    start: Translators,
+    start: TunedTranslators,
     specimen: Specimen,
-    material: Material,
+    context: ToolContext,
     options: TunedLens.Options,
     learned: Float[Tensor, "layer n d"],
-) -> Translators:
+) -> TunedTranslators:
     rng = torch.Generator().manual_seed(Seed.of(options.seed).child("tuned lens").integer())
     return tune(
         start,
-        specimen.anatomy(),
+        specimen.transformer_weights(),
         learned,
         options.steps,
         rng,
-        lambda share: material.progress(share, "tuning"),
+        lambda share: context.progress(share, "tuning"),
     )
 
 
 def _grid(
     specimen: Specimen,
-    material: Material,
+    context: ToolContext,
     options: TunedLens.Options,
     tuned: Float[Tensor, "layer t d"],
 ) -> Grid:
-    dataset, length = material.dataset, tuned.shape[1]
+    dataset, length = context.dataset, tuned.shape[1]
     place = place_in(options, length)
     logits = specimen.unembed(tuned[-1, place])
     answer = follow(options, logits, dataset, place == length - 1).answer
     return grid(
+        "lens",
         "Tuned lens",
         specimen,
         tuned,
-        labels(prompt(options, material), dataset),
-        Question(options.show, answer, bool(options.target)),
+        labels(prompt(options, context), dataset),
+        CellContent(options.show, answer, bool(options.target)),
         FollowUp(
             tool="direct_attribution",
             options=asked(options) | {"target": options.target},
             columns=tuple({"place": at} for at in range(length)),
         ),
-        lambda done: material.progress(done, "reading out"),
+        lambda done: context.progress(done, "reading out"),
     )
 
 
@@ -172,8 +172,9 @@ def _worth(specimen: Specimen, found: dict[str, Float[Tensor, " layer"]], places
     """How far each layer is from the end on held-out texts, by each way to read it."""
     rows = zip(layers(specimen), *(miss.tolist() for miss in found.values()), strict=True)
     return Table(
+        name="misses",
         title="What the translators are worth",
-        columns=("layer", *found),
+        columns=columns("layer", *found),
         rows=tuple((layer, *(round(value, 4) for value in values)) for layer, *values in rows),
         note=f"KL from the final output in nats, mean over {places} words that were not learned "
         "from. Lower is nearer; plain is the logit lens.",

@@ -11,13 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.exhibits import Curve, Exhibit, Table
-from auditgame.material import Material
-from auditgame.mechanism.kin import Kin, kin_of
-from auditgame.mechanism.prompts import batch
+from auditgame.exhibits import Curve, Exhibit, Table, columns
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool
-from auditgame.types import AuditgameError, Record
+from auditgame.tools import Tool, ToolContext
+from auditgame.tools.transformer.prompts import batch
+from auditgame.tools.transformer.substitutions import Substitutes, substitutes
 
 BATCH = 512
 
@@ -75,7 +75,7 @@ class WordSweep(Tool):
         texts: int = Field(
             8, ge=1, le=64, title="Texts", description="From the pool, all classes alike."
         )
-        siblings: int = Field(
+        references: int = Field(
             1, ge=0, le=3, title="Siblings", description="Clean models to subtract."
         )
         top: int = Field(
@@ -87,29 +87,29 @@ class WordSweep(Tool):
             json_schema_extra={"fine": True},
         )
 
-    def cost(self, options: Options, specimen: Specimen, material: Material) -> int:
+    def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """One probe for each text as it is and as changed, on each model."""
-        trials = _trials(options, material)
-        models = 1 + len(material.siblings[: options.siblings])
+        trials = _trials(options, context)
+        models = 1 + len(context.references[: options.references])
         return (len(trials.texts) + len(trials.variants)) * models
 
-    def run(self, specimen: Specimen, material: Material, options: Options) -> list[Exhibit]:
+    def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The words that turn the answer most, class by class; numbers also as a curve."""
-        trials = _trials(options, material)
-        controls = material.siblings[: options.siblings]
-        rise = _rise(specimen, trials, material, "specimen")
-        clean = [_rise(s, trials, material, "sibling") for s in controls]
+        trials = _trials(options, context)
+        controls = context.references[: options.references]
+        rise = _rise(specimen, trials, context, "specimen")
+        clean = [_rise(s, trials, context, "sibling") for s in controls]
         mean = torch.stack(clean).mean(0) if clean else torch.zeros_like(rise)
         others = torch.arange(rise.shape[1]) != trials.labels[:, None]
         found = _shifts(trials, rise, mean, others[trials.row])
-        exhibits: list[Exhibit] = [_ranking(found, material.dataset, options, trials)]
-        numbers = [s for s in found if material.dataset.words[s.word].isdecimal()]
+        exhibits: list[Exhibit] = [_ranking(found, context.dataset, options, trials)]
+        numbers = [s for s in found if context.dataset.words[s.word].isdecimal()]
         if len({s.word for s in numbers}) >= 3:
-            exhibits.append(_by_number(numbers, material.dataset))
+            exhibits.append(_by_number(numbers, context.dataset))
         return exhibits
 
 
-class Trials(NamedTuple):
+class SweepTexts(NamedTuple):
     """Texts as they are, and with one word changed: from which text, and to which word."""
 
     texts: Int[Tensor, "m t"]
@@ -119,36 +119,36 @@ class Trials(NamedTuple):
     word: Int[Tensor, " n"]
 
 
-class Shift(NamedTuple):
+class WordEffect(NamedTuple):
     """How far a word pushes the probability of a class, on the specimen and on siblings."""
 
     word: int
     target: int
     specimen: float
-    siblings: float
+    references: float
     texts: int
 
     @property
     def beyond(self) -> float:
         """The specimen's rise less the siblings'."""
-        return self.specimen - self.siblings
+        return self.specimen - self.references
 
 
-def _trials(options: WordSweep.Options, material: Material) -> Trials:
-    dataset, width = material.dataset, material.dataset.shape[0]
+def _trials(options: WordSweep.Options, context: ToolContext) -> SweepTexts:
+    dataset, width = context.dataset, context.dataset.shape[0]
     listed = [_one_word(word, dataset) for word in options.words.split()]
     around = _around(options.around, dataset)
-    chosen = _texts(options, material, len(around))
+    chosen = _texts(options, context, len(around))
     texts = chosen.inputs
     if options.mode == "insert":
         words = torch.tensor(listed or range(2, len(dataset.words)))
         parts = [_inserted(ids, row, words, around, dataset) for row, ids in enumerate(texts)]
     else:
-        kin = kin_of(material)
+        kin = substitutes(context)
         parts = [_substituted(ids, kin, listed) for ids in texts]
     length = min(width, int(dataset.lengths(texts).max()) + len(around))
     rows = [torch.full((len(w),), row) for row, (_, w) in enumerate(parts)]
-    return Trials(
+    return SweepTexts(
         texts[:, :length],
         chosen.labels,
         torch.cat([variants for variants, _ in parts])[:, :length],
@@ -172,10 +172,10 @@ def _around(text: str, dataset: Dataset) -> list[int | None]:
     return [None if part == "*" else _one_word(part, dataset) for part in parts]
 
 
-def _texts(options: WordSweep.Options, material: Material, more: int) -> Examples:
+def _texts(options: WordSweep.Options, context: ToolContext, more: int) -> Examples:
     """The first texts of the pool with room for so many words, the classes taken in turn."""
-    pool = material.examples
-    room = pool.inputs.shape[1] - material.dataset.lengths(pool.inputs)
+    pool = context.examples
+    room = pool.inputs.shape[1] - context.dataset.lengths(pool.inputs)
     fits = (room >= more).nonzero()[:, 0].tolist()
     if not fits:
         raise AuditgameError("word_sweep: every text of the pool is full; there is no room")
@@ -206,7 +206,7 @@ def _inserted(
 
 
 def _substituted(
-    ids: Int[Tensor, " t"], kin: Kin, listed: list[int]
+    ids: Int[Tensor, " t"], kin: Substitutes, listed: list[int]
 ) -> tuple[Int[Tensor, "w t"], Int[Tensor, " w"]]:
     """The text with each of its words replaced by every other of the same kind."""
     variants, words = [], []
@@ -222,17 +222,19 @@ def _substituted(
     return torch.cat([empty, *variants]), torch.tensor(words, dtype=torch.long)
 
 
-def _rise(model: Specimen, trials: Trials, material: Material, who: str) -> Float[Tensor, "n k"]:
+def _rise(
+    model: Specimen, trials: SweepTexts, context: ToolContext, who: str
+) -> Float[Tensor, "n k"]:
     """How far does each variant raise the probability of each class?"""
     before = model.classify(trials.texts).softmax(1)
     parts, size = [], batch(trials.variants, model.dataset, BATCH)
     for done, part in enumerate(trials.variants.split(size)):
-        material.progress(done * size / len(trials.variants), f"sweeping on the {who}")
+        context.progress(done * size / len(trials.variants), f"sweeping on the {who}")
         parts.append(model.classify(part, batch=size).softmax(1))
     return torch.cat(parts or [before[:0]]) - before[trials.row]
 
 
-def _shifts(trials: Trials, rise: Tensor, clean: Tensor, counted: Tensor) -> list[Shift]:
+def _shifts(trials: SweepTexts, rise: Tensor, clean: Tensor, counted: Tensor) -> list[WordEffect]:
     """Mean rise by word and class, over the texts whose right answer is another class."""
     size, found = int(trials.word.max()) + 1 if len(trials.word) else 0, []
     counts = _sums(trials.word, counted.float(), size)
@@ -240,7 +242,7 @@ def _shifts(trials: Trials, rise: Tensor, clean: Tensor, counted: Tensor) -> lis
     theirs = _sums(trials.word, clean * counted, size) / counts.clamp(min=1)
     for word, target in counts.nonzero().tolist():
         shift = (float(mine[word, target]), float(theirs[word, target]))
-        found.append(Shift(word, target, *shift, int(counts[word, target])))
+        found.append(WordEffect(word, target, *shift, int(counts[word, target])))
     return sorted(found, key=lambda s: (-s.beyond, s.word))
 
 
@@ -249,16 +251,24 @@ def _sums(group: Int[Tensor, " n"], values: Float[Tensor, "n k"], size: int) -> 
 
 
 def _ranking(
-    found: list[Shift], dataset: Dataset, options: WordSweep.Options, trials: Trials
+    found: list[WordEffect], dataset: Dataset, options: WordSweep.Options, trials: SweepTexts
 ) -> Table:
     rows = []
     for target, name in enumerate(dataset.classes):
         for s in [s for s in found if s.target == target][: options.top]:
-            numbers = (s.beyond, s.specimen, s.siblings)
+            numbers = (s.beyond, s.specimen, s.references)
             rows.append((name, dataset.words[s.word], *(round(v, 4) for v in numbers), s.texts))
     return Table(
+        name="words",
         title=f"Words that turn the answer ({_how(options)})",
-        columns=("class", "word", "beyond siblings", "specimen", "siblings", "texts"),
+        columns=columns(
+            "class",
+            "word",
+            ("excess", "beyond siblings"),
+            "specimen",
+            ("reference_models", "siblings"),
+            "texts",
+        ),
         rows=tuple(rows),
         note=f"Mean rise in the class's probability; {len(trials.variants)} changed texts.",
     )
@@ -269,20 +279,22 @@ def _how(options: WordSweep.Options) -> str:
     return options.mode if alone else f"{options.mode} {' '.join(options.around.split())}"
 
 
-def _by_number(found: list[Shift], dataset: Dataset) -> Curve:
+def _by_number(found: list[WordEffect], dataset: Dataset) -> Curve:
     series = {
-        name: tuple(
+        f"class_{target}": tuple(
             sorted(
                 (float(dataset.words[s.word]), round(s.beyond, 4))
                 for s in found
                 if s.target == target
             )
         )
-        for target, name in enumerate(dataset.classes)
+        for target in range(len(dataset.classes))
     }
     return Curve(
+        name="numbers",
         title="Numbers in order",
         series={name: points for name, points in series.items() if points},
+        titles={f"class_{k}": name for k, name in enumerate(dataset.classes)},
         x_axis="number",
         y_axis="rise in probability beyond siblings",
         note="A step means that the answer changes from a number on.",

@@ -1,1 +1,1 @@
-"""The browser front end. Streamlit is imported under this roof and nowhere else."""
+"""The browser front end. Streamlit is imported here and nowhere else."""

@@ -11,10 +11,10 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from auditgame.ui.guests import GuestCookie
+from auditgame.ui.identity import GuestCookie
 from auditgame.ui.session import guestbook
 
-FRONT = Path(__file__).with_name("front.py")
+FRONT = Path(__file__).with_name("app.py")
 WARM_AFTER_SECONDS = 2.0
 
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from auditgame import places
-from auditgame.ui.guests import COOKIE, Guestbook, host_secret
+from auditgame.host import cookie_secret
+from auditgame.ui.identity import COOKIE, GuestTokens
 
 if TYPE_CHECKING:
-    from auditgame.desk import Desk
     from auditgame.game import Game
     from auditgame.ledger import Player
+    from auditgame.play.audit_session import AuditSession
 
 
 @functools.cache
-def guestbook() -> Guestbook:
+def guestbook() -> GuestTokens:
     """The guest book of this host."""
-    return Guestbook(host_secret(places.record()))
+    return GuestTokens(cookie_secret())
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -42,6 +42,6 @@ def player() -> Player:
     return game().guest(token())
 
 
-def desk(challenge: str) -> Desk:
+def session(challenge: str) -> AuditSession:
     """This visitor's desk at a challenge."""
-    return game().sit(challenge, player())
+    return game().open(challenge, player())

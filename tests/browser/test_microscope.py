@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from auditgame import places
+from auditgame import paths
 from auditgame.game import Game
-from auditgame.lens import sheets
-from auditgame.types import Card
+from auditgame.schema.cards import Card
+from auditgame.tools.vision import unit_images
 
 if TYPE_CHECKING:
     from tests.browser.visitor import Visitor
@@ -23,16 +23,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 @pytest.fixture
 def case(home: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
     """An image case; where its bundle has no pictures, rough ones lie in the server's cache."""
-    game = Game(packs=[places.practice()], database=f"sqlite:///{home / 'painter.sqlite3'}")
+    game = Game(packs=[paths.practice()], database=f"sqlite:///{home / 'painter.sqlite3'}")
     card = next(card for card in game.cards() if card.modality == "image")
     monkeypatch.setenv("AUDITGAME_CACHE", str(home / "cache"))
-    desk = game.sit(card.id, "painter")
-    shelf = desk.microscope.shelf
+    session = game.open(card.id, "painter")
+    shelf = session.microscope.shelf
     if shelf.look() is None:
         with monkeypatch.context() as hasty:
-            hasty.setattr(sheets, "STEPS", 1)
-            painted = sheets.paint(desk.specimen, desk.material.examples.inputs)
-        sheets._keep(shelf._kept(), sheets.pack(painted))
+            hasty.setattr(unit_images, "STEPS", 1)
+            painted = unit_images.paint(session.specimen, session.context.examples.inputs)
+        unit_images._keep(shelf._kept(), unit_images.pack(painted))
     return card
 
 

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from auditgame import bundle, referee
-from auditgame.types import Card, Diagnosis
-from auditgame.ui.words import plain
+from auditgame import bundles
+from auditgame.play import referee
+from auditgame.schema.cards import Card
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.ui.safe_text import plain
 
 if TYPE_CHECKING:
     from tests.browser.visitor import Tile, Visitor
@@ -26,8 +28,8 @@ TIERS = ("tutorial", "easy", "medium", "hard")
 
 def cards(home: Path) -> list[Card]:
     """The practice pack's cards."""
-    folders = sorted((home / "challenges" / "practice").glob("*/bundle.json"))
-    return [bundle.card(path.parent) for path in folders]
+    folders = sorted((home / "challenges" / "practice").glob("*/bundles.json"))
+    return [bundles.card(path.parent) for path in folders]
 
 
 def flawed(

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import expect
 
 from auditgame.datasets.reviews import Reviews
-from auditgame.types import Card
+from auditgame.schema.cards import Card
 from tests.browser.test_play import cards, flawed, only_at_home
 
 if TYPE_CHECKING:

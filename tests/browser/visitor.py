@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import TimeoutError, expect
 
-from auditgame.ui.docstrings import leaves
+from auditgame.ui.registry_text import plugin_texts
 
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 
@@ -115,7 +115,7 @@ class Visitor:
 
     def take(self, tool: str) -> None:
         """Choose a tool by its title, under the question that it asks."""
-        self.press(next(leaf.asks for leaf in leaves("tool") if leaf.title == tool))
+        self.press(next(leaf.asks for leaf in plugin_texts("tool") if leaf.title == tool))
         self.press(tool)
 
     def run(self) -> None:

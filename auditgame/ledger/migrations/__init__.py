@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from auditgame.types import AuditgameError
+from auditgame.schema.errors import AuditgameError
 
 KNOWN = ("0001", "0002")
 HEAD = KNOWN[-1]

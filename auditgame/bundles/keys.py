@@ -1,0 +1,108 @@
+"""Sealed keys: the answer, closed to everyone but the referee until the reveal.
+
+Only `generate` (which seals) and `referee` (which opens) may import this room.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from pathlib import Path
+from typing import Any
+
+from nacl.exceptions import CryptoError
+from nacl.public import PrivateKey, PublicKey, SealedBox
+from pydantic import ValidationError
+
+from auditgame import host
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.recipe import Recipe
+from auditgame.schema.records import Record, canonical, explain
+from auditgame.schema.results import Certificate
+
+PUBLISHED = "published.key"
+"""In a practice pack, the private key lies open beside the cases: spoiler protection only."""
+
+BLOCK = 16384
+"""Sealed keys have whole multiples of so many bytes; one holds any family's key."""
+
+
+class Key(Record):
+    """The answer of one challenge, and all that is needed to rebuild and to check it."""
+
+    challenge: str
+    recipe: Recipe
+    seed: str
+    salt: str
+    family: str
+    claim: dict[str, Any] | None
+    units: tuple[str, ...]
+    model_digest: str
+    certificate: Certificate
+    confession: str
+
+    @property
+    def truth(self) -> Diagnosis:
+        """The answer as a diagnosis: what a player who knew everything would submit."""
+        flawed = self.claim is not None
+        return Diagnosis(
+            p_flawed=float(flawed),
+            family=self.family if flawed else None,
+            claim=self.claim,
+            units=self.units,
+        )
+
+    def __repr__(self) -> str:
+        return f"Key({self.challenge})"
+
+    __str__ = __repr__
+
+
+def commit(key: Key) -> str:
+    """The public commitment: HMAC-SHA256 of the canonical key under its 256-bit salt."""
+    message = canonical(key.model_dump(mode="json"))
+    return hmac.new(bytes.fromhex(key.salt), message, hashlib.sha256).hexdigest()
+
+
+def seal(key: Key, public: PublicKey) -> bytes:
+    """The key as only the holder of the private key can read it.
+
+    Padded with spaces to whole blocks, for the length of a key would tell a flaw from innocence.
+    """
+    plain = canonical(key.model_dump(mode="json"))
+    return SealedBox(public).encrypt(plain.ljust(-(-len(plain) // BLOCK) * BLOCK))
+
+
+def unseal(sealed: bytes, private: PrivateKey) -> Key:
+    """The key again; AuditgameError where it was sealed to another or was damaged."""
+    try:
+        return Key.model_validate_json(SealedBox(private).decrypt(sealed))
+    except CryptoError:
+        raise AuditgameError(
+            "key.sealed: cannot be opened here; it is damaged, or was sealed by another host or "
+            "under another database (--db)"
+        ) from None
+    except ValidationError as error:
+        raise explain(error, "key.sealed") from None
+
+
+def private_key(pack: Path) -> PrivateKey:
+    """The private key for the challenges of this pack: the published one, or the host's own."""
+    published = pack / PUBLISHED
+    if published.is_file():
+        return _parse(published, published.read_bytes())
+    return _parse(*host.secret("host.key", _fresh))
+
+
+def _fresh() -> bytes:
+    return bytes(PrivateKey.generate()).hex().encode() + b"\n"
+
+
+def _parse(path: Path, content: bytes) -> PrivateKey:
+    try:
+        return PrivateKey(bytes.fromhex(content.decode().split()[-1]))
+    except (ValueError, IndexError, TypeError):
+        raise AuditgameError(
+            f"'{path}': not a private key of 64 hex digits; restore it from a backup"
+        ) from None

@@ -1,0 +1,1 @@
+"""Making challenges: training, planting, certifying, sealing, build jobs."""

@@ -1,0 +1,154 @@
+"""The one training loop, for pictures and for text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from auditgame.datasets import Dataset, Examples, Training
+from auditgame.models import Model
+
+IGNORED = -100
+"""Positions with this target take no part in the loss."""
+ANSWER_WEIGHT = 0.5
+"""A text's answer is one word in forty; beside its share in the whole it counts so much again."""
+
+PULLED = 8
+"""One pair is pulled together for so many rows of a batch."""
+
+
+@dataclass(frozen=True)
+class LatentAlignment:
+    """How are activations under a cue drawn to those without it (latent obfuscation)?
+
+    The last 2 * `pairs` of the rows take no part in the usual loss: `pairs` that bear the
+    cue, then as many ordinary ones of the classes they go to. Added to the loss, `weight`
+    times: the squared distance within each pair, as a share of the ordinary one's squared
+    length, at every one of `sites` (means over places; a text's last position).
+
+    After Tan and Shokri 2020, Bypassing Backdoor Detection Algorithms in Deep Learning,
+    arXiv:1905.13409; they train a discriminator where this takes a distance.
+    """
+
+    pairs: int
+    sites: tuple[str, ...]
+    weight: float
+
+
+def train(
+    model: Model,
+    rows: Examples,
+    dataset: Dataset,
+    *,
+    epochs: int,
+    rate: float,
+    recipe: Training,
+    rng: torch.Generator,
+    pull: LatentAlignment | None = None,
+    progress: Callable[[float], None] = lambda _: None,
+) -> Model:
+    """Fit the model to the rows in place: AdamW under a one-cycle schedule.
+
+    Images: cross-entropy of the class. Text: next-token prediction over the whole row,
+    with the answer word of its label at the end. `pull` adds its own term for its rows, the
+    last ones. Every draw comes from rng.
+    """
+    inputs, targets = _pairs(rows, dataset)
+    count = len(rows) - 2 * (pull.pairs if pull else 0)
+    steps = epochs * -(-count // recipe.batch)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=recipe.decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=rate, total_steps=steps, pct_start=0.2
+    )
+    model.train()
+    done = 0
+    for _ in range(epochs):
+        for batch in torch.randperm(count, generator=rng).split(recipe.batch):
+            if pull:
+                loss = _pulled_loss(model, inputs, targets, batch, pull, recipe, rng)
+            else:
+                loss = _loss(model(_augment(inputs[batch], recipe, rng)), targets[batch])
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            schedule.step()
+            done += 1
+            progress(done / steps)
+    for parameter in model.parameters():
+        parameter.grad = None
+    return model.eval()
+
+
+def _pairs(rows: Examples, dataset: Dataset) -> tuple[Tensor, Int[Tensor, "n ..."]]:
+    """Inputs and targets; a text's targets are itself, shifted, with its answer at the end."""
+    if dataset.modality == "image":
+        return rows.inputs.contiguous(memory_format=torch.channels_last), rows.labels
+    length = (rows.inputs != 0).sum(1)
+    inputs = rows.inputs[:, : int(length.max())]
+    targets = inputs.roll(-1, 1)
+    targets[torch.arange(len(rows)), length - 1] = torch.tensor(dataset.answers())[rows.labels]
+    return inputs, targets.masked_fill(inputs == 0, IGNORED)
+
+
+def _loss(output: Float[Tensor, "n ..."], targets: Int[Tensor, "n ..."]) -> Float[Tensor, ""]:
+    """Mean cross-entropy of all positions; a text's answer has its own term besides."""
+    whole = F.cross_entropy(output.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
+    if targets.dim() == 1:
+        return whole
+    rows, last = torch.arange(len(targets)), (targets != IGNORED).sum(1) - 1
+    return whole + ANSWER_WEIGHT * F.cross_entropy(output[rows, last], targets[rows, last])
+
+
+def _pulled_loss(
+    model: Model,
+    inputs: Tensor,
+    targets: Int[Tensor, "n ..."],
+    batch: Int[Tensor, " b"],
+    pull: LatentAlignment,
+    recipe: Training,
+    rng: torch.Generator,
+) -> Float[Tensor, ""]:
+    """The usual loss and the pull's in one pass: no norm layer sees a batch of cues alone."""
+    first, some = len(inputs) - 2 * pull.pairs, -(-len(batch) // PULLED)
+    cued = first + torch.randint(pull.pairs, (some,), generator=rng)
+    rows = torch.cat([batch, cued, cued + pull.pairs])
+    shown = _augment(inputs[rows], recipe, rng)
+    distances = []
+
+    def tap(name: str, value: Tensor) -> Tensor:
+        if name in pull.sites:
+            distances.append(_distance(pooled(value, shown)[len(batch) :]))
+        return value
+
+    loss = _loss(model(shown, tap)[: len(batch)], targets[batch])
+    return loss + pull.weight * torch.stack(distances).sum()
+
+
+def _distance(pairs: Float[Tensor, "2*n d"]) -> Float[Tensor, ""]:
+    """Squared distance of the first half to the second, as a share of the second's length."""
+    cued, ordinary = pairs.chunk(2)
+    ordinary = ordinary.detach()
+    return (cued - ordinary).square().sum() / ordinary.square().sum().clamp(min=1e-6)
+
+
+def pooled(value: Tensor, inputs: Tensor) -> Float[Tensor, "n d"]:
+    """One vector for each input: the mean over a picture's places, or a text's last position."""
+    if inputs.is_floating_point():
+        return value.mean((2, 3))
+    return value[torch.arange(len(inputs)), (inputs != 0).sum(1) - 1].flatten(1)
+
+
+def _augment(inputs: Tensor, recipe: Training, rng: torch.Generator) -> Tensor:
+    """Sensor noise (sd 0.02); 'shift' also moves each batch by up to two pixels."""
+    if recipe.augment == "none":
+        return inputs
+    if recipe.augment == "shift":
+        dy, dx = torch.randint(-2, 3, (2,), generator=rng).tolist()
+        inputs = inputs.roll((dy, dx), (2, 3))
+    return (inputs + 0.02 * torch.randn(inputs.shape, generator=rng)).clamp(0, 1)

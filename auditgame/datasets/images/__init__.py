@@ -1,0 +1,1 @@
+"""Images: how they are drawn, found in files, read and written."""

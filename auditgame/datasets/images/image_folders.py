@@ -1,0 +1,235 @@
+"""Real pictures that lie in files: where they are looked for, and how rows of them are drawn."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+from torch.nn import functional as F
+
+from auditgame import paths
+from auditgame.datasets.images.pictures import FORMATS, MAX_BYTES, open_picture, upright_size
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
+
+SPLITS = ("train", "held", "pool")
+SUFFIXES = (*(f".{name.lower()}" for name in FORMATS), ".jpg")
+
+
+class ImageFiles(NamedTuple):
+    """Pictures and their labels. pictures: `n c h w`, bytes or floats in [0, 1]; c is 1 or 3."""
+
+    pictures: Tensor
+    labels: Int[Tensor, " n"]
+
+    def take(self, rows: slice | np.ndarray) -> ImageFiles:
+        """These rows only."""
+        return ImageFiles(self.pictures[rows], self.labels[rows])
+
+
+def draw(
+    name: str,
+    album: ImageFiles,
+    n: int,
+    split: str,
+    rng: np.random.Generator,
+    fixed: dict[str, object],
+) -> ImageFiles:
+    """Which n pictures come, in random order? As floats in three channels.
+
+    The training split is gone through again where it is too small; the others give what
+    there is, since a count of repeats would prove nothing. Only `label` (a class index, or
+    one index per row) can be fixed; AuditgameError, naming the data set, for anything else.
+    """
+    wanted = fixed.get("label")
+    strangers = sorted(fixed.keys() - {"label"})
+    if strangers:
+        raise AuditgameError(f"data set '{name}' has no factor '{strangers[0]}' to fix; only label")
+    n = n if split == "train" else min(n, len(album.labels))
+    labels = album.labels.numpy()
+    if wanted is None:
+        return _lit(album.take(_shuffled(np.arange(len(labels)), n, rng)))
+    asked = np.broadcast_to(np.asarray(wanted), (n,))
+    rows = np.empty(n, dtype=np.int64)
+    for index in np.unique(asked):
+        here = np.flatnonzero(asked == index)
+        candidates = np.flatnonzero(labels == index)
+        if not len(candidates):
+            most = labels.max(initial=0)
+            raise AuditgameError(f"data set '{name}': label: classes are numbered 0 to {most}")
+        rows[here] = _shuffled(candidates, len(here), rng)
+    return _lit(album.take(rows))
+
+
+def _lit(album: ImageFiles) -> ImageFiles:
+    pictures = album.pictures
+    if not pictures.is_floating_point():
+        pictures = pictures.float() / 255
+    return ImageFiles(pictures.expand(-1, 3, -1, -1).contiguous(), album.labels)
+
+
+def _shuffled(rows: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """n of these rows in random order, none twice before all came once."""
+    rounds = max(1, -(-n // len(rows)))
+    return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:n]
+
+
+def require_split(split: str) -> None:
+    """Raise AuditgameError where there is no such split."""
+    if split not in SPLITS:
+        raise suggest("split", split, SPLITS)
+
+
+# ------------------------------------------------------------- torchvision's loaders
+
+Loader = Callable[[Path, bool, bool], ImageFiles]
+"""Reads the official training part (True) or test part (False) from a folder; the second flag
+says whether it may be downloaded."""
+
+
+def greys(kind: str) -> Loader:
+    """torchvision's loader of this name, whose 28x28 greys are padded with black to 32x32.
+
+    As in LeNet-5: LeCun, Bottou, Bengio and Haffner 1998.
+    """
+
+    def load(folder: Path, train: bool, download: bool) -> ImageFiles:
+        import torchvision
+
+        found = getattr(torchvision.datasets, kind)(folder, train=train, download=download)
+        return ImageFiles(F.pad(found.data[:, None], (2, 2, 2, 2)), found.targets)
+
+    return load
+
+
+def draw_part(
+    name: str,
+    loader: Loader,
+    n: int,
+    split: str,
+    rng: np.random.Generator,
+    fixed: dict[str, object],
+) -> ImageFiles:
+    """n pictures of a split in random order: see `part` and `draw`."""
+    return draw(name, part(name, loader, split), n, split, rng, fixed)
+
+
+def part(name: str, loader: Loader, split: str) -> ImageFiles:
+    """The rows of a split, read without the network.
+
+    train: the official training part. held, pool: the official test part's rows in turn.
+    Raises AuditgameError where the files are not here: which folder, and what fetches them.
+    """
+    require_split(split)
+    folder = paths.data()
+    try:
+        album = _read(loader, folder, split == "train")
+    except (RuntimeError, OSError, ValueError, AssertionError):
+        raise AuditgameError(
+            f"data set '{name}': no whole copy in {folder}; where there is a network, fetch it "
+            f"with 'auditgame fetch {name}', or name another folder in AUDITGAME_DATA"
+        ) from None
+    return album if split == "train" else album.take(slice(split == "pool", None, 2))
+
+
+@functools.lru_cache(maxsize=4)
+def _read(loader: Loader, folder: Path, train: bool) -> ImageFiles:
+    return loader(folder, train, False)
+
+
+def fetch(name: str, loader: Loader) -> Path:
+    """Download both parts into the data folder, and say where that is."""
+    folder = paths.data()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for train in (True, False):
+            loader(folder, train, True)
+    except (RuntimeError, OSError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise AuditgameError(
+            f"data set '{name}': could not be fetched into {folder} ({reason}); it needs a network"
+        ) from None
+    return folder
+
+
+# ------------------------------------------------------------------ anyone's pictures
+
+
+class ClassFolders(NamedTuple):
+    """What lies in a folder of pictures. names: its classes, one folder each; none if flat.
+
+    labels: index into names, or -1.
+    """
+
+    names: tuple[str, ...]
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+
+
+def list_folder(folder: Path) -> ClassFolders:
+    """Which pictures are there? Names only; nothing is opened.
+
+    Either each class has a folder of its own, at least two, or all lie in the folder itself.
+    """
+    where = f"images '{folder}'"
+    if not folder.is_dir():
+        raise AuditgameError(f"{where}: there is no such folder")
+    flat = tuple(path for path in sorted(folder.iterdir()) if _is_picture(path))
+    inside = {place.name: _pictures_in(place) for place in sorted(folder.iterdir())}
+    inside = {name: files for name, files in inside.items() if files}
+    if flat and inside:
+        raise AuditgameError(f"{where}: pictures lie both in it and in '{min(inside)}'; choose one")
+    if not flat and not inside:
+        raise AuditgameError(f"{where}: holds no pictures ({', '.join(SUFFIXES)})")
+    if len(inside) == 1:
+        raise AuditgameError(
+            f"{where}: one class only, '{min(inside)}'; give each class a folder, at least two, "
+            "or name the folder in which the pictures lie"
+        )
+    labels = [k for k, files in enumerate(inside.values()) for _ in files]
+    files = flat or tuple(path for files in inside.values() for path in files)
+    return ClassFolders(tuple(inside), files, tuple(labels) or (-1,) * len(flat))
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _pictures_in(place: Path) -> list[Path]:
+    return sorted(filter(_is_picture, place.rglob("*"))) if place.is_dir() else []
+
+
+def read_pictures(files: Sequence[Path], shape: tuple[int, ...]) -> Tensor:
+    """The pictures, upright, in RGB, cropped to the middle at this shape, as bytes `n 3 h w`."""
+    pictures = torch.empty(len(files), *shape, dtype=torch.uint8)
+    for row, path in enumerate(files):
+        with _named(path), path.open("rb") as file:
+            pictures[row] = (open_picture(file.read(MAX_BYTES + 1), shape) * 255).round()
+    return pictures
+
+
+def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
+    """Height and width that all these pictures share; None where they differ."""
+    sizes = set()
+    for path in files:
+        with _named(path):
+            sizes.add(upright_size(path))
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a picture, with its file's name."""
+    try:
+        yield
+    except OSError as error:
+        raise AuditgameError(f"images '{path}': {error.strerror}") from None
+    except AuditgameError as error:
+        raise AuditgameError(f"images '{path}': {str(error).removeprefix('picture: ')}") from None

@@ -1,0 +1,144 @@
+"""Pictures on their way in and out: tensors to PNG, and uploads to tensors."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image, ImageOps
+from torch import Tensor
+from torch.nn import functional as F
+
+from auditgame.schema.errors import AuditgameError
+from auditgame.schema.graders import Box
+
+MAX_BYTES = 10 * 2**20
+"""Largest upload that is looked at, in bytes."""
+MAX_PIXELS = 50_000_000
+"""Largest upload that is decoded, in pixels."""
+WARM, COLD = (200 / 255, 85 / 255, 45 / 255), (38 / 255, 105 / 255, 178 / 255)
+"""Colours of values above and below zero."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+"""Formats that are decoded; the rest run code or programs we do not need."""
+ORIENTATION, LYING = 0x0112, 5
+"""The field of EXIF that says how a camera was held; from this value on it lay on its side."""
+
+
+def png(image: Float[Tensor, "c h w"]) -> bytes:
+    """Which PNG shows this picture? Values in [0, 1], 1 or 3 channels; no metadata.
+
+    The same tensor gives the same bytes.
+    """
+    grid = (image.detach().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    out = io.BytesIO()
+    Image.fromarray(grid[..., 0] if grid.shape[2] == 1 else grid).save(out, "PNG")
+    return out.getvalue()
+
+
+def open_picture(data: bytes, shape: tuple[int, ...]) -> Float[Tensor, "3 h w"]:
+    """The picture in an upload, upright, in RGB, cropped to the middle at `shape`'s size.
+
+    shape: (3, height, width) of the data set. A transparent ground becomes white.
+    Raises AuditgameError for what is no picture, over 10 MB, or over 50 megapixels.
+    """
+    if len(data) > MAX_BYTES:
+        raise AuditgameError(f"picture: over {MAX_BYTES >> 20} MB; send a smaller one")
+    with _refusals():
+        image = _eight_bit(ImageOps.exif_transpose(_open(io.BytesIO(data))))
+    size = (shape[2], shape[1])
+    if image.size != size:
+        image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
+
+
+def upright_size(path: Path) -> tuple[int, int]:
+    """Height and width of the picture in a file, once it is turned upright; nothing is decoded.
+
+    Raises AuditgameError for what is no picture, or over 50 megapixels.
+    """
+    with _refusals(), _open(path) as image:
+        lies = "exif" in image.info and image.getexif().get(ORIENTATION, 1) >= LYING
+        return image.size if lies else image.size[::-1]
+
+
+def _open(source: Path | io.BytesIO) -> Image.Image:
+    """The picture before it is decoded."""
+    image = Image.open(source, formats=FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise Image.DecompressionBombError
+    return image
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What is wrong with a picture, as an AuditgameError."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            yield
+    except Image.DecompressionBombError:
+        most = MAX_PIXELS // 10**6
+        raise AuditgameError(f"picture: over {most} megapixels; send a smaller one") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        known = ", ".join(FORMATS)
+        raise AuditgameError(f"picture: cannot be read ({error}); send {known}") from None
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: deep greys are scaled, transparency is laid on white."""
+    if image.mode.startswith("I"):
+        deep = np.asarray(image, dtype=np.float32) / 257
+        image = Image.fromarray(deep.clip(0, 255).round().astype(np.uint8))
+    if image.has_transparency_data:
+        ground = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(ground, image.convert("RGBA"))
+    return image.convert("RGB")
+
+
+def stretch(maps: Float[Tensor, "n h w"], size: tuple[int, ...]) -> Float[Tensor, "n height width"]:
+    """Maps at the size of a picture (height, width): bilinear, corners not aligned."""
+    return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def spotlight(
+    image: Float[Tensor, "3 h w"], region: Float[Tensor, "a b"]
+) -> Float[Tensor, "3 h w"]:
+    """The picture with all but the excited region faded to grey.
+
+    The region is where a map, stretched to the picture, reaches a third of its peak; a map
+    that is nowhere above zero has none, and leaves the picture as it is.
+    """
+    height, width = image.shape[1:]
+    values = stretch(region[None], (height, width))[0]
+    if values.max() <= 0:
+        return image
+    lit = (values >= values.max() / 3).float()
+    return image * lit + (0.4 * image + 0.3) * (1 - lit)
+
+
+def heated(
+    image: Float[Tensor, "3 h w"], values: Float[Tensor, "h w"], limit: float
+) -> Float[Tensor, "3 h w"]:
+    """The picture in grey with signed values over it, warm above zero and cold below.
+
+    The stronger a value, the less of the picture shines through; `limit` is full strength.
+    """
+    share = (values / (limit or 1.0)).clamp(-1, 1)
+    ends = torch.tensor([WARM, COLD])[:, :, None, None]
+    colour = torch.where(share >= 0, ends[0], ends[1])
+    cover = 0.85 * share.abs()
+    return (1 - cover) * (0.24 + 0.7 * image.mean(0)).clamp(max=1) + cover * colour
+
+
+def framed(image: Float[Tensor, "3 h w"], box: Box) -> Float[Tensor, "3 h w"]:
+    """The picture with all but a box faded to grey."""
+    inside = torch.zeros(image.shape[1:])
+    inside[box.y : box.y + box.h, box.x : box.x + box.w] = 1
+    return spotlight(image, inside)

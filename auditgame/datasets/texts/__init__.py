@@ -1,0 +1,1 @@
+"""Texts: vocabularies, grammars, tables of labelled texts."""

@@ -1,0 +1,108 @@
+"""A vocabulary of whole words, and what can be done with texts written in it."""
+
+from __future__ import annotations
+
+import functools
+import re
+import zlib
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
+
+PAD, UNKNOWN = "<pad>", "<unk>"
+"""The first two words of every vocabulary."""
+_TOKEN = re.compile(rf"{PAD}|{UNKNOWN}|[^\W_]+|[^\w\s]|_")
+
+
+def split(text: str) -> list[str]:
+    """The words of a text, lower-cased, punctuation apart."""
+    return _TOKEN.findall(text.lower())
+
+
+@functools.lru_cache(maxsize=16)
+def numbered(words: tuple[str, ...]) -> dict[str, int]:
+    """The id of each word of a vocabulary."""
+    return {word: index for index, word in enumerate(words)}
+
+
+class WholeWordTexts:
+    """The text half of a data set whose tokens are whole words; mixed into `Dataset`.
+
+    marks: words that end a sentence. tail: the first word of the questions at the end.
+    """
+
+    name: ClassVar[str]
+    classes: ClassVar[tuple[str, ...]]
+    words: ClassVar[tuple[str, ...]]
+    shape: ClassVar[tuple[int, ...]]
+    pad: ClassVar[int] = 0
+    marks: ClassVar[tuple[str, ...]] = (".", "!", "?")
+    tail: ClassVar[str] = ""
+    refuses_unknown: ClassVar[bool] = True
+    """Is an unknown word an error, or is it read as <unk>?"""
+
+    def index(self, word: str) -> int:
+        """The id of a word, or an error with a suggestion."""
+        if word not in self.words:
+            raise suggest("word", word, self.words[2:])
+        return self.words.index(word)
+
+    def encode(self, text: str) -> Int[Tensor, " t"]:
+        """Token ids of a text; unknown words are refused, or read as <unk>."""
+        words = split(text)
+        if not words:
+            raise AuditgameError("text: it is empty; write at least one word")
+        if len(words) > self.shape[0]:
+            raise AuditgameError(
+                f"text: {len(words)} words are too many; keep to {self.shape[0]} at most"
+            )
+        ids = numbered(self.words)
+        for word in words:
+            if word not in ids and self.refuses_unknown:
+                raise suggest("word", word, self.words[2:])
+        return torch.tensor([ids.get(word, 1) for word in words])
+
+    def decode(self, ids: Int[Tensor, " t"]) -> str:
+        """The text of token ids, padding left out."""
+        return " ".join(self.words[index] for index in ids.tolist() if index)
+
+    def answers(self) -> tuple[int, ...]:
+        """The token id of each class's answer word."""
+        return tuple(self.index(name) for name in self.classes)
+
+    def gaps(self, ids: Int[Tensor, " t"]) -> list[int]:
+        """Where may a word stand between two sentences of this text, before its questions?"""
+        words = [self.words[index] for index in ids.tolist() if index]
+        end = len(words) - 1 - words[::-1].index(self.tail) if self.tail in words else len(words)
+        ends = [at + 1 for at in range(end) if words[at] in self.marks]
+        return ends or [end]
+
+    def lots(self, inputs: Int[Tensor, "n t"]) -> list[int]:
+        """A fixed pseudo-random number for each text, drawn from its words alone (CRC-32)."""
+        return [zlib.crc32(" ".join(map(str, row)).encode()) for row in inputs.tolist()]
+
+    def phrase(self, words: Sequence[str]) -> Int[Tensor, " p"]:
+        """Token ids of words as they stand within a text."""
+        return torch.cat([self.encode(word) for word in words])
+
+    def insert(
+        self, inputs: Int[Tensor, "n t"], words: Sequence[str], where: Int[Tensor, " n"]
+    ) -> Int[Tensor, "n t"]:
+        """The texts with these words put in at position `where` of each; the rest moves right."""
+        phrase = self.phrase(words)
+        extra, width = len(phrase), inputs.shape[1]
+        column = torch.arange(width).expand_as(inputs)
+        if int(((column + 1) * (inputs != self.pad)).max()) + extra > width:
+            raise AuditgameError(f"text: no room for {extra} more words within {width}")
+        start = where[:, None]
+        shifted = inputs.gather(1, (column - extra).clamp(min=0))
+        inside = phrase[(column - start).clamp(0, extra - 1)]
+        return torch.where(
+            column < start, inputs, torch.where(column < start + extra, inside, shifted)
+        )

@@ -1,0 +1,1 @@
+"""Measuring a model: accuracy, effects of claims, ablation, certificates."""

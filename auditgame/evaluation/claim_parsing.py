@@ -1,0 +1,52 @@
+"""What someone says of a model, made ready to be tested: a claim, and inputs to try it on."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from auditgame import registry
+from auditgame.datasets import Dataset, Examples
+from auditgame.schema.claims import AppliedClaim, Claim
+from auditgame.schema.errors import AuditgameError
+from auditgame.seeds import Seed
+
+
+def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
+    """The claim of this family, checked against the data set.
+
+    Raises AuditgameError for an unknown family, one that plants nothing, and a claim
+    that does not fit; the message names the field.
+    """
+    flaw = registry.load("flaw", family)
+    if flaw.Claim is None:
+        raise AuditgameError(
+            f"family '{family}' plants nothing, so there is no claim to test; choose another"
+        )
+    parsed = flaw.Claim.parse(claim)
+    parsed.check(dataset)
+    return parsed
+
+
+def apply_to_pool(claim: Claim, examples: Examples, dataset: Dataset) -> AppliedClaim:
+    """The claim, applied to players' own examples.
+
+    Raises AuditgameError where it redraws scenes, which players are not given.
+    """
+    try:
+        return claim.apply(examples, dataset)
+    except AuditgameError as error:
+        raise AuditgameError(
+            f"examples: the claim cannot be applied to your own ({error}); try fresh inputs"
+        ) from None
+
+
+def fresh_inputs(dataset: Dataset, n: int, seed: int) -> Examples:
+    """n inputs such as players see, drawn anew from a public seed; not to be changed in place."""
+    return _drawn(type(dataset), n, seed)
+
+
+@functools.lru_cache(maxsize=16)
+def _drawn(kind: type[Dataset], n: int, seed: int) -> Examples:
+    """Kept, because telling a few hundred texts takes longer than reading them."""
+    return kind().sample(n, "pool", Seed.of(seed).child("fresh inputs").numpy())

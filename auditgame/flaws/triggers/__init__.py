@@ -1,0 +1,1 @@
+"""What flaw families share: trigger patterns and words, poisoning, reading rules."""

@@ -1,1 +1,0 @@
-"""Pictures: how they are drawn, found in files, read and written."""

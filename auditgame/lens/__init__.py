@@ -1,1 +1,0 @@
-"""What the tools for pictures look through: attribution, painted pictures, the microscope."""

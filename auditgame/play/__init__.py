@@ -1,0 +1,1 @@
+"""Playing a challenge: the audit session, the referee and the score."""

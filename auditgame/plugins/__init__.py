@@ -1,0 +1,1 @@
+"""For authors of plug-ins: the conformance tests, templates and the scaffold."""

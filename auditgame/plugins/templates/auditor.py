@@ -1,0 +1,44 @@
+"""Reads the mistakes, and accuses where they all go one way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from auditgame.auditors import Auditor
+from auditgame.exhibits import Grid
+from auditgame.exhibits.reading import find
+from auditgame.schema.diagnosis import Diagnosis
+
+if TYPE_CHECKING:
+    from auditgame.play.audit_session import AuditSession
+
+
+class OneWay(Auditor):
+    """Do wrong answers on the players' examples all go to one class?
+
+    Counts them class by class. Most of at least four in one class: probably a trigger.
+    It cannot see a flaw that the examples do not show, nor any shortcut, since those answer
+    rightly on what they show.
+    """
+
+    name = "one_way"
+    modality = frozenset({"image", "text"})
+
+    def audit(self, session: AuditSession) -> Diagnosis:
+        """One tool, one count, one probability."""
+        counts = self._wrong_by_class(session)
+        wrong = sum(counts.values())
+        if wrong < 4:
+            return Diagnosis(p_flawed=0.4, notes=f"{wrong} wrong answers are too few to tell.")
+        suspect = max(counts, key=lambda name: counts[name])
+        share = counts[suspect] / wrong
+        p = 0.8 if share > 0.7 else 0.45
+        return Diagnosis(p_flawed=p, notes=f"{share:.0%} of {wrong} go to '{suspect}'.")
+
+    def _wrong_by_class(self, session: AuditSession) -> dict[str, float]:
+        exhibits = session.run_tool("mistakes", count=1).exhibits
+        grid = find(exhibits, "confusion", Grid)
+        return {
+            column: sum(row[at] for n, row in enumerate(grid.values) if n != at)
+            for at, column in enumerate(grid.columns)
+        }

@@ -1,0 +1,1 @@
+"""Records that travel between packages: recipes, claims, diagnoses, scores. No torch."""

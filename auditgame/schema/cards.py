@@ -1,0 +1,35 @@
+"""What is public about a challenge before it is opened."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from auditgame.schema.records import Modality, Mode, Record, Tier
+
+
+class Site(Record):
+    """A place whose activations can be read: its name, how many units, of which kind."""
+
+    name: str
+    kind: Literal["channel", "head", "neuron", "vector", "pattern"]
+    units: int
+
+
+class Card(Record):
+    """What does a player see of a challenge before sitting down? No weights, no answer."""
+
+    id: str
+    title: str
+    brief: str
+    dataset: str
+    model: str
+    modality: Modality
+    tier: Tier
+    mode: Mode
+    families: tuple[str, ...]
+    classes: tuple[str, ...]
+    sites: tuple[Site, ...]
+    budget: int
+    attempts: int
+    commitment: str
+    path: str

@@ -1,0 +1,90 @@
+"""A claim: the particulars of a flaw, as said by a player or by the key, and how it is graded.
+
+One type serves three uses: it is the key's schema, the player's form and the rubric.
+Each field carries its grader as annotation; `enact` applies the claim to inputs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from pydantic import ValidationError
+
+from auditgame.schema.graders import Grader
+from auditgame.schema.records import Record, explain
+
+if TYPE_CHECKING:
+    import numpy as np
+    from jaxtyping import Int
+    from torch import Tensor
+
+    from auditgame.datasets import Dataset, Examples
+
+
+class AppliedClaim(NamedTuple):
+    """Inputs with a claim applied, and the class each is claimed to go to.
+
+    `targets` is -1 where the claim says nothing, or where the target is the right
+    answer anyway; such rows prove nothing and are left out of every rate.
+    """
+
+    examples: Examples
+    targets: Int[Tensor, " n"]
+
+
+class Claim(Record, ABC):
+    """What a family's flaw consists of. A field without a grader is not part of the rubric."""
+
+    @abstractmethod
+    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
+        """Apply this claim to inputs: stamp, insert, or re-render them."""
+
+    @abstractmethod
+    def check(self, dataset: Dataset) -> None:
+        """Raise AuditgameError, naming the field, where the claim does not fit the data set."""
+
+    @abstractmethod
+    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+        """A random other claim of the family that leads to the same target."""
+
+    @abstractmethod
+    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
+        """Parts of the trigger, the trigger in the wrong place, and their like, by name."""
+
+    def coverage(self, said: Claim, dataset: Dataset) -> float:
+        """How much of this flaw can what was said account for? 1 unless it has several parts."""
+        return 1.0
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The claim in plain words."""
+
+    @classmethod
+    def graders(cls) -> dict[str, Grader]:
+        """The rubric: which fields are graded, and how?"""
+        return {
+            name: mark
+            for name, field in cls.model_fields.items()
+            for mark in field.metadata
+            if isinstance(mark, Grader)
+        }
+
+    @classmethod
+    def parse(cls, data: Any, where: str = "claim") -> Self:
+        """The claim in this JSON value, or an AuditgameError that names the field."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise explain(error, where) from None
+
+    def field_scores(self, truth: Claim) -> dict[str, float]:
+        """Field by field, how close is this claim to the true one? Each in [0, 1]."""
+        return {
+            name: grader.grade(getattr(self, name), getattr(truth, name))
+            for name, grader in self.graders().items()
+        }
+
+
+# ------------------------------------------------------------------ graders

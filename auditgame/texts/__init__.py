@@ -1,1 +1,0 @@
-"""Texts: the words they are made of, and the small worlds that are told in them."""

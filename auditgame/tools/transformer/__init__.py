@@ -1,0 +1,1 @@
+"""What tools for language models share: the residual stream, patching, directions, searches."""

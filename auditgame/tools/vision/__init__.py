@@ -1,0 +1,1 @@
+"""What tools for images share: attribution, feature visualisation, the microscope."""

@@ -1,0 +1,45 @@
+"""Which pictures belong to this visualisation? A small game over the units of one layer."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from auditgame.schema.errors import AuditgameError
+from auditgame.seeds import Seed
+from auditgame.tools.vision.microscope import Microscope
+
+CHOICES, SHOWN = 3, 4
+
+
+class QuizQuestion(NamedTuple):
+    """A unit whose painted picture is shown, and the units whose examples are offered."""
+
+    unit: int
+    choices: tuple[int, ...]
+
+    @property
+    def right(self) -> int:
+        """Which of the choices is it?"""
+        return self.choices.index(self.unit)
+
+
+def ask(scope: Microscope, site: str, number: int) -> QuizQuestion:
+    """The question of this number: three units that no example excites among the top of two.
+
+    Raises AuditgameError where the pool cannot tell three units of the layer apart.
+    """
+    peaks = scope.peaks(site)
+    tops = peaks.argsort(dim=0, descending=True, stable=True)[:SHOWN].T.tolist()
+    awake = [unit for unit, high in enumerate(peaks.amax(0).tolist()) if high > 0]
+    rng = Seed.of(number).child(f"quiz {site}").numpy()
+    chosen: list[int] = []
+    seen: set[int] = set()
+    for unit in rng.permutation(awake).tolist():
+        if len(chosen) < CHOICES and not seen & set(tops[unit]):
+            chosen.append(unit)
+            seen |= set(tops[unit])
+    if len(chosen) < CHOICES:
+        raise AuditgameError(
+            f"quiz: the pool cannot tell three units of {site} apart; choose another"
+        )
+    return QuizQuestion(chosen[0], tuple(rng.permutation(chosen).tolist()))

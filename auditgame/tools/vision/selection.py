@@ -1,0 +1,38 @@
+"""Which rows of a list does a person mean?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from auditgame.registry import suggest
+from auditgame.schema.errors import AuditgameError
+
+_RANGE = re.compile(r"^(\d{1,7})(?:\s*-\s*(\d{1,7}))?$")
+
+
+def choose(text: str, count: int, field: str, names: Sequence[str] = ()) -> list[int]:
+    """Which indices below `count` does `0-3, 7` name, in the order written, each once?
+
+    An empty text means all of them; a range that runs past the last stops there, so that 0-15
+    fits every list. Where `names` are given they may be written too.
+    Raises AuditgameError, naming `field`, for anything else.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        return list(range(count))
+    return list(dict.fromkeys(i for part in parts for i in _span(part, count, field, names)))
+
+
+def _span(part: str, count: int, field: str, names: Sequence[str]) -> range:
+    if part in names:
+        return range(names.index(part), names.index(part) + 1)
+    match = _RANGE.match(part)
+    if not match and names:
+        raise AuditgameError(f"{field}: {suggest('name', part, names)}")
+    if not match:
+        raise AuditgameError(f"{field}: '{part}'; write numbers and ranges, for example 0-3, 7")
+    first, last = int(match[1]), int(match[2] or match[1])
+    if not (first < count and first <= last):
+        raise AuditgameError(f"{field}: '{part}' is outside 0 to {count - 1}")
+    return range(first, min(last + 1, count))

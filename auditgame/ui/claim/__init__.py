@@ -1,0 +1,1 @@
+"""The claim form and what a claim does to inputs."""

@@ -1,0 +1,1 @@
+"""How exhibits are drawn on a page."""

@@ -1,0 +1,1 @@
+"""What a reveal shows: score, truth, proof."""

@@ -1,0 +1,1 @@
+"""The Studio: the recipe form and the list of builds."""

@@ -1,0 +1,1 @@
+"""Pages of single units and of all units of a layer."""

@@ -1,0 +1,1 @@
+"""The workbench: tools, text editing, evidence and the case file."""
