@@ -47,7 +47,7 @@ def truth(revealed: Reveal) -> None:
     st.markdown(
         f"**{plain(plugin_text('flaw', revealed.family).title)}.** {plain(revealed.confession)}"
     )
-    mine = revealed.receipts[-1].said
+    mine = revealed.receipts[-1].diagnosis
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.markdown("**You said**")
