@@ -109,6 +109,7 @@ def test_doctor_has_a_remedy_for_what_is_not_there(shell: Shell, monkeypatch) ->
     found = {finding["what"]: finding for finding in shell.json("doctor")}
     assert found["database"]["state"] == "fine" and found["practice pack"]["state"] == "absent"
     assert all(finding["remedy"] for finding in found.values() if finding["state"] != "fine")
+    monkeypatch.setenv("AUDITGAME_CONTENT", str(shell.folder / "nowhere"))
     monkeypatch.setenv("AUDITGAME_HOME", str(shell.folder / "nowhere"))
     assert shell("doctor").exit_code == 1
 

@@ -162,8 +162,11 @@ def _parse(path: Path, kind: type[Kind]) -> Kind:
     except RecursionError:
         raise Invalid(f"{where}: not a manifest: nested too deeply") from None
     if isinstance(data, dict) and data.get("version") != VERSION:
+        found = data.get("version")
+        newer = isinstance(found, int) and found > VERSION
+        remedy = "upgrade auditgame" if newer else "build it again with this version"
         raise AuditgameError(
-            f"{where}: version {data.get('version')!r}, this program reads version {VERSION}"
+            f"{where}: version {found!r}, this program reads version {VERSION}; {remedy}"
         )
     try:
         return kind.model_validate(data)

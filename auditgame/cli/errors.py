@@ -41,6 +41,13 @@ class OneLine(TyperGroup):
             refuse(getattr(error, "format_message", lambda: error)())
         except AuditgameError as error:
             refuse(error, exit_code(error))
+        except OSError as error:
+            if error.filename is None:
+                raise
+            refuse(
+                f"'{error.filename}': {error.strerror}; AUDITGAME_HOME and AUDITGAME_CACHE name "
+                "other folders to write into"
+            )
         except typer.Abort:
             refuse("stopped", 130)
         sys.exit(code if isinstance(code, int) else 0)

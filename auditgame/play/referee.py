@@ -130,7 +130,8 @@ def test_claim(claim: Claim | None, true: Claim, setup: JudgingSetup) -> tuple[f
     if claim is None:
         return 0.0, "There is no claim to apply."
     own = effect(claim, setup.suspect, setup.references, setup.inputs)
-    best = effect(true, setup.suspect, setup.references, setup.inputs)
+    exact = claim == true
+    best = own if exact else effect(true, setup.suspect, setup.references, setup.inputs)
     coverage = true.coverage(claim, setup.dataset)
     partly = "" if coverage == 1 else f" It covers {coverage:.0%} of the flaw, and counts for that."
     return scoring.functional(own.value, own.low, best.value) * coverage, (

@@ -183,6 +183,6 @@ def _said(sheet: TextState, words: list[str]) -> ModelAnswer:
 
     told, text = st.session_state.setdefault(key(sheet.session, "answers"), {}), " ".join(words)
     if text not in told:
-        [row] = rows(sheet.session.run_tool("predict", text=text).exhibits, "Predictions")
+        [row] = rows(sheet.session.run_tool("predict", text=text).exhibits, "predictions")
         told[text] = ModelAnswer(row["answer"], row["probability"])
     return told[text]
