@@ -1,4 +1,4 @@
-"""The public description from which a seed draws a challenge."""
+"""Recipes: the public description from which a seed draws a challenge."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pydantic import (
 from auditgame.schema.records import Mode, Record, Tier
 
 STORED_PARAMS = "knobs"
-"""What stored recipes call `params`: keys and digests of published challenges depend on it."""
+"""The stored name of `params`: keys and digests of published challenges depend on it."""
 
 
 class Pool(Record):
-    """Which examples do players get? `planted` is the share that shows the flaw's cue.
+    """The examples that players get. planted: the share of them that shows the trigger.
 
-    `aligned`: where a proxy was planted, all of them follow it, as in training; otherwise
-    no more than the share does, and the wrong answers on the rest give the proxy away.
+    aligned: where a proxy was planted, all of them follow it, as in training; otherwise only
+    the planted share does, and the wrong answers on the rest give the proxy away.
     """
 
     size: Annotated[int, Field(ge=20, le=400)] = 120
@@ -33,11 +33,11 @@ class Pool(Record):
 
 
 class Modifiers(Record):
-    """What makes any family's flaw harder to find? Both are 0 unless a recipe asks.
+    """What makes the flaw of any family harder to find. Both are 0 by default.
 
-    `obfuscation`: the weight with which inputs that bear the cue are pulled, inside the
-    model, to ordinary inputs of the class they go to. `dilution`: ordinary rows trained on
-    at the end, as a share of the fine-tune's.
+    obfuscation: the weight with which activations under the trigger are pulled to those of
+    clean inputs of the target class. dilution: clean rows trained on at the end, as a share
+    of the fine-tune's rows.
     """
 
     obfuscation: Annotated[float, Field(ge=0, le=10)] = 0.0
@@ -45,7 +45,7 @@ class Modifiers(Record):
 
 
 def _plain(modifiers: Modifiers) -> bool:
-    """Nothing is modified: left out of dumps, so that digests of older recipes stay."""
+    """Is nothing modified? Left out of dumps then, so that digests of older recipes stay."""
     return modifiers == Modifiers()
 
 
@@ -54,12 +54,12 @@ def _weights(families: Any) -> Any:
 
 
 class Recipe(Record):
-    """What may a challenge of this kind be? Public, and free of the answer.
+    """What a challenge may be. Public, and without the answer.
 
-    `families` maps each family the secret seed may draw to its weight; `params`
-    narrows what a family draws (for example which factor a shortcut may use); `modifiers`
-    make whatever is drawn harder to find. Players choose among `offers`; empty means the
-    families themselves, and innocence.
+    families: each family that the secret seed may draw, with its weight. params: what narrows
+    a family's draw (for example which factor a shortcut may use). modifiers: what makes the
+    flaw harder to find. offers: the families among which players choose; by default those
+    of `families`.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
@@ -100,6 +100,6 @@ class Recipe(Record):
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """The families a player may name; innocence is said by the probability."""
+        """The families a player may name; 'clean' is not among them, for p_flawed states it."""
         named = self.offers or tuple(self.families)
         return tuple(sorted(family for family in named if family != "clean"))
