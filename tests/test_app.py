@@ -208,7 +208,7 @@ def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: Hous
     )
     app.button(key=f"{id}/rehearse").click().run()
     assert not app.exception
-    assert f"said {truth.claim['target']}" in "".join(part.value for part in app.html)
+    assert f"answer: {truth.claim['target']}" in "".join(part.value for part in app.html)
     assert before - session.remaining_budget() == int(price.split()[0])
     assert any("On 6 of your examples this comes true" in part.value for part in app.markdown)
     assert not [button for button in app.button if button.key == f"{id}/rehearse"]
@@ -268,9 +268,9 @@ def test_an_unknown_challenge_is_said_so(home: House, name: str) -> None:
     assert "unknown challenge" in app.warning[0].value
 
 
-def test_no_reveal_before_a_hand_in(home: House) -> None:
+def test_no_reveal_before_a_submission(home: House) -> None:
     app = view("reveal", id=home.flawed.name)
-    assert "hand in a diagnosis first" in app.warning[0].value
+    assert "submit a diagnosis first" in app.warning[0].value
     assert not app.metric
 
 
@@ -283,7 +283,7 @@ def test_the_reveal_tells_everything(home: House) -> None:
     assert app.metric[0].value.endswith("of 100")
     assert any("The key says" in part.value for part in app.markdown)
     assert (
-        "hand in a diagnosis first"
+        "submit a diagnosis first"
         in view("reveal", "another", id=home.flawed.name).warning[0].value
     )
 

@@ -15,7 +15,7 @@ BRACKETS = {
     "agent": "Agents",
     "algorithm": "Algorithms",
 }
-POINTS = ["player", "bracket", "rank", "share", "low", "high", "points", "played", "probes"]
+POINTS = ["player", "bracket", "rank", "share", "low", "high", "points", "played", "queries"]
 
 
 def page() -> None:
@@ -53,7 +53,7 @@ def page() -> None:
         "interval": "95 % interval",
         "points": st.column_config.NumberColumn("Points", format="%.1f"),
         "played": "Played",
-        "probes": st.column_config.NumberColumn("Probes", format="localized"),
+        "queries": st.column_config.NumberColumn("Queries", format="localized"),
     }
     st.dataframe(
         table[list(columns)], column_config=columns, hide_index=True, alt="Standings, best first"

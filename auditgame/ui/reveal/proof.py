@@ -49,7 +49,7 @@ def bots(card: Card) -> None:
     if theirs.empty:
         return
     with st.expander("What the bots said"):
-        shown = theirs[["player", "p_flawed", "family", "points", "probes"]]
+        shown = theirs[["player", "p_flawed", "family", "points", "queries"]]
         st.dataframe(shown, hide_index=True, alt="Hand-ins of the automated auditors")
 
 
