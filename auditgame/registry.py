@@ -40,6 +40,12 @@ def names(kind: Kind) -> list[str]:
     return sorted({*inside, *_outside(kind)})
 
 
+def module_of(kind: Kind, name: str) -> str:
+    """The dotted name of the module that holds this plug-in. It is not imported."""
+    outside = _outside(kind)
+    return outside[name].module if name in outside else f"auditgame.{FOLDERS[kind]}.{name}"
+
+
 def suggest(
     what: str, name: str, known: Iterable[str], kind: type[AuditgameError] = Invalid
 ) -> AuditgameError:

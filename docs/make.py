@@ -11,8 +11,8 @@ import pandas as pd
 from auditgame import Game, paths
 from auditgame.play import referee
 
-README = paths.home() / "README.md"
-AUDITORS = paths.home() / "docs" / "auditors.md"
+README = paths.checkout() / "README.md"
+AUDITORS = paths.checkout() / "docs" / "auditors.md"
 START, END = "<!-- board: written by docs/make.py -->\n", "<!-- end of board -->"
 TOP = 6
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.errors import refuse
+from auditgame.cli.error_output import refuse
 from auditgame.cli.options import Json, Out
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Certificate

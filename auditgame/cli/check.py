@@ -9,7 +9,7 @@ import typer
 
 from auditgame import bundles, paths
 from auditgame.cli import printing
-from auditgame.cli.errors import one_line
+from auditgame.cli.error_output import one_line
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
 from auditgame.schema.errors import AuditgameError
