@@ -68,7 +68,7 @@ def commit(key: Key) -> str:
 def seal(key: Key, public: PublicKey) -> bytes:
     """The key, encrypted for the holder of the private key.
 
-    Padded with spaces to whole blocks: the length of a key would tell a flaw from innocence.
+    Padded with spaces to whole blocks, for its length would tell flawed from clean models.
     """
     plain = canonical(key.model_dump(mode="json"))
     return SealedBox(public).encrypt(plain.ljust(-(-len(plain) // BLOCK) * BLOCK))

@@ -138,7 +138,7 @@ def _import(connection: Connection, data: dict[str, Any], number: int) -> bool:
     if known(connection, case, diagnosis_digest(diagnosis)) is not None:
         return False
     used, allowed = attempts(connection, case)
-    counts = {STORED_QUERIES: entry.queries, "evidence": entry.evidence}
+    counts: dict[str, Any] = {STORED_QUERIES: entry.queries, "evidence": entry.evidence}
     counts |= {"started_at": entry.started_at, "at": at}
     allowed = max(allowed, used + 1)
     record(connection, case, diagnosis, score, allowed, entry.scorer, **counts)
