@@ -4,7 +4,7 @@ UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-header --no-annotate
 
-.PHONY: play test check lint setup lock wheel format practice builds leaks revealing baselines board picture sheets stimuli bench full-size clean
+.PHONY: play test check lint setup lock wheel format practice builds leaks sensitivity baselines board screenshots sheets stimuli bench full-size docs clean
 
 play: .venv/runs
 	$(PY) -m auditgame play
@@ -55,23 +55,23 @@ builds: setup
 leaks: setup
 	$(PY) -m benchmarks.leaks
 
-revealing: setup
-	OMP_NUM_THREADS=1 $(PY) -m benchmarks.revealing --jobs 2
+sensitivity: setup
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.tool_sensitivity --jobs 2
 
 baselines: setup
 	OMP_NUM_THREADS=1 $(PY) -m challenges.run_baselines --jobs 2
 
 board: setup
-	$(PY) -m docs.make
+	$(PY) -m benchmarks.auditor_results
 
-picture: setup
-	$(PY) -m docs.picture
+screenshots: setup
+	$(PY) -m website.screenshots
 
 sheets: setup
-	OMP_NUM_THREADS=1 $(PY) -m docs.sheets
+	OMP_NUM_THREADS=1 $(PY) -m website.unit_sheets
 
 stimuli: setup
-	OMP_NUM_THREADS=1 $(PY) -m docs.stimuli
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.superstimulus
 
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt

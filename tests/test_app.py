@@ -485,5 +485,5 @@ def test_a_silent_build_counts_as_dead(home: House) -> None:
     assert build_jobs.job(here.name).share == 0.5
     os.utime(here / "alive", (0, 0))
     assert build_jobs.job(here.name).state == "died"
-    with pytest.raises(AuditgameError, match="not on record"):
+    with pytest.raises(AuditgameError, match="not found; see the list of builds"):
         build_jobs.job("../../etc")

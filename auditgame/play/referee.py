@@ -21,7 +21,7 @@ from auditgame.play import scoring
 from auditgame.registry import load, suggest
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import Forbidden, Invalid, NotFound
+from auditgame.schema.errors import Invalid, NotFound
 from auditgame.schema.records import digest
 from auditgame.schema.results import Certificate, Reveal, Score
 from auditgame.seeds import Seed
@@ -55,7 +55,7 @@ def open_key(folder: Path) -> keys.Key:
         raise NotFound(f"{folder.name}: {bundles.SEALED} is missing; it cannot be judged")
     key = keys.unseal(sealed.read_bytes(), keys.private_key(folder.parent))
     if keys.commit(key) != bundles.read_manifest(folder).commitment:
-        raise Forbidden(
+        raise Invalid(
             f"{folder.name}: the key is not the one its bundle committed to; fetch the bundle again"
         )
     return key
@@ -209,7 +209,7 @@ def rebuilt_flaw(key: keys.Key) -> Flaw:
     flaw = draw_flaw(key.recipe, Seed.from_hex(key.seed))
     sealed = flaw.Claim.parse(key.claim) if flaw.Claim and flaw.name == key.family else None
     if flaw.name != key.family or flaw.true_claim() != sealed:
-        raise Forbidden(f"{key.challenge}: the seed draws another flaw than the key names")
+        raise Invalid(f"{key.challenge}: the seed draws another flaw than the key names")
     return flaw
 
 
@@ -221,7 +221,7 @@ def require_own_model(folder: Path, manifest: bundles.Manifest, key: keys.Key) -
     folders = reference_folders(manifest.dataset, manifest.model)
     same = [f for f in folders if bundles.read_reference(f).files[bundles.WEIGHTS] == found]
     which = f"it is reference model {same[0].name}" if same else "it was replaced by another"
-    raise Forbidden(
+    raise Invalid(
         f"{folder.name}: {bundles.WEIGHTS} is not the model that the key was sealed for; {which}"
     )
 
@@ -240,7 +240,7 @@ def require_own_recipe(manifest: bundles.Manifest, key: keys.Key, setup: Judging
         expected[name] = getattr(recipe, name)
     for field, value in expected.items():
         if getattr(manifest, field) != value:
-            raise Forbidden(
+            raise Invalid(
                 f"{manifest.id}: {bundles.MANIFEST}: '{field}' is not what its recipe asks for"
             )
 

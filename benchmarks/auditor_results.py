@@ -1,4 +1,4 @@
-"""Write what the record tells: the board in the README and docs/auditors.md. `make board`."""
+"""Write the leaderboard in README.md and the page docs/results/auditors.md: `make board`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from auditgame import Game, paths
 from auditgame.play import referee
 
 README = paths.checkout() / "README.md"
-AUDITORS = paths.checkout() / "docs" / "auditors.md"
-START, END = "<!-- board: written by docs/make.py -->\n", "<!-- end of board -->"
+AUDITORS = paths.checkout() / "docs" / "results" / "auditors.md"
+START, END = "<!-- board: written by benchmarks/auditor_results.py -->\n", "<!-- end of board -->"
 TOP = 6
 
 

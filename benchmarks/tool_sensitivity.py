@@ -1,11 +1,11 @@
-"""Which tool reveals which family? `make revealing` writes docs/revealing.md.
+"""Which tool detects which family of flaws? `make sensitivity`.
 
 Many a tool shows one number that accuses: the largest group of wrong answers, the anomaly index
 of an inverted trigger. Each is read off every model that `make builds` left in `build/study`, with
 that model's own pool and nothing told, and off the innocents of the same data set. The AUC says
 how well the number tells a family's models from the innocent. Tools that need a suspicion
 first, or an eye, have no such number; that is no verdict on them. Cases that are in
-`docs/revealing.csv` already are kept.
+`docs/results/tool-sensitivity.csv` already are kept. Writes docs/results/tool-sensitivity.md.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from auditgame.challenges.fine_tuning import one_thread
 from auditgame.exhibits import Exhibit, Grid
 from auditgame.exhibits.reading import find, find_all, rows
 from auditgame.play.audit_session import AuditSession
-from benchmarks.builds import DOCS, STUDY, TABLE, modality
+from benchmarks.builds import RESULTS, STUDY, TABLE, modality
 from challenges.build_practice import read_recipe
 
 FEW, MANY = 5, 8
@@ -185,7 +185,7 @@ def main() -> None:
     built = [row for row in built if row["case"]]
     if not built:
         sys.exit("there is no study; run `make builds` first")
-    table = DOCS / "revealing.csv"
+    table = RESULTS / "tool-sensitivity.csv"
     done = list(csv.DictReader(table.open())) if table.exists() else []
     done = [dict.fromkeys(COLUMNS, "") | row for row in done]
     there = {row["case"] for row in done}
@@ -199,7 +199,7 @@ def main() -> None:
                 writer.writeheader()
                 writer.writerows(done)
             table.with_suffix(".new").rename(table)
-    (DOCS / "revealing.md").write_text("\n".join(page(done)) + "\n")
+    (RESULTS / "tool-sensitivity.md").write_text("\n".join(page(done)) + "\n")
     head, rest = (DOCS / "authoring.md").read_text().split(START)
     told = "\n".join(tiers(done)) + "\n"
     (DOCS / "authoring.md").write_text(head + START + told + END + rest.split(END)[1])
