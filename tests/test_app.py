@@ -6,7 +6,6 @@ import asyncio
 import io
 import json
 import os
-import stat
 import subprocess
 import sys
 import time
@@ -41,7 +40,7 @@ from auditgame.registry import names
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import ToolQuestion
 from auditgame.ui.exhibit_views.by_kind import DRAWN
-from auditgame.ui.identity import COOKIE, GuestCookie, GuestTokens, host_secret
+from auditgame.ui.identity import COOKIE, GuestCookie, GuestTokens
 from auditgame.ui.navigation import PAGES
 from auditgame.ui.safe_text import figure, plain, predictions
 from auditgame.ui.server import SCRIPT
@@ -376,21 +375,14 @@ def test_a_crop_holds_the_colours_it_covers() -> None:
 # ------------------------------------------------------------------ guests
 
 
-def test_only_cookies_signed_here_are_believed(tmp_path: Path) -> None:
-    book = GuestTokens(host_secret(tmp_path))
+def test_only_cookies_signed_here_are_believed() -> None:
+    book = GuestTokens(b"a secret")
     cookie = book.issue()
     assert book.read(cookie)
     assert book.issue() != cookie
     assert book.read(cookie[:-2] + "xx") is None
     assert GuestTokens(b"another secret").read(cookie) is None
     assert book.read(None) is None
-
-
-def test_the_host_secret_is_private_and_stays(tmp_path: Path) -> None:
-    secret = host_secret(tmp_path)
-    assert host_secret(tmp_path) == secret
-    [file] = tmp_path.iterdir()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 def answered(book: GuestTokens, cookie: str | None, accept: str = "text/html") -> dict[str, str]:
@@ -497,5 +489,5 @@ def test_a_silent_build_counts_as_dead(home: House) -> None:
     assert build_jobs.job(here.name).share == 0.5
     os.utime(here / "alive", (0, 0))
     assert build_jobs.job(here.name).state == "died"
-    with pytest.raises(AuditgameError, match="not on record"):
+    with pytest.raises(AuditgameError, match="not found; see the list of builds"):
         build_jobs.job("../../etc")

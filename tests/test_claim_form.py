@@ -235,7 +235,7 @@ BARE = [{k: v for k, v in stamp.items() if k != "target"} for stamp in STAMPS]
         (
             "scatter",
             {"target": "top", "stamps": BARE, "sets": 1},
-            "claim: field 'sets': is not known; leave it out",
+            "claim: field 'sets': is unknown; leave it out",
         ),
     ],
 )

@@ -1,13 +1,12 @@
-"""Sealed keys: the answer, closed to everyone but the referee until the reveal.
+"""Sealed keys: the answer of a challenge, encrypted so that only the referee can read it.
 
-Only `generate` (which seals) and `referee` (which opens) may import this room.
+Only `challenges.sealing` and `play.referee` may import this module.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 from pydantic import ValidationError
 
-from auditgame import paths
+from auditgame import host
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
@@ -23,10 +22,10 @@ from auditgame.schema.records import Record, canonical, explain
 from auditgame.schema.results import Certificate
 
 PUBLISHED = "published.key"
-"""In a practice pack, the private key lies open beside the cases: spoiler protection only."""
+"""A practice pack publishes its private key: the seal protects from spoilers only."""
 
 BLOCK = 16384
-"""Sealed keys have whole multiples of so many bytes; one holds any family's key."""
+"""The size of a sealed key is a multiple of so many bytes; one block holds any family's key."""
 
 
 class Key(Record):
@@ -45,7 +44,7 @@ class Key(Record):
 
     @property
     def truth(self) -> Diagnosis:
-        """The answer as a diagnosis: what a player who knew everything would submit."""
+        """The answer as a diagnosis with full marks."""
         flawed = self.claim is not None
         return Diagnosis(
             p_flawed=float(flawed),
@@ -67,21 +66,22 @@ def commit(key: Key) -> str:
 
 
 def seal(key: Key, public: PublicKey) -> bytes:
-    """The key as only the holder of the private key can read it.
+    """The key, encrypted for the holder of the private key.
 
-    Padded with spaces to whole blocks, for the length of a key would tell a flaw from innocence.
+    Padded with spaces to whole blocks: the length of a key would tell a flaw from innocence.
     """
     plain = canonical(key.model_dump(mode="json"))
     return SealedBox(public).encrypt(plain.ljust(-(-len(plain) // BLOCK) * BLOCK))
 
 
 def unseal(sealed: bytes, private: PrivateKey) -> Key:
-    """The key again; AuditgameError where it was sealed to another or was damaged."""
+    """The decrypted key; AuditgameError where it was sealed to another host or was damaged."""
     try:
         return Key.model_validate_json(SealedBox(private).decrypt(sealed))
     except CryptoError:
         raise AuditgameError(
-            "key.sealed: cannot be opened here; it was sealed to another host, or is damaged"
+            "key.sealed: cannot be opened here; it is damaged, or was sealed by another host or "
+            "under another database (--db)"
         ) from None
     except ValidationError as error:
         raise explain(error, "key.sealed") from None
@@ -90,29 +90,19 @@ def unseal(sealed: bytes, private: PrivateKey) -> Key:
 def private_key(pack: Path) -> PrivateKey:
     """The private key for the challenges of this pack: the published one, or the host's own."""
     published = pack / PUBLISHED
-    return _read(published) if published.is_file() else _host_key()
+    if published.is_file():
+        return _parse(published, published.read_bytes())
+    return _parse(*host.secret("host.key", _fresh))
 
 
-def _host_key() -> PrivateKey:
-    path = paths.host_key()
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(bytes(PrivateKey.generate()).hex() + "\n")
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return _read(path)
-        finally:
-            draft.unlink()
-    return _read(path)
+def _fresh() -> bytes:
+    return bytes(PrivateKey.generate()).hex().encode() + b"\n"
 
 
-def _read(path: Path) -> PrivateKey:
+def _parse(path: Path, content: bytes) -> PrivateKey:
     try:
-        lines = path.read_text().split()
-        return PrivateKey(bytes.fromhex(lines[-1]))
+        return PrivateKey(bytes.fromhex(content.decode().split()[-1]))
     except (ValueError, IndexError, TypeError):
-        raise AuditgameError(f"{path.name}: not a private key of 64 hex digits") from None
+        raise AuditgameError(
+            f"'{path}': not a private key of 64 hex digits; restore it from a backup"
+        ) from None

@@ -1,4 +1,4 @@
-"""The clean models of the same data set and model, which anchor every number."""
+"""Reference models: clean models of the same data set and architecture."""
 
 from __future__ import annotations
 
@@ -8,23 +8,28 @@ from pathlib import Path
 from auditgame import bundles, paths
 from auditgame.bundles import bundle_io
 from auditgame.datasets import Dataset
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Unavailable
 from auditgame.specimen import Specimen
 
 WANTED = 3
+"""Reference models without which nothing is measured."""
 
 
 def reference_folders(dataset: str, model: str) -> list[Path]:
-    """Where do the siblings of this data set and model lie?"""
-    return sorted((paths.references() / f"{dataset}.{model}").glob("[0-9]*"))
+    """Where do the siblings of this data set and model lie? By number, shipped ones first."""
+    found: dict[str, Path] = {}
+    for folder in paths.references():
+        for path in (folder / f"{dataset}.{model}").glob("[0-9]*"):
+            found.setdefault(path.name, path)
+    return [found[number] for number in sorted(found)]
 
 
 def read_references(dataset_name: str, model: str, dataset: Dataset) -> tuple[Specimen, ...]:
-    """The siblings, digests checked; AuditgameError where there are fewer than three."""
+    """The reference models, digests checked; AuditgameError where there are fewer than three."""
     folders = reference_folders(dataset_name, model)
     if len(folders) < WANTED:
-        raise AuditgameError(
-            f"{len(folders)} clean siblings of {dataset_name} x {model} found, {WANTED} needed; "
+        raise Unavailable(
+            f"{len(folders)} reference models of {dataset_name} x {model} found, {WANTED} needed; "
             f"train them with 'auditgame references {dataset_name} {model}'"
         )
     return tuple(_read(str(folder), model, dataset.name) for folder in folders)

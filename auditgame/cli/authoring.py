@@ -42,6 +42,13 @@ def build(
         Path | None,
         typer.Option("--progress", metavar="FILE", help="Append one JSON line a report."),
     ] = None,
+    microscope: Annotated[
+        bool,
+        typer.Option(
+            "--microscope/--no-microscope",
+            help="Draw the images of all units now; otherwise they are drawn at the first visit.",
+        ),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Build one certified challenge; exit code 1 where the flaw cannot be proven."""
@@ -60,7 +67,8 @@ def build(
         drawn = Seed.fresh() if seed is None else Seed.of(seed)
         try:
             with printing.progress(as_json) as bar:
-                made = make(chosen, drawn, out or paths.built(), _reports(note, bar))
+                report = _reports(note, bar)
+                made = make(chosen, drawn, out or paths.built(), report, microscope=microscope)
         except BuildFailed as error:
             _failed(error, note, as_json)
         note({"done": str(made)})
@@ -125,16 +133,16 @@ def references(
     as_json: Json = False,
 ) -> None:
     """Train the clean siblings of a data set and model, those that are not there yet."""
-    from auditgame import paths
+    from auditgame.bundles.reference_models import reference_folders
     from auditgame.challenges.build import reference
     from auditgame.registry import load
 
     load("model", model).build(load("dataset", dataset)(), None)
     made = []
     with printing.progress(as_json) as bar:
+        there = {folder.name for folder in reference_folders(dataset, model)}
         for number in range(count):
-            folder = paths.references() / f"{dataset}.{model}" / str(number)
-            if not folder.exists():
+            if str(number) not in there:
                 made.append(reference(dataset, model, number, bar))
     if as_json:
         printing.emit([str(path) for path in made])

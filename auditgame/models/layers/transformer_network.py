@@ -139,8 +139,8 @@ class Transformer(nn.Module):
         self.shape = shape
         self.transformer = nn.ModuleDict(
             {
-                "wte": nn.Embedding(shape.words, shape.width),
-                "wpe": nn.Embedding(shape.context, shape.width),
+                "wte": _embedding(shape.words, shape.width),
+                "wpe": _embedding(shape.context, shape.width),
                 "h": nn.ModuleList(TransformerBlock(shape) for _ in range(shape.layers)),
                 "ln_f": nn.LayerNorm(shape.width, EPSILON),
             }
@@ -195,6 +195,11 @@ class Transformer(nn.Module):
             epsilon=norm.eps,
             centred=True,
         )
+
+
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """An embedding without values: to draw them on the meta device imports torch's compiler."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
 
 
 def sites(layers: int, width: int, heads: int, neurons: int) -> Iterator[Site]:

@@ -114,10 +114,10 @@ def _shade(share: float) -> str:
 
 def table(exhibit: Table, context: ExhibitContext) -> None:
     """Rows under named columns; sentences are wrapped, numbers can be sorted."""
-    rows = pd.DataFrame(list(exhibit.rows), columns=list(exhibit.columns))
+    rows = pd.DataFrame(list(exhibit.rows), columns=list(exhibit.headings))
     if any(isinstance(cell, str) and len(cell) > SENTENCE for row in exhibit.rows for cell in row):
         cells = rows.map(lambda cell: plain(cell) if isinstance(cell, str) else cell)
-        st.table(cells.set_index(exhibit.columns[0]).rename_axis(None))
+        st.table(cells.set_index(exhibit.headings[0]).rename_axis(None))
     else:
         st.dataframe(rows, hide_index=True, alt=exhibit.title)
 
@@ -125,18 +125,21 @@ def table(exhibit: Table, context: ExhibitContext) -> None:
 def curve(exhibit: Curve, context: ExhibitContext) -> None:
     """Lines through points, one colour for each series."""
     points = [
-        {"x": x, "y": y, "series": name} for name, line in exhibit.series.items() for x, y in line
+        {"x": x, "y": y, "series": exhibit.heading(name)}
+        for name, line in exhibit.series.items()
+        for x, y in line
     ]
     scale = alt.Scale(domain=list(context.colour_range)) if context.colour_range else alt.Scale()
     whole = all(float(x).is_integer() for line in exhibit.series.values() for x, _ in line)
     across = alt.Axis(format="~g", tickMinStep=int(whole))  # No ticks at half layers or years.
+    order = [exhibit.heading(name) for name in sorted(exhibit.series, key=_rank)]
     chart = (
         alt.Chart(pd.DataFrame(points, columns=["x", "y", "series"]), height=280)
         .mark_line(point=True)
         .encode(
             x=alt.X("x:Q", title=exhibit.x_axis or None, axis=across),
             y=alt.Y("y:Q", title=exhibit.y_axis or None, scale=scale),
-            color=alt.Color("series:N", title=None, sort=sorted(exhibit.series, key=_rank)),
+            color=alt.Color("series:N", title=None, sort=order),
             tooltip=["series:N", "x:Q", "y:Q"],
         )
     )
@@ -145,7 +148,7 @@ def curve(exhibit: Curve, context: ExhibitContext) -> None:
 
 def _rank(series: str) -> tuple[bool, str]:
     """The model itself comes before its reference models, so that it keeps its colour."""
-    return series.startswith(("sibling", "reference")), series
+    return series.startswith("reference_"), series
 
 
 def note(exhibit: Note, context: ExhibitContext) -> None:

@@ -50,7 +50,7 @@ def truth(revealed: Reveal) -> None:
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.markdown("**Your diagnosis**")
-        _diagnosis(revealed.receipts[-1].said)
+        _diagnosis(revealed.receipts[-1].diagnosis)
     with right.container(border=True, height="stretch"):
         st.markdown("**True diagnosis**")
         _diagnosis(revealed.truth)

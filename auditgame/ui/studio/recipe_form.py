@@ -81,7 +81,11 @@ def edit_recipe(text: str) -> None:
 def _models(dataset: str, modality: frozenset[str]) -> list[str]:
     """Models with reference models on this data set; where there are none, all that fit it."""
     fitting = [name for name in names("model") if plugin_text("model", name).modality & modality]
-    return [m for m in fitting if (paths.references() / f"{dataset}.{m}").is_dir()] or fitting
+    return [m for m in fitting if _has_references(dataset, m)] or fitting
+
+
+def _has_references(dataset: str, model: str) -> bool:
+    return any((folder / f"{dataset}.{model}").is_dir() for folder in paths.references())
 
 
 def _first(name: str) -> list[str]:

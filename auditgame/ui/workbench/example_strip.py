@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from auditgame import bundles
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.exhibits.drawing import as_png, data_uri
 from auditgame.play.audit_session import AuditSession
 from auditgame.schema.cards import Card
@@ -89,6 +89,12 @@ def _examples(session: AuditSession, shown: int) -> Exhibit:
     rows = list(zip(pool.inputs[:shown], pool.labels[:shown].tolist(), strict=True))
     if session.card.modality == "image":
         tiles = [Tile(png=png(x), label=f"#{n} {classes[y]}") for n, (x, y) in enumerate(rows)]
-        return Gallery(title=title, tiles=tuple(tiles), note=note)
+        return Gallery(name="pool", title=title, tiles=tuple(tiles), note=note)
     texts = [(f"#{n}", session.dataset.decode(x), classes[y]) for n, (x, y) in enumerate(rows)]
-    return Table(title=title, columns=("#", "text", "true label"), rows=tuple(texts), note=note)
+    return Table(
+        name="pool",
+        title=title,
+        columns=columns(("example", "#"), "text", ("label", "true label")),
+        rows=tuple(texts),
+        note=note,
+    )

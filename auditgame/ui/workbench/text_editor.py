@@ -184,6 +184,6 @@ def _predict(text: TextState, words: list[str]) -> Prediction:
     known = st.session_state.setdefault(key(text.session, "predictions"), {})
     written = " ".join(words)
     if written not in known:
-        [row] = rows(text.session.run_tool("predict", text=written).exhibits, "Predictions")
+        [row] = rows(text.session.run_tool("predict", text=written).exhibits, "predictions")
         known[written] = Prediction(row["answer"], row["probability"])
     return known[written]

@@ -1,4 +1,4 @@
-"""Write what the record tells: the board in the README and docs/auditors.md. `make board`."""
+"""Write the leaderboard in README.md and the page docs/results/auditors.md: `make board`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditgame import Game, paths
-from auditgame.game import BASELINES
 from auditgame.play import referee
 
-README = paths.home() / "README.md"
-AUDITORS = paths.home() / "docs" / "auditors.md"
-START, END = "<!-- board: written by docs/make.py -->\n", "<!-- end of board -->"
+README = paths.checkout() / "README.md"
+AUDITORS = paths.checkout() / "docs" / "results" / "auditors.md"
+START, END = "<!-- board: written by benchmarks/auditor_results.py -->\n", "<!-- end of board -->"
 TOP = 6
 
 
@@ -39,7 +38,7 @@ def board() -> str:
 
 def played() -> pd.DataFrame:
     """What every auditor won on every practice case: case, family, player, points."""
-    entries = map(json.loads, (paths.record() / BASELINES).read_text().splitlines())
+    entries = map(json.loads, paths.baselines().read_text().splitlines())
     rows = [(entry["challenge"], entry["player"], entry["score"]["points"]) for entry in entries]
     table = pd.DataFrame(rows, columns=["case", "player", "points"])
     families = {case: referee.open_key(paths.practice() / case).family for case in table.case}

@@ -1,16 +1,14 @@
-"""The contact sheets of docs/microscope.md: `make sheets`. Needs Chromium for the last.
+"""The contact sheets in docs/explanation/microscope.md: `make sheets`.
 
-All but the last show a clean sibling of storybook, through the tool that players use.
+They show a clean reference model of storybook, through the tool that players use.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import tempfile
 from collections.abc import Sequence
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -23,9 +21,8 @@ from auditgame.exhibits import Gallery, Tile
 from auditgame.registry import load
 from auditgame.tools import ToolContext
 from auditgame.tools.feature_viz import FeatureViz
-from docs.camera import built, visiting
 
-PICTURES = paths.home() / "docs" / "pictures"
+PICTURES = paths.checkout() / "docs" / "pictures"
 DATASET, MODEL = "storybook", "small_cnn"
 COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
 """Tiles in a row; their least side, the room between them and for a line of words, in pixels."""
@@ -37,11 +34,10 @@ OBJECTIVES = (
     'logit("fish")',
     'probability("fish")',
 )
-UNIT, HEIGHT = "conv3:17", 1800
 
 
 def main() -> None:
-    """Paint, paste, photograph."""
+    """Draw every unit of every layer, then every objective under every preset."""
     torch.set_num_threads(1)
     dataset = load("dataset", DATASET)()
     specimen = read_references(DATASET, MODEL, dataset)[0]
@@ -62,7 +58,6 @@ def main() -> None:
         for preset, note in zip_longest(presets, [wish], fillvalue="")
     ]
     contact(tiles, len(presets)).save(PICTURES / "objectives.png", optimize=True)
-    photograph()
 
 
 def contact(tiles: Sequence[Tile], columns: int) -> Image.Image:
@@ -81,24 +76,6 @@ def contact(tiles: Sequence[Tile], columns: int) -> Image.Image:
         for line, words in enumerate((tile.label, tile.note)):
             pen.text((x, y + high + 1 + line * WORDS), words, "black", font)
     return sheet.quantize(256)
-
-
-def photograph() -> None:
-    """A unit's page in the running app."""
-    with tempfile.TemporaryDirectory() as folder:
-        case = built(Path(folder))
-        site, unit = UNIT.split(":")
-        with visiting(Path(folder), HEIGHT) as visitor:
-            visitor.visit(f"microscope?id={case}&site={site}&unit={unit}")
-            visitor.page.screenshot(path=str(PICTURES / "microscope.png"))
-    _lighten(PICTURES / "microscope.png")
-
-
-def _lighten(path: Path) -> None:
-    """Fewer colours, so that the file stays small."""
-    with Image.open(path) as image:
-        small = image.convert("RGB").quantize(256)
-    small.save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Write docs/superstimulus.md: what excites the heads that carry planted dates. `make stimuli`.
+"""What excites the heads that carry planted dates? `make stimuli`.
 
-The practice pack's date cases are found through their published keys; the heads are the keys' own.
+The practice pack's date cases are found through their published keys; the heads are the
+keys' own. Writes docs/results/superstimulus.md.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from auditgame.tools.transformer.prompt_optimisation import SearchResult, unhear
 from auditgame.tools.transformer.stimulus_search import UnitSearch, changes
 
 DATA = Reviews()
-PAGE = paths.home() / "docs" / "superstimulus.md"
+PAGE = paths.checkout() / "docs" / "results" / "superstimulus.md"
 RESTARTS, SHOWN = 20, 6
 PRIORS = (0.1, 0.0)
 CHOSEN_ON = "reviews"

@@ -1,6 +1,6 @@
-"""A photographer for the running app: builds a case, serves it, visits it in Chromium.
+"""The running app in Chromium, for screenshots: builds a case, serves it, opens a page.
 
-The case is built from a public seed and belongs to no pack, so nothing is given away.
+The case is built from a public seed and belongs to no pack, so it reveals no answer.
 """
 
 from __future__ import annotations
@@ -30,27 +30,24 @@ PATIENCE = 120_000
 """Milliseconds that a page may take to appear."""
 
 
-def built(house: Path) -> str:
-    """The id of the case to be photographed, built in this house."""
-    challenges = house / "challenges"
-    challenges.mkdir()
-    (challenges / "references").symlink_to(paths.references())
-    told = (paths.recipes() / "tutorial-picture.yaml").read_text()
-    wanted = Recipe.model_validate(yaml.safe_load(told))
-    return build(wanted, Seed.of(SEED), challenges / "built").name
+def built(home: Path) -> str:
+    """The id of a case, built in this folder."""
+    written = (paths.recipes()[0] / "tutorial-picture.yaml").read_text()
+    recipe = Recipe.model_validate(yaml.safe_load(written))
+    return build(recipe, Seed.of(SEED), home / "challenges" / "built").name
 
 
 @contextmanager
-def visiting(house: Path, height: int) -> Iterator[Visitor]:
-    """Someone at the browser, in a window of this height, while the house is served."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def visiting(home: Path, height: int) -> Iterator[Visitor]:
+    """A browser window of this height on the app, served from this folder."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
     server = subprocess.Popen(
         [*command, "--server.port", str(port)],
-        cwd=paths.home(),
-        env={**os.environ, "AUDITGAME_HOME": str(house)},
+        cwd=paths.checkout(),
+        env={**os.environ, "AUDITGAME_HOME": str(home)},
     )
     try:
         address = f"http://127.0.0.1:{port}"
