@@ -6,7 +6,7 @@ Every function works inside the caller's transaction.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, func, insert, select
@@ -18,6 +18,24 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record, digest
 
 _exhibits: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
+
+
+class Question(NamedTuple):
+    """What was asked of a challenge: a tool, its options, the digest of an upload if there is one.
+
+    Whoever asks the same again pays nothing, even where the tool's code has changed since: a
+    budget counts questions, and an upgrade by the host is none.
+    """
+
+    tool: str
+    options: dict[str, Any]
+    upload: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the options, and of the upload."""
+        text = as_text(self.options, f"tool '{self.tool}'")
+        return digest(f"{text}{self.upload}".encode())
 
 
 class JournalRow(Record):
@@ -68,23 +86,22 @@ def keep_result(connection: Connection, fingerprint: str, exhibits: list[Exhibit
 def record_use(
     connection: Connection,
     place: CaseKey,
-    tool: str,
-    options: dict[str, Any],
+    question: Question,
     fingerprint: str,
     cost: int,
     budget: int | None,
 ) -> int:
-    """Write a use of a tool into the journal; the probes charged (0 for a repeated question)."""
+    """Write a use of a tool into the journal; the queries charged (0 for a repeated question)."""
+    tool = question.tool
     if type(cost) is not int or cost < 0:
         raise AuditgameError(f"tool '{tool}': cost {cost!r} is not a whole number from 0 up")
-    charge = 0 if _asked(connection, place, fingerprint) else cost
+    charge = 0 if asked(connection, place, question) else cost
     _afford(connection, place, charge, budget)
-    text = as_text(options, f"tool '{tool}'")
     row = {
         **place._asdict(),
         "tool": tool,
-        "options": text,
-        "options_digest": digest(text.encode()),
+        "options": as_text(question.options, f"tool '{tool}'"),
+        "options_digest": question.digest,
         "exhibits_digest": fingerprint,
         "cost": charge,
         "at": now(),
@@ -93,8 +110,10 @@ def record_use(
     return charge
 
 
-def _asked(connection: Connection, place: CaseKey, fingerprint: str) -> bool:
-    same = place.within(journal) & (journal.c.exhibits_digest == fingerprint)
+def asked(connection: Connection, place: CaseKey, question: Question) -> bool:
+    """Was this question asked before?"""
+    same = place.within(journal) & (journal.c.tool == question.tool)
+    same &= journal.c.options_digest == question.digest
     return connection.execute(select(journal.c.id).where(same).limit(1)).first() is not None
 
 
