@@ -56,11 +56,11 @@ class Game:
         return self.ledger.guest(token)
 
     def open(self, id: str, player: Player | str = "anonymous") -> AuditSession:
-        """A desk at a challenge."""
+        """An audit session; AuditgameError where a plug-in that the challenge needs is missing."""
+        card = self.card(id)
+        bundles.require_plugins(card)
         who = self.player(player) if isinstance(player, str) else player
-        return AuditSession(
-            self.card(id), who, self.ledger, lambda said: self.submit(id, who, said)
-        )
+        return AuditSession(card, who, self.ledger, lambda said: self.submit(id, who, said))
 
     def submit(self, id: str, player: Player | str, diagnosis: Diagnosis) -> Receipt:
         """Judge a diagnosis and record it. The same diagnosis again gives the same receipt.

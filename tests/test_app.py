@@ -36,12 +36,12 @@ from auditgame.exhibits.drawing import crop, pattern_png
 from auditgame.game import Game
 from auditgame.play import referee
 from auditgame.registry import names
+from auditgame.registry.descriptions import plugin_text, plugin_texts
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import ToolQuestion
 from auditgame.ui.exhibit_views.by_kind import DRAWN
 from auditgame.ui.identity import COOKIE, GuestCookie, GuestTokens
 from auditgame.ui.navigation import PAGES
-from auditgame.ui.registry_text import plugin_text, plugin_texts
 from auditgame.ui.safe_text import answers, figure, plain
 from auditgame.ui.widgets import box_picker
 from auditgame.ui.widgets.option_fields import TYPES

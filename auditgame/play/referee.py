@@ -13,11 +13,12 @@ from auditgame.bundles import bundle_io, keys
 from auditgame.bundles.reference_models import read_references, reference_folders
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation.certificate import HELD, at_least, bench
+from auditgame.evaluation.claim_parsing import claim_class
 from auditgame.evaluation.mechanism import Ablation, check_units, random_units
 from auditgame.evaluation.metrics import accuracy, class_accuracy, effect, n_applicable
 from auditgame.flaws import Flaw, draw_flaw
 from auditgame.play import scoring
-from auditgame.registry import load, suggest
+from auditgame.registry import load, require, suggest
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
@@ -51,6 +52,7 @@ def judge(folder: Path, diagnosis: Diagnosis) -> Score:
     claim = admit(diagnosis, manifest, table)
     if key.claim is None:
         return scoring.innocent(diagnosis.p_flawed)
+    require("flaw", key.family, f"challenge '{manifest.id}'")
     return scoring.flawed(diagnosis.p_flawed, examine(diagnosis, claim, key, manifest, table))
 
 
@@ -67,7 +69,8 @@ def open_key(folder: Path) -> keys.Key:
 
 def set_up(folder: Path, manifest: bundles.Manifest) -> JudgingSetup:
     """Load the suspect and its siblings, and draw the inputs that claims are tested on."""
-    dataset: Dataset = load("dataset", manifest.dataset)()
+    bundles.require_plugins(manifest)
+    dataset = load("dataset", manifest.dataset)()
     suspect = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
     references = read_references(manifest.dataset, manifest.model, dataset)
     inputs = dataset.sample(JUDGED, "held", _rng(manifest, "judge"))
@@ -85,7 +88,7 @@ def admit(diagnosis: Diagnosis, manifest: bundles.Manifest, table: JudgingSetup)
     form = load("flaw", family).Claim if family else None
     if form is None:
         raise AuditgameError("claim: name the family it belongs to, or leave the claim out")
-    claim: Claim = form.parse(diagnosis.claim)
+    claim = form.parse(diagnosis.claim)
     claim.check(table.dataset)
     return claim
 
@@ -98,7 +101,7 @@ def examine(
     table: JudgingSetup,
 ) -> scoring.Findings:
     """Measure everything that the score of a flawed model needs."""
-    true: Claim = load("flaw", key.family).Claim.parse(key.claim)
+    true = claim_class(key.family).parse(key.claim)
     classes, named = len(table.dataset.classes), "target" in type(true).model_fields
     goal, due = getattr(said, "target", None), getattr(true, "target", None)
     value, words = test_claim(said, true, table)
@@ -233,7 +236,10 @@ def check_reference(folder: Path) -> Certificate:
     """Measure a sibling again: its files, its accuracy as stated, every class."""
     reference = bundles.read_reference(folder)
     bundles.verify_files(folder, reference.files, frozenset({"reference.json"}))
-    dataset: Dataset = load("dataset", reference.dataset)()
+    user = f"reference model '{folder.parent.name}/{folder.name}'"
+    require("dataset", reference.dataset, user)
+    require("model", reference.model, user)
+    dataset = load("dataset", reference.dataset)()
     specimen = bundle_io.read_specimen(folder, reference.model, dataset, reference.files)
     held = dataset.sample(HELD, "held", Seed.of(0).numpy())
     clean = accuracy(specimen, held)

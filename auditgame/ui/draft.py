@@ -60,8 +60,10 @@ def problem(session: AuditSession) -> str | None:
     claim = claim_of(session)
     if claim is None:
         return None
+    from auditgame.evaluation.claim_parsing import claim_class
+
     try:
-        load("flaw", case(session)["family"]).Claim.model_validate(claim).check(session.dataset)
+        claim_class(case(session)["family"]).model_validate(claim).check(session.dataset)
     except ValidationError as error:
         missing = [_spot(fault["loc"]) for fault in error.errors() if fault["type"] == "missing"]
         return f"Still open: {', '.join(missing)}." if missing else str(explain(error, "claim"))

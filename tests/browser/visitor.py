@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import TimeoutError, expect
 
-from auditgame.ui.registry_text import plugin_texts
+from auditgame.registry.descriptions import plugin_texts
 
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from auditgame.auditors.detectors import CandidateClaim, TestedClaim, test_candidate
-from auditgame.registry import load
+from auditgame.evaluation.claim_parsing import claim_class
 from auditgame.schema.errors import AuditgameError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def climb(session: AuditSession, start: TestedClaim, steps: Mapping[str, float])
 
 def neighbours(suspect: CandidateClaim, steps: Mapping[str, float]) -> Iterator[CandidateClaim]:
     """The claims that differ from this one by one step in one number."""
-    form = load("flaw", suspect.family).Claim
+    form = claim_class(suspect.family)
     for field, step in steps.items():
         for side in (-step, step):
             claim = suspect.claim | {field: round(suspect.claim[field] + side, 4)}

@@ -7,7 +7,6 @@ import streamlit as st
 
 from auditgame.exhibits import Exhibit
 from auditgame.play.audit_session import AuditSession
-from auditgame.registry import load
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.results import Reveal
 
@@ -22,9 +21,10 @@ def demonstrate(session: AuditSession, revealed: Reveal) -> list[Exhibit]:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _kept(commitment: str, _desk: AuditSession, _truth: Diagnosis) -> list[Exhibit]:
+    from auditgame.evaluation.claim_parsing import claim_class
     from auditgame.evaluation.claim_preview import Answers, preview, preview_exhibits
 
-    claim = load("flaw", _truth.family).Claim.parse(_truth.claim)
+    claim = claim_class(_truth.family).parse(_truth.claim)
     rows = _desk.dataset.sample(DRAWN, "held", np.random.default_rng(0))
     turned = preview(rows, claim.apply(rows, _desk.dataset))
     before, after = turned.plain.inputs, turned.changed

@@ -7,9 +7,9 @@ from typing import get_args
 import streamlit as st
 
 from auditgame.registry import Kind
+from auditgame.registry.descriptions import PluginText, paragraphs, plugin_texts
 from auditgame.schema.records import ToolQuestion
 from auditgame.ui.guide_text import SCORING, WORDS
-from auditgame.ui.registry_text import PluginText, paragraphs, plugin_texts
 from auditgame.ui.safe_text import plain
 
 CHAPTERS: dict[str, Kind | None] = {

@@ -5,13 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from auditgame.exhibits.drawing import pattern_png
+from auditgame.registry.descriptions import plugin_text
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.results import Reveal
 from auditgame.ui.claim.demonstration import demonstrate
 from auditgame.ui.exhibit_views.by_kind import draw
 from auditgame.ui.navigation import go, link
-from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import figure, plain, safe, tidy
 from auditgame.ui.session import game, session
 

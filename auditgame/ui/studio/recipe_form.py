@@ -10,9 +10,9 @@ from auditgame import paths
 from auditgame.challenges import build_jobs
 from auditgame.challenges.recipe_files import read_recipe, write_recipe
 from auditgame.registry import names
+from auditgame.registry.descriptions import plugin_text
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
-from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import plain, tidy
 
 TIERS = ["tutorial", "easy", "medium", "hard"]

@@ -7,11 +7,11 @@ import streamlit as st
 from auditgame.play.audit_session import AuditSession
 from auditgame.play.scoring import detection
 from auditgame.registry import load
+from auditgame.registry.descriptions import plugin_text
 from auditgame.schema.errors import AuditgameError
 from auditgame.ui.claim.claim_effects import rehearse
 from auditgame.ui.claim.claim_form import ask_claim
 from auditgame.ui.draft import case, diagnosis, key, problem, update
-from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.workbench.evidence_panel import evidence
 from auditgame.ui.workbench.submit_dialog import confirm

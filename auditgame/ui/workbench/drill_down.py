@@ -10,8 +10,8 @@ import streamlit as st
 
 from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load
+from auditgame.registry.descriptions import plugin_text
 from auditgame.ui.draft import key
-from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.widgets.option_fields import followed, prompt_names
 from auditgame.ui.workbench.text_state import SLOTS, TextState

@@ -5,11 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from auditgame.play.audit_session import AuditSession
+from auditgame.registry.descriptions import plugin_text
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
 from auditgame.ui.draft import problem
 from auditgame.ui.navigation import go
-from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.session import game
 

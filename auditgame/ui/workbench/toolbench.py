@@ -11,12 +11,12 @@ import streamlit as st
 
 from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load
+from auditgame.registry.descriptions import paragraphs, plugin_text
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import ToolQuestion
 from auditgame.tools import Tool
 from auditgame.ui.background_task import BackgroundTask
 from auditgame.ui.draft import key, problem
-from auditgame.ui.registry_text import paragraphs, plugin_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.widgets.uploads import ask_picture
 from auditgame.ui.workbench.drill_down import at_top
