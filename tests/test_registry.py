@@ -21,7 +21,7 @@ from auditgame.cli import app
 from auditgame.game import Game
 from auditgame.plugins import scaffold
 from auditgame.plugins.conformance import load_file
-from auditgame.registry import FOLDERS, Kind, descriptions, faults, load, names, sources, usable
+from auditgame.registry import FOLDERS, Kind, descriptions, discovery, faults, load, names, usable
 from auditgame.registry.descriptions import plugin_text
 from auditgame.schema.errors import AuditgameError
 
@@ -86,7 +86,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def forget() -> None:
     """Let the registry look again."""
-    for kept in (sources._entry_points, registry._load, descriptions._described):
+    for kept in (discovery._entry_points, registry._load, descriptions._described):
         kept.cache_clear()
     descriptions._statements.cache_clear()
 

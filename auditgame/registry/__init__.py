@@ -17,7 +17,7 @@ from operator import attrgetter
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard, overload
 
-from auditgame.registry.sources import FOLDERS, LABELS, Kind, PluginSource, sources
+from auditgame.registry.discovery import FOLDERS, LABELS, Kind, PluginSource, sources
 from auditgame.schema.errors import AuditgameError
 
 if TYPE_CHECKING:

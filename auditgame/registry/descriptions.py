@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from auditgame.registry import find, load, names
-from auditgame.registry.sources import Kind, PluginSource, source_file
+from auditgame.registry.discovery import Kind, PluginSource, source_file
 from auditgame.schema.errors import AuditgameError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from auditgame.datasets import Dataset
 from auditgame.registry import FOLDERS, Kind, class_in, classes_in, load
-from auditgame.registry.sources import sources
+from auditgame.registry.discovery import sources
 from auditgame.schema.errors import AuditgameError
 
 if TYPE_CHECKING:
