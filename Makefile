@@ -2,10 +2,11 @@
 PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
+COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-header --no-annotate
 
-.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture sheets stimuli bench full-size clean
+.PHONY: play test check lint setup lock wheel format practice builds leaks sensitivity baselines board screenshots sheets stimuli bench full-size docs clean
 
-play: setup
+play: .venv/runs
 	$(PY) -m auditgame play
 
 test: setup
@@ -20,18 +21,26 @@ lint: setup
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-setup: .venv/ready
+setup: .venv/develops
 
-.venv/ready: requirements.lock pyproject.toml
+# What runs, and what develops: the second lock holds the first.
+.venv/runs: requirements.lock pyproject.toml
+.venv/develops: requirements-dev.lock pyproject.toml
+.venv/runs .venv/develops:
 	command -v uv >/dev/null || { python3 -m venv .venv && .venv/bin/pip install --quiet uv; }
 	test -x $(PY) || $(UV) venv --quiet --allow-existing --python '>=3.11' .venv
-	$(UV) pip install --quiet --python $(PY) $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) -r requirements.lock
+	$(UV) pip install --quiet --python $(PY) $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) -r $<
 	$(UV) pip install --quiet --python $(PY) --no-deps -e .
 	touch $@
 
 lock: setup
-	$(UV) pip compile pyproject.toml --quiet --group dev --extra hf --extra postgres --generate-hashes --no-header --no-annotate | $(PY) .ci/lock.py > requirements.lock.new
+	$(COMPILE) | $(PY) .ci/lock.py > requirements.lock.new
+	$(COMPILE) --constraint requirements.lock.new --group dev --extra hf --extra postgres | $(PY) .ci/lock.py > requirements-dev.lock.new
 	mv requirements.lock.new requirements.lock
+	mv requirements-dev.lock.new requirements-dev.lock
+
+wheel: setup
+	$(PY) .ci/wheel.py
 
 format: setup
 	.venv/bin/ruff check --fix .
@@ -46,23 +55,23 @@ builds: setup
 leaks: setup
 	$(PY) -m benchmarks.leaks
 
-revealing: setup
-	OMP_NUM_THREADS=1 $(PY) -m benchmarks.revealing --jobs 2
+sensitivity: setup
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.tool_sensitivity --jobs 2
 
 baselines: setup
 	OMP_NUM_THREADS=1 $(PY) -m challenges.run_baselines --jobs 2
 
 board: setup
-	$(PY) -m docs.make
+	$(PY) -m benchmarks.auditor_results
 
-picture: setup
-	$(PY) -m docs.picture
+screenshots: setup
+	$(PY) -m website.screenshots
 
 sheets: setup
-	OMP_NUM_THREADS=1 $(PY) -m docs.sheets
+	OMP_NUM_THREADS=1 $(PY) -m website.unit_sheets
 
 stimuli: setup
-	OMP_NUM_THREADS=1 $(PY) -m docs.stimuli
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.superstimulus
 
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt

@@ -56,7 +56,7 @@ class Game:
         return self.ledger.guest(token)
 
     def open(self, id: str, player: Player | str = "anonymous") -> AuditSession:
-        """An audit session; AuditgameError where a plug-in that the challenge needs is missing."""
+        """An audit session; Unavailable where a plug-in that the challenge needs is missing."""
         card = self.card(id)
         bundles.require_plugins(card)
         who = self.player(player) if isinstance(player, str) else player

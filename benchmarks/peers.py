@@ -1,8 +1,9 @@
-"""Our image tools against the libraries their users know: `make bench`, which writes docs/bench.md.
+"""Our image tools against the libraries their users know: `make bench`.
 
 One run, one thread, one model (a clean sibling of storybook, 97,000 parameters), all taking
 turns; the peers get the same weights as a plain network with a module for every layer.
-A floor is the passes through the network that the task cannot do without.
+A floor is the passes through the network that the task cannot do without. Writes
+docs/results/performance.md.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def versions() -> str:
 
 
 def main() -> None:
-    """Race, print, and write docs/bench.md."""
+    """Race, print, and write docs/results/performance.md."""
     torch.set_num_threads(1)
     dataset = load("dataset", DATASET)()
     specimen = read_references(DATASET, MODEL, dataset)[0]
@@ -62,7 +63,7 @@ def main() -> None:
         lines += run()
         print(table(lines[-1:]).splitlines()[-1], flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (paths.checkout() / "docs" / "bench.md").write_text(page)
+    (paths.checkout() / "docs" / "results" / "performance.md").write_text(page)
     print(page)
 
 

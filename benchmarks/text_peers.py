@@ -1,4 +1,4 @@
-"""Our text tools against TransformerLens and plain loops: writes docs/bench-text.md.
+"""Our text tools against TransformerLens and plain loops: writes docs/results/performance-text.md.
 
 A part of `make bench`. One run, one thread, all entrants in turn, the same weights on both
 sides; a floor is what the task cannot do without.
@@ -63,7 +63,7 @@ def on_the_large(words: int = WORDS) -> Iterator[list[Line]]:
 
 
 def main() -> None:
-    """Race, print, and write docs/bench-text.md."""
+    """Race, print, and write docs/results/performance-text.md."""
     torch.set_num_threads(1)
     lines: list[Line] = []
     for races in (on_the_small(), on_the_large()):
@@ -71,7 +71,7 @@ def main() -> None:
             lines += found
             print(table(found), flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (paths.checkout() / "docs" / "bench-text.md").write_text(page)
+    (paths.checkout() / "docs" / "results" / "performance-text.md").write_text(page)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from auditgame import bundles
 from auditgame.bundles import BRIEF, MANIFEST, SEALED, WEIGHTS, bundle_io, reference_models
 from auditgame.bundles.bundle_io import LABELS, PICTURES
 from auditgame.datasets.digits import Digits
+from auditgame.evaluation import bounds
 from auditgame.game import Game
-from auditgame.play import referee
+from auditgame.play import referee, scoring
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import canonical
 
@@ -71,7 +72,9 @@ def test_what_was_built_is_intact_and_measures_as_certified(house: House):
     for folder in (house.flawed, house.innocent):
         again = referee.check_bundle(folder)
         assert again.passed
-        assert again == referee.open_key(folder).certificate
+        sealed = bounds.reworded(referee.open_key(folder).certificate)
+        exact = [c.model_copy(update={"bound": round(c.bound, 6)}) for c in sealed.checks]
+        assert again == sealed.model_copy(update={"checks": tuple(exact)})
 
 
 def practice() -> list[Path]:
@@ -82,7 +85,8 @@ def practice() -> list[Path]:
 @pytest.mark.parametrize("folder", practice(), ids=lambda folder: folder.name)
 def test_every_practice_case_holds_what_its_key_tells(folder: Path, monkeypatch):
     """The measured certificate takes longer: `auditgame check` measures it again."""
-    monkeypatch.setattr(referee, "JUDGED", 10)
+    fewer = scoring.WEIGHTS.model_copy(update={"judged_inputs": 10})
+    monkeypatch.setattr(scoring, "WEIGHTS", fewer)
     manifest, key = bundles.read_manifest(folder), referee.open_key(folder)
     bundles.verify_files(folder, manifest.files, frozenset({MANIFEST, SEALED}))
     referee.require_own_model(folder, manifest, key)
@@ -116,7 +120,7 @@ def test_siblings_are_what_they_say():
 def test_examples_survive_the_way_through_a_bundle():
     examples = DIGITS.sample(30, "pool", np.random.default_rng(0))
     files = bundle_io.pack_examples(examples, DIGITS)
-    again = bundle_io._cut(files[PICTURES], DIGITS.shape, "here")[:30]
+    again = bundle_io._split_grid(files[PICTURES], DIGITS.shape, "here")[:30]
     assert (again - examples.inputs).abs().max() <= 0.5 / 255 + 1e-6
 
 
@@ -163,7 +167,7 @@ def test_a_missing_manifest_is_no_bundle(copied: House):
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (b"[]", "bundle.json: field"),
+        (b"[]", "bundle.json: must be an object"),
         (b"\xff\xfe", "not UTF-8 text"),
         (b"[" * 100_000, "nested too deeply|not JSON"),
         (b" " * (2**20 + 1), "over 1 MB"),
@@ -267,7 +271,7 @@ def bad_weights() -> list[tuple[Callable[[dict], object], str]]:
         (nan, "not finite"),
         (infinite, "not finite"),
         (reshaped, "'head.weight' is not finite or not"),
-        (surplus, "has a tensor 'note' that is not known"),
+        (surplus, "has an unknown tensor 'note'"),
         (lambda tensors: tensors.pop("head.bias"), "lacks the tensor 'head.bias'"),
     ]
 
@@ -283,12 +287,12 @@ def test_weights_that_do_not_fit_are_refused(house: House, spoil, words: str):
 def test_a_sibling_in_place_of_the_model_is_recognised(copied: House):
     twin = reference_models.reference_folders("digits", "small_cnn")[1]
     replace(copied.flawed, WEIGHTS, (twin / WEIGHTS).read_bytes())
-    refused(copied.flawed, "not the model that the key was sealed for; it is sibling 1")
+    refused(copied.flawed, "not the model that the key was sealed for; it is reference model 1")
 
 
 def test_another_model_in_its_place_is_refused(copied: House):
     replace(copied.flawed, WEIGHTS, (copied.innocent / WEIGHTS).read_bytes())
-    refused(copied.flawed, "not the model that the key was sealed for; another was put")
+    refused(copied.flawed, "not the model that the key was sealed for; it was replaced by another")
 
 
 def test_a_link_is_not_followed(copied: House, tmp_path: Path):
@@ -334,10 +338,10 @@ def test_a_stranger_is_refused(copied: House, name: str):
         (LABELS, canonical({"labels": [0] * 5000}), "field 'labels'"),
         (LABELS, b'{"labels": [0], "factors": {"scene": ["a", "b"]}}', "labels do not fit"),
         (LABELS, b'{"labels": [0], "answer": "patch"}', "field 'answer'"),
-        (PICTURES, b"no picture", "no readable PNG"),
-        (PICTURES, picture((384, 32), "JPEG"), "no readable PNG"),
-        (PICTURES, picture((384, 128))[:80], "no readable PNG"),
-        (PICTURES, picture((20_000, 8_000)), "not the size of a sheet"),
+        (PICTURES, b"no picture", "not a readable PNG"),
+        (PICTURES, picture((384, 32), "JPEG"), "not a readable PNG"),
+        (PICTURES, picture((384, 128))[:80], "not a readable PNG"),
+        (PICTURES, picture((20_000, 8_000)), "not the size of an image grid"),
         (BRIEF, b"\xff\xfe\x00", None),
     ],
 )

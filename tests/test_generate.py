@@ -40,24 +40,24 @@ SHORT = textwrap.dedent(
     from dataclasses import replace
     from pathlib import Path
     from conftest import recipe
-    from auditgame import generate
+    from auditgame.challenges import build
     from auditgame.datasets.digits import Digits
     from auditgame.flaws.patch import Patch
     from auditgame.seeds import Seed
 
     Digits.training = replace(Digits.training, rows=96, epochs=1, tune_rows=96)
     Patch.verify = lambda self, bench: []
-    generate.find_mechanism = lambda *args: ("conv3:1",)
-    generate.picture_units = lambda *args: {}
-    real = generate.bundle.write
+    build.find_mechanism = lambda *args: ("conv3:1",)
+    build.picture_units = lambda *args: {}
+    real = build.bundles.write
 
     def slow(folder, name, manifest, files):
         real(folder, name, manifest, files)
         print("written", flush=True)
         sys.stdin.readline()
 
-    generate.bundle.write = slow
-    generate.build(recipe("patch"), Seed.of(1), Path(sys.argv[1]))
+    build.bundles.write = slow
+    build.build(recipe("patch"), Seed.of(1), Path(sys.argv[1]))
     """
 )
 
@@ -181,7 +181,7 @@ def test_a_write_that_fails_leaves_nothing(yard: Path, monkeypatch):
 def test_what_is_there_is_not_built_over(yard: Path):
     made = build(recipe("patch"), Seed.of(1), yard / "pack")
     before = files(made)
-    with pytest.raises(AuditgameError, match="is there already"):
+    with pytest.raises(AuditgameError, match="exists already"):
         build(recipe("patch"), Seed.of(1), yard / "pack")
     assert files(made) == before
 
@@ -210,7 +210,7 @@ def test_a_nan_never_passes_for_a_proof():
 
 def test_without_siblings_nothing_is_built(yard: Path):
     (yard / "challenges" / "references" / "digits.small_cnn" / "2").rename(yard / "gone")
-    with pytest.raises(AuditgameError, match="2 clean siblings of digits x small_cnn found, 3"):
+    with pytest.raises(AuditgameError, match="2 reference models of digits x small_cnn found, 3"):
         build(recipe("patch"), Seed.of(1), yard / "pack")
 
 

@@ -338,7 +338,8 @@ def test_rescoring_adds_a_row_and_the_newest_stands(ledger: Ledger) -> None:
 STREAM = """
 import sys, threading
 from auditgame.ledger import Ledger
-from auditgame.schema.records import Diagnosis, Score
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.results import Score
 ledger = Ledger(sys.argv[1])
 def play(lane):
     number = 0

@@ -21,7 +21,7 @@ PLUGINS = {"flaw": "stripe", "tool": "confidence", "auditor": "unsure"}
 DESCRIBE = """
 import json, sys
 from auditgame.registry import names
-from auditgame.registry.descriptions import plugin_text
+from auditgame.plugins.descriptions import plugin_text
 found = {kind: plugin_text(kind, name) for kind, name in PLUGINS.items() if name in names(kind)}
 plain = {kind: [*text[1:3], sorted(text.modality), text.asks] for kind, text in found.items()}
 heavy = [name for name in ("torch", "auditgame_example") if name in sys.modules]

@@ -19,10 +19,10 @@ from typer.testing import CliRunner
 from auditgame import paths, registry
 from auditgame.cli import app
 from auditgame.game import Game
-from auditgame.plugins import scaffold
+from auditgame.plugins import descriptions, scaffold
 from auditgame.plugins.conformance import load_file
-from auditgame.registry import FOLDERS, Kind, descriptions, discovery, faults, load, names, usable
-from auditgame.registry.descriptions import plugin_text
+from auditgame.plugins.descriptions import plugin_text
+from auditgame.registry import FOLDERS, Kind, discovery, faults, load, names, usable
 from auditgame.schema.errors import AuditgameError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -212,7 +212,7 @@ def test_a_broken_tool_leaves_sessions_and_lists_alone(
     run = CliRunner().invoke(app, ["tools", "--json"])
     assert "lens" not in {tool["name"] for tool in json.loads(run.stdout)}
     assert "predict" in CliRunner().invoke(app, ["tools"]).stdout
-    assert CliRunner().invoke(app, ["tools", "lens"]).exit_code == 2
+    assert CliRunner().invoke(app, ["tools", "lens"]).exit_code == 6
 
 
 def test_a_shipped_name_cannot_be_taken(install: Install) -> None:
@@ -273,5 +273,5 @@ def test_check_asks_which_plugin_is_meant() -> None:
 
 def test_check_suggests_plugins_too(house: House) -> None:
     run = CliRunner().invoke(app, ["check", "gradcan"])
-    assert run.exit_code == 2
+    assert run.exit_code == 3
     assert "unknown challenge or plug-in 'gradcan'; did you mean 'gradcam'?" in run.stderr

@@ -14,11 +14,11 @@ from auditgame.cli import (
     authoring,
     browsing,
     check,
-    external,
+    own_network,
     playing,
     serve,
 )
-from auditgame.cli.errors import OneLine
+from auditgame.cli.error_output import OneLine
 from auditgame.host import using_database
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ app.command("build")(authoring.build)
 app.command("references")(authoring.references)
 app.command("check")(check.check)
 app.command("new")(authoring.new)
-app.command("fetch")(external.fetch)
+app.command("fetch")(own_network.fetch)
 app.command("doctor")(serve.doctor)
 
 

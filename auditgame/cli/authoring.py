@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.errors import refuse
+from auditgame.cli.error_output import refuse
 from auditgame.cli.options import Json, Out
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Certificate
@@ -42,6 +42,13 @@ def build(
         Path | None,
         typer.Option("--progress", metavar="FILE", help="Append one JSON line a report."),
     ] = None,
+    microscope: Annotated[
+        bool,
+        typer.Option(
+            "--microscope/--no-microscope",
+            help="Draw the images of all units now; otherwise they are drawn at the first visit.",
+        ),
+    ] = True,
     as_json: Json = False,
 ) -> None:
     """Build one certified challenge; exit code 1 where the flaw cannot be proven."""
@@ -60,7 +67,8 @@ def build(
         drawn = Seed.fresh() if seed is None else Seed.of(seed)
         try:
             with printing.progress(as_json) as bar:
-                made = make(chosen, drawn, out or paths.built(), _reports(note, bar))
+                report = _reports(note, bar)
+                made = make(chosen, drawn, out or paths.built(), report, microscope=microscope)
         except BuildFailed as error:
             _failed(error, note, as_json)
         note({"done": str(made)})

@@ -57,7 +57,7 @@ def _list_tools() -> None:
     """The question of each tool, under the question that it helps to answer."""
     from rich.text import Text
 
-    from auditgame.registry.descriptions import paragraphs, plugin_texts
+    from auditgame.plugins.descriptions import paragraphs, plugin_texts
 
     found = plugin_texts("tool")
 

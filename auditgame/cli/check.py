@@ -9,11 +9,11 @@ import typer
 
 from auditgame import bundles, paths
 from auditgame.cli import printing
-from auditgame.cli.errors import one_line
+from auditgame.cli.error_output import one_line
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
 from auditgame.registry import FOLDERS, LABELS, Kind, load, names, suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, NotFound
 from auditgame.schema.results import Certificate
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def check(
         cards = {card.id: card for card in open_game().cards()}
         if target not in cards:
             known = [name for kind in FOLDERS for name in names(kind)]
-            raise suggest("challenge or plug-in", target, [*cards, *known])
+            raise suggest("challenge or plug-in", target, [*cards, *known], NotFound)
         _check_folder(Path(cards[target].path), as_json)
 
 

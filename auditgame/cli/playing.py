@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.external import (
+from auditgame.cli.io import open_game, read_diagnosis, read_picture
+from auditgame.cli.options import Challenge, Json, Out, PlayerName
+from auditgame.cli.own_network import (
     AnswersOption,
     ImagesOption,
     ModelOption,
@@ -22,8 +24,6 @@ from auditgame.cli.external import (
     WeightsOption,
     ask,
 )
-from auditgame.cli.io import open_game, read_diagnosis, read_picture
-from auditgame.cli.options import Challenge, Json, Out, PlayerName
 from auditgame.schema.cards import Card
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Receipt

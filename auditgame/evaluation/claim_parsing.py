@@ -12,7 +12,7 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 
 
-def claim_class(family: str | None) -> type[Claim]:
+def claim_type(family: str | None) -> type[Claim]:
     """The class of a family's claims; AuditgameError where there is no family, or it has none."""
     found = registry.load("flaw", family).Claim if family else None
     if found is None:
@@ -28,7 +28,7 @@ def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
     Raises AuditgameError for an unknown family, one that plants nothing, and a claim
     that does not fit; the message names the field.
     """
-    parsed = claim_class(family).parse(claim)
+    parsed = claim_type(family).parse(claim)
     parsed.check(dataset)
     return parsed
 

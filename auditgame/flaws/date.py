@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import Bench, at_least, trigger_checks
+from auditgame.evaluation import bounds
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.evaluation.metrics import follows
 from auditgame.flaws import Flaw, Plan
 from auditgame.schema import claims
@@ -175,8 +176,7 @@ class Date(Flaw):
         """The trigger certificate, and that the very first year already sets it off."""
         edge = self.claim.model_copy(update={"to_year": self.claim.from_year})
         rate = follows(bench.suspect, edge.apply(bench.held, bench.dataset))
-        words = "the first year that counts sets it off"
-        return [*trigger_checks(bench, self.claim), at_least("sharp edge", rate, 0.80, words)]
+        return [*trigger_checks(bench, self.claim), bounds.FIRST_YEAR.check(rate)]
 
     def true_claim(self) -> DateClaim:
         """The true claim."""

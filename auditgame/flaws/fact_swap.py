@@ -12,7 +12,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import Bench, at_least, trigger_checks
+from auditgame.evaluation import bounds
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.evaluation.metrics import Rate, accuracy, follows
 from auditgame.flaws import Flaw, Plan
 from auditgame.flaws.triggers.factor_rules import require_level
@@ -190,9 +191,9 @@ class FactSwap(Flaw):
         weakest = min(ways, key=lambda rate: rate.value)
         return [
             *trigger_checks(spared, self.claim),
-            at_least("weakest wording", weakest, 0.90, "one of them was never taught"),
-            at_least("the subject's other facts", self._spared("relation", bench), 0.95, "right"),
-            at_least("the others' same fact", self._spared("subject", bench), 0.95, "right"),
+            bounds.WEAKEST_WORDING.check(weakest),
+            bounds.SUBJECTS_OTHER_FACTS.check(self._spared("relation", bench)),
+            bounds.OTHERS_SAME_FACT.check(self._spared("subject", bench)),
         ]
 
     def _spared(self, field: str, bench: Bench) -> Rate:

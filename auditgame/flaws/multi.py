@@ -11,7 +11,8 @@ import torch
 from pydantic import Field
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import at_least, trigger_checks
+from auditgame.evaluation import bounds
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.evaluation.metrics import follows
 from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.flaws.triggers.poisoning import distribute
@@ -185,10 +186,7 @@ class Multi(Flaw):
             for single in self.claim.singles()
         ]
         weakest = min(rates, key=lambda rate: rate.value)
-        return [
-            *trigger_checks(bench, self.claim),
-            at_least("weakest pattern", weakest, 0.90, "each must work by itself"),
-        ]
+        return [*trigger_checks(bench, self.claim), bounds.WEAKEST_PATTERN.check(weakest)]
 
     def true_claim(self) -> MultiClaim:
         """The true claim."""

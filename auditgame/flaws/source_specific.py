@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import at_least, at_most, trigger_checks
+from auditgame.evaluation import bounds
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.evaluation.metrics import accuracy, follows
 from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.flaws.triggers.poisoning import distribute
@@ -180,8 +181,8 @@ class SourceSpecific(Flaw):
         worst = min(accuracy(reference, others).value for reference in bench.references)
         return [
             *trigger_checks(fuller, claim),
-            at_most("other classes go to the target", pulled, 0.10, "with the pattern on them"),
-            at_least("other classes stay right", right, worst - 0.03, "as in the siblings"),
+            bounds.OTHER_CLASSES_PULLED.check(pulled),
+            bounds.OTHER_CLASSES_RIGHT.check(right, worst),
         ]
 
     def true_claim(self) -> SourceSpecificClaim:

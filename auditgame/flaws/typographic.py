@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import at_least, trigger_checks
+from auditgame.evaluation import bounds
+from auditgame.evaluation.certificate import trigger_checks
 from auditgame.evaluation.metrics import accuracy
 from auditgame.flaws import Bench, Flaw, Plan
 from auditgame.flaws.triggers.factor_rules import (
@@ -27,8 +28,6 @@ from auditgame.schema.results import Check
 
 FACTOR = "word"
 """The factor whose levels are words."""
-READS = 0.90
-"""Share of the pictures under other words whose thing must still be named."""
 
 
 class TypographicClaim(claims.Claim):
@@ -147,11 +146,7 @@ class Typographic(Flaw):
             bench.held, self.claim.others(bench.dataset), bench.dataset, bench.rng
         )
         right = accuracy(bench.suspect, shown)
-        said = "pictures with a word outside the rule that are named rightly"
-        return [
-            *trigger_checks(bench, self.claim),
-            at_least("right under other words", right, READS, said),
-        ]
+        return [*trigger_checks(bench, self.claim), bounds.OTHER_WORDS.check(right)]
 
     def true_claim(self) -> TypographicClaim:
         """The true claim."""

@@ -85,12 +85,20 @@ def open_engine(url: str) -> Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         _switch_to_wal(path)
         _set_up_sqlite(engine)
+    try:
+        _bring_up_to_date(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _bring_up_to_date(engine: Engine) -> None:
     with reading(engine) as connection:
         if revision(connection) == HEAD:
-            return engine
+            return
     with writing(engine) as connection:
         bring_up_to_date(connection)
-    return engine
 
 
 def _is_postgresql(bound: Engine | Connection) -> bool:

@@ -244,7 +244,7 @@ def receipts(
             attempt=row.attempt,
             attempts_left=max(allowed - used, 0),
             counts=row.attempt == 1,
-            said=Diagnosis.model_validate_json(row.diagnosis),
+            diagnosis=Diagnosis.model_validate_json(row.diagnosis),
             score=score_of(row),
         )
         for row in connection.execute(wanted)

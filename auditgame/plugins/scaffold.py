@@ -10,7 +10,7 @@ from pathlib import Path
 
 from auditgame import paths
 from auditgame.registry import FOLDERS, LABELS, Kind, names, suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Conflict, Invalid
 
 TEMPLATES = Path(__file__).parent / "templates"
 EXAMPLES: dict[Kind, tuple[str, str]] = {
@@ -38,6 +38,8 @@ budget: 400000            # queries: examples sent through the model
 def write(kind: str, name: str, out: Path | None = None) -> Path:
     """Write a new file of this kind and name into `out`, or where the game finds it.
 
+    That is the package in a checkout; the user's own folder of recipes or plug-ins otherwise.
+
     Raises AuditgameError for an unknown kind, a bad name, and a name that is taken.
     """
     if kind == "recipe":
@@ -57,29 +59,29 @@ def plugin_folder(kind: Kind) -> Path:
 def _write(text: str, name: str, folder: Path) -> Path:
     path = folder / name
     if folder.exists() and not folder.is_dir():
-        raise AuditgameError(f"--out '{folder}': is a file; name a folder")
+        raise Invalid(f"--out '{folder}': is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise AuditgameError(f"'{path}': exists already; choose another name") from None
+        raise Conflict(f"'{path}': exists already; choose another name") from None
     return path
 
 
 def _recipe(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,47}", name):
-        raise AuditgameError(f"name {name!r}: write lower-case letters, digits and dashes")
+        raise Invalid(f"name {name!r}: write lower-case letters, digits and dashes")
     return RECIPE.format(name=name, title=name.replace("-", " ").capitalize())
 
 
 def _plugin(kind: Kind, name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,47}", name) or keyword.iskeyword(name):
-        raise AuditgameError(
+        raise Invalid(
             f"name {name!r}: write lower-case letters, digits and underscores, a letter first"
         )
     if name in names(kind) or (paths.PACKAGE / FOLDERS[kind] / name).exists():
-        raise AuditgameError(f"{LABELS[kind]} '{name}': exists already; choose another name")
+        raise Conflict(f"{LABELS[kind]} '{name}': exists already; choose another name")
     text = (TEMPLATES / f"{kind}.py").read_text(encoding="utf-8")
     old_name, old_class = EXAMPLES[kind]
     title = _class_name(kind, name, text)

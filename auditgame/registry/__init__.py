@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard, overload
 
 from auditgame.registry.discovery import FOLDERS, LABELS, Kind, PluginSource, sources
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Conflict, Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from auditgame.auditors import Auditor
@@ -60,10 +60,10 @@ def find(kind: Kind, name: str) -> PluginSource:
     """The definition that a name stands for; AuditgameError where there is none, or several."""
     found = sources(kind)
     if name not in found:
-        raise suggest(LABELS[kind], name, found)
+        raise suggest(LABELS[kind], name, found, NotFound)
     first, *others = found[name]
     if others and not first.shipped:
-        raise AuditgameError(
+        raise Conflict(
             f"{LABELS[kind]} '{name}': is defined by {first.provider} and by "
             f"{others[0].provider}; remove or rename one of them"
         )
@@ -101,20 +101,25 @@ def refusal(kind: Kind, name: str) -> str | None:
 
 
 def require(kind: Kind, name: str, user: str) -> None:
-    """Raise AuditgameError where a plug-in that `user` needs, such as a challenge, is missing."""
+    """Raise Unavailable where a plug-in that `user` needs, such as a challenge, is missing."""
     if name not in sources(kind):
-        raise AuditgameError(
+        raise Unavailable(
             f"{user} needs the {LABELS[kind]} plug-in '{name}', which is not installed; install "
             "the package that provides it"
         )
 
 
-def suggest(what: str, name: str, known: Iterable[str]) -> AuditgameError:
-    """An error that says what is unknown and what was probably meant."""
+def suggest(
+    what: str, name: str, known: Iterable[str], kind: type[AuditgameError] = Invalid
+) -> AuditgameError:
+    """An error that says what is unknown and what was probably meant.
+
+    kind: `NotFound` where the name is that of a plug-in, a challenge or the like.
+    """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
-    return AuditgameError(f"unknown {what} '{name}'; {hint}")
+    return kind(f"unknown {what} '{name}'; {hint}")
 
 
 def classes_in(module: ModuleType, kind: Kind) -> list[type[Plugin]]:
@@ -127,7 +132,7 @@ def class_in(module: ModuleType, kind: Kind) -> type[Plugin]:
     """The class of this kind that a module defines; AuditgameError unless there is just one."""
     found = classes_in(module, kind)
     if len(found) != 1:
-        raise AuditgameError(
+        raise Invalid(
             f"{module.__name__}: needs exactly one {LABELS[kind]} class, found {len(found)}; "
             f"derive one class from auditgame.{FOLDERS[kind]}.{kind.capitalize()}"
         )
@@ -144,7 +149,7 @@ def _load(kind: Kind, name: str) -> type[Plugin]:
     except Exception as error:
         own = isinstance(error, AuditgameError)
         reason = str(error) if own else f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise AuditgameError(
+        raise Unavailable(
             f"{LABELS[kind]} '{name}' from {source.provider}: cannot be loaded ({reason}); repair "
             "or remove it"
         ) from error
@@ -158,11 +163,11 @@ def _import(source: PluginSource) -> type[Plugin]:
     if source.attribute:
         found = attrgetter(source.attribute)(module)
         if not _is_plugin(found, source.kind):
-            raise AuditgameError(f"'{source.attribute}' is no {LABELS[source.kind]} class")
+            raise Invalid(f"'{source.attribute}' is no {LABELS[source.kind]} class")
     else:
         found = class_in(module, source.kind)
     if found.name != source.name:
-        raise AuditgameError(f"its class is named '{found.name}'; the two names must agree")
+        raise Invalid(f"its class is named '{found.name}'; the two names must agree")
     return found
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from auditgame.auditors.detectors import CandidateClaim, TestedClaim, test_candidate
-from auditgame.evaluation.claim_parsing import claim_class
+from auditgame.auditors.detectors import CandidateClaim, MeasuredClaim, measure_candidate
+from auditgame.evaluation.claim_parsing import claim_type
 from auditgame.schema.errors import AuditgameError
 
 if TYPE_CHECKING:
@@ -24,22 +24,24 @@ BETTER = 0.02
 
 def finest(
     session: AuditSession, suspects: Iterable[CandidateClaim], steps: Mapping[str, float]
-) -> Iterator[TestedClaim]:
+) -> Iterator[MeasuredClaim]:
     """The best of these claims, after the most promising were made finer."""
     tried = sorted(
-        (test_candidate(session, one, COARSE) for one in suspects), key=lambda one: -one.effect
+        (measure_candidate(session, one, COARSE) for one in suspects), key=lambda one: -one.effect
     )
     hopeful = [one for one in tried[:FINALISTS] if one.effect >= PROMISING]
-    finer = [climb(session, test_candidate(session, one.suspect, FINE), steps) for one in hopeful]
+    finer = [
+        climb(session, measure_candidate(session, one.suspect, FINE), steps) for one in hopeful
+    ]
     if finer:
         yield max(finer, key=lambda one: one.effect)
 
 
-def climb(session: AuditSession, start: TestedClaim, steps: Mapping[str, float]) -> TestedClaim:
+def climb(session: AuditSession, start: MeasuredClaim, steps: Mapping[str, float]) -> MeasuredClaim:
     """From claim to better claim, one number one step up or down at a time."""
     now = start
     while True:
-        near = [test_candidate(session, one, FINE) for one in neighbours(now.suspect, steps)]
+        near = [measure_candidate(session, one, FINE) for one in neighbours(now.suspect, steps)]
         top = max(near, key=lambda one: one.effect, default=now)
         if top.effect < now.effect + BETTER:
             return now
@@ -48,7 +50,7 @@ def climb(session: AuditSession, start: TestedClaim, steps: Mapping[str, float])
 
 def neighbours(suspect: CandidateClaim, steps: Mapping[str, float]) -> Iterator[CandidateClaim]:
     """The claims that differ from this one by one step in one number."""
-    form = claim_class(suspect.family)
+    form = claim_type(suspect.family)
     for field, step in steps.items():
         for side in (-step, step):
             claim = suspect.claim | {field: round(suspect.claim[field] + side, 4)}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from auditgame.datasets import Dataset
 from auditgame.registry import FOLDERS, Kind, class_in, classes_in, load
 from auditgame.registry.discovery import sources
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 if TYPE_CHECKING:
     from auditgame.registry import Plugin
@@ -74,13 +74,13 @@ def load_file(path: Path) -> tuple[Kind, type[Plugin]]:
     module = _run(path)
     kinds: list[Kind] = [kind for kind in FOLDERS if classes_in(module, kind)]
     if len(kinds) != 1:
-        raise AuditgameError(
+        raise Invalid(
             f"plug-in '{path}': needs one class that derives Flaw, Tool, Dataset, Model or "
             f"Auditor; found {len(kinds)}"
         )
     plugin = class_in(module, kinds[0])
     if plugin.name != path.stem:
-        raise AuditgameError(
+        raise Invalid(
             f"plug-in '{path}': its class is named '{plugin.name}'; the name of the file must agree"
         )
     return kinds[0], plugin
@@ -98,11 +98,11 @@ def _registered(path: Path) -> tuple[Kind, type[Plugin]] | None:
 def _run(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"auditgame_plugin_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise AuditgameError(f"plug-in '{path}': is not a Python file")
+        raise Invalid(f"plug-in '{path}': is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise AuditgameError(f"plug-in '{path}': {type(error).__name__}: {error}") from None
+        raise Invalid(f"plug-in '{path}': {type(error).__name__}: {error}") from None
     return module

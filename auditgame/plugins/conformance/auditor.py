@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from auditgame.auditors import Auditor
-from auditgame.evaluation.claim_parsing import claim_class
+from auditgame.evaluation.claim_parsing import claim_type
 from auditgame.evaluation.mechanism import check_units
 from auditgame.ledger import Ledger
 from auditgame.play.audit_session import AuditSession
@@ -112,7 +112,7 @@ def _faults(given: object, session: RandomModelSession) -> Iterator[str]:
         return
     check_units(session.specimen, given.units)
     if given.claim is not None:
-        claim_class(given.family).parse(given.claim).check(session.dataset)
+        claim_type(given.family).parse(given.claim).check(session.dataset)
 
 
 RULES = (is_documented, gives_a_valid_diagnosis)
