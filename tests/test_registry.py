@@ -14,15 +14,16 @@ from typing import get_args
 
 import pytest
 from conftest import CHECKOUT, House
+from registry_state import forget, only_here
 from typer.testing import CliRunner
 
-from auditgame import paths, registry
+from auditgame import paths
 from auditgame.cli import app
 from auditgame.game import Game
 from auditgame.plugins import descriptions, scaffold
 from auditgame.plugins.conformance import load_file
 from auditgame.plugins.descriptions import plugin_text
-from auditgame.registry import FOLDERS, Kind, discovery, faults, load, names, usable
+from auditgame.registry import FOLDERS, Kind, faults, load, names, usable
 from auditgame.schema.errors import AuditgameError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -63,13 +64,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         forget()
         return folder
 
-    before = set(sys.modules)
-    yield put
-    for name in set(sys.modules) - before:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
-            del sys.modules[name]
-    monkeypatch.undo()
-    forget()
+    with only_here(tmp_path):
+        yield put
+        monkeypatch.undo()
 
 
 @pytest.fixture
@@ -78,17 +75,8 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("AUDITGAME_HOME", str(tmp_path / "home"))
     folder = paths.plugins() / "auditors"
     folder.mkdir(parents=True)
-    search = list(sys.modules["auditgame.auditors"].__path__)
-    yield folder
-    sys.modules["auditgame.auditors"].__path__[:] = search
-    forget()
-
-
-def forget() -> None:
-    """Let the registry look again."""
-    for kept in (discovery._entry_points, registry._load, descriptions._described):
-        kept.cache_clear()
-    descriptions._statements.cache_clear()
+    with only_here(tmp_path):
+        yield folder
 
 
 def refused(kind: Kind, name: str) -> str:

@@ -103,8 +103,8 @@ def standings(as_json: Json = False) -> None:
     if as_json:
         printing.emit(json.loads(board.to_json(orient="records", double_precision=15)))
         return
-    columns = ("rank", "player", "bracket", "points", "share", "95 %", "played", "probes")
-    made = printing.table("Standings", columns, ("rank", "points", "share", "played", "probes"))
+    columns = ("rank", "player", "bracket", "points", "share", "95 %", "played", "queries")
+    made = printing.table("Standings", columns, ("rank", "points", "share", "played", "queries"))
     made.columns[1].no_wrap = True
     for row in board.to_dict("records"):
         made.add_row(
@@ -115,6 +115,6 @@ def standings(as_json: Json = False) -> None:
             f"{row['share']:.0%}",
             f"{row['low']:.0%} to {row['high']:.0%}",
             str(row["played"]),
-            f"{row['probes']:,}",
+            f"{row['queries']:,}",
         )
     printing.paper().print(made)
