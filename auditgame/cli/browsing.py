@@ -1,10 +1,10 @@
-"""Commands that look around: challenges, tools, standings. All but `tools` leave torch alone."""
+"""Commands that show challenges, tools and standings. Only options of tools need torch."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -12,6 +12,9 @@ from auditgame.cli import printing
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Challenge, Json
 from auditgame.schema.records import ToolQuestion
+
+if TYPE_CHECKING:
+    from auditgame.tools import Tool
 
 
 def list_challenges(as_json: Json = False) -> None:
@@ -39,32 +42,36 @@ def tools(
     as_json: Json = False,
 ) -> None:
     """Which tools are there, and what can be chosen for each?"""
-    from auditgame.registry import load, names
+    from auditgame.registry import load, usable
 
-    found = {each: load("tool", each) for each in (names("tool") if name is None else [name])}
     if as_json:
-        printing.emit([_described(tool) for tool in found.values()])
+        chosen = usable("tool") if name is None else [name]
+        printing.emit([_described(load("tool", each)) for each in chosen])
     elif name:
-        _show_tool(found[name])
+        _show_tool(load("tool", name))
     else:
-        _list_tools(list(found.values()))
+        _list_tools()
 
 
-def _list_tools(found: list[Any]) -> None:
-    """What each tool asks, under the question that it helps to answer."""
+def _list_tools() -> None:
+    """The question of each tool, under the question that it helps to answer."""
     from rich.text import Text
+
+    from auditgame.plugins.descriptions import paragraphs, plugin_texts
+
+    found = plugin_texts("tool")
 
     made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
     for question in get_args(ToolQuestion):
         made.add_row("", "", Text(question, "bold"))
         for tool in (tool for tool in found if tool.asks == question):
-            asks = " ".join((inspect.getdoc(tool) or "").split("\n\n")[0].split())
-            made.add_row(tool.name, ", ".join(sorted(tool.modality)), asks)
+            text = next(iter(paragraphs(tool.text)), "")
+            made.add_row(tool.name, ", ".join(sorted(tool.modality)), text)
         made.add_section()
     printing.paper().print(made)
 
 
-def _described(tool: Any) -> dict[str, Any]:
+def _described(tool: type[Tool]) -> dict[str, Any]:
     return {
         "name": tool.name,
         "title": tool.title,
@@ -75,7 +82,7 @@ def _described(tool: Any) -> dict[str, Any]:
     }
 
 
-def _show_tool(tool: Any) -> None:
+def _show_tool(tool: type[Tool]) -> None:
     out = printing.paper()
     out.print(f"{tool.title} ({tool.name})", style="bold")
     for paragraph in (inspect.getdoc(tool) or "").split("\n\n"):

@@ -96,8 +96,10 @@ def _at_a_desk(
     picture: Path | None,
     quiet: bool,
 ) -> ToolAnswer:
+    from auditgame.bundles import require_plugins
     from auditgame.registry import load
 
+    require_plugins(card)
     upload = read_picture(picture, load("dataset", card.dataset).shape) if picture else None
     with printing.progress(quiet) as report:
         told = game.open(card.id, player).run_tool(
@@ -185,14 +187,14 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Let bundled auditors play and hand in."""
-    from auditgame.registry import load, names
+    from auditgame.registry import load, usable
 
     game = open_game()
     if not every and (id is None or auditor is None):
         raise AuditgameError("audit: name a challenge and an --auditor, or add --all")
     cards = game.cards() if id is None else [game.card(id)]
     auditors = {
-        name: load("auditor", name) for name in ([auditor] if auditor else names("auditor"))
+        name: load("auditor", name) for name in ([auditor] if auditor else usable("auditor"))
     }
     pairs = [
         (card.id, name)

@@ -14,7 +14,7 @@ from auditgame import bundles
 from auditgame.exhibits import Exhibit
 from auditgame.ledger import Ledger, Player, Question
 from auditgame.play.source_digest import source_digest
-from auditgame.registry import load, names
+from auditgame.registry import load, usable
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import Forbidden, Invalid
@@ -81,7 +81,7 @@ class AuditSession:
 
     def tools(self) -> list[str]:
         """The tools that fit this model."""
-        return [name for name in names("tool") if load("tool", name).fits(self.specimen) is None]
+        return [name for name in usable("tool") if load("tool", name).fits(self.specimen) is None]
 
     def run_tool(
         self,
@@ -195,7 +195,7 @@ def _loaded(path: str, _commitment: str) -> tuple[Specimen, ToolContext]:
 
     folder = Path(path)
     manifest = bundles.read_manifest(folder)
-    dataset: Dataset = load("dataset", manifest.dataset)()
+    dataset = load("dataset", manifest.dataset)()
     specimen = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
     examples = bundle_io.read_examples(folder, dataset, manifest.files)
     references = read_references(manifest.dataset, manifest.model, dataset)
