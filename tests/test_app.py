@@ -211,7 +211,7 @@ def test_a_claim_is_tried_on_ones_own_examples_before_it_is_submitted(home: Hous
     )
     app.button(key=f"{id}/test claim").click().run()
     assert not app.exception
-    assert f"said {truth.claim['target']}" in "".join(part.value for part in app.html)
+    assert f"answer: {truth.claim['target']}" in "".join(part.value for part in app.html)
     assert before - session.remaining_budget() == int(price.split()[0])
     assert any("On 6 of your examples this comes true" in part.value for part in app.markdown)
     assert not [button for button in app.button if button.key == f"{id}/test claim"]

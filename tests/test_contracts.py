@@ -75,7 +75,7 @@ def broken(kind: Kind, tmp_path: Path, old: str, new: str) -> str:
 
 
 def test_a_tool_that_underbills_is_caught(tmp_path: Path) -> None:
-    said = broken("tool", tmp_path, "return len(material.examples)", "return 1")
+    said = broken("tool", tmp_path, "return len(context.examples)", "return 1")
     assert "cost: says 1; sends 20" in said
 
 
@@ -110,6 +110,11 @@ def test_a_tool_under_no_known_question_is_caught(tmp_path: Path) -> None:
 def test_a_tool_with_an_undescribed_option_is_caught(tmp_path: Path) -> None:
     said = broken("tool", tmp_path, ' description="How many units to show.",', "")
     assert "option 'count': has no description" in said
+
+
+def test_a_tool_whose_exhibit_has_no_name_is_caught(tmp_path: Path) -> None:
+    said = broken("tool", tmp_path, 'name="class_means",', "")
+    assert "exhibit 'Mean activation at conv4': has no name" in said
 
 
 def test_a_flaw_that_always_draws_the_same_is_caught(tmp_path: Path) -> None:
@@ -151,7 +156,7 @@ def test_a_dataset_that_cannot_redraw_is_caught(tmp_path: Path) -> None:
 
 
 def test_an_auditor_that_answers_with_a_number_is_caught(tmp_path: Path) -> None:
-    old = "counts = self._wrong_by_class(desk)"
+    old = "counts = self._wrong_by_class(session)"
     assert "not a Diagnosis" in broken("auditor", tmp_path, old, f"return 0.5\n        {old}")
 
 

@@ -112,6 +112,6 @@ def standings(as_json: Json = False) -> None:
             f"{row['share']:.0%}",
             f"{row['low']:.0%} to {row['high']:.0%}",
             str(row["played"]),
-            f"{row['probes']:,}",
+            f"{row['queries']:,}",
         )
     printing.console().print(made)

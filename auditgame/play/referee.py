@@ -44,7 +44,7 @@ def judge(folder: Path, diagnosis: Diagnosis) -> Score:
     setup = set_up(folder, manifest)
     claim = checked_claim(diagnosis, manifest, setup)
     if key.claim is None:
-        return scoring.innocent(diagnosis.p_flawed)
+        return scoring.clean(diagnosis.p_flawed)
     return scoring.flawed(diagnosis.p_flawed, measure(diagnosis, claim, key, manifest, setup))
 
 

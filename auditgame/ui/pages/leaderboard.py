@@ -70,5 +70,5 @@ def _columns() -> dict[Any, Any]:
         ),
         "points": number("Points", format="%.1f"),
         "played": number("Played", help="Challenges with at least one submission."),
-        "probes": number("Queries", format="localized", help=definition("Query")),
+        "queries": number("Queries", format="localized", help=definition("Query")),
     }

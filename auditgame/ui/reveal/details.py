@@ -59,7 +59,7 @@ def auditors(card: Card) -> None:
         "p_flawed": number("Probability of a flaw", format="percent"),
         "family": "Family",
         "points": number("Points", format="%.1f"),
-        "probes": number("Queries", format="localized", help=definition("Query")),
+        "queries": number("Queries", format="localized", help=definition("Query")),
     }
     shown = theirs[list(columns)].assign(family=theirs["family"].map(_family))
     with st.expander("Automated auditors on this model"):
