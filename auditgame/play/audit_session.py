@@ -171,10 +171,14 @@ class AuditSession:
 
     def _answer(self, question: Question) -> str:
         """Under which digest is the answer kept? Changed code answers anew."""
-        code = [("tool", question.tool), ("dataset", self.card.dataset), ("model", self.card.model)]
         family = question.options.get("family")
-        code += [("flaw", family)] if family else []
-        source = source_digest(*(load(kind, name).__module__ for kind, name in code))
+        plugins = [
+            load("tool", question.tool),
+            load("dataset", self.card.dataset),
+            load("model", self.card.model),
+            *([load("flaw", family)] if family else []),
+        ]
+        source = source_digest(*(plugin.__module__ for plugin in plugins))
         return digest([source, self.card.commitment, *question])
 
     def _require_budget(self, cost: int, question: Question) -> None:
