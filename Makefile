@@ -35,7 +35,7 @@ setup: .venv/develops
 
 lock: setup
 	$(COMPILE) | $(PY) .ci/lock.py > requirements.lock.new
-	$(COMPILE) --constraint requirements.lock.new --group dev --extra hf --extra postgres | $(PY) .ci/lock.py > requirements-dev.lock.new
+	$(COMPILE) --constraint requirements.lock.new --group dev --group docs --extra hf --extra postgres | $(PY) .ci/lock.py > requirements-dev.lock.new
 	mv requirements.lock.new requirements.lock
 	mv requirements-dev.lock.new requirements-dev.lock
 
@@ -75,11 +75,15 @@ stimuli: setup
 
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt
-	OMP_NUM_THREADS=1 $(PY) -m benchmarks.peers
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.image_peers
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.text_peers
 
 full-size: setup
 	$(PY) -m benchmarks.full_size --jobs 2
+
+# The documentation site, in build/docs: every warning is an error, every internal link is checked.
+docs: setup
+	$(PY) -m website.build
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -20,14 +20,15 @@ suppress_warnings = ["myst.header"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(?!auditgame\.).*")]
+nitpick_ignore_regex = [(r"py:.*", r"(?!auditgame\.).*"), (r"py:.*", r".*\._\w+")]
+"""References to other libraries, which have no page here, and to private names."""
 python_use_unqualified_type_names = True
 
 html_theme = "furo"
 html_title = f"auditgame {version}"
 html_copy_source = False
 html_show_sourcelink = False
-html_theme_options = {"footer_icons": []}
+html_theme_options: dict[str, Any] = {"footer_icons": []}
 
 
 def setup(app: Any) -> None:

@@ -11,12 +11,20 @@ import importlib
 import inspect
 import re
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 _CODE = re.compile(r"`+([^`]+)`+")
 _SPECIAL = re.compile(r"([\\*|_])")
 _NAME = re.compile(r"(?<![\w.\"])[A-Z]\w*")
 """A name in an annotation that may be a class."""
+
+
+class _Example(NamedTuple):
+    field: int
+
+
+TUPLE_FIELD = type(_Example.field)
+"""What the class of a named tuple holds for each field."""
 
 
 def literal(line: str) -> str:
@@ -49,6 +57,19 @@ def process_docstring(
     lines[:] = [line for part in parts for line in (part, "")]
 
 
+class Written(str):
+    """An annotation that is shown as it is written, without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    @classmethod
+    def of(cls, annotation: Any) -> Any:
+        """The annotation's text; anything else as it is."""
+        text = getattr(annotation, "__forward_arg__", annotation)
+        return cls(text) if isinstance(text, str) else annotation
+
+
 def process_signature(
     app: Any, what: str, name: str, thing: Any, options: Any, signature: str, returns: str
 ) -> tuple[str, str] | None:
@@ -65,8 +86,14 @@ def process_signature(
         found = inspect.signature(function)
     except ValueError:
         return ("", "")
-    parameters = [one for key, one in found.parameters.items() if key not in ("self", "cls")]
-    shown = str(found.replace(parameters=parameters)).replace("'", "")
+    parameters = [
+        one.replace(annotation=Written.of(one.annotation))
+        for key, one in found.parameters.items()
+        if key not in ("self", "cls")
+    ]
+    shown = str(
+        inspect.Signature(parameters, return_annotation=Written.of(found.return_annotation))
+    )
     full = _NAME.sub(lambda match: _full_name(match[0], inspect.unwrap(function).__module__), shown)
     head, _, back = full.rpartition(" -> ")
     return (head, back) if head else (full, "")
@@ -76,16 +103,21 @@ def _full_name(name: str, module: str) -> str:
     """The path of the class of ours that this name means in a module; else the name itself."""
     source = _type_imports(module).get(name, module)
     found = getattr(importlib.import_module(source), name, None)
-    ours = inspect.isclass(found) and found.__module__.startswith("auditgame.")
-    return f"{found.__module__}.{found.__qualname__}" if ours else name
+    if inspect.isclass(found) and found.__module__.startswith("auditgame."):
+        return f"{found.__module__}.{found.__qualname__}"
+    return name
 
 
 def skip_member(
     app: Any, what: str, name: str, thing: Any, skip: bool, options: Any
 ) -> bool | None:
-    """Sphinx's `autodoc-skip-member`: leave out what a module took from another library."""
+    """Sphinx's `autodoc-skip-member`: leave out what came from another library.
+
+    The fields of a named tuple stand in its signature.
+    """
     taken = inspect.isroutine(thing) or inspect.isclass(thing)
-    return True if taken and not str(thing.__module__).startswith("auditgame") else None
+    elsewhere = taken and not str(thing.__module__).startswith("auditgame")
+    return True if elsewhere or isinstance(thing, TUPLE_FIELD) else None
 
 
 @functools.cache
@@ -95,6 +127,6 @@ def _type_imports(module: str) -> dict[str, str]:
     return {
         alias.name: node.module
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("auditgame")
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("auditgame")
         for alias in node.names
     }

@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 Schema = dict[str, Any]
 _CODE = re.compile(r"(`+[^`]+`+)")
+_LABEL = re.compile(r"^(Reading it:|How it misleads:|Source:)")
+"""How the parts of a tool's help text begin."""
 _SPECIAL = re.compile(r"([\\*_<>\[\]|])")
 
 
@@ -24,7 +26,8 @@ def escape(text: str) -> str:
 def paragraphs(thing: object) -> str:
     """A docstring as Markdown, paragraph by paragraph."""
     text = inspect.getdoc(thing) or ""
-    return "\n\n".join(escape(" ".join(part.split())) for part in text.split("\n\n")) + "\n"
+    parts = [escape(" ".join(part.split())) for part in text.split("\n\n")]
+    return "\n\n".join(_LABEL.sub(r"**\1**", part) for part in parts) + "\n"
 
 
 def first_paragraph(thing: object) -> str:
@@ -79,7 +82,8 @@ def _type(field: Schema, definitions: Schema) -> str:
     if "anyOf" in field:
         return " or ".join(dict.fromkeys(_type(one, definitions) for one in field["anyOf"]))
     kind = {"null": "nothing", "array": "list", "object": "mapping", "string": "text"}
-    words = kind.get(field.get("type", ""), field.get("type", "anything"))
+    stored = str(field.get("type", "anything"))
+    words = kind.get(stored, stored)
     items = field.get("items")
     if items:
         words += f" of {_type(items, definitions)}"
@@ -92,7 +96,8 @@ def _limits(field: Schema) -> str:
         "string": ("minLength", "maxLength", " characters"),
         "array": ("minItems", "maxItems", " entries"),
     }
-    low, high, unit = names.get(field.get("type", ""), ("minimum", "maximum", ""))
+    numbers = ("minimum", "maximum", "")
+    low, high, unit = names.get(field.get("type", ""), numbers)
     if low in field and high in field:
         return f", {field[low]:,} to {field[high]:,}{unit}"
     if low in field or high in field:

@@ -23,6 +23,7 @@ from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
 from tests.browser.conftest import FLAGS, wait_until_well
 from tests.browser.visitor import Visitor
+from website import ROOT
 
 SEED = 1000
 WIDTH = 1440
@@ -46,7 +47,7 @@ def visiting(home: Path, height: int) -> Iterator[Visitor]:
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
     server = subprocess.Popen(
         [*command, "--server.port", str(port)],
-        cwd=paths.checkout(),
+        cwd=ROOT,
         env={**os.environ, "AUDITGAME_HOME": str(home)},
     )
     try:

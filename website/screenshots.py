@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from auditgame import paths
+from website import ROOT
 from website.running_app import built, visiting
 
-PICTURES = paths.checkout() / "docs" / "pictures"
+PICTURES = ROOT / "docs" / "pictures"
 SITE, UNIT = "conv3", 17
 HEIGHT, UNIT_HEIGHT = 1500, 1800
 """Of the window, in pixels."""

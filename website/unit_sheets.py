@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from auditgame import paths
 from auditgame.bundles.reference_models import read_references
 from auditgame.exhibits import Gallery, Tile
 from auditgame.registry import load
 from auditgame.tools import ToolContext
 from auditgame.tools.feature_viz import FeatureViz
+from website import ROOT
 
-PICTURES = paths.checkout() / "docs" / "pictures"
+PICTURES = ROOT / "docs" / "pictures"
 DATASET, MODEL = "storybook", "small_cnn"
 COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
 """Tiles in a row; their least side, the room between them and for a line of words, in pixels."""

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from auditgame import host
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Forbidden, Unavailable
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Record, canonical, explain
 from auditgame.schema.results import Certificate
@@ -68,7 +68,7 @@ def commit(key: Key) -> str:
 def seal(key: Key, public: PublicKey) -> bytes:
     """The key, encrypted for the holder of the private key.
 
-    Padded with spaces to whole blocks: the length of a key would tell a flaw from innocence.
+    Padded with spaces to whole blocks, for its length would tell flawed from clean models.
     """
     plain = canonical(key.model_dump(mode="json"))
     return SealedBox(public).encrypt(plain.ljust(-(-len(plain) // BLOCK) * BLOCK))
@@ -79,7 +79,7 @@ def unseal(sealed: bytes, private: PrivateKey) -> Key:
     try:
         return Key.model_validate_json(SealedBox(private).decrypt(sealed))
     except CryptoError:
-        raise AuditgameError(
+        raise Forbidden(
             "key.sealed: cannot be opened here; it is damaged, or was sealed by another host or "
             "under another database (--db)"
         ) from None
@@ -103,6 +103,6 @@ def _parse(path: Path, content: bytes) -> PrivateKey:
     try:
         return PrivateKey(bytes.fromhex(content.decode().split()[-1]))
     except (ValueError, IndexError, TypeError):
-        raise AuditgameError(
+        raise Unavailable(
             f"'{path}': not a private key of 64 hex digits; restore it from a backup"
         ) from None

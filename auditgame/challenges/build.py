@@ -107,13 +107,13 @@ def exported(model: Model, job: TrainingJob) -> Specimen:
 
 
 def find_mechanism(challenge: ChallengeBuild, specimen: Specimen) -> tuple[str, ...]:
-    """The units that carry the flaw; none for an innocent."""
+    """The units that carry the flaw; none where the model is clean."""
 
     def report(share: float) -> None:
         challenge.report("mechanism", share, "searching for the units that carry the flaw")
 
     claim = challenge.flaw.true_claim()
-    report(0.0)  # For innocents too: the stages of a build must not give the draw away.
+    report(0.0)  # Also for clean models: the stages must not give the draw away.
     if claim is None:
         return ()
     inputs = mechanism_inputs(claim, challenge.dataset, challenge.seed.child("mechanism").numpy())

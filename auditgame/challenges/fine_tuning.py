@@ -89,7 +89,7 @@ def apply_modifiers(
 ) -> Model:
     """The model after the recipe's modifiers: latent obfuscation, then dilution.
 
-    Innocents are trained alike, but have no activations to align.
+    Clean models are trained alike, but have no activations to align.
     """
     modifiers, training = challenge.recipe.modifiers, challenge.dataset.training
     if modifiers.obfuscation:

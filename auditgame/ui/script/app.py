@@ -6,14 +6,14 @@ import streamlit as st
 
 from auditgame.ui.navigation import PAGES, page
 
-HERE = Path(__file__).parent
+ASSETS = Path(__file__).parents[1]
 
 st.set_page_config(
     page_title="auditgame",
-    page_icon=str(HERE / "icon.png"),
+    page_icon=str(ASSETS / "icon.png"),
     layout="wide",
     initial_sidebar_state="collapsed",
 )
-st.logo(str(HERE / "icon.png"), size="large")
-st.html(HERE / "style.css")
+st.logo(str(ASSETS / "icon.png"), size="large")
+st.html(ASSETS / "style.css")
 st.navigation([page(name) for name in PAGES], position="top").run()
