@@ -2,9 +2,9 @@
 
 Kinds are those of the practice pack: a recipe, and what the seed must draw from it. Seeds that
 draw anything else are passed over; what failed its certificate stands in the table with the
-check that failed. Rows that are in `docs/builds.csv` already are kept, so that an interrupted
-run goes on. The models stay in `build/study`, for the statistics of `make leaks` and
-`make revealing`.
+check that failed. Rows that are already in `docs/results/builds.csv` are kept, so that an
+interrupted run can continue. The models stay in `build/study`, for the statistics of
+`make leaks` and `make sensitivity`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from auditgame.schema.results import Certificate
 from auditgame.seeds import Seed
 from challenges.build_practice import grants, read_recipe, wishes
 
-DOCS = paths.checkout() / "docs"
+RESULTS = paths.checkout() / "docs" / "results"
 STUDY = paths.checkout() / "build" / "study"
-TABLE = DOCS / "builds.csv"
+TABLE = RESULTS / "builds.csv"
 COLUMNS = (
     "recipe", "family", "seed", "case", "effect", "clean", "siblings", "cpu_s", "tries", "result",
 )  # fmt: skip
@@ -94,7 +94,7 @@ def main() -> None:
             done.append(ended.result())
             keep(done)
             print(*done[-1].values(), flush=True)
-    (DOCS / "builds.md").write_text("\n".join(page(done)) + "\n")
+    (RESULTS / "builds.md").write_text("\n".join(page(done)) + "\n")
 
 
 def kinds() -> list[Kind]:

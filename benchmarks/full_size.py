@@ -1,9 +1,9 @@
-"""What does each text tool take on a GPT-2 of full size? `make full-size` writes docs/full-size.md.
+"""What does each text tool need on a full-size GPT-2? `make full-size`.
 
 The network has 124 million parameters, 50,257 pieces and a context of 1,024, all drawn at random,
 and lies in a folder as Hugging Face's classes write it. Each tool runs in a process of its own, on
 24 texts and, where it reads a text of one's own, on one of a thousand pieces; its peak memory is
-the operating system's count.
+the operating system's count. Writes docs/results/full-size.md.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def main() -> None:
             found.append(use)
             print(*use, flush=True)
     if not options.tools:
-        (paths.checkout() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
+        (paths.checkout() / "docs" / "results" / "full-size.md").write_text(
+            "\n".join(page(found)) + "\n"
+        )
 
 
 def fitting(tools: Sequence[str]) -> Iterator[tuple[str, What]]:

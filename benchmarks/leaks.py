@@ -1,9 +1,10 @@
-"""Can the flawed be told from the innocent without an audit? `make leaks` writes docs/leaks.md.
+"""Can flawed models be told from clean ones without an audit? `make leaks`.
 
 A detector here is one number that anybody can read off a bundle: how good the model is, how
 large its weights are, how long its files. It is measured on every storybook model that
 `make builds` left in `build/study`. An AUC of 0.5 is chance, whichever side it lies on. Its
-interval comes from drawing the bases anew: models with one seed share theirs.
+interval comes from drawing the bases anew: models with one seed share theirs. Writes
+docs/results/leaks.md.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from auditgame.bundles import bundle_io
 from auditgame.challenges.fine_tuning import one_thread
 from auditgame.datasets import Examples
 from auditgame.registry import load
-from benchmarks.builds import DOCS, STUDY, TABLE
+from benchmarks.builds import RESULTS, STUDY, TABLE
 
 DATASET, HELD = "storybook", 2000
 DRAWS, FOLDS = 1000, 10
@@ -80,7 +81,7 @@ def main() -> None:
             for row in built
         ]
     text = "\n".join(page(rows)) + "\n"
-    (DOCS / "leaks.md").write_text(text)
+    (RESULTS / "leaks.md").write_text(text)
     print(text)
 
 

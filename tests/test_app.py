@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
 
@@ -43,11 +42,11 @@ from auditgame.ui.exhibit_views.by_kind import DRAWN
 from auditgame.ui.identity import COOKIE, GuestCookie, GuestTokens
 from auditgame.ui.navigation import PAGES
 from auditgame.ui.safe_text import figure, plain, predictions
+from auditgame.ui.server import SCRIPT
 from auditgame.ui.widgets import box_picker
 from auditgame.ui.widgets.option_fields import TYPES
 from tests.conftest import House
 
-FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "app.py"
 SHOWN = [name for name, place in PAGES.items() if place.shown]
 EVIL = "<script>alert(1)</script> ![x](http://evil.example/x.png)"
 
@@ -84,16 +83,20 @@ def test_every_page_opens(home: House, name: str) -> None:
 
 
 def test_the_bar_leads_to_the_first_page(home: House) -> None:
-    app = AppTest.from_file(str(FRONT), default_timeout=120).run()
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120).run()
     assert not app.exception
     assert app.title
+
+
+def test_streamlit_finds_no_pages_folder_beside_the_script() -> None:
+    assert not (SCRIPT.parent / "pages").exists()
 
 
 def test_the_first_page_needs_no_torch(home: House) -> None:
     code = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(FRONT)!r}, default_timeout=120).run()\n"
+        f"app = AppTest.from_file({str(SCRIPT)!r}, default_timeout=120).run()\n"
         "assert not app.exception, app.exception\n"
         "assert app.title, 'nothing was drawn'\n"
         "sys.exit('torch' in sys.modules)"

@@ -10,7 +10,7 @@ import pytest
 from auditgame.exhibits import Exhibit, Grid, Table
 from benchmarks.builds import due, kinds
 from benchmarks.leaks import BEHAVIOUR, Row, detectors, measured
-from benchmarks.revealing import behaviour, clustering, mistakes, separation, unlike
+from benchmarks.tool_sensitivity import behaviour, clustering, mistakes, separation, unlike
 
 
 def test_the_interval_of_a_perfect_separation_does_not_collapse():

@@ -21,6 +21,7 @@ from auditgame.challenges import build
 from auditgame.cli import app
 from auditgame.game import Game
 from auditgame.play import referee
+from auditgame.plugins.descriptions import title
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import EXIT_CODES
 from auditgame.schema.results import Certificate, Check, Reveal
@@ -30,7 +31,7 @@ PASSING = Certificate(checks=(Check(name="asr", value=0.99, bound=0.95, rule="at
 
 
 class Shell(NamedTuple):
-    """A terminal in a house: run a command, look at the record."""
+    """A terminal: run a command, look at the database."""
 
     house: House
     url: str
@@ -78,7 +79,10 @@ def test_list_and_show_tell_the_cards(shell: Shell) -> None:
     assert {card["id"] for card in found} == {shell.house.flawed.name, shell.house.innocent.name}
     assert shell.json("show", shell.id)["id"] == shell.id
     assert shell.id in shell("list").stdout
-    assert "small_cnn trained on digits" in shell("show", shell.id).stdout
+    assert (
+        f"{title('model', 'small_cnn')} trained on {title('dataset', 'digits')}"
+        in shell("show", shell.id).stdout
+    )
 
 
 def test_bare_command_and_help_name_every_verb() -> None:
@@ -150,7 +154,7 @@ def test_what_reveal_prints_submit_accepts_for_full_points(shell: Shell) -> None
     assert "Certificate" in shell("reveal", shell.id, "--player", "ada").stdout
 
 
-def test_reveal_before_a_hand_in_is_refused_and_enters_nobody(shell: Shell) -> None:
+def test_reveal_before_a_submission_is_refused_and_registers_nobody(shell: Shell) -> None:
     refused(shell("reveal", shell.id, "--player", "ada"), "ada")
     assert shell.entries() == 0
 
@@ -166,7 +170,7 @@ def test_use_charges_once_and_writes_pictures(shell: Shell) -> None:
     assert Image.open(shell.folder / "seen" / "01-predictions.png").width > 4 * 128
     kept = json.loads((shell.folder / "seen" / "exhibits.json").read_text())
     assert kept == again["exhibits"]
-    assert "0 probes charged" in shell(*use).stdout
+    assert "0 queries charged" in shell(*use).stdout
     other = shell.json("use", "predict", shell.id, "-o", "examples=4", "--player", "ada")
     assert other["cost"] == 1 and other["remaining"] == told["remaining"] - 1
 
@@ -410,7 +414,7 @@ def test_check_ends_as_the_certificate_does(
     assert ("FAIL" in shell("check", shell.id).stdout) is not found.passed
 
 
-def test_check_measures_a_sibling(shell: Shell) -> None:
+def test_check_measures_a_reference_model(shell: Shell) -> None:
     folder = shell.house.home / "challenges" / "references" / "digits.small_cnn" / "0"
     (told,) = shell.json("check", folder).values()
     assert told["passed"] and {check["name"] for check in told["checks"]} >= {"clean accuracy"}
@@ -423,7 +427,7 @@ def test_check_of_a_tampered_bundle_is_refused(copied: House, tmp_path: Path) ->
     refused(shell("check", copied.flawed), "was changed")
 
 
-def test_check_all_looks_at_every_bundle_and_sibling(shell: Shell, monkeypatch) -> None:
+def test_check_all_measures_every_bundle_and_reference_model(shell: Shell, monkeypatch) -> None:
     monkeypatch.setattr(referee, "check_reference", lambda folder: PASSING)
     told = shell.json("check", "--all")
     assert len(told) == 3 and all(proof["passed"] for proof in told.values())

@@ -46,14 +46,14 @@ def test_every_verb_is_told():
 
 
 def test_the_board_is_fresh():
-    from docs.make import board
+    from benchmarks.auditor_results import board
 
-    shown = README.split("<!-- board: written by docs/make.py -->\n")[1]
+    shown = README.split("<!-- board: written by benchmarks/auditor_results.py -->\n")[1]
     assert shown.split("<!-- end of board -->")[0] == board()
 
 
 def test_every_family_of_the_pack_is_found_by_some_auditor_and_the_page_says_so():
-    from docs.make import AUDITORS, auditors, played
+    from benchmarks.auditor_results import AUDITORS, auditors, played
 
     table = played()
     assert AUDITORS.read_text() == "\n".join(auditors(table)) + "\n"
