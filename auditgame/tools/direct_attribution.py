@@ -231,10 +231,10 @@ def _by_layer(mine: LogitParts, clean: LogitParts | None) -> Curve:
 def _neurons(attribution: Attribution, layer: int, top: int) -> Table:
     """The neurons that add or take most, with the word each writes for and against most."""
     found = attribution.neurons(layer)
-    anatomy, dataset = attribution.anatomy, attribution.specimen.dataset
+    weights, dataset = attribution.weights, attribution.specimen.dataset
     order = found.adds.abs().argsort(descending=True)[:top]
-    writes = anatomy.layers[layer].writes[order]
-    votes = anatomy.normalise(writes, writes) * anatomy.gain @ anatomy.unembedding.T
+    writes = weights.layers[layer].writes[order]
+    votes = weights.normalise(writes, writes) * weights.gain @ weights.unembedding.T
     said = [words(pick.indices.tolist(), dataset) for pick in (votes.max(1), votes.min(1))]
     block = blocks(attribution.specimen)[layer]
     return Table(

@@ -58,8 +58,8 @@ class Attribution:
         places: Int[Tensor, " n"],
     ) -> None:
         self.specimen, self.followed = specimen, followed
-        self.anatomy: TransformerWeights = specimen.transformer_weights()
-        rows = self.anatomy.unembedding
+        self.weights: TransformerWeights = specimen.transformer_weights()
+        rows = self.weights.unembedding
         self.way = rows[followed.answer] - rows[followed.rival]
         self.at = _seen(specimen, ids, places)
         self.whole = self.at[layers(specimen)[-1]]
@@ -68,17 +68,17 @@ class Attribution:
         """What each part adds."""
         added = []
         for layer, block in enumerate(blocks(self.specimen)):
-            writes = self.anatomy.head_writes(layer, self.at[f"{block}.heads"][:, None])[:, 0]
+            writes = self.weights.head_writes(layer, self.at[f"{block}.heads"][:, None])[:, 0]
             rest = self.at[f"{block}.attn"] - writes.sum(1)
             heads = self._slope(writes, self.whole[:, None]).mean(0)
             added.append((heads, self._adds(rest), self._adds(self.at[f"{block}.mlp"])))
         heads, rests, mlps = (torch.stack(kind) for kind in zip(*added, strict=True))
-        embed, bias = self._adds(self.at["embed"]), self.anatomy.bias @ self.way
+        embed, bias = self._adds(self.at["embed"]), self.weights.bias @ self.way
         return LogitParts(embed, heads, rests, mlps, bias, self._measured())
 
     def neurons(self, layer: int) -> Neurons:
         """The same for each neuron of one MLP."""
-        block, written = blocks(self.specimen)[layer], self.anatomy.layers[layer].writes
+        block, written = blocks(self.specimen)[layer], self.weights.layers[layer].writes
         active = self.at[f"{block}.neurons"]
         slopes = torch.stack([self._slope(written, whole) for whole in self.whole])
         each = (active * slopes).mean(0)
@@ -86,7 +86,7 @@ class Attribution:
 
     def _slope(self, part: Float[Tensor, "... d"], whole: Tensor) -> Float[Tensor, "..."]:
         """What a part of the final stream adds to the logit difference."""
-        return self.anatomy.normalise(part, whole) @ (self.anatomy.gain * self.way)
+        return self.weights.normalise(part, whole) @ (self.weights.gain * self.way)
 
     def _adds(self, part: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
         return self._slope(part, self.whole).mean(0)
