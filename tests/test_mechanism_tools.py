@@ -190,7 +190,9 @@ def test_neurons_sum_to_what_their_mlp_adds_and_texts_average(specimen, stuff):
         assert close(found.adds.sum() + found.rest, together.parts().mlps[layer])
         part = together.weights.layers[layer].writes
         bias = mechanisms.weights_of(specimen, layer, "mlp.c_proj")[1]
-        rest = together.at[f"block{layer}.mlp"] - together.at[f"block{layer}.neurons"] @ part
+        rest = (
+            together.values[f"block{layer}.mlp"] - together.values[f"block{layer}.neurons"] @ part
+        )
         assert close(rest, bias.expand_as(rest))
     alone = [
         Attribution(
