@@ -12,7 +12,7 @@ from auditgame.cli import printing
 from auditgame.cli.error_output import one_line
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, NotFound
 from auditgame.schema.results import Certificate
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _check_plugin(path: Path, as_json: bool) -> None:
     from auditgame.plugins.conformance import examine, load_file
 
     if not path.is_file():
-        raise AuditgameError(f"plug-in '{path}': no such file")
+        raise NotFound(f"plug-in '{path}': no such file")
     kind, plugin = load_file(path)
     with printing.progress(as_json) as report:
         report(kind, 0.0, plugin.__name__)
