@@ -20,6 +20,7 @@ from auditgame.registry import Kind, load, names
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.records import ToolQuestion
+from auditgame.ui.pages.guide import CHAPTERS
 from auditgame.ui.safe_text import plain
 from tests.test_app import view
 
@@ -129,11 +130,7 @@ def test_the_studio_uses_titles(game: Game) -> None:
     assert set(shown) <= {plain(title("flaw", name)) for name in names("flaw")}
 
 
-@pytest.mark.parametrize(
-    ("chapter", "kind"),
-    [("Families of flaws", "flaw"), ("Tools", "tool"), ("Data sets", "dataset")]
-    + [("Models", "model"), ("Auditors", "auditor")],
-)
+@pytest.mark.parametrize(("chapter", "kind"), [pair for pair in CHAPTERS.items() if pair[1]])
 def test_the_field_guide_uses_titles(game: Game, chapter: str, kind: Kind) -> None:
     app = view("guide")
     app.segmented_control(key="chapter").set_value(chapter).run()
