@@ -56,13 +56,12 @@ class Game:
         return self.ledger.guest(token)
 
     def open(self, id: str, player: Player | str = "anonymous") -> AuditSession:
-        """An audit session of this player on a challenge."""
+        """An audit session; Unavailable where a plug-in that the challenge needs is missing."""
+        card = self.card(id)
+        bundles.require_plugins(card)
         auditor = self.player(player) if isinstance(player, str) else player
         return AuditSession(
-            self.card(id),
-            auditor,
-            self.ledger,
-            lambda diagnosis: self.submit(id, auditor, diagnosis),
+            card, auditor, self.ledger, lambda diagnosis: self.submit(id, auditor, diagnosis)
         )
 
     def submit(self, id: str, player: Player | str, diagnosis: Diagnosis) -> Receipt:

@@ -191,8 +191,12 @@ def test_a_manifest_that_is_none_is_refused(copied: House, content: bytes, words
         ({"files": {"../model.safetensors": "0" * 64}}, r"field 'files"),
         ({"files": {"/etc/passwd": "0" * 64}}, r"field 'files"),
         ({"files": {"a\x00": "0" * 64}}, r"field 'files"),
-        ({"dataset": "digitz"}, "unknown dataset 'digitz'; did you mean 'digits'"),
-        ({"model": "os"}, "unknown model 'os'"),
+        ({"dataset": "digitz"}, "needs the data set plug-in 'digitz', which is not installed"),
+        ({"model": "os"}, "needs the model plug-in 'os', which is not installed"),
+        (
+            {"families": ["patch", "beams"]},
+            "needs the flaw plug-in 'beams', which is not installed",
+        ),
     ],
 )
 def test_a_forged_manifest_is_refused_by_field(copied: House, fields: dict, words: str):

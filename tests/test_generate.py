@@ -261,7 +261,7 @@ def test_the_offer_does_not_tell_what_was_drawn():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"dataset": "digit"}, "unknown dataset 'digit'; did you mean 'digits'"),
+        ({"dataset": "digit"}, "unknown data set 'digit'; did you mean 'digits'"),
         ({"model": "small"}, "unknown model"),
         ({"families": ["pach"], "offers": ()}, "unknown family 'pach'; did you mean 'patch'"),
         ({"offers": ["patch", "patsh"]}, "unknown family 'patsh'; did you mean 'patch'"),

@@ -17,13 +17,13 @@ def pages() -> dict[str, str]:
 
 
 def _page(kind: Kind) -> Iterator[str]:
-    plugins = [load(kind, name) for name in names(kind)]
     if kind != "tool":
-        yield from (_entry(kind, plugin, "##") for plugin in plugins)
+        yield from (_entry(kind, load(kind, name), "##") for name in names(kind))
         return
+    tools = [load("tool", name) for name in names("tool")]
     for question in get_args(ToolQuestion):
         yield f"## {question}\n"
-        yield from (_entry(kind, tool, "###") for tool in plugins if tool.asks == question)
+        yield from (_entry(kind, tool, "###") for tool in tools if tool.asks == question)
 
 
 def _entry(kind: Kind, plugin: Any, level: str) -> str:

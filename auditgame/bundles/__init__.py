@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from auditgame.registry import require
 from auditgame.schema.cards import Card, Site
 from auditgame.schema.errors import AuditgameError, Forbidden, Invalid, NotFound
 from auditgame.schema.records import (
@@ -85,6 +86,15 @@ def card(folder: Path) -> Card:
     brief = _text(read_file(folder, BRIEF, manifest.files), f"{folder.name}/{BRIEF}")
     public = manifest.model_dump(include=set(Card.model_fields))
     return Card(**public, brief=brief, path=str(folder))
+
+
+def require_plugins(challenge: Card | Manifest) -> None:
+    """Raise Unavailable, which names the first missing one, unless all are installed."""
+    user = f"challenge '{challenge.id}'"
+    require("dataset", challenge.dataset, user)
+    require("model", challenge.model, user)
+    for family in challenge.families:
+        require("flaw", family, user)
 
 
 def read_file(folder: Path, name: str, files: dict[str, str]) -> bytes:

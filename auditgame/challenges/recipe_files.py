@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from auditgame.registry import Kind, names, suggest
+from auditgame.registry import LABELS, Kind, names, suggest
 from auditgame.schema.errors import Invalid
 from auditgame.schema.recipe import STORED_PARAMS, Recipe
 from auditgame.schema.records import complaint
@@ -49,7 +49,7 @@ def _require_known(recipe: Recipe, node: yaml.Node) -> None:
     named: list[tuple[Kind, str]] = [("dataset", recipe.dataset), ("model", recipe.model)]
     for kind, name in named:
         if name not in names(kind):
-            raise _at(node, [kind], str(suggest(kind, name, names(kind))))
+            raise _at(node, [kind], str(suggest(LABELS[kind], name, names(kind))))
     for name in recipe.families:
         if name not in names("flaw"):
             raise _at(node, ["families"], str(suggest("family", name, names("flaw"))))

@@ -1,10 +1,10 @@
-"""Commands that list things: challenges, tools, standings. Only `tools` imports torch."""
+"""Commands that show challenges, tools and standings. Only options of tools need torch."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -13,6 +13,9 @@ from auditgame.cli.io import open_game
 from auditgame.cli.options import Challenge, Json
 from auditgame.plugins.descriptions import paragraphs
 from auditgame.schema.records import ToolQuestion
+
+if TYPE_CHECKING:
+    from auditgame.tools import Tool
 
 
 def list_challenges(as_json: Json = False) -> None:
@@ -41,34 +44,37 @@ def tools(
     as_json: Json = False,
 ) -> None:
     """List the tools, or show one tool with its help and options."""
-    from auditgame.registry import load, names
+    from auditgame.registry import load, usable
 
-    found = {each: load("tool", each) for each in (names("tool") if name is None else [name])}
     if as_json:
-        printing.emit([_described(tool) for tool in found.values()])
+        chosen = usable("tool") if name is None else [name]
+        printing.emit([_described(load("tool", each)) for each in chosen])
     elif name:
-        _show_tool(found[name])
+        _show_tool(load("tool", name))
     else:
-        _list_tools(list(found.values()))
+        _list_tools()
 
 
-def _list_tools(found: list[Any]) -> None:
+def _list_tools() -> None:
     """Every tool, under the question that it helps to answer."""
     from rich.text import Text
 
+    from auditgame.plugins.descriptions import plugin_texts
+
+    found = plugin_texts("tool")
     made = printing.table(f"{len(found)} tools", ("name", "title", "modality", "purpose"))
     made.columns[0].no_wrap = True
     for question in get_args(ToolQuestion):
         made.add_row("", Text(question, "bold"), "", "")
         for tool in (tool for tool in found if tool.asks == question):
-            purpose = paragraphs(inspect.getdoc(tool) or "")[0]
+            purpose = next(iter(paragraphs(tool.text)), "")
             modality = "any" if len(tool.modality) > 1 else min(tool.modality)
             made.add_row(tool.name, tool.title, modality, purpose)
         made.add_section()
     printing.console().print(made)
 
 
-def _described(tool: Any) -> dict[str, Any]:
+def _described(tool: type[Tool]) -> dict[str, Any]:
     return {
         "name": tool.name,
         "title": tool.title,
@@ -79,7 +85,7 @@ def _described(tool: Any) -> dict[str, Any]:
     }
 
 
-def _show_tool(tool: Any) -> None:
+def _show_tool(tool: type[Tool]) -> None:
     out = printing.console()
     out.print(f"{tool.title} ({tool.name})", style="bold")
     for paragraph in paragraphs(inspect.getdoc(tool) or ""):

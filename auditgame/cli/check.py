@@ -1,4 +1,4 @@
-"""The command that checks: certificates are measured again, plug-ins tested for conformance."""
+"""The command `check`: measures certificates again and tests plug-ins."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from auditgame.cli import printing
 from auditgame.cli.error_output import one_line
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
+from auditgame.registry import FOLDERS, LABELS, Kind, load, names, suggest
 from auditgame.schema.errors import AuditgameError, NotFound
 from auditgame.schema.results import Certificate
 
 if TYPE_CHECKING:
     from auditgame.plugins.conformance import RuleResult
+    from auditgame.registry import Plugin
 
 
 class Measurement(NamedTuple):
@@ -31,9 +33,9 @@ def check(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PATH|ID]",
-            help="A challenge (id or folder), a reference model (folder), a plug-in (.py) or a "
-            "recipe (.yaml).",
+            metavar="[PATH|ID|NAME]",
+            help="A challenge (id or folder), a reference model (folder), a plug-in (name or .py), "
+            "or a recipe (.yaml).",
         ),
     ] = None,
     every: Annotated[
@@ -46,18 +48,23 @@ def check(
     Exit code 1 if a certificate or a conformance test fails.
     """
     if every == (target is not None):
-        raise AuditgameError("check: name one challenge, folder or file, or use --all")
+        raise AuditgameError("check: name one challenge, plug-in, folder or file, or use --all")
     if target is None:
         _check_all(as_json)
     elif target.endswith(".py"):
         _check_plugin(Path(target), as_json)
     elif target.endswith((".yaml", ".yml")):
         _check_recipe(Path(target), as_json)
+    elif Path(target).is_dir():
+        _check_folder(Path(target), as_json)
+    elif plugin := _named_plugin(target):
+        _examine(*plugin, as_json)
     else:
-        folder = Path(target)
-        if not folder.is_dir():
-            folder = Path(open_game().card(target).path)
-        _show([Measurement(folder.name, measure(folder))], as_json)
+        cards = {card.id: card for card in open_game().cards()}
+        if target not in cards:
+            known = [name for kind in FOLDERS for name in names(kind)]
+            raise suggest("challenge or plug-in", target, [*cards, *known], NotFound)
+        _check_folder(Path(cards[target].path), as_json)
 
 
 def measure(folder: Path) -> Certificate:
@@ -69,6 +76,10 @@ def measure(folder: Path) -> Certificate:
     if (folder / "reference.json").is_file():
         return referee.check_reference(folder)
     raise AuditgameError(f"'{folder}': has neither {bundles.MANIFEST} nor reference.json")
+
+
+def _check_folder(folder: Path, as_json: bool) -> None:
+    _show([Measurement(folder.name, measure(folder))], as_json)
 
 
 def _check_all(as_json: bool) -> None:
@@ -134,11 +145,26 @@ def _check_recipe(path: Path, as_json: bool) -> None:
 
 
 def _check_plugin(path: Path, as_json: bool) -> None:
-    from auditgame.plugins.conformance import examine, load_file
+    from auditgame.plugins.conformance import load_file
 
     if not path.is_file():
         raise NotFound(f"plug-in '{path}': no such file")
-    kind, plugin = load_file(path)
+    _examine(*load_file(path), as_json)
+
+
+def _named_plugin(target: str) -> tuple[Kind, type[Plugin]] | None:
+    """The plug-in of this name, written `tool:inversion` where several kinds have one of it."""
+    prefix, _, name = target.rpartition(":")
+    kinds = [kind for kind in FOLDERS if prefix in ("", kind) and name in names(kind)]
+    if len(kinds) > 1:
+        choices = " or ".join(f"{kind}:{name}" for kind in kinds)
+        raise AuditgameError(f"'{name}': is the name of several plug-ins; write {choices}")
+    return (kinds[0], load(kinds[0], name)) if kinds else None
+
+
+def _examine(kind: Kind, plugin: type[Plugin], as_json: bool) -> None:
+    from auditgame.plugins.conformance import examine
+
     with printing.progress(as_json) as report:
         report(kind, 0.0, plugin.__name__)
         findings = examine(kind, plugin)
@@ -146,7 +172,7 @@ def _check_plugin(path: Path, as_json: bool) -> None:
         rules = [finding._asdict() for finding in findings]
         printing.emit({"kind": kind, "name": plugin.name, "rules": rules})
     else:
-        _show_findings(f"{kind} {plugin.name}", findings)
+        _show_findings(f"{LABELS[kind]} {plugin.name}", findings)
     if any(finding.fault for finding in findings):
         raise typer.Exit(1)
 

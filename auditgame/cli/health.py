@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from auditgame import paths
-from auditgame.registry import FOLDERS, Kind, names
+from auditgame.registry import FOLDERS, LABELS, Kind, faults, names
 from auditgame.schema.errors import AuditgameError, Unavailable
 
 EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
@@ -44,7 +44,7 @@ def health_checks() -> list[HealthCheck]:
         _chromium,
         _disk,
     ]
-    return [_run(check) for check in checks]
+    return [*(_run(check) for check in checks), *_plugin_faults()]
 
 
 def needed() -> list[str]:
@@ -110,8 +110,16 @@ def _database() -> HealthCheck:
 
 def _plugins(kind: Kind) -> HealthCheck:
     found = names(kind)
-    what = f"{kind.replace('dataset', 'data set')}s"
-    return HealthCheck(what, "fine" if found else "missing", ", ".join(found))
+    return HealthCheck(f"{LABELS[kind]}s", "fine" if found else "missing", ", ".join(found))
+
+
+def _plugin_faults() -> list[HealthCheck]:
+    """Plug-ins from outside auditgame that cannot be used; the remedy ends each error."""
+    errors = [(kind, fault.rpartition("; ")) for kind in FOLDERS for fault in faults(kind)]
+    return [
+        HealthCheck(f"{LABELS[kind]} plug-in", "absent", words, remedy)
+        for kind, (words, _, remedy) in errors
+    ]
 
 
 def _practice() -> HealthCheck:

@@ -101,8 +101,10 @@ def _ask_session(
     quiet: bool,
 ) -> ToolAnswer:
     """Run a tool in the player's audit session, which charges for it."""
+    from auditgame.bundles import require_plugins
     from auditgame.registry import load
 
+    require_plugins(card)
     upload = read_picture(picture, load("dataset", card.dataset).shape) if picture else None
     with printing.progress(quiet) as report:
         run = game.open(card.id, player).run_tool(
@@ -188,14 +190,14 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Let bundled auditors play and submit."""
-    from auditgame.registry import load, names
+    from auditgame.registry import load, usable
 
     game = open_game()
     if not every and (id is None or auditor is None):
         raise AuditgameError("audit: name a challenge and an --auditor, or add --all")
     cards = game.cards() if id is None else [game.card(id)]
     auditors = {
-        name: load("auditor", name) for name in ([auditor] if auditor else names("auditor"))
+        name: load("auditor", name) for name in ([auditor] if auditor else usable("auditor"))
     }
     pairs = [
         (card.id, name)

@@ -12,18 +12,23 @@ from auditgame.schema.errors import AuditgameError, Invalid
 from auditgame.seeds import Seed
 
 
+def claim_type(family: str | None) -> type[Claim]:
+    """The class of a family's claims; Invalid where there is no family, or it has none."""
+    found = registry.load("flaw", family).Claim if family else None
+    if found is None:
+        raise Invalid(
+            f"family '{family}' plants nothing, so there is no claim to test; choose another"
+        )
+    return found
+
+
 def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
     """The claim of this family, checked against the data set.
 
     Raises AuditgameError for an unknown family, one that plants nothing, and a claim that
     does not fit; the message names the field.
     """
-    flaw = registry.load("flaw", family)
-    if flaw.Claim is None:
-        raise Invalid(
-            f"family '{family}' plants nothing, so there is no claim to test; choose another"
-        )
-    parsed = flaw.Claim.parse(claim)
+    parsed = claim_type(family).parse(claim)
     parsed.check(dataset)
     return parsed
 

@@ -19,8 +19,8 @@ from auditgame.specimen import Specimen
 from auditgame.tools.vision import unit_images
 from auditgame.tools.vision.activations import BATCH, TopExamples, leading
 from auditgame.tools.vision.connectivity import layers
-from benchmarks.network import DATASET, forwards, frozen
-from benchmarks.race import Line, Peer, limit, race, seconds
+from benchmarks.comparison import Line, Peer, limit, race, seconds
+from benchmarks.image_model import DATASET, forwards, frozen
 
 COUNT, FEW, BEST = 10_000, 2_000, 9
 GROWTH = 1

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from auditgame.datasets import Examples
 from auditgame.specimen import Specimen
 from auditgame.tools.vision import pixel_attribution
-from benchmarks.network import apart, frozen, passes
-from benchmarks.race import Line, Peer, floor, race
+from benchmarks.comparison import Line, Peer, floor, race
+from benchmarks.image_model import apart, frozen, passes
 
 STEPS = 50
 

@@ -15,8 +15,8 @@ from auditgame.tools.vision import feature_visualisation
 from auditgame.tools.vision.objectives import ChannelObjective
 from auditgame.tools.vision.parametrisation import PRESETS, ImageParameters, colour_mix
 from auditgame.tools.vision.regularisers import moved, penalty
-from benchmarks.network import frozen, passes
-from benchmarks.race import Line, Peer, Run, floor, race, seconds
+from benchmarks.comparison import Line, Peer, Run, floor, race, seconds
+from benchmarks.image_model import frozen, passes
 
 STEPS, UNITS, ALONE, SIDE = 100, 64, 4, 48
 
