@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch.nn import functional as F
 
-from auditgame.datasets.digits import Digits
+from auditgame.datasets.digits import FILE, Digits, _splits
 from auditgame.datasets.images.backgrounds import MARKS
 from auditgame.datasets.images.icons import chance
 from auditgame.datasets.storybook import SPARE, Storybook
@@ -180,6 +183,24 @@ def test_digit_splits_are_disjoint_and_whole() -> None:
     parts = [{x.numpy().tobytes() for x in digits(s, n).inputs} for s, n in sizes.items()]
     assert [len(part) for part in parts] == list(sizes.values())
     assert len(set.union(*parts)) == 1_797
+
+
+def test_the_file_of_digits_is_scikit_learns_in_three_stratified_splits() -> None:
+    data = load_digits()
+    rows, splits = np.arange(len(data.images)), []
+    for size in (1_100, 580):  # 1998 is the year of the data.
+        part, rows = train_test_split(
+            rows, train_size=size, stratify=data.target[rows], random_state=1998
+        )
+        splits.append(part)
+    order = np.concatenate([*splits, rows])
+    with np.load(FILE) as content:
+        assert (content["images"] == data.images[order]).all()
+        assert (content["labels"] == data.target[order]).all()
+    images = torch.from_numpy(data.images).float()[:, None] / 16
+    images = F.interpolate(images, size=(32, 32), mode="bicubic", align_corners=False).clamp(0, 1)
+    found = torch.cat([part.pictures for part in _splits().values()])
+    assert torch.equal(found, images[torch.from_numpy(order)])
 
 
 def test_digits_have_three_equal_channels_in_range() -> None:
