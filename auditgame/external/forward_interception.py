@@ -48,7 +48,7 @@ class InterceptedModule(nn.Module):
 
 
 @functools.cache
-def _intercepted_class(own: type[nn.Module]) -> type[nn.Module]:
+def _intercepted_class(own: Any) -> type[nn.Module]:
     return type(
         own.__name__, (InterceptedModule, own), {"__module__": own.__module__, "own_class": own}
     )
@@ -60,7 +60,7 @@ class _OpenPasses:
 
     count: int = 0
     modules: list[nn.Module] = field(default_factory=list)
-    inplace: list[nn.Module] = field(default_factory=list)
+    inplace: list[Any] = field(default_factory=list)
 
 
 _LOCK = threading.Lock()
