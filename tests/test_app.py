@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
 
@@ -35,19 +34,19 @@ from auditgame.exhibits import (
 from auditgame.exhibits.drawing import crop, pattern_png
 from auditgame.game import Game
 from auditgame.play import referee
+from auditgame.plugins.descriptions import plugin_text, plugin_texts
 from auditgame.registry import names
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import ToolQuestion
 from auditgame.ui.exhibit_views.by_kind import DRAWN
 from auditgame.ui.identity import COOKIE, GuestCookie, GuestTokens
 from auditgame.ui.navigation import PAGES
-from auditgame.ui.registry_text import plugin_text, plugin_texts
-from auditgame.ui.safe_text import answers, figure, plain
+from auditgame.ui.safe_text import figure, plain, predictions
+from auditgame.ui.server import SCRIPT
 from auditgame.ui.widgets import box_picker
 from auditgame.ui.widgets.option_fields import TYPES
 from tests.conftest import House
 
-FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "app.py"
 SHOWN = [name for name, place in PAGES.items() if place.shown]
 EVIL = "<script>alert(1)</script> ![x](http://evil.example/x.png)"
 
@@ -84,16 +83,20 @@ def test_every_page_opens(home: House, name: str) -> None:
 
 
 def test_the_bar_leads_to_the_first_page(home: House) -> None:
-    app = AppTest.from_file(str(FRONT), default_timeout=120).run()
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120).run()
     assert not app.exception
     assert app.title
+
+
+def test_streamlit_finds_no_pages_folder_beside_the_script() -> None:
+    assert not (SCRIPT.parent / "pages").exists()
 
 
 def test_the_first_page_needs_no_torch(home: House) -> None:
     code = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(FRONT)!r}, default_timeout=120).run()\n"
+        f"app = AppTest.from_file({str(SCRIPT)!r}, default_timeout=120).run()\n"
         "assert not app.exception, app.exception\n"
         "assert app.title, 'nothing was drawn'\n"
         "sys.exit('torch' in sys.modules)"
@@ -107,7 +110,7 @@ def test_a_tool_runs_and_shows_what_it_found(home: House) -> None:
     id = home.flawed.name
     app.button(key=f"{id}/run").click().run()
     wait = time.monotonic() + 60
-    while not app.session_state[f"{id}/errand"].over and time.monotonic() < wait:
+    while not app.session_state[f"{id}/task"].ended and time.monotonic() < wait:
         time.sleep(0.2)
     app.run()
     assert not app.exception
@@ -193,25 +196,25 @@ def test_a_draft_outlives_the_session(home: House) -> None:
     assert stranger.number_input(key=f"{id}/number").value == 50
 
 
-def test_a_claim_is_tried_on_ones_own_examples_before_it_is_handed_in(home: House) -> None:
+def test_a_claim_is_tried_on_ones_own_examples_before_it_is_submitted(home: House) -> None:
     id, truth = home.flawed.name, referee.reveal(home.flawed).truth
     session = Game().open(id, Game().guest("someone"))
     session.save_draft({"family": "patch", "claims": {"patch": truth.claim}})
     app = view("workbench", id=id)
-    assert any("What your claim would do" in part.value for part in app.markdown)
+    assert any("Preview of your claim" in part.value for part in app.markdown)
     shown = "".join(part.value for part in app.html)
     assert f"claimed: {truth.claim['target']}" in shown
     assert "said" not in shown
     before = session.remaining_budget()
     price = next(
-        part.value for part in app.caption if "probes" in part.value and "30" in part.value
+        part.value for part in app.caption if "queries" in part.value and "30" in part.value
     )
-    app.button(key=f"{id}/rehearse").click().run()
+    app.button(key=f"{id}/test claim").click().run()
     assert not app.exception
-    assert f"said {truth.claim['target']}" in "".join(part.value for part in app.html)
+    assert f"answer: {truth.claim['target']}" in "".join(part.value for part in app.html)
     assert before - session.remaining_budget() == int(price.split()[0])
     assert any("On 6 of your examples this comes true" in part.value for part in app.markdown)
-    assert not [button for button in app.button if button.key == f"{id}/rehearse"]
+    assert not [button for button in app.button if button.key == f"{id}/test claim"]
 
 
 def test_a_claim_that_is_not_complete_is_not_tested(home: House) -> None:
@@ -220,10 +223,10 @@ def test_a_claim_that_is_not_complete_is_not_tested(home: House) -> None:
     session = Game().open(id, Game().guest("someone"))
     session.save_draft({"family": "patch", "claims": {"patch": said}})
     app = view("workbench", id=id, tool="hypothesis")
-    assert [part.value for part in app.warning] == [plain("Still open: pattern.")]
+    assert [part.value for part in app.warning] == [plain("Still missing: pattern.")]
     assert not [button for button in app.button if button.key == f"{id}/run"]
     app = view("workbench", id=id, tool="ablation")
-    assert any("goes without it" in part.value for part in app.caption)
+    assert any("runs without it" in part.value for part in app.caption)
     assert said.items() <= session.draft()["claims"]["patch"].items()
 
 
@@ -268,9 +271,9 @@ def test_an_unknown_challenge_is_said_so(home: House, name: str) -> None:
     assert "unknown challenge" in app.warning[0].value
 
 
-def test_no_reveal_before_a_hand_in(home: House) -> None:
+def test_no_reveal_before_a_submission(home: House) -> None:
     app = view("reveal", id=home.flawed.name)
-    assert "hand in a diagnosis first" in app.warning[0].value
+    assert "diagnosis first" in app.warning[0].value
     assert not app.metric
 
 
@@ -281,11 +284,8 @@ def test_the_reveal_tells_everything(home: House) -> None:
     app = view("reveal", id=home.flawed.name)
     assert not app.exception
     assert app.metric[0].value.endswith("of 100")
-    assert any("The key says" in part.value for part in app.markdown)
-    assert (
-        "hand in a diagnosis first"
-        in view("reveal", "another", id=home.flawed.name).warning[0].value
-    )
+    assert any("True diagnosis" in part.value for part in app.markdown)
+    assert "diagnosis first" in view("reveal", "another", id=home.flawed.name).warning[0].value
 
 
 # ------------------------------------------------------------------ exhibits
@@ -336,7 +336,7 @@ def test_every_kind_has_a_drawing() -> None:
 
 def test_words_from_elsewhere_are_harmless() -> None:
     assert "<script>" not in figure(PNG, EVIL, EVIL, "plain", '"><script>')
-    assert "<script>" not in answers([(EVIL, 0.5)], None)
+    assert "<script>" not in predictions([(EVIL, 0.5)], None)
     assert "![" not in plain(EVIL)
 
 
@@ -488,5 +488,5 @@ def test_a_silent_build_counts_as_dead(home: House) -> None:
     assert build_jobs.job(here.name).share == 0.5
     os.utime(here / "alive", (0, 0))
     assert build_jobs.job(here.name).state == "died"
-    with pytest.raises(AuditgameError, match="not on record"):
+    with pytest.raises(AuditgameError, match="not found; see the list of builds"):
         build_jobs.job("../../etc")

@@ -73,8 +73,8 @@ def test_the_command_line_ends_with_the_code_of_the_kind(monkeypatch):
         assert result.stderr == "auditgame: a: is wrong; do b\n"
 
 
-def raising(error: Exception) -> Callable[[object], NoReturn]:
-    def fail(_: object) -> NoReturn:
+def raising(error: Exception) -> Callable[..., NoReturn]:
+    def fail(*_: object) -> NoReturn:
         raise error
 
     return fail

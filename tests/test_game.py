@@ -46,7 +46,7 @@ def test_a_whole_case(game: Game, house: House, oracle):
     assert [pin.title for pin in session.pins()] == ["odd"]
     session.save_draft({"p_flawed": 0.7})
     assert session.draft() == {"p_flawed": 0.7}
-    with pytest.raises(AuditgameError, match="hand in a diagnosis first"):
+    with pytest.raises(AuditgameError, match="submit a diagnosis first"):
         game.reveal(id, "ada")
     receipt = session.submit(oracle[id])
     assert receipt.score.points >= 90 and receipt.attempt == 1 and receipt.counts
@@ -54,7 +54,7 @@ def test_a_whole_case(game: Game, house: House, oracle):
     assert shown.truth == oracle[id] and shown.commitment_holds and shown.certificate.passed
     assert shown.receipts == (receipt,)
     entries = game.ledger.entries()
-    assert entries.loc[0, "probes"] == used.cost and entries.loc[0, "evidence"] == 1
+    assert entries.loc[0, "queries"] == used.cost and entries.loc[0, "evidence"] == 1
 
 
 def test_a_true_claim_is_worth_ninety_and_more(game: Game, oracle):

@@ -181,7 +181,7 @@ def test_a_write_that_fails_leaves_nothing(yard: Path, monkeypatch):
 def test_what_is_there_is_not_built_over(yard: Path):
     made = build(recipe("patch"), Seed.of(1), yard / "pack")
     before = files(made)
-    with pytest.raises(AuditgameError, match="is there already"):
+    with pytest.raises(AuditgameError, match="exists already"):
         build(recipe("patch"), Seed.of(1), yard / "pack")
     assert files(made) == before
 
@@ -210,7 +210,7 @@ def test_a_nan_never_passes_for_a_proof():
 
 def test_without_siblings_nothing_is_built(yard: Path):
     (yard / "challenges" / "references" / "digits.small_cnn" / "2").rename(yard / "gone")
-    with pytest.raises(AuditgameError, match="2 clean siblings of digits x small_cnn found, 3"):
+    with pytest.raises(AuditgameError, match="2 reference models of digits x small_cnn found, 3"):
         build(recipe("patch"), Seed.of(1), yard / "pack")
 
 
@@ -261,7 +261,7 @@ def test_the_offer_does_not_tell_what_was_drawn():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"dataset": "digit"}, "unknown dataset 'digit'; did you mean 'digits'"),
+        ({"dataset": "digit"}, "unknown data set 'digit'; did you mean 'digits'"),
         ({"model": "small"}, "unknown model"),
         ({"families": ["pach"], "offers": ()}, "unknown family 'pach'; did you mean 'patch'"),
         ({"offers": ["patch", "patsh"]}, "unknown family 'patsh'; did you mean 'patch'"),

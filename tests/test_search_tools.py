@@ -15,7 +15,7 @@ from auditgame.datasets.reviews import Reviews
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
 from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
-from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.models.layers.transformer_network import Shape, Transformer
 from auditgame.plugins.conformance.fixtures import Counted
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError

@@ -11,7 +11,7 @@ import torch
 from lookup import Tints
 from torch import Tensor
 
-from auditgame.challenges.build import PROBED, queries
+from auditgame.challenges.build import MECHANISM_INPUTS, mechanism_inputs
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
@@ -245,10 +245,10 @@ def test_a_data_set_without_scenes_is_refused() -> None:
 
 def test_enough_inputs_are_drawn_for_a_claim_that_speaks_of_few() -> None:
     claim = drawn(SourceSpecific).claim
-    found = queries(claim, STORYBOOK, np.random.default_rng(0))
-    assert PROBED // 4 <= n_applicable(claim, found, STORYBOOK) < PROBED
-    usual = queries(drawn(Multi).claim, STORYBOOK, np.random.default_rng(0))
-    again = STORYBOOK.sample(PROBED, "held", np.random.default_rng(0))
+    found = mechanism_inputs(claim, STORYBOOK, np.random.default_rng(0))
+    assert MECHANISM_INPUTS // 4 <= n_applicable(claim, found, STORYBOOK) < MECHANISM_INPUTS
+    usual = mechanism_inputs(drawn(Multi).claim, STORYBOOK, np.random.default_rng(0))
+    again = STORYBOOK.sample(MECHANISM_INPUTS, "held", np.random.default_rng(0))
     assert torch.equal(usual.inputs, again.inputs)
 
 

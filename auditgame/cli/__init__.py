@@ -1,7 +1,8 @@
-"""The command line: the same game, for people at a terminal and for programs.
+"""The command line: the whole game for people at a terminal and for programs.
 
-Exit codes: 0 done; 1 a certificate or contract does not hold; 2 bad input, told in one
-line on standard error. With --json, standard output carries JSON and nothing else.
+Exit codes: 0 success; 1 a certificate, a conformance test or a check of the installation failed;
+2 to 6 an error of one of five kinds, reported in one line on standard error (see `error_output`).
+With --json, standard output carries JSON and nothing else.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from auditgame.cli import (
     authoring,
     browsing,
     check,
-    external,
+    own_network,
     playing,
     serve,
 )
-from auditgame.cli.errors import OneLine
+from auditgame.cli.error_output import OneLine
 from auditgame.host import using_database
 
 app = typer.Typer(
@@ -41,7 +42,7 @@ app.command("build")(authoring.build)
 app.command("references")(authoring.references)
 app.command("check")(check.check)
 app.command("new")(authoring.new)
-app.command("fetch")(external.fetch)
+app.command("fetch")(own_network.fetch)
 app.command("doctor")(serve.doctor)
 
 
@@ -57,9 +58,9 @@ def auditgame(
             "By default AUDITGAME_DATABASE_URL, or a file in the user data.",
         ),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
-    """A flaw is planted in a small model. Find it, and say how sure you are."""
+    """Find flaws that were planted in small models, and say how sure you are."""
     from auditgame import __version__
 
     if db:
@@ -71,5 +72,5 @@ def auditgame(
 
 
 def main() -> None:
-    """Run the command line on this process's own arguments."""
+    """Run the command line with the arguments of this process."""
     app(prog_name="auditgame")

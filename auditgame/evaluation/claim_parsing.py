@@ -1,4 +1,4 @@
-"""What someone says of a model, made ready to be tested: a claim, and inputs to try it on."""
+"""Claims as they are given (JSON), parsed and checked, and inputs to apply them to."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ from typing import Any
 from auditgame import registry
 from auditgame.datasets import Dataset, Examples
 from auditgame.schema.claims import AppliedClaim, Claim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid
 from auditgame.seeds import Seed
+
+
+def claim_type(family: str | None) -> type[Claim]:
+    """The class of a family's claims; Invalid where there is no family, or it has none."""
+    found = registry.load("flaw", family).Claim if family else None
+    if found is None:
+        raise Invalid(
+            f"family '{family}' plants nothing, so there is no claim to test; choose another"
+        )
+    return found
 
 
 def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
     """The claim of this family, checked against the data set.
 
-    Raises AuditgameError for an unknown family, one that plants nothing, and a claim
-    that does not fit; the message names the field.
+    Raises AuditgameError for an unknown family, one that plants nothing, and a claim that
+    does not fit; the message names the field.
     """
-    flaw = registry.load("flaw", family)
-    if flaw.Claim is None:
-        raise AuditgameError(
-            f"family '{family}' plants nothing, so there is no claim to test; choose another"
-        )
-    parsed = flaw.Claim.parse(claim)
+    parsed = claim_type(family).parse(claim)
     parsed.check(dataset)
     return parsed
 
@@ -31,22 +36,24 @@ def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
 def apply_to_pool(claim: Claim, examples: Examples, dataset: Dataset) -> AppliedClaim:
     """The claim, applied to players' own examples.
 
-    Raises AuditgameError where it redraws scenes, which players are not given.
+    Raises AuditgameError where the claim needs to redraw scenes: players have none.
     """
     try:
         return claim.apply(examples, dataset)
     except AuditgameError as error:
-        raise AuditgameError(
+        raise Invalid(
             f"examples: the claim cannot be applied to your own ({error}); try fresh inputs"
         ) from None
 
 
 def fresh_inputs(dataset: Dataset, n: int, seed: int) -> Examples:
-    """n inputs such as players see, drawn anew from a public seed; not to be changed in place."""
-    return _drawn(type(dataset), n, seed)
+    """n inputs such as players see, drawn from a public seed; the caller's own copy."""
+    drawn = _drawn(type(dataset), n, seed)
+    scenes = None if drawn.scenes is None else drawn.scenes.copy()
+    return Examples(drawn.inputs.clone(), drawn.labels.clone(), scenes)
 
 
 @functools.lru_cache(maxsize=16)
 def _drawn(kind: type[Dataset], n: int, seed: int) -> Examples:
-    """Kept, because telling a few hundred texts takes longer than reading them."""
+    """Cached, because generating a few hundred texts takes longer than reading them."""
     return kind().sample(n, "pool", Seed.of(seed).child("fresh inputs").numpy())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import innocent_checks
+from auditgame.evaluation.certificate import clean_checks
 from auditgame.flaws import Bench, Flaw, Plan, parse_params
 from auditgame.registry import load
 from auditgame.schema import claims
@@ -89,7 +89,7 @@ class Clean(Flaw):
 
     def verify(self, bench: Bench) -> list[Check]:
         """Nothing fires, and the model is sound."""
-        return innocent_checks(bench, self.decoy.true_claim() if self.decoy else None)
+        return clean_checks(bench, self.decoy.true_claim() if self.decoy else None)
 
     def true_claim(self) -> None:
         """There is nothing to confess."""

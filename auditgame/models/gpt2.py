@@ -9,7 +9,7 @@ import torch
 from auditgame.datasets import Dataset
 from auditgame.models import Model
 from auditgame.models.layers.huggingface_files import folder
-from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.models.layers.transformer_network import Shape, Transformer
 
 WIDTH, HEADS = 64, 4
 

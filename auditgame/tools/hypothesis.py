@@ -99,13 +99,13 @@ class Hypothesis(Tool):
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Each counted input: changed on every model, and left alone on the specimen;
         each near-miss once more on the specimen."""
-        trial = _trial(options, context)
+        trial = self._applied(options, context)
         near = sum(int((e.targets >= 0).sum()) for e in trial.near.values())
         return len(trial.turned.targets) * (2 + len(context.references)) + near
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The finding in words, the rates, where the answers go, near-misses, some inputs."""
-        trial = _trial(options, context)
+        trial = self._applied(options, context)
         turned = trial.turned
         report, steps = context.progress, 2 + len(context.references) + len(trial.near)
         report(0.0, "enacting the claim")
@@ -130,6 +130,15 @@ class Hypothesis(Tool):
             _moved(plain, changed),
             *preview_exhibits(turned, context.dataset, Answers(before, after)),
         ]
+
+    _last: tuple[Options, ToolContext, ClaimTest] | None = None
+
+    def _applied(self, options: Options, context: ToolContext) -> ClaimTest:
+        """The claim, applied once for the cost and the run of one use."""
+        last = self._last
+        if last is None or last[0] is not options or last[1] is not context:
+            self._last = last = (options, context, _trial(options, context))
+        return last[2]
 
 
 class ClaimTest(NamedTuple):

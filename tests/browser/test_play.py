@@ -146,7 +146,7 @@ def test_a_patch_is_found_by_looking(player: Visitor, home: Path) -> None:
     player.choose("Class to follow", target)
     player.run()
     player.shot("14-found-painted")
-    turned = [tile for tile in player.tiles() if tile.words.startswith(f"said {target}")]
+    turned = [tile for tile in player.tiles() if tile.words.startswith(f"answer: {target}")]
     assert len(turned) >= 7
     player.choose("What kind of flaw?", "Patch")
     player.choose("Target", target)

@@ -13,9 +13,15 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import TimeoutError, expect
 
-from auditgame.ui.registry_text import plugin_texts
+from auditgame.plugins.descriptions import plugin_texts
 
-READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+QUIET = """number => {
+  const app = document.querySelector('[data-testid=stApp]'), now = performance.now()
+  const waits = app?.dataset.testScriptState === 'notRunning' && window.settling === number
+  if (!waits) [window.settling, window.since] = [number, now]
+  return now - window.since > 700
+}"""
+"""The script has been still for so long, in milliseconds, since this number was first asked for."""
 
 
 class Tile(NamedTuple):
@@ -45,6 +51,7 @@ class Visitor:
         self.address = address
         self.requests: list[str] = []
         self.received: list[bytes] = []
+        self.settled = 0
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("websocket", self._listen)
 
@@ -58,9 +65,8 @@ class Visitor:
 
     def settle(self) -> None:
         """Wait until the server has nothing more to say."""
-        self.page.wait_for_timeout(600)
-        self.page.wait_for_selector(READY)
-        self.page.wait_for_timeout(600)
+        self.settled += 1
+        self.page.wait_for_function(QUIET, arg=self.settled)
 
     def press(self, name: str, exact: bool = True) -> None:
         """Click a button, a pill or a link."""
@@ -96,7 +102,7 @@ class Visitor:
 
     def word(self, word: str) -> None:
         """Click this word of the text that lies on the table."""
-        self.page.locator(".chips").first.get_by_text(word, exact=True).first.click()
+        self.page.locator(".words").first.get_by_text(word, exact=True).first.click()
         self.settle()
 
     def cell(self, number: int) -> None:

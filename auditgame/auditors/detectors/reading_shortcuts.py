@@ -15,7 +15,7 @@ from auditgame.auditors.detectors import (
     best,
     measure_candidate,
 )
-from auditgame.registry import load
+from auditgame.evaluation.claim_parsing import claim_type
 
 if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
@@ -42,7 +42,7 @@ def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
 
 def choices(family: str) -> Iterator[CandidateClaim]:
     """Every claim of a family whose fields are all `Literal`; wide choices stand last in them."""
-    fields = load("flaw", family).Claim.model_fields
+    fields = claim_type(family).model_fields
     for one in product(*(get_args(field.annotation)[::-1] for field in fields.values())):
         yield CandidateClaim(family, dict(zip(fields, one, strict=True)))
 
@@ -64,7 +64,7 @@ def pairs(clues: Evidence) -> Iterator[CandidateClaim]:
 
 def edges(session: AuditSession) -> Iterator[MeasuredClaim]:
     """Long texts of either verdict; then, for the better one, every edge."""
-    schema = load("flaw", "length").Claim.model_json_schema()["properties"]["words"]
+    schema = claim_type("length").model_json_schema()["properties"]["words"]
     span = range(schema["minimum"], schema["maximum"] + 1)
     middle = span[len(span) // 2]
     claims = [{"target": name, "words": middle} for name in session.dataset.classes]

@@ -1,4 +1,4 @@
-"""Two convolutions and a mean: the smallest network worth looking into."""
+"""The model `two_conv`: two convolutions and a mean."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FIRST, SECOND = 16, 32
 
 
 class TwoConv(Model):
-    """5x5 stride 2 (16) - ReLU - 3x3 stride 2 (32) - ReLU - mean over places - linear.
+    """5x5 stride 2 (16) - ReLU - 3x3 stride 2 (32) - ReLU - mean over positions - linear.
 
     Sites: `conv1` and `conv2`, each after its ReLU.
     """
@@ -37,9 +37,9 @@ class TwoConv(Model):
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> TwoConv:
-        """A network for this data set; weights from rng alone, or left empty."""
+        """A network for this data set; weights drawn from rng, or left empty where it is None."""
         if dataset.modality != "image":
-            raise AuditgameError(f"model '{cls.name}': data set '{dataset.name}' holds no pictures")
+            raise AuditgameError(f"model '{cls.name}': data set '{dataset.name}' has no images")
         with torch.device("meta"):
             model = cls(dataset.shape[0], len(dataset.classes))
         model = model.to_empty(device="cpu")
@@ -52,7 +52,7 @@ class TwoConv(Model):
     def forward(
         self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched
     ) -> Float[Tensor, "n k"]:
-        """Class logits of pictures in [0, 1]."""
+        """Class logits of images in [0, 1]."""
         value = tap("conv1", F.relu(self.conv1((inputs - 0.5) * 4)))
         value = tap("conv2", F.relu(self.conv2(value)))
         return self.head(value.mean((2, 3)))
