@@ -275,9 +275,10 @@ def test_patching_restores_what_the_replica_restores(specimen, stuff):
 
 def test_heads_of_a_block_at_all_places_and_one_head_by_place(specimen, stuff):
     options = {"text": TEXT, "other": OTHER, "what": "heads", "head": "block0.heads:2"}
-    options |= {"target": "positive", "rival": "negative"}
     table, grid, one = use("patching", specimen, stuff, direction="noise", **options)
-    (rival, answer), source = DATA.answers(), ids(OTHER)
+    first = int(specimen.predict(ids()[None]))
+    answer, rival = DATA.answers()[first], DATA.answers()[1 - first]
+    source = ids(OTHER)
     donor = specimen.run(source[None], keep=["block0.heads"]).kept["block0.heads"]
 
     def share(places: slice) -> float:
