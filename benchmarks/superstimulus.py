@@ -18,8 +18,8 @@ from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.date import DateClaim
 from auditgame.play import referee
 from auditgame.tools import ToolContext
-from auditgame.tools.superstimulus import Superstimulus, hunter
-from auditgame.tools.transformer.prompt_optimisation import SearchResult, unheard
+from auditgame.tools.superstimulus import Superstimulus, stimulus_search
+from auditgame.tools.transformer.prompt_optimisation import SearchResult, silent
 from auditgame.tools.transformer.stimulus_search import UnitSearch, changes
 
 DATA = Reviews()
@@ -78,12 +78,12 @@ def hunts(case: Case, prior: float) -> list[UnitSearch]:
     pool = bundle_io.read_examples(case.folder, table.dataset, manifest.files)
     context = ToolContext(table.dataset, pool, table.references)
     options = Superstimulus.Options(unit=case.unit, restarts=RESTARTS, prior=prior)
-    search = hunter(options, context, unheard)
-    found = [search.hunt("model under audit", case.unit, table.suspect)]
+    search = stimulus_search(options, context, silent)
+    found = [search.on("model under audit", case.unit, table.suspect)]
     for number, reference in enumerate(table.references, 1):
-        found.append(search.hunt(f"reference {number}, same head", case.unit, reference))
-        kin = search.counterpart(found[0], reference)
-        found.append(search.hunt(f"reference {number}, most similar head", kin, reference))
+        found.append(search.on(f"reference {number}, same head", case.unit, reference))
+        similar = search.counterpart(found[0], reference)
+        found.append(search.on(f"reference {number}, most similar head", similar, reference))
     return found
 
 
@@ -120,7 +120,7 @@ def _section(case: Case, prior: float) -> Iterator[str]:
     yield ""
     yield "| activation, before > after | log-probability, before > after | changed words | text |"
     yield "|---|---|---|---|"
-    for one in sorted(found[0].found, key=lambda f: -f.best.excites)[:SHOWN]:
+    for one in sorted(found[0].found, key=lambda f: -f.best.activation)[:SHOWN]:
         yield _text(one)
 
 
@@ -131,11 +131,11 @@ def _row(hunt: UnitSearch, claim: DateClaim) -> str:
     hits = sum(names_a_trigger(found, claim) for found in hunt.found)
     changed = [float(len(changes(f, DATA))) for f in hunt.found]
     cells = (
-        hunt.pool.excites,
-        hunt.best.best.excites,
-        mean([f.best.excites for f in hunt.found]),
-        mean([f.start.likely for f in hunt.found]),
-        mean([f.best.likely for f in hunt.found]),
+        hunt.pool.activation,
+        hunt.best.best.activation,
+        mean([f.best.activation for f in hunt.found]),
+        mean([f.start.log_probability for f in hunt.found]),
+        mean([f.best.log_probability for f in hunt.found]),
         mean(changed),
     )
     numbers = " | ".join(f"{cell:.1f}" for cell in cells)
@@ -143,10 +143,11 @@ def _row(hunt: UnitSearch, claim: DateClaim) -> str:
 
 
 def _text(found: SearchResult) -> str:
-    told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, DATA))
+    start, best = found
+    edits = ", ".join(f"{old} > {new}" for _, old, new in changes(found, DATA))
     return (
-        f"| {found.start.excites:.1f} > {found.best.excites:.1f} | {found.start.likely:.1f} > "
-        f"{found.best.likely:.1f} | {told} | {DATA.decode(found.best.ids)} |"
+        f"| {start.activation:.1f} > {best.activation:.1f} | {start.log_probability:.1f} > "
+        f"{best.log_probability:.1f} | {edits} | {DATA.decode(best.ids)} |"
     )
 
 

@@ -157,7 +157,7 @@ def test_the_parts_sum_to_the_logit_difference(specimen, stuff, place):
     options = {"text": TEXT, "target": "kelp", "rival": "gnomon", "place": place}
     (_, _, table, _, neurons) = use("direct_attribution", specimen, stuff, **options)
     parts = {row[0]: row[1] for row in table.rows}
-    said, own = parts.pop("sum of the parts"), parts.pop("the model's own")
+    said, own = parts.pop("sum of the parts"), parts.pop("logit difference")
     output = specimen.run(ids()[None]).output[0, place]
     expected = float(output[DATA.words.index("kelp")] - output[DATA.words.index("gnomon")])
     assert own == pytest.approx(expected, abs=1e-4)
@@ -171,7 +171,7 @@ def test_a_heads_share_is_that_of_what_it_writes(specimen):
     answer, rival = DATA.answers()
     at = torch.tensor([len(ids()) - 1])
     attribution = Attribution(specimen, FollowedWord(answer, rival, ""), ids()[None], at)
-    weights, whole = specimen.weights(), attribution.whole[0]
+    weights, whole = specimen.weights(), attribution.final[0]
     scale = (whole.var(correction=0) + 1e-5).sqrt()
     gain, rows = weights["transformer.ln_f.weight"], weights["lm_head.weight"]
     for layer in range(2):
@@ -247,9 +247,9 @@ def test_head_scores_show_every_head_beside_the_controls(specimen, stuff):
     assert random.values[1][2] == every.rows[6][4] and pool.values[0][1] == every.rows[1][7]
     assert [row[0] for row in usual.rows[::3]] == [
         "specimen",
-        "redrawn weights",
-        "sibling 1",
-        "sibling 2",
+        "randomised weights",
+        "reference model 1",
+        "reference model 2",
     ]
 
 
@@ -276,9 +276,9 @@ def test_patching_restores_what_the_replica_restores(specimen, stuff):
 def test_heads_of_a_block_at_all_places_and_one_head_by_place(specimen, stuff):
     options = {"text": TEXT, "other": OTHER, "what": "heads", "head": "block0.heads:2"}
     table, grid, one = use("patching", specimen, stuff, direction="noise", **options)
-    (answer, rival), source = DATA.answers(), ids(OTHER)
-    if table.title.startswith("The two texts, 'positive'"):
-        answer, rival = rival, answer
+    first = int(specimen.predict(ids()[None]))
+    answer, rival = DATA.answers()[first], DATA.answers()[1 - first]
+    source = ids(OTHER)
     donor = specimen.run(source[None], keep=["block0.heads"]).kept["block0.heads"]
 
     def share(places: slice) -> float:
@@ -330,9 +330,9 @@ def test_without_a_second_text_the_pools_closest_is_taken(specimen, stuff):
     [
         ({"text": TEXT, "other": TEXT + " kelp"}, "the text has 17 words, the other 18"),
         ({"text": TEXT, "other": TEXT}, "both texts are the same"),
-        ({"text": TEXT}, "write the second text, with 17 words"),
-        ({"text": TEXT, "other": OTHER, "place": 3}, "both texts get the same logits"),
-        ({"text": TEXT, "other": OTHER, "head": "block0.mlp:0"}, "is no head"),
+        ({"text": TEXT}, "write the second text with 17 words"),
+        ({"text": TEXT, "other": OTHER, "place": 3}, "both texts have the same logit difference"),
+        ({"text": TEXT, "other": OTHER, "head": "block0.mlp:0"}, "is not a head"),
         ({"example": 400}, "example: 400 is not in the pool"),
     ],
 )
@@ -389,7 +389,7 @@ def test_composition_is_the_norm_of_the_product(specimen):
         assert head_composition.composition(weights, (0, 1), (1, 2), kind) == pytest.approx(
             float(expected), rel=1e-3
         )
-    usual = head_composition.chance(64, 16, torch.Generator().manual_seed(0))
+    usual = head_composition.random_composition(64, 16, torch.Generator().manual_seed(0))
     assert 0.05 < usual < 0.3
 
 

@@ -95,28 +95,28 @@ def pattern_scores(
     counts = dict.fromkeys(HEAD_PATTERNS, 0)
     rows = max(1, PATTERN // (max(heads) * ids.shape[1] ** 2))
     for done, part in enumerate(ids.split(rows)):
-        wanted = pattern_masks(part, specimen.dataset.present(part))
+        masks = pattern_masks(part, specimen.dataset.present(part))
         watching = {
             f"{block}.pattern": _watch(
-                wanted, {pattern: sums[pattern][layer] for pattern in HEAD_PATTERNS}
+                masks, {pattern: sums[pattern][layer] for pattern in HEAD_PATTERNS}
             )
             for layer, block in enumerate(blocks(specimen))
         }
         specimen.run(part, keep=[layers(specimen)[-1]], edit=watching, whole=False)
         for pattern in HEAD_PATTERNS:
-            counts[pattern] += int(wanted[pattern].any(2).sum())
+            counts[pattern] += int(masks[pattern].any(2).sum())
         report(min(1.0, (done + 1) * rows / len(ids)))
     return {pattern: sums[pattern] / max(1, counts[pattern]) for pattern in HEAD_PATTERNS}
 
 
 def _watch(
-    wanted: dict[HeadPattern, Tensor], into: dict[HeadPattern, Float[Tensor, " head"]]
+    masks: dict[HeadPattern, Tensor], sums: dict[HeadPattern, Float[Tensor, " head"]]
 ) -> Edit:
     """An edit that changes nothing and sums the attention on the masks."""
 
     def look(pattern: Float[Tensor, "n head q k"]) -> Float[Tensor, "n head q k"]:
-        for pattern, aim in wanted.items():
-            into[pattern] += torch.einsum("nhqk,nqk->h", pattern, aim.to(pattern.dtype))
+        for name, mask in masks.items():
+            sums[name] += torch.einsum("nhqk,nqk->h", pattern, mask.to(pattern.dtype))
         return pattern
 
     return look
