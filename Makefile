@@ -75,7 +75,7 @@ stimuli: setup
 
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt
-	OMP_NUM_THREADS=1 $(PY) -m benchmarks.peers
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.image_peers
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.text_peers
 
 full-size: setup

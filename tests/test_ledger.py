@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from auditgame.exhibits import Gallery, HeatMap, Note, Tile
-from auditgame.ledger import Ledger, diagnosis_digest, migrations, submissions
+from auditgame.ledger import Ledger, Question, diagnosis_digest, migrations, submissions
 from auditgame.ledger.standings import standings
 from auditgame.ledger.storage import open_engine, reading, writing
 from auditgame.ledger.tables import metadata
@@ -30,6 +30,7 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Component, Score
 
 POSTGRES = os.environ.get("AUDITGAME_TEST_POSTGRES_URL")
+GRADCAM, UNIT = Question("gradcam", {}), Question("gradcam", {"unit": "conv3:1"})
 SCORE = Score(
     points=25.5,
     possible=100,
@@ -159,24 +160,34 @@ def test_results_come_back_as_they_were(ledger: Ledger) -> None:
 
 def test_a_question_is_paid_once_and_the_budget_holds(ledger: Ledger) -> None:
     ada, bob = ledger.player("ada"), ledger.player("bob")
-    assert ledger.record_use(ada, "a", "gradcam", {"unit": "conv3:1"}, "q1", 60, budget=100) == 60
-    assert ledger.record_use(ada, "a", "gradcam", {"unit": "conv3:1"}, "q1", 60, budget=100) == 0
+    assert ledger.record_use(ada, "a", UNIT, "q1", 60, budget=100) == 60
+    assert ledger.record_use(ada, "a", UNIT, "q1", 60, budget=100) == 0
     with pytest.raises(AuditgameError, match="40 of 100 are left"):
-        ledger.record_use(ada, "a", "gradcam", {}, "q2", 41, budget=100)
-    assert ledger.record_use(ada, "a", "gradcam", {}, "q3", 40, budget=100) == 40
-    assert ledger.record_use(bob, "a", "gradcam", {}, "q1", 60, budget=100) == 60
-    assert ledger.record_use(ada, "b", "gradcam", {}, "q1", 60) == 60
+        ledger.record_use(ada, "a", GRADCAM, "q2", 41, budget=100)
+    assert ledger.record_use(ada, "a", GRADCAM, "q3", 40, budget=100) == 40
+    assert ledger.record_use(bob, "a", GRADCAM, "q1", 60, budget=100) == 60
+    assert ledger.record_use(ada, "b", GRADCAM, "q1", 60) == 60
     assert ledger.spent(ada, "a") == 100
     rows = ledger.journal(ada, "a")
     assert [(row.exhibits_digest, row.cost) for row in rows] == [("q1", 60), ("q1", 0), ("q3", 40)]
     assert rows[0].options == {"unit": "conv3:1"}
 
 
+def test_the_same_question_is_free_whatever_the_code_that_answers(ledger: Ledger) -> None:
+    ada = ledger.player("ada")
+    assert not ledger.asked(ada, "a", UNIT)
+    assert ledger.record_use(ada, "a", UNIT, "code 1", 60) == 60
+    assert ledger.asked(ada, "a", UNIT) and not ledger.asked(ada, "b", UNIT)
+    assert ledger.record_use(ada, "a", UNIT, "code 2", 60) == 0
+    assert ledger.record_use(ada, "a", UNIT._replace(tool="occlusion"), "code 2", 60) == 60
+    assert ledger.record_use(ada, "a", UNIT._replace(upload="an image"), "code 2", 60) == 60
+
+
 @pytest.mark.parametrize("cost", [-1, 1.5, math.nan, True, None])
 def test_a_cost_is_a_whole_number(ledger: Ledger, cost: object) -> None:
     ledger.player("ada")
     with pytest.raises(AuditgameError, match="cost"):
-        ledger.record_use("ada", "a", "gradcam", {}, "q", cost)
+        ledger.record_use("ada", "a", GRADCAM, "q", cost)
 
 
 def test_evidence_is_pinned_once_and_can_be_taken_down(ledger: Ledger) -> None:
@@ -200,7 +211,7 @@ def test_nan_enters_nowhere(ledger: Ledger) -> None:
     for write in (
         lambda: ledger.save_draft(ada, "a", {"p": math.nan}),
         lambda: ledger.keep_result("d", [spoiled]),
-        lambda: ledger.record_use(ada, "a", "t", {"x": math.inf}, "q", 1),
+        lambda: ledger.record_use(ada, "a", Question("t", {"x": math.inf}), "q", 1),
         lambda: ledger.pin(ada, "a", [math.nan], "t"),
         lambda: ledger.submit(ada, "a", Diagnosis.model_construct(p_flawed=math.nan), SCORE, 1),
         lambda: ledger.submit(ada, "a", Diagnosis.model_construct(p_flawed=None), SCORE, 1),
@@ -224,7 +235,7 @@ def test_nan_enters_nowhere(ledger: Ledger) -> None:
 
 def test_a_submission_leaves_a_receipt(ledger: Ledger) -> None:
     ada = ledger.player("ada")
-    ledger.record_use(ada, "a", "gradcam", {}, "q", 30)
+    ledger.record_use(ada, "a", GRADCAM, "q", 30)
     ledger.pin(ada, "a", "q", "corner")
     first = ledger.submit(ada, "a", said(0.9, family="patch"), SCORE, 3)
     assert (first.player, first.attempt, first.attempts_left, first.counts) == ("ada", 1, 2, True)
@@ -313,7 +324,8 @@ def test_sixteen_threads_cannot_overspend_or_double_a_guest(ledger: Ledger) -> N
     def play(number: int) -> int:
         ledger.guest("one token")
         try:
-            return ledger.record_use(ada, "a", "t", {}, f"q{number // 2}", 30, budget=100)
+            asked = Question("t", {"x": number // 2})
+            return ledger.record_use(ada, "a", asked, "q", 30, budget=100)
         except AuditgameError:
             return 0
 

@@ -17,7 +17,13 @@ from auditgame.plugins.conformance.fixtures import Counted, weights_digest
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools import Stopped, parse_options
 from auditgame.tools.transformer import activation_patching, head_composition, layer_translators
-from auditgame.tools.transformer.attention_heads import HABITS, aims, habits, patterns, repeated
+from auditgame.tools.transformer.attention_heads import (
+    HEAD_PATTERNS,
+    pattern_masks,
+    pattern_scores,
+    patterns,
+    repeated,
+)
 from auditgame.tools.transformer.logit_attribution import Attribution
 from auditgame.tools.transformer.residual_stream import ends, streams
 from auditgame.tools.transformer.targets import FollowedWord, FollowedWordOptions, follow
@@ -182,9 +188,11 @@ def test_neurons_sum_to_what_their_mlp_adds_and_texts_average(specimen, stuff):
     for layer in range(2):
         found = together.neurons(layer)
         assert close(found.adds.sum() + found.rest, together.parts().mlps[layer])
-        part = together.anatomy.layers[layer].writes
+        part = together.weights.layers[layer].writes
         bias = mechanisms.weights_of(specimen, layer, "mlp.c_proj")[1]
-        rest = together.at[f"block{layer}.mlp"] - together.at[f"block{layer}.neurons"] @ part
+        rest = (
+            together.values[f"block{layer}.mlp"] - together.values[f"block{layer}.neurons"] @ part
+        )
         assert close(rest, bias.expand_as(rest))
     alone = [
         Attribution(
@@ -208,7 +216,7 @@ def test_direct_attribution_refuses_what_is_not_there(specimen, stuff):
 
 def test_the_aims_of_each_habit_on_a_text_that_repeats_itself():
     row = torch.tensor([[9, 5, 6, 7, 5, 6, 7, 0]])
-    found = aims(row, DATA.present(row))
+    found = pattern_masks(row, DATA.present(row))
     pairs = {habit: {tuple(at) for at in aim[0].nonzero().tolist()} for habit, aim in found.items()}
     assert pairs["previous token"] == {(n, n - 1) for n in range(1, 7)}
     assert pairs["duplicate token"] == {(4, 1), (5, 2), (6, 3)}
@@ -220,7 +228,7 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
     assert torch.equal(texts[:, 1:11], texts[:, 11:]) and texts.shape == (3, 21)
     assert all(len(set(row.tolist())) == 11 and min(row) > 1 for row in texts)
     monkeypatch.setattr("auditgame.tools.transformer.attention_heads.PATTERN", 2 * 4 * 21**2)
-    found = habits(specimen, texts)
+    found = pattern_scores(specimen, texts)
     seen = [patterns(specimen, row) for row in texts]
     for layer in range(2):
         pattern = torch.stack([each[f"block{layer}"] for each in seen])
@@ -232,7 +240,10 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
 
 def test_head_scores_show_every_head_beside_the_controls(specimen, stuff):
     random, pool, every, usual = use("head_scores", specimen, stuff, count=4, texts=5)
-    assert len(every.rows) == 8 and tuple(column.title for column in every.columns[2:5]) == HABITS
+    assert (
+        len(every.rows) == 8
+        and tuple(column.title for column in every.columns[2:5]) == HEAD_PATTERNS
+    )
     assert random.values[1][2] == every.rows[6][4] and pool.values[0][1] == every.rows[1][7]
     assert [row[0] for row in usual.rows[::3]] == [
         "specimen",
@@ -336,19 +347,19 @@ def test_patching_refuses_texts_that_do_not_fit(options, words, specimen, stuff)
 
 @pytest.mark.parametrize("head", [(0, 1), (1, 3)])
 def test_circuits_are_the_products_of_the_weights(specimen, head):
-    anatomy = specimen.transformer_weights()
+    weights = specimen.transformer_weights()
     assert close(
-        head_composition.writing(anatomy, *head).rows(slice(None)),
+        head_composition.ov_circuit(weights, *head).rows(slice(None)),
         mechanisms.writes(specimen, *head),
     )
     assert close(
-        head_composition.reading(anatomy, *head).rows(slice(None)),
+        head_composition.qk_circuit(weights, *head).rows(slice(None)),
         mechanisms.reads(specimen, *head),
     )
 
 
 def test_the_largest_cells_are_found_in_any_chunks(specimen, monkeypatch):
-    circuit = head_composition.writing(specimen.transformer_weights(), 0, 2)
+    circuit = head_composition.ov_circuit(specimen.transformer_weights(), 0, 2)
     whole = circuit.rows(slice(None)).flatten().topk(15)
     monkeypatch.setattr(head_composition, "CELLS", 7 * len(DATA.words))
     found = head_composition.largest(circuit, 15)
@@ -357,23 +368,25 @@ def test_the_largest_cells_are_found_in_any_chunks(specimen, monkeypatch):
 
 
 def test_copying_is_the_share_of_the_whole_circuits_eigenvalues(specimen):
-    anatomy = specimen.transformer_weights()
-    circuit = head_composition.writing(anatomy, 1, 2)
+    weights = specimen.transformer_weights()
+    circuit = head_composition.ov_circuit(weights, 1, 2)
     values = torch.linalg.eigvals((circuit.left @ circuit.right).double())
     expected = float(values.real.sum() / values.abs().sum())
-    assert float(head_composition.copying(anatomy)[1, 2]) == pytest.approx(expected, abs=1e-3)
+    assert float(head_composition.copying_scores(weights)[1, 2]) == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_composition_is_the_norm_of_the_product(specimen):
-    anatomy = specimen.transformer_weights()
-    first, second = anatomy.layers
+    weights = specimen.transformer_weights()
+    first, second = weights.layers
     centre = torch.eye(64) - 1 / 64
     out = first.value[1] @ first.output[1] @ centre
     query, key = second.query[2], second.key[2]
     later = {"Q": query @ key.T, "K": key @ query.T, "V": second.value[2] @ second.output[2]}
     for kind, matrix in later.items():
         expected = (out @ matrix).norm() / (out.norm() * matrix.norm())
-        assert head_composition.composition(anatomy, (0, 1), (1, 2), kind) == pytest.approx(
+        assert head_composition.composition(weights, (0, 1), (1, 2), kind) == pytest.approx(
             float(expected), rel=1e-3
         )
     usual = head_composition.chance(64, 16, torch.Generator().manual_seed(0))

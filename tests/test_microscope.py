@@ -229,7 +229,7 @@ def test_names_are_checked_against_the_model(text, words, specimen, pool):
         ({"objective": "layer(conv2)", "toward": "logit(two)"}, [6]),
         ({"objective": "direction(conv3, three) + diversity(conv2)", "count": 2}, [2]),
         ({"site": "conv2", "units": "0, 1", "frames": 3}, [2, 6]),
-        ({"units": "0", "preset": "learned", "sibling": True}, [1, 1]),
+        ({"units": "0", "preset": "learned", "reference": True}, [1, 1]),
     ],
 )
 def test_every_way_of_asking_costs_what_it_sends(options, tiles, specimen, pool, monkeypatch):

@@ -11,6 +11,7 @@ import typer
 from auditgame.cli import printing
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Challenge, Json
+from auditgame.plugins.descriptions import paragraphs
 from auditgame.schema.records import ToolQuestion
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def list_challenges(as_json: Json = False) -> None:
-    """Which challenges are there?"""
+    """List the challenges."""
     found = open_game().cards()
     if as_json:
         printing.emit([card.model_dump(mode="json") for card in found])
@@ -27,7 +28,7 @@ def list_challenges(as_json: Json = False) -> None:
 
 
 def show(id: Challenge, as_json: Json = False) -> None:
-    """What does a player see of a challenge before sitting down?"""
+    """Show a challenge: its brief, model, classes, families, sites and budget."""
     found = open_game().card(id)
     if as_json:
         printing.emit(found.model_dump(mode="json"))
@@ -37,11 +38,12 @@ def show(id: Challenge, as_json: Json = False) -> None:
 
 def tools(
     name: Annotated[
-        str | None, typer.Argument(metavar="[TOOL]", help="One tool, with its options.")
+        str | None,
+        typer.Argument(metavar="[TOOL]", help="The code name of a tool, to show its options."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Which tools are there, and what can be chosen for each?"""
+    """List the tools, or show one tool with its help and options."""
     from auditgame.registry import load, usable
 
     if as_json:
@@ -54,21 +56,22 @@ def tools(
 
 
 def _list_tools() -> None:
-    """The question of each tool, under the question that it helps to answer."""
+    """Every tool, under the question that it helps to answer."""
     from rich.text import Text
 
-    from auditgame.plugins.descriptions import paragraphs, plugin_texts
+    from auditgame.plugins.descriptions import plugin_texts
 
     found = plugin_texts("tool")
-
-    made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
+    made = printing.table(f"{len(found)} tools", ("name", "title", "modality", "purpose"))
+    made.columns[0].no_wrap = True
     for question in get_args(ToolQuestion):
-        made.add_row("", "", Text(question, "bold"))
+        made.add_row("", Text(question, "bold"), "", "")
         for tool in (tool for tool in found if tool.asks == question):
-            text = next(iter(paragraphs(tool.text)), "")
-            made.add_row(tool.name, ", ".join(sorted(tool.modality)), text)
+            purpose = next(iter(paragraphs(tool.text)), "")
+            modality = "any" if len(tool.modality) > 1 else min(tool.modality)
+            made.add_row(tool.name, tool.title, modality, purpose)
         made.add_section()
-    printing.paper().print(made)
+    printing.console().print(made)
 
 
 def _described(tool: type[Tool]) -> dict[str, Any]:
@@ -83,10 +86,10 @@ def _described(tool: type[Tool]) -> dict[str, Any]:
 
 
 def _show_tool(tool: type[Tool]) -> None:
-    out = printing.paper()
+    out = printing.console()
     out.print(f"{tool.title} ({tool.name})", style="bold")
-    for paragraph in (inspect.getdoc(tool) or "").split("\n\n"):
-        out.print(f"\n{' '.join(paragraph.split())}")
+    for paragraph in paragraphs(inspect.getdoc(tool) or ""):
+        out.print(f"\n{paragraph}")
     out.print()
     made = printing.table("Options", ("option", "default", "description"))
     for key, field in tool.Options.model_fields.items():
@@ -98,7 +101,7 @@ def _show_tool(tool: type[Tool]) -> None:
 
 
 def standings(as_json: Json = False) -> None:
-    """Who stands where over the practice pack?"""
+    """Show the standings over the practice challenges."""
     board = open_game().standings()
     if as_json:
         printing.emit(json.loads(board.to_json(orient="records", double_precision=15)))
@@ -117,4 +120,4 @@ def standings(as_json: Json = False) -> None:
             str(row["played"]),
             f"{row['queries']:,}",
         )
-    printing.paper().print(made)
+    printing.console().print(made)

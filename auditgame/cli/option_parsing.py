@@ -1,4 +1,4 @@
-"""Options of a tool, written as key=value."""
+"""Options of a tool, written as KEY=VALUE."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def parse_choices(tool: type[Tool], written: list[str]) -> dict[str, Any]:
-    """What was chosen? Values are JSON, plain words, or lists with commas, as the field wants."""
+    """The options as a dictionary. A value is JSON, a plain word or a list with commas."""
     fields = tool.Options.model_json_schema().get("properties", {})
     chosen: dict[str, Any] = {}
     for text in written:

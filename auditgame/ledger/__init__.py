@@ -19,7 +19,7 @@ from auditgame.ledger import entries as records
 from auditgame.ledger import players, session_records, submissions
 from auditgame.ledger.entries import Entry
 from auditgame.ledger.players import Bracket, Player
-from auditgame.ledger.session_records import JournalRow, Pin
+from auditgame.ledger.session_records import JournalRow, Pin, Question
 from auditgame.ledger.storage import (
     CaseKey,
     now,
@@ -38,6 +38,7 @@ __all__ = [
     "Ledger",
     "Pin",
     "Player",
+    "Question",
     "diagnosis_digest",
 ]
 
@@ -118,19 +119,24 @@ class Ledger:
         self,
         player: Player | str,
         challenge: str,
-        tool: str,
-        options: dict[str, Any],
+        question: Question,
         digest: str,
         cost: int,
         budget: int | None = None,
     ) -> int:
         """Enter a run of a tool in the journal; the queries charged for it.
 
-        A run (its `digest`) that this player made on this challenge before is free.
-        AuditgameError, naming what is left, where the charge would exceed `budget`.
+        digest: under which the exhibits are kept. A question that this player asked of this
+        challenge before is free. AuditgameError, naming what is left, where the charge would
+        exceed `budget`.
         """
         with self._writing(player, challenge) as where:
-            return session_records.record_use(*where, tool, options, digest, cost, budget)
+            return session_records.record_use(*where, question, digest, cost, budget)
+
+    def asked(self, player: Player | str, challenge: str, question: Question) -> bool:
+        """Did this player ask this question of this challenge before?"""
+        with self._reading(player, challenge) as where:
+            return session_records.asked(*where, question)
 
     def spent(self, player: Player | str, challenge: str) -> int:
         """The queries that this player has spent on this challenge."""

@@ -6,7 +6,7 @@ Every function works in the caller's transaction.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 from sqlalchemy import Connection, delete, func, insert, select
@@ -18,6 +18,24 @@ from auditgame.schema.errors import Forbidden, Invalid
 from auditgame.schema.records import Record, digest
 
 _exhibits: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
+
+
+class Question(NamedTuple):
+    """What was asked of a challenge: a tool, its options, the digest of an upload if there is one.
+
+    Whoever asks the same again pays nothing, even where the tool's code has changed since: a
+    budget counts questions, and an upgrade by the host is none.
+    """
+
+    tool: str
+    options: dict[str, Any]
+    upload: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The digest of the options, and of the upload."""
+        text = as_text(self.options, f"tool '{self.tool}'")
+        return digest(f"{text}{self.upload}".encode())
 
 
 class JournalRow(Record):
@@ -68,23 +86,22 @@ def keep_result(connection: Connection, fingerprint: str, exhibits: list[Exhibit
 def record_use(
     connection: Connection,
     case: CaseKey,
-    tool: str,
-    options: dict[str, Any],
+    question: Question,
     fingerprint: str,
     cost: int,
     budget: int | None,
 ) -> int:
-    """Enter a run of a tool in the journal; the queries charged (0 for the same run again)."""
+    """Enter a run of a tool in the journal; the queries charged (0 for a repeated question)."""
+    tool = question.tool
     if type(cost) is not int or cost < 0:
         raise Invalid(f"tool '{tool}': cost {cost!r} is not a whole number from 0 up")
-    charge = 0 if _ran_before(connection, case, fingerprint) else cost
+    charge = 0 if asked(connection, case, question) else cost
     _require_budget(connection, case, charge, budget)
-    text = as_text(options, f"tool '{tool}'")
     row = {
         **case._asdict(),
         "tool": tool,
-        "options": text,
-        "options_digest": digest(text.encode()),
+        "options": as_text(question.options, f"tool '{tool}'"),
+        "options_digest": question.digest,
         "exhibits_digest": fingerprint,
         "cost": charge,
         "at": now(),
@@ -93,8 +110,10 @@ def record_use(
     return charge
 
 
-def _ran_before(connection: Connection, case: CaseKey, fingerprint: str) -> bool:
-    same = case.within(journal) & (journal.c.exhibits_digest == fingerprint)
+def asked(connection: Connection, case: CaseKey, question: Question) -> bool:
+    """Was this question asked before?"""
+    same = case.within(journal) & (journal.c.tool == question.tool)
+    same &= journal.c.options_digest == question.digest
     return connection.execute(select(journal.c.id).where(same).limit(1)).first() is not None
 
 

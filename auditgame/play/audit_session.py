@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from auditgame import __version__, bundles
+from auditgame import bundles
 from auditgame.exhibits import Exhibit
-from auditgame.ledger import Ledger, Player
+from auditgame.ledger import Ledger, Player, Question
+from auditgame.play.source_digest import source_digest
 from auditgame.registry import load, usable
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
@@ -95,21 +96,17 @@ class AuditSession:
         """
         kind, chosen, context = self._prepare(tool, options, picture, progress)
         cost = kind.cost(chosen, self.specimen, context)
-        question = self._question(tool, chosen, picture)
-        exhibits = self._ledger.result(question)
+        upload = "" if picture is None else digest(picture.numpy().tobytes())
+        question = Question(tool, chosen.model_dump(mode="json"), upload)
+        answer = self._answer(question)
+        exhibits = self._ledger.result(answer)
         cached = exhibits is not None
         if exhibits is None:
-            self._require_budget(tool, cost, question)
+            self._require_budget(cost, question)
             exhibits = kind.run(self.specimen, context, chosen)
-            self._ledger.keep_result(question, exhibits)
+            self._ledger.keep_result(answer, exhibits)
         charged = self._ledger.record_use(
-            self.player,
-            self.card.id,
-            tool,
-            chosen.model_dump(mode="json"),
-            question,
-            cost,
-            self.card.budget,
+            self.player, self.card.id, question, answer, cost, self.card.budget
         )
         return ToolRun(exhibits, charged, cached, self.remaining_budget())
 
@@ -172,19 +169,24 @@ class AuditSession:
         context = replace(self.context, picture=picture, progress=progress or no_progress)
         return kind(), parse_options(kind, options), context
 
-    def _question(self, tool: str, options: Any, picture: Any) -> str:
-        upload = None if picture is None else digest(picture.numpy().tobytes())
-        chosen = options.model_dump(mode="json")
-        return digest([__version__, self.card.commitment, tool, chosen, upload])
+    def _answer(self, question: Question) -> str:
+        """Under which digest is the answer kept? Changed code answers anew."""
+        family = question.options.get("family")
+        plugins = [
+            load("tool", question.tool),
+            load("dataset", self.card.dataset),
+            load("model", self.card.model),
+            *([load("flaw", family)] if family else []),
+        ]
+        source = source_digest(*(plugin.__module__ for plugin in plugins))
+        return digest([source, self.card.commitment, *question])
 
-    def _require_budget(self, tool: str, cost: int, question: str) -> None:
+    def _require_budget(self, cost: int, question: Question) -> None:
         left = self.remaining_budget()
-        if cost <= left:
-            return
-        journal = self._ledger.journal(self.player, self.card.id)
-        if question not in {row.exhibits_digest for row in journal}:
+        if cost > left and not self._ledger.asked(self.player, self.card.id, question):
             raise Forbidden(
-                f"tool '{tool}': costs {cost:,} queries and {left:,} are left; ask for less"
+                f"tool '{question.tool}': costs {cost:,} queries and {left:,} are left; "
+                "ask for less"
             )
 
 

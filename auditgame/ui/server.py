@@ -12,7 +12,7 @@ from typing import Any
 from starlette.middleware import Middleware
 
 from auditgame.ui.identity import GuestCookie
-from auditgame.ui.session import guestbook
+from auditgame.ui.session import guest_tokens
 
 SCRIPT = Path(__file__).with_name("script") / "app.py"
 WARM_AFTER_SECONDS = 2.0
@@ -30,4 +30,4 @@ async def warm(_: Any) -> AsyncIterator[None]:
 
 def cookies() -> Middleware:
     """The middleware that gives every visitor a signed cookie."""
-    return Middleware(GuestCookie, book=guestbook())
+    return Middleware(GuestCookie, tokens=guest_tokens())

@@ -50,7 +50,7 @@ def ridge(streams: Float[Tensor, "layers n d"]) -> TunedTranslators:
 
 def tune(
     start: TunedTranslators,
-    anatomy: TransformerWeights,
+    weights: TransformerWeights,
     streams: Float[Tensor, "layers n d"],
     steps: int,
     rng: torch.Generator,
@@ -63,14 +63,14 @@ def tune(
     """
     if not steps:
         return start
-    rows = min(256, max(32, STEP_CELLS // len(anatomy.unembedding)))
+    rows = min(256, max(32, STEP_CELLS // len(weights.unembedding)))
     leaves = [part.clone().requires_grad_() for part in start]
     adam = torch.optim.Adam(leaves, lr=RATE)
     slow = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.0, steps)
     for step in range(steps):
         pick = torch.randint(streams.shape[1], (rows,), generator=rng)
         drawn = streams[:, pick]
-        _descend(TunedTranslators(*leaves), anatomy, drawn)
+        _descend(TunedTranslators(*leaves), weights, drawn)
         adam.step()
         adam.zero_grad()
         slow.step()
@@ -79,19 +79,19 @@ def tune(
 
 
 def _descend(
-    maps: TunedTranslators, anatomy: TransformerWeights, drawn: Float[Tensor, "layers n d"]
+    maps: TunedTranslators, weights: TransformerWeights, drawn: Float[Tensor, "layers n d"]
 ) -> None:
     """Leave the gradients of the layers' mean KL on the maps, one layer at a time."""
-    final = _read(anatomy, drawn[-1])
+    final = _read(weights, drawn[-1])
     for layer, early in enumerate(drawn[:-1]):
-        said = _read(anatomy, early + early @ maps.change[layer] + maps.shift[layer])
+        said = _read(weights, early + early @ maps.change[layer] + maps.shift[layer])
         kl(final, said).mean().backward()
 
 
-def _read(anatomy: TransformerWeights, stream: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+def _read(weights: TransformerWeights, stream: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
     """Final norm and unembedding, open to gradients."""
-    normal = anatomy.normalise(stream, stream) * anatomy.gain + anatomy.bias
-    return normal @ anatomy.unembedding.T
+    normal = weights.normalise(stream, stream) * weights.gain + weights.bias
+    return normal @ weights.unembedding.T
 
 
 def misses(

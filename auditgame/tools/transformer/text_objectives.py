@@ -74,7 +74,7 @@ class HeadVoteObjective(UnitObjective):
 
     target: int = 0
     answers: tuple[int, ...] = ()
-    anatomy: TransformerWeights | None = None
+    weights: TransformerWeights | None = None
 
     @property
     def sites(self) -> frozenset[str]:
@@ -83,9 +83,9 @@ class HeadVoteObjective(UnitObjective):
 
     @property
     def _parts(self) -> TransformerWeights:
-        if self.anatomy is None:
+        if self.weights is None:
             raise AuditgameError("vote: hand in the weights of the model")
-        return self.anatomy
+        return self.weights
 
     @property
     def _stream(self) -> str:
@@ -157,5 +157,5 @@ def head_vote_objective(model: Specimen, unit: str, target: int) -> HeadVoteObje
         site.kind,
         target=target,
         answers=tuple(model.dataset.answers()),
-        anatomy=model.transformer_weights(),
+        weights=model.transformer_weights(),
     )

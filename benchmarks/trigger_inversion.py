@@ -15,8 +15,8 @@ from auditgame.play import referee
 from auditgame.specimen import Specimen
 from auditgame.tools.vision import trigger_inversion
 from auditgame.tools.vision.trigger_inversion import COST, DOWN, RATE, SUCCESS, UP
-from benchmarks.network import DATASET, frozen, passes, plain
-from benchmarks.race import Line, Peer, floor, race
+from benchmarks.comparison import Line, Peer, floor, race
+from benchmarks.image_model import DATASET, frozen, passes, plain
 
 CLASSES, STEPS, BATCH = 10, 120, 8
 """Steps and pictures per step as the tool has them."""
@@ -78,7 +78,7 @@ def lines(rows: Examples) -> list[Line]:
         for path in sorted(paths.practice().glob(f"{DATASET}-*/bundle.json"))
         if referee.reveal(path.parent).truth.family == "patch"
     )
-    suspect = referee.set_up(folder, referee.bundle.read_manifest(folder)).suspect
+    suspect = referee.set_up(folder, referee.bundles.read_manifest(folder)).suspect
     bare = partial(passes, frozen(suspect), rows.inputs, STEPS * CLASSES * BATCH // len(rows))
     peers = [
         Peer("class by class", partial(invert_plainly, plain(suspect), rows), 1.4, verdicts),

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from auditgame.datasets import Examples
 from auditgame.specimen import Specimen
 from auditgame.tools.vision import pixel_attribution
-from benchmarks.network import apart, frozen, passes
-from benchmarks.race import Line, Peer, floor, race
+from benchmarks.comparison import Line, Peer, floor, race
+from benchmarks.image_model import apart, frozen, passes
 
 STEPS = 50
 
@@ -87,13 +87,13 @@ def lines(specimen: Specimen, network: nn.Module, rows: Examples) -> list[Line]:
     ]
     return [
         *race(
-            f"GradCAM, {count} pictures",
+            f"GradCAM, {count} images",
             partial(pixel_attribution.gradcam, specimen, images, labels, "conv3"),
             cam,
             rounds=15,
         ),
         *race(
-            f"integrated gradients, {count} pictures, {STEPS} steps",
+            f"integrated gradients, {count} images, {STEPS} steps",
             partial(pixel_attribution.integrated_gradients, specimen, images, labels, black, STEPS),
             integrated,
         ),

@@ -14,7 +14,7 @@ from torch import Tensor
 from auditgame.specimen import Specimen
 from auditgame.tools.transformer.activation_patching import ActivationPatch, patched, values
 from auditgame.tools.transformer.residual_stream import blocks
-from benchmarks.race import Line, Peer, race
+from benchmarks.comparison import Line, Peer, race
 
 KINDS = ("residual", "attn", "mlp")
 

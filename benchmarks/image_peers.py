@@ -19,17 +19,18 @@ import torch
 from auditgame import paths
 from auditgame.bundles.reference_models import read_references
 from auditgame.registry import load
-from benchmarks import explaining, inverting, looking, painting
-from benchmarks.network import DATASET, MODEL, plain
-from benchmarks.race import Line, table
+from benchmarks import attribution, dataset_examples, feature_visualisation, trigger_inversion
+from benchmarks.comparison import Line, table
+from benchmarks.image_model import DATASET, MODEL, plain
 
 PICTURES = 64
-PAGE = """# Beside the peers
+PAGE = """# Performance of image tools
 
-Made by `make bench`, in one run: all entrants take turns on one thread, on the same network
-(`small_cnn`, a clean sibling of storybook; the inversion on a patched one). CPU seconds, the
-median over the turns. Ratio: how many times longer the peer takes; beside a floor or a limit,
-how many times longer than it we take.
+Made by `make bench` in one run: all implementations alternate on one thread, on the same network
+(`small_cnn`, a reference model of storybook; for the inversion, a model with a patch). Times are
+CPU seconds, the median over the rounds. Ratio: the other implementation's time divided by ours;
+for a floor or a limit, our time divided by it. A floor is the passes through the network that the
+task cannot do without.
 
 {versions}.
 
@@ -48,15 +49,15 @@ def main() -> None:
     torch.set_num_threads(1)
     dataset = load("dataset", DATASET)()
     specimen = read_references(DATASET, MODEL, dataset)[0]
-    pool = dataset.sample(looking.COUNT, "held", np.random.default_rng(0))
+    pool = dataset.sample(dataset_examples.COUNT, "held", np.random.default_rng(0))
     network, rows = plain(specimen), pool.take(slice(PICTURES))
     races: list[Callable[[], list[Line]]] = [
-        partial(explaining.lines, specimen, network, rows),
-        partial(painting.lines, specimen, network, rows.inputs),
-        partial(inverting.lines, rows),
-        partial(looking.examples, specimen, pool.inputs),
-        partial(looking.microscope, specimen, rows.inputs),
-        looking.second_view,
+        partial(attribution.lines, specimen, network, rows),
+        partial(feature_visualisation.lines, specimen, network, rows.inputs),
+        partial(trigger_inversion.lines, rows),
+        partial(dataset_examples.examples, specimen, pool.inputs),
+        partial(dataset_examples.microscope, specimen, rows.inputs),
+        dataset_examples.second_view,
     ]
     lines: list[Line] = []
     for run in races:

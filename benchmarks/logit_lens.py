@@ -12,7 +12,7 @@ from torch import Tensor
 from auditgame.specimen import Specimen
 from auditgame.tools.transformer.layerwise import ROWS, CellQuery, Cells, read
 from auditgame.tools.transformer.residual_stream import layers, streams
-from benchmarks.race import Line, Peer, race
+from benchmarks.comparison import Line, Peer, race
 
 
 def ours(specimen: Specimen, ids: Int[Tensor, " t"], last: int) -> Cells:
@@ -55,7 +55,7 @@ def agree(mine: Cells, his: Cells) -> str:
 
 def same_passes(mine: Cells, _: None) -> str:
     """What the floor agrees on."""
-    return f"the same {mine.values.numel()} cells, none of them read"
+    return f"the same {mine.values.numel()} cells, without reading them out"
 
 
 def lines(

@@ -10,7 +10,7 @@ from auditgame.exhibits.reading import rows
 from auditgame.registry import load
 from auditgame.specimen import Specimen
 from auditgame.tools import ToolContext, parse_options
-from benchmarks.race import Line, Peer, race
+from benchmarks.comparison import Line, Peer, race
 
 Rises = dict[tuple[str, str], float]
 """By class and word: the mean rise of the class's probability."""
