@@ -87,7 +87,7 @@ def broken(kind: Kind, tmp_path: Path, old: str, new: str) -> str:
 
 def test_a_tool_that_underbills_is_caught(tmp_path: Path) -> None:
     said = broken("tool", tmp_path, "return len(context.examples)", "return 1")
-    assert "cost: says 1; sends 20" in said
+    assert "cost: says 1; run sends 20" in said
 
 
 def test_a_tool_that_draws_from_the_global_generator_is_caught(tmp_path: Path) -> None:
