@@ -448,7 +448,7 @@ def test_check_all_measures_every_bundle_and_reference_model(shell: Shell, monke
 def test_new_recipe_passes_its_check_and_is_not_overwritten(shell: Shell) -> None:
     path = shell.json("new", "recipe", "my-first", "--out", shell.folder)["path"]
     assert shell.json("check", path)["name"] == "my-first"
-    refused(shell("new", "recipe", "my-first", "--out", shell.folder), "is there already")
+    refused(shell("new", "recipe", "my-first", "--out", shell.folder), "exists already", code=4)
 
 
 def test_new_plugin_is_checked_by_its_file(shell: Shell) -> None:
