@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupText, context, use
+from rule_models import Counting, LookupText, context, use
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.reviews import Reviews
