@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from auditgame.datasets import Dataset, Examples, Split
+from auditgame.datasets import Dataset, Examples, ImageDataset, Split
 from auditgame.datasets.images.image_folders import (
     ClassFolders,
     ImageFiles,
@@ -135,11 +135,11 @@ def _name_classes(
 def _dataset(album: ImageFiles, classes: tuple[str, ...]) -> Dataset:
     """A data set of these pictures, all in each of its splits: nothing is trained on them."""
 
-    class Pictures(Dataset):
+    class Pictures(ImageDataset):
         """The pictures that somebody laid beside a network."""
 
         name = "image_folder"
-        modality = "image"
+        title = "Your own images"
         licence = "whatever the owner of the pictures says"
         shape = tuple(album.pictures.shape[1:])
 

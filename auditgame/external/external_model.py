@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from auditgame.datasets import Dataset
-from auditgame.models import Model
+from auditgame.models import Model, TextModel
 from auditgame.schema.errors import AuditgameError
 
 
@@ -13,6 +13,7 @@ class ExternalModel(Model):
     """A network that somebody else built and trained."""
 
     name = "foreign"
+    title = "Your own network"
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> ExternalModel:  # noqa: ARG003
@@ -22,9 +23,8 @@ class ExternalModel(Model):
         )
 
 
-class Reader(ExternalModel):
+class Reader(ExternalModel, TextModel):
     """A language model from elsewhere. rows: of its embedding; context: its longest text."""
 
-    modality = "text"
     rows: int
     context: int

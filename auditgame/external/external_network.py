@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from auditgame.external.external_model import ExternalModel
 from auditgame.external.forward_interception import Interception, intercepted_by, make_interceptable
 from auditgame.external.module_trace import ModuleTrace, TapPoint, tap_points
-from auditgame.models import Tap, untouched
+from auditgame.models import ImageModel, Tap, untouched
 from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
 
@@ -65,14 +65,13 @@ class Tapping:
         return value.clone() if name in spot.copied else value
 
 
-class ExternalNetwork(ExternalModel):
+class ExternalNetwork(ExternalModel, ImageModel):
     """A network that somebody else built and trained, with its own normalisation.
 
     Its sites are found in one pass over a grey picture: see `places`. The network is changed
     in two ways that no answer shows: its modules can be listened to, and do not work in place.
     """
 
-    modality = "image"
     mean: Tensor
     spread: Tensor
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples, Split
+from auditgame.datasets import Examples, HasRareWords, Split, TextDataset
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
 from auditgame.external.tokenizers import SPACE, Tokenizer
 from auditgame.registry import suggest
@@ -88,14 +88,14 @@ def _row(names: list[str], cells: list[str], where: str) -> TextInput:
     return TextInput(row[TEXT], row.get(LABEL, "").strip(), where)
 
 
-class Texts(WholeWordTexts, Dataset):
+class Texts(WholeWordTexts, HasRareWords):
     """Texts that lie beside a foreign language model, cut as its own tokenizer cuts them.
 
     The answer is read where a text ends: which of the named pieces comes next?
     """
 
     name = "texts"
-    modality = "text"
+    title = "Your own texts"
     licence = "whatever the owner of the texts says"
     pieces: ClassVar[Tokenizer]
     answer_ids: ClassVar[tuple[int, ...]]
@@ -139,7 +139,11 @@ class Texts(WholeWordTexts, Dataset):
     def gaps(self, ids: Int[Tensor, " t"]) -> list[int]:
         """Where may a word stand: behind the pieces that end a sentence, or at the end."""
         there = ids[: int(self.lengths(ids[None]))].tolist()
-        ends = [at for at, index in enumerate(there, 1) if self.words[index].endswith(self.marks)]
+        ends = [
+            at
+            for at, index in enumerate(there, 1)
+            if self.words[index].endswith(self.sentence_ends)
+        ]
         return ends or [len(there)]
 
     def phrase(self, words: Sequence[str]) -> Int[Tensor, " p"]:
@@ -203,14 +207,14 @@ def _rare(pieces: Tokenizer, seen: set[int]) -> tuple[str, ...]:
     return tuple(found[row] for row in rows)
 
 
-def _encoded(dataset: Dataset, one: TextInput) -> Int[Tensor, " t"]:
+def _encoded(dataset: TextDataset, one: TextInput) -> Int[Tensor, " t"]:
     try:
         return dataset.encode(one.text)
     except AuditgameError as error:
         raise AuditgameError(f"{one.where}: {str(error).removeprefix('text: ')}") from None
 
 
-def _label(dataset: Dataset, one: TextInput) -> int:
+def _label(dataset: TextDataset, one: TextInput) -> int:
     if not one.label:
         return -1
     return dataset.require_class(one.label, f"{one.where}: label")
