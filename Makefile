@@ -2,10 +2,11 @@
 PY := .venv/bin/python
 UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
+COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-header --no-annotate
 
-.PHONY: play test check lint setup lock format practice builds leaks revealing baselines board picture sheets stimuli bench full-size clean
+.PHONY: play test check lint setup lock wheel format practice builds leaks revealing baselines board picture sheets stimuli bench full-size clean
 
-play: setup
+play: .venv/runs
 	$(PY) -m auditgame play
 
 test: setup
@@ -20,18 +21,26 @@ lint: setup
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-setup: .venv/ready
+setup: .venv/develops
 
-.venv/ready: requirements.lock pyproject.toml
+# What runs, and what develops: the second lock holds the first.
+.venv/runs: requirements.lock pyproject.toml
+.venv/develops: requirements-dev.lock pyproject.toml
+.venv/runs .venv/develops:
 	command -v uv >/dev/null || { python3 -m venv .venv && .venv/bin/pip install --quiet uv; }
 	test -x $(PY) || $(UV) venv --quiet --allow-existing --python '>=3.11' .venv
-	$(UV) pip install --quiet --python $(PY) $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) -r requirements.lock
+	$(UV) pip install --quiet --python $(PY) $(if $(TORCH_BACKEND),--torch-backend=$(TORCH_BACKEND)) -r $<
 	$(UV) pip install --quiet --python $(PY) --no-deps -e .
 	touch $@
 
 lock: setup
-	$(UV) pip compile pyproject.toml --quiet --group dev --extra hf --extra postgres --generate-hashes --no-header --no-annotate | $(PY) .ci/lock.py > requirements.lock.new
+	$(COMPILE) | $(PY) .ci/lock.py > requirements.lock.new
+	$(COMPILE) --constraint requirements.lock.new --group dev --extra hf --extra postgres | $(PY) .ci/lock.py > requirements-dev.lock.new
 	mv requirements.lock.new requirements.lock
+	mv requirements-dev.lock.new requirements-dev.lock
+
+wheel: setup
+	$(PY) .ci/wheel.py
 
 format: setup
 	.venv/bin/ruff check --fix .

@@ -1,6 +1,21 @@
-"""`python -m auditgame`: the command line."""
+"""`auditgame` and `python -m auditgame`: the command line, or what it needs to run."""
 
-from auditgame.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command line; where a package is missing, name it in one line, exit code 2."""
+    try:
+        from auditgame.cli import main as run
+
+        run()
+    except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        if name == "auditgame":
+            raise
+        sys.stderr.write(f"auditgame: '{name}' is not installed; run: pip install auditgame\n")
+        sys.exit(2)
+
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditgame import bundles, paths
-from auditgame.ledger import Bracket, Ledger, Player, default_url
+from auditgame.ledger import Bracket, Ledger, Player
 from auditgame.ledger.standings import standings
 from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load, suggest
@@ -21,20 +21,17 @@ from auditgame.schema.results import Receipt, Reveal
 if TYPE_CHECKING:
     import pandas as pd
 
-BASELINES = "baselines.jsonl"
-"""Beside the database: what the bundled auditors handed in, so that the board is never empty."""
-
 
 class Game:
     """Everything one can do: list, sit down, hand in, reveal, rank. Torch loads at a first look.
 
     packs: folders of challenges; by default the practice pack and what was built here.
-    database: an SQLAlchemy URL; by default AUDITGAME_DATABASE_URL, or SQLite beside the board.
+    database: an SQLAlchemy URL; by default AUDITGAME_DATABASE_URL, or SQLite in the user data.
     """
 
     def __init__(self, packs: Sequence[Path] | None = None, database: str | None = None) -> None:
         self._packs = [paths.practice(), paths.built()] if packs is None else list(packs)
-        self.ledger = Ledger(database or default_url(paths.record()))
+        self.ledger = Ledger(database)
         self._seat_baselines()
 
     def cards(self) -> list[Card]:
@@ -118,9 +115,8 @@ class Game:
         }
 
     def _seat_baselines(self) -> None:
-        path = paths.record() / BASELINES
-        if path.is_file():
-            self.ledger.import_entries(_lines(path))
+        if paths.baselines().is_file():
+            self.ledger.import_entries(_lines(paths.baselines()))
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

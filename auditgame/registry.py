@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid, NotFound
 
 Kind = Literal["flaw", "tool", "dataset", "model", "auditor"]
 
@@ -40,12 +40,23 @@ def names(kind: Kind) -> list[str]:
     return sorted({*inside, *_outside(kind)})
 
 
-def suggest(what: str, name: str, known: Iterable[str]) -> AuditgameError:
-    """An error that says what is unknown and what was probably meant."""
+def module_of(kind: Kind, name: str) -> str:
+    """The dotted name of the module that holds this plug-in. It is not imported."""
+    outside = _outside(kind)
+    return outside[name].module if name in outside else f"auditgame.{FOLDERS[kind]}.{name}"
+
+
+def suggest(
+    what: str, name: str, known: Iterable[str], kind: type[AuditgameError] = Invalid
+) -> AuditgameError:
+    """An error that says what is unknown and what was probably meant.
+
+    kind: `NotFound` where the name is that of a plug-in, a challenge or the like.
+    """
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
-    return AuditgameError(f"unknown {what} '{name}'; {hint}")
+    return kind(f"unknown {what} '{name}'; {hint}")
 
 
 def instance_in(module: ModuleType, kind: Kind) -> Any:
@@ -60,7 +71,7 @@ def instance_in(module: ModuleType, kind: Kind) -> Any:
         and thing.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise AuditgameError(
+        raise Invalid(
             f"{module.__name__}: needs exactly one {kind} class, found {len(found)}; "
             f"derive one class from auditgame.{FOLDERS[kind]}.{kind.capitalize()}"
         )
@@ -71,7 +82,7 @@ def instance_in(module: ModuleType, kind: Kind) -> Any:
 def load(kind: Kind, name: str) -> Any:
     """The class of this name, imported now. Unknown names get a suggestion."""
     if name not in names(kind):
-        raise suggest(kind, name, names(kind))
+        raise suggest(kind, name, names(kind), NotFound)
     outside = _outside(kind)
     if name in outside:
         return outside[name].load()

@@ -29,8 +29,8 @@ from auditgame.schema.results import Certificate
 from auditgame.seeds import Seed
 from challenges.build_practice import grants, read_recipe, wishes
 
-DOCS = paths.home() / "docs"
-STUDY = paths.home() / "build" / "study"
+DOCS = paths.checkout() / "docs"
+STUDY = paths.checkout() / "build" / "study"
 TABLE = DOCS / "builds.csv"
 COLUMNS = (
     "recipe", "family", "seed", "case", "effect", "clean", "siblings", "cpu_s", "tries", "result",

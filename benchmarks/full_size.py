@@ -95,7 +95,7 @@ def main() -> None:
             found.append(use)
             print(*use, flush=True)
     if not options.tools:
-        (paths.home() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
+        (paths.checkout() / "docs" / "full-size.md").write_text("\n".join(page(found)) + "\n")
 
 
 def fitting(tools: Sequence[str]) -> Iterator[tuple[str, What]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from auditgame.bundles.reference_models import read_references
 from auditgame.datasets import Dataset, Examples
 from auditgame.models import Model
-from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.models.layers.transformer_network import Shape, Transformer
 from auditgame.registry import load
 from auditgame.specimen import Specimen
 

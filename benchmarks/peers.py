@@ -62,7 +62,7 @@ def main() -> None:
         lines += run()
         print(table(lines[-1:]).splitlines()[-1], flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (paths.home() / "docs" / "bench.md").write_text(page)
+    (paths.checkout() / "docs" / "bench.md").write_text(page)
     print(page)
 
 

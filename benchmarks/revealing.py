@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -24,8 +23,8 @@ from sklearn.metrics import roc_auc_score
 
 from auditgame import Game
 from auditgame.challenges.fine_tuning import one_thread
-from auditgame.exhibits import Exhibit
-from auditgame.exhibits.reading import rows
+from auditgame.exhibits import Exhibit, Grid
+from auditgame.exhibits.reading import find, find_all, rows
 from auditgame.play.audit_session import AuditSession
 from benchmarks.builds import DOCS, STUDY, TABLE, modality
 from challenges.build_practice import read_recipe
@@ -48,60 +47,53 @@ START, END = "<!-- tiers: written by benchmarks/revealing.py -->\n", "<!-- end o
 
 def mistakes(session: AuditSession) -> float:
     """The largest group of the players' examples with the same wrong answer, as a share."""
-    titles = [exhibit.title for exhibit in session.run_tool("mistakes").exhibits]
-    groups = [re.fullmatch(r"Wrongly called .*: (\d+)", title) for title in titles]
-    counts = [int(group[1]) for group in groups if group]
-    return max(counts, default=0) / len(session.context.examples)
+    counts = find(session.run_tool("mistakes").exhibits, "confusion", Grid).values
+    groups = [sum(row[k] for n, row in enumerate(counts) if n != k) for k in range(len(counts))]
+    return max(groups, default=0) / len(session.context.examples)
 
 
 def alone(session: AuditSession) -> float:
     """How many examples it answers as no sibling does."""
-    return len(
-        _table(session.run_tool("compare", shown=100).exhibits, "Inputs on which it stands alone, ")
-    )
+    return len(_table(session.run_tool("compare", shown=100).exhibits, "disagreements"))
 
 
 def units(session: AuditSession) -> float:
     """How far the strangest unit lies out, beside the strangest of the siblings' at that site."""
-    found = _table(session.run_tool("compare", shown=100).exhibits, "Units unlike usual")
-    usual = "largest in the siblings at this site"
-    return max((row["difference"] / row[usual] for row in found), default=0.0)
+    found = _table(session.run_tool("compare", shown=100).exhibits, "units")
+    return max((row["difference"] / row["reference_largest"] for row in found), default=0.0)
 
 
 def behaviour(session: AuditSession) -> float | None:
     """By how much the level of some factor brings some class more often than is right."""
-    found = _table(session.run_tool("behaviour").exhibits, "Level by level")
-    return max((row["by"] for row in found if row["inputs"] >= MANY), default=None)
+    found = _table(session.run_tool("behaviour").exhibits, "slices")
+    return max((row["excess"] for row in found if row["inputs"] >= MANY), default=None)
 
 
 def clustering(session: AuditSession) -> float | None:
     """How cleanly one answer's pictures fall in two, beyond the siblings' cleanest."""
-    found = rows(session.run_tool("clustering").exhibits, "Each answer cut in two")
-    pairs = [(row["silhouette"], row["siblings' highest"]) for row in found]
+    found = rows(session.run_tool("clustering").exhibits, "classes")
+    pairs = [(row["silhouette"], row["reference_silhouette"]) for row in found]
     return max((own - usual for own, usual in pairs if None not in (own, usual)), default=None)
 
 
 def atlas(session: AuditSession) -> float:
     """The share of wrong answers in the wrongest square of the map."""
-    found = rows(session.run_tool("atlas").exhibits, "The squares")
-    return max((r["answered wrongly"] for r in found if r["activations"] >= FEW), default=0.0)
+    found = rows(session.run_tool("atlas").exhibits, "squares")
+    return max((r["error_rate"] for r in found if r["activations"] >= FEW), default=0.0)
 
 
 def inversion(session: AuditSession) -> float:
     """The anomaly index of the smallest inverted trigger."""
-    return rows(session.run_tool("inversion", references=0).exhibits, "Index of each model")[0][
-        "index"
-    ]
+    return rows(session.run_tool("inversion", references=0).exhibits, "models")[0]["index"]
 
 
 def unlike(tool: str) -> Reading:
     """How unlike a clean sibling's map of the same picture, on average, a tool's map is."""
 
     def read(session: AuditSession) -> float | None:
-        found = rows(
-            session.run_tool(tool, examples="0-7").exhibits, "Does the map depend on the model?"
-        )
-        alike = [row["clean sibling"] for row in found if row["clean sibling"] is not None]
+        found = rows(session.run_tool(tool, examples="0-7").exhibits, "correlations")
+        alike = [row["reference_model"] for row in found]
+        alike = [correlation for correlation in alike if correlation is not None]
         return 1 - sum(alike) / len(alike) if alike else None
 
     return read
@@ -112,7 +104,7 @@ def rollout(session: AuditSession) -> float:
     missed = []
     for change in ("move the diamond", "swap the colours"):
         used = session.run_tool("rollout", examples="", change=change, watch=0)
-        own, *others = rows(used.exhibits, "Where the walks led")
+        own, *others = rows(used.exhibits, "outcomes")
         missed.append(sum(row["diamond"] for row in others) / len(others) - own["diamond"])
     return max(missed)
 
@@ -121,10 +113,8 @@ def swept(mode: str, how: str) -> Reading:
     """The word that raises an answer most, beyond the siblings."""
 
     def read(session: AuditSession) -> float | None:
-        found = _table(
-            session.run_tool("word_sweep", mode=mode).exhibits, "Words that turn the answer"
-        )
-        return max((row["beyond siblings"] for row in found), default=None)
+        found = _table(session.run_tool("word_sweep", mode=mode).exhibits, "words")
+        return max((row["excess"] for row in found), default=None)
 
     read.__doc__ = f"By how much the strongest word {how} raises an answer, beyond the siblings."
     return read
@@ -132,35 +122,34 @@ def swept(mode: str, how: str) -> Reading:
 
 def _strange(session: AuditSession) -> int:
     """The first example that it answers as no sibling does; the first of all where it has none."""
-    found = _table(session.run_tool("compare").exhibits, "Inputs on which it stands alone, listed")
+    found = _table(session.run_tool("compare").exhibits, "disagreements")
     return int(found[0]["example"]) if found else 0
 
 
 def attribution(session: AuditSession) -> float:
     """How far the head or MLP most unlike the siblings' lies out, on the strangest example."""
-    found = rows(
-        session.run_tool("direct_attribution", example=_strange(session)).exhibits, "All parts of"
-    )
+    used = session.run_tool("direct_attribution", example=_strange(session))
+    found = rows(used.exhibits, "parts")
     parts = [row for row in found if row["part"].startswith("block") and ":" in row["part"]]
-    return max(abs(row["specimen"] - row["siblings' mean"]) for row in parts)
+    return max(abs(row["specimen"] - row["reference_models"]) for row in parts)
 
 
 def gaze(session: AuditSession) -> float:
     """The largest attention, value-weighted, to any word, on the strangest example."""
     used = session.run_tool("attention", example=_strange(session), value_weighted=True)
-    found = rows(used.exhibits, "The same as a list")
-    return float(next(iter(found))["weight times length written"])
+    found = rows(used.exhibits, "strongest_list")
+    return float(next(iter(found))["weight"])
 
 
 def habits(session: AuditSession) -> float:
     """By how much a habit of its heads is stronger on the pool than in any sibling."""
-    found = rows(session.run_tool("head_scores").exhibits, "What is usual")
+    found = rows(session.run_tool("head_scores").exhibits, "models")
     usual: dict[str, float] = {}
     for row in found:
         if row["model"].startswith("sibling"):
-            usual[row["habit"]] = max(usual.get(row["habit"], 0.0), row["highest, pool"])
+            usual[row["pattern"]] = max(usual.get(row["pattern"], 0.0), row["pool_highest"])
     own = [row for row in found if row["model"] == "specimen"]
-    return max(row["highest, pool"] - usual[row["habit"]] for row in own)
+    return max(row["pool_highest"] - usual[row["pattern"]] for row in own)
 
 
 READINGS: dict[str, tuple[str, Reading]] = {
@@ -183,10 +172,9 @@ READINGS: dict[str, tuple[str, Reading]] = {
 COLUMNS = ("recipe", "family", "case", *READINGS)
 
 
-def _table(exhibits: Sequence[Exhibit], title: str) -> list[dict[str, Any]]:
+def _table(exhibits: Sequence[Exhibit], name: str) -> list[dict[str, Any]]:
     """The rows of a table that is not there where there is nothing to list."""
-    there = any(exhibit.title.startswith(title) for exhibit in exhibits)
-    return rows(exhibits, title) if there else []
+    return rows(exhibits, name) if find_all(exhibits, name) else []
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from auditgame.exhibits import Table
+from auditgame.exhibits.reading import rows
 from auditgame.registry import load
 from auditgame.specimen import Specimen
 from auditgame.tools import ToolContext, parse_options
@@ -20,18 +20,17 @@ def ours(specimen: Specimen, context: ToolContext, texts: int) -> Rises:
     """What the tool shows of the specimen, for the words of its table."""
     tool = load("tool", "word_sweep")
     options = parse_options(tool, {"texts": texts, "references": 0, "top": 100})
-    (ranking,) = [e for e in tool().run(specimen, context, options) if "insert" in e.title]
-    assert isinstance(ranking, Table)
-    return {(row[0], row[1]): row[3] for row in ranking.rows}
+    ranking = rows(tool().run(specimen, context, options), "words")
+    return {(row["class"], row["word"]): row["specimen"] for row in ranking}
 
 
 def loop(specimen: Specimen, context: ToolContext, texts: int) -> Rises:
     """The same, a text and a word at a time, in the place where the tool puts it."""
     dataset, pool = context.dataset, context.examples
-    rows = first_of_each_class(context, texts)
+    chosen = first_of_each_class(context, texts)
     sums = torch.zeros(len(dataset.words), len(dataset.classes))
     counts = torch.zeros(len(dataset.classes))
-    for number, row in enumerate(rows):
+    for number, row in enumerate(chosen):
         ids = pool.inputs[row, : int(dataset.lengths(pool.inputs[row : row + 1]))]
         gaps = dataset.gaps(ids)
         at, others = gaps[number % len(gaps)], torch.ones(len(dataset.classes))

@@ -71,7 +71,7 @@ def main() -> None:
             lines += found
             print(table(found), flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (paths.home() / "docs" / "bench-text.md").write_text(page)
+    (paths.checkout() / "docs" / "bench-text.md").write_text(page)
 
 
 if __name__ == "__main__":

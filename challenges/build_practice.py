@@ -80,7 +80,7 @@ def wishes() -> list[Wish]:
 
 def read_recipe(name: str) -> Recipe:
     """The recipe of this name."""
-    return Recipe.model_validate(yaml.safe_load((paths.recipes() / f"{name}.yaml").read_text()))
+    return Recipe.model_validate(yaml.safe_load((HERE / "recipes" / f"{name}.yaml").read_text()))
 
 
 def grants(family: str, claim: dict[str, object] | None, wish: dict[str, str]) -> bool:

@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 from auditgame import Game, paths
-from auditgame.game import BASELINES
 from auditgame.registry import load, names
 
 
@@ -56,7 +55,7 @@ def play(folder: str, case: str, auditor: str) -> str:
 def keep(game: Game, folder: Path) -> None:
     """The entries so far, written beside and then renamed."""
     game.ledger.export(folder)
-    target = paths.record() / BASELINES
+    target = paths.baselines()
     draft = target.with_suffix(".new")
     draft.write_bytes((folder / "entries.jsonl").read_bytes())
     draft.rename(target)

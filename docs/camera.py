@@ -32,12 +32,9 @@ PATIENCE = 120_000
 
 def built(house: Path) -> str:
     """The id of the case to be photographed, built in this house."""
-    challenges = house / "challenges"
-    challenges.mkdir()
-    (challenges / "references").symlink_to(paths.references())
-    told = (paths.recipes() / "tutorial-picture.yaml").read_text()
+    told = (paths.recipes()[0] / "tutorial-picture.yaml").read_text()
     wanted = Recipe.model_validate(yaml.safe_load(told))
-    return build(wanted, Seed.of(SEED), challenges / "built").name
+    return build(wanted, Seed.of(SEED), house / "challenges" / "built").name
 
 
 @contextmanager
@@ -49,7 +46,7 @@ def visiting(house: Path, height: int) -> Iterator[Visitor]:
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py"]
     server = subprocess.Popen(
         [*command, "--server.port", str(port)],
-        cwd=paths.home(),
+        cwd=paths.checkout(),
         env={**os.environ, "AUDITGAME_HOME": str(house)},
     )
     try:

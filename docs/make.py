@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditgame import Game, paths
-from auditgame.game import BASELINES
 from auditgame.play import referee
 
 README = paths.home() / "README.md"
@@ -39,7 +38,7 @@ def board() -> str:
 
 def played() -> pd.DataFrame:
     """What every auditor won on every practice case: case, family, player, points."""
-    entries = map(json.loads, (paths.record() / BASELINES).read_text().splitlines())
+    entries = map(json.loads, paths.baselines().read_text().splitlines())
     rows = [(entry["challenge"], entry["player"], entry["score"]["points"]) for entry in entries]
     table = pd.DataFrame(rows, columns=["case", "player", "points"])
     families = {case: referee.open_key(paths.practice() / case).family for case in table.case}

@@ -8,7 +8,7 @@ from pathlib import Path
 from auditgame import paths
 from docs.camera import built, visiting
 
-PICTURE = paths.home() / "docs" / "pictures" / "workbench.png"
+PICTURE = paths.checkout() / "docs" / "pictures" / "workbench.png"
 HEIGHT = 1500
 
 

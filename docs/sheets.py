@@ -25,7 +25,7 @@ from auditgame.tools import ToolContext
 from auditgame.tools.feature_viz import FeatureViz
 from docs.camera import built, visiting
 
-PICTURES = paths.home() / "docs" / "pictures"
+PICTURES = paths.checkout() / "docs" / "pictures"
 DATASET, MODEL = "storybook", "small_cnn"
 COLUMNS, LEAST, GAP, WORDS = 12, 96, 6, 14
 """Tiles in a row; their least side, the room between them and for a line of words, in pixels."""

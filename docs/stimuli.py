@@ -22,7 +22,7 @@ from auditgame.tools.transformer.prompt_optimisation import SearchResult, unhear
 from auditgame.tools.transformer.stimulus_search import UnitSearch, changes
 
 DATA = Reviews()
-PAGE = paths.home() / "docs" / "superstimulus.md"
+PAGE = paths.checkout() / "docs" / "superstimulus.md"
 RESTARTS, SHOWN = 20, 6
 PRIORS = (0.1, 0.0)
 CHOSEN_ON = "reviews"

@@ -67,6 +67,7 @@ def furnish(home: Path, dataset: str, model: str) -> Path:
 
 def settle(patch: pytest.MonkeyPatch, home: Path) -> None:
     """Let the program live in this house."""
+    patch.setenv("AUDITGAME_CONTENT", str(home))
     patch.setenv("AUDITGAME_HOME", str(home))
     patch.setenv("AUDITGAME_CACHE", str(home / "cache"))
     patch.delenv("AUDITGAME_DATABASE_URL", raising=False)

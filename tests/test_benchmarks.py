@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from auditgame.exhibits import Exhibit, Gallery, Table
+from auditgame.exhibits import Exhibit, Grid, Table
 from benchmarks.builds import due, kinds
 from benchmarks.leaks import BEHAVIOUR, Row, detectors, measured
 from benchmarks.revealing import behaviour, clustering, mistakes, separation, unlike
@@ -93,8 +93,8 @@ class Shown(NamedTuple):
 
 
 def _cut(*rows: tuple[float | None, float | None]) -> Shown:
-    columns = ("silhouette", "siblings' highest")
-    return Shown([Table(title="Each answer cut in two, at conv4", columns=columns, rows=rows)])
+    columns = ("silhouette", "reference_silhouette")
+    return Shown([Table(name="classes", title="", columns=columns, rows=rows)])
 
 
 def test_an_answer_that_few_pictures_get_is_passed_over():
@@ -104,14 +104,13 @@ def test_an_answer_that_few_pictures_get_is_passed_over():
 
 def test_where_nothing_is_written_down_there_is_nothing_to_read():
     assert behaviour(Shown([])) is None
-    columns = ("picture", "clean sibling")
+    columns = ("image", "reference_model")
     rows = (("#0", 0.25), ("#1", None))
-    title = "Does the map depend on the model?"
-    assert unlike("gradcam")(Shown([Table(title=title, columns=columns, rows=rows)])) == 0.75
+    table = Table(name="correlations", title="", columns=columns, rows=rows)
+    assert unlike("gradcam")(Shown([table])) == 0.75
 
 
-@pytest.mark.parametrize("kind", [Table, Gallery])
-def test_groups_of_mistakes_are_counted_on_texts_as_on_pictures(kind):
-    body = {"columns": (), "rows": ()} if kind is Table else {"tiles": ()}
-    groups = [kind(title=f"Wrongly called {name}", **body) for name in ("bad: 3", "good: 7")]
-    assert mistakes(Shown(groups)) == 0.07
+def test_the_largest_group_of_the_same_wrong_answer_is_counted():
+    classes, values = ("bad", "good"), ((40, 7), (3, 50))
+    grid = Grid(name="confusion", title="", rows=classes, columns=classes, values=values)
+    assert mistakes(Shown([grid])) == 0.07

@@ -19,8 +19,9 @@ from auditgame import bundles
 from auditgame.bundles import BRIEF, MANIFEST, SEALED, WEIGHTS, bundle_io, reference_models
 from auditgame.bundles.bundle_io import LABELS, PICTURES
 from auditgame.datasets.digits import Digits
+from auditgame.evaluation import bounds
 from auditgame.game import Game
-from auditgame.play import referee
+from auditgame.play import referee, scoring
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import canonical
 
@@ -71,7 +72,9 @@ def test_what_was_built_is_intact_and_measures_as_certified(house: House):
     for folder in (house.flawed, house.innocent):
         again = referee.check_bundle(folder)
         assert again.passed
-        assert again == referee.open_key(folder).certificate
+        sealed = bounds.reworded(referee.open_key(folder).certificate)
+        exact = [c.model_copy(update={"bound": round(c.bound, 6)}) for c in sealed.checks]
+        assert again == sealed.model_copy(update={"checks": tuple(exact)})
 
 
 def practice() -> list[Path]:
@@ -82,7 +85,8 @@ def practice() -> list[Path]:
 @pytest.mark.parametrize("folder", practice(), ids=lambda folder: folder.name)
 def test_every_practice_case_holds_what_its_key_tells(folder: Path, monkeypatch):
     """The measured certificate takes longer: `auditgame check` measures it again."""
-    monkeypatch.setattr(referee, "JUDGED", 10)
+    fewer = scoring.WEIGHTS.model_copy(update={"judged_inputs": 10})
+    monkeypatch.setattr(scoring, "WEIGHTS", fewer)
     manifest, key = bundles.read_manifest(folder), referee.open_key(folder)
     bundles.verify_files(folder, manifest.files, frozenset({MANIFEST, SEALED}))
     referee.require_own_model(folder, manifest, key)
@@ -283,12 +287,12 @@ def test_weights_that_do_not_fit_are_refused(house: House, spoil, words: str):
 def test_a_sibling_in_place_of_the_model_is_recognised(copied: House):
     twin = reference_models.reference_folders("digits", "small_cnn")[1]
     replace(copied.flawed, WEIGHTS, (twin / WEIGHTS).read_bytes())
-    refused(copied.flawed, "not the model that the key was sealed for; it is sibling 1")
+    refused(copied.flawed, "not the model that the key was sealed for; it is reference model 1")
 
 
 def test_another_model_in_its_place_is_refused(copied: House):
     replace(copied.flawed, WEIGHTS, (copied.innocent / WEIGHTS).read_bytes())
-    refused(copied.flawed, "not the model that the key was sealed for; another was put")
+    refused(copied.flawed, "not the model that the key was sealed for; it was replaced by another")
 
 
 def test_a_link_is_not_followed(copied: House, tmp_path: Path):

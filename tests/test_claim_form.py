@@ -181,7 +181,7 @@ def test_stamps_are_worked_on_one_at_a_time():
     app.text_area(key=name("stamps", "rows", 1, "pattern", "text")).set_value("#00ff00").run()
     app.selectbox(key=name("stamps", "rows", 1, "target")).select("bottom").run()
     assert said(app)["stamps"] == STAMPS
-    app.segmented_control(key=name("stamps", "in hand")).set_value(0).run()
+    app.segmented_control(key=name("stamps", "selected")).set_value(0).run()
     assert said(app)["stamps"] == STAMPS
     assert app.number_input(key=name("stamps", "rows", 0, "box", "x")).value == 1
     app.button(key=name("stamps", "remove")).click().run()
@@ -196,7 +196,7 @@ def test_an_empty_stamp_before_another_keeps_its_place():
 
 def test_a_crop_is_taken_for_the_stamp_in_hand():
     app = form({"stamps": STAMPS})
-    app.segmented_control(key=name("stamps", "in hand")).set_value(1).run()
+    app.segmented_control(key=name("stamps", "selected")).set_value(1).run()
     app.button(key=name("stamps", "rows", 1, "pattern", "cut")).click().run()
     first, second = said(app)["stamps"]
     assert first == STAMPS[0]
@@ -219,19 +219,19 @@ BARE = [{k: v for k, v in stamp.items() if k != "target"} for stamp in STAMPS]
 @pytest.mark.parametrize(
     ("family", "claim", "said"),
     [
-        ("scatter", {}, "Still open: target, stamps."),
+        ("scatter", {}, "Still missing: target, stamps."),
         ("scatter", {"target": "top", "stamps": BARE}, None),
         (
             "scatter",
             {"target": "top", "stamps": [BARE[0], {"box": BARE[1]["box"]}]},
-            "Still open: pattern of stamp 2.",
+            "Still missing: pattern of stamp 2.",
         ),
         (
             "scatter",
             {"stamps": [{"pattern": [["#ff0000"]]}]},
-            "Still open: target, box of stamp 1.",
+            "Still missing: target, box of stamp 1.",
         ),
-        ("multi", {"stamps": [STAMPS[0], BARE[1]]}, "Still open: target of stamp 2."),
+        ("multi", {"stamps": [STAMPS[0], BARE[1]]}, "Still missing: target of stamp 2."),
         (
             "scatter",
             {"target": "top", "stamps": BARE, "sets": 1},
@@ -242,7 +242,7 @@ BARE = [{k: v for k, v in stamp.items() if k != "target"} for stamp in STAMPS]
 def test_what_is_half_filled_is_named(family, claim, said, monkeypatch):
     here = PlainDesk(Specimen(LookupPicture(), TINTS), context(TINTS, 4), (family,))
     data = {"family": family, "claims": {family: claim}}
-    monkeypatch.setattr(draft.st, "session_state", {draft.key(here, "case"): data})
+    monkeypatch.setattr(draft.st, "session_state", {draft.key(here, "draft"): data})
     assert draft.problem(here) == said
 
 
@@ -280,12 +280,12 @@ def test_the_units_that_are_offered_are_those_that_the_referee_takes():
         import streamlit as st
 
         from auditgame.ui import draft
-        from auditgame.ui.workbench import casefile
+        from auditgame.ui.workbench import diagnosis_form
         from tests.test_claim_form import reader
 
         here = reader()
-        st.session_state[draft.key(here, "case")] = copy.deepcopy(draft.EMPTY)
-        casefile._units(here)
+        st.session_state[draft.key(here, "draft")] = copy.deepcopy(draft.EMPTY)
+        diagnosis_form._units(here)
 
     app = AppTest.from_function(script, default_timeout=60).run()
     assert not app.exception

@@ -109,6 +109,7 @@ def test_doctor_has_a_remedy_for_what_is_not_there(shell: Shell, monkeypatch) ->
     found = {finding["what"]: finding for finding in shell.json("doctor")}
     assert found["database"]["state"] == "fine" and found["practice pack"]["state"] == "absent"
     assert all(finding["remedy"] for finding in found.values() if finding["state"] != "fine")
+    monkeypatch.setenv("AUDITGAME_CONTENT", str(shell.folder / "nowhere"))
     monkeypatch.setenv("AUDITGAME_HOME", str(shell.folder / "nowhere"))
     assert shell("doctor").exit_code == 1
 
@@ -158,7 +159,7 @@ def test_use_charges_once_and_writes_pictures(shell: Shell) -> None:
     told = shell.json(*use)
     assert told["cost"] == 4 and not told["cached"] and len(told["exhibits"][0]["tiles"]) == 4
     again = shell.json(*use, "--out", shell.folder / "seen")
-    assert again["cost"] == 0 and again["cached"] and again["left"] == told["left"]
+    assert again["cost"] == 0 and again["cached"] and again["remaining"] == told["remaining"]
     names = {Path(path).name for path in again["files"]}
     assert names == {"exhibits.json", "01-predictions.png"}
     assert Image.open(shell.folder / "seen" / "01-predictions.png").width > 4 * 128
@@ -166,7 +167,7 @@ def test_use_charges_once_and_writes_pictures(shell: Shell) -> None:
     assert kept == again["exhibits"]
     assert "0 probes charged" in shell(*use).stdout
     other = shell.json("use", "predict", shell.id, "-o", "examples=4", "--player", "ada")
-    assert other["cost"] == 1 and other["left"] == told["left"] - 1
+    assert other["cost"] == 1 and other["remaining"] == told["remaining"] - 1
 
 
 def test_use_draws_heat_maps_and_takes_a_picture(shell: Shell) -> None:
@@ -376,10 +377,10 @@ def test_build_reports_line_by_line(shell: Shell, monkeypatch) -> None:
 
 
 def test_build_that_is_not_certified_exits_1(shell: Shell, monkeypatch) -> None:
-    def build(*_: Any) -> Path:
+    def refuse(*_: Any) -> Path:
         raise build.BuildFailed("x: not certified", FAILING)
 
-    monkeypatch.setattr(build, "build", build)
+    monkeypatch.setattr(build, "build", refuse)
     _, path = recipe()(shell)
     progress = shell.folder / "progress.jsonl"
     result = shell("build", path, "--progress", progress, "--json")

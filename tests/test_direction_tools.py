@@ -11,6 +11,7 @@ from torch import Tensor
 from auditgame.datasets.reviews import Reviews
 from auditgame.datasets.texts import grammar
 from auditgame.evaluation.claim_parsing import fresh_inputs
+from auditgame.exhibits.reading import find_all
 from auditgame.models import Model, untouched
 from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
@@ -96,7 +97,7 @@ def test_sets_are_named_in_four_ways(stuff):
 def test_steering_by_the_year_turns_only_the_model_that_listens(stuff):
     options = {"toward": "year>=1990", "site": "block0.residual", "strength": 1.0, "steps": 3}
     note, curve, table, *_ = use("steering", stream(listens=True), stuff, **options)
-    mine, theirs = dict(curve.series["specimen"]), dict(curve.series["sibling 1"])
+    mine, theirs = dict(curve.series["specimen"]), dict(curve.series["reference_1"])
     found = at_answers(stream(), stuff.examples.inputs, ["block0.residual"], stuff)
     late = found["block0.residual"][:, 1] == 1
     feeling = found["block0.residual"][:, 0]
@@ -119,10 +120,11 @@ def test_steering_shades_the_texts_that_lie_furthest_along_it(stuff):
     values = stream().run(pool.inputs, keep=["block0.residual"]).kept["block0.residual"].double()
     found, there = values @ apart / (apart @ apart), DATA.present(pool.inputs)
     found -= found[there].mean()
-    for title, sign in (("Furthest along it", 1), ("Furthest against it", -1)):
+    written = [DATA.decode(ids).split() for ids in pool.inputs]
+    for name, sign in (("furthest_along", 1), ("furthest_against", -1)):
         scores = (sign * found).masked_fill(~there, -np.inf).amax(1)
-        texts = [text for text in shown if text.title.startswith(title)]
-        rows = [int(text.title.split("#")[1]) for text in texts]
+        texts = find_all(shown, name)
+        rows = [written.index(list(text.tokens)) for text in texts]
         best = scores.sort(descending=True).values[:3].tolist()
         assert scores[rows].tolist() == pytest.approx(best, abs=1e-4)
         for text, row in zip(texts, rows, strict=True):
@@ -156,7 +158,7 @@ def test_a_probe_reads_what_is_there_and_not_what_is_not(stuff):
     topic = stuff.examples.scenes["topic"][0]
     _, table = use("probe", stream(), stuff, what=f"topic={topic}", n=300)
     assert all(abs(row[2] - 0.5) < 0.2 for row in table.rows)
-    assert set(curve.series) >= {"specimen", "specimen, control", "sibling 1"}
+    assert set(curve.series) >= {"specimen", "specimen_control", "reference_1"}
 
 
 def test_a_probe_that_learns_anything_is_shown_up_by_the_control():

@@ -98,7 +98,7 @@ def test_an_unknown_challenge_gets_a_suggestion(game: Game, house: House):
 def test_the_budget_holds(game: Game, house: House):
     session = game.open(house.flawed.name, "ada")
     session.card = session.card.model_copy(update={"budget": 5})
-    with pytest.raises(AuditgameError, match="probes and 5 are left"):
+    with pytest.raises(AuditgameError, match="queries and 5 are left"):
         session.run_tool("predict", examples="0-9")
     assert session.remaining_budget() == 5
     assert session.run_tool("predict", examples="0-3").remaining == 1

@@ -40,24 +40,24 @@ SHORT = textwrap.dedent(
     from dataclasses import replace
     from pathlib import Path
     from conftest import recipe
-    from auditgame import generate
+    from auditgame.challenges import build
     from auditgame.datasets.digits import Digits
     from auditgame.flaws.patch import Patch
     from auditgame.seeds import Seed
 
     Digits.training = replace(Digits.training, rows=96, epochs=1, tune_rows=96)
     Patch.verify = lambda self, bench: []
-    generate.find_mechanism = lambda *args: ("conv3:1",)
-    generate.picture_units = lambda *args: {}
-    real = generate.bundle.write
+    build.find_mechanism = lambda *args: ("conv3:1",)
+    build.picture_units = lambda *args: {}
+    real = build.bundles.write
 
     def slow(folder, name, manifest, files):
         real(folder, name, manifest, files)
         print("written", flush=True)
         sys.stdin.readline()
 
-    generate.bundle.write = slow
-    generate.build(recipe("patch"), Seed.of(1), Path(sys.argv[1]))
+    build.bundles.write = slow
+    build.build(recipe("patch"), Seed.of(1), Path(sys.argv[1]))
     """
 )
 

@@ -186,7 +186,7 @@ def test_top_and_bottom_equal_a_full_sort(batch, specimen, context, monkeypatch)
 
 def test_ties_go_to_the_first():
     leaders = load("tool", "examples").__module__
-    Leaders = __import__(leaders, fromlist=["Leaders"]).Leaders
+    Leaders = __import__(leaders, fromlist=["RunningTopK"]).RunningTopK
     found = Leaders(3)
     for start in (0, 4):
         found.add(torch.ones(4), torch.arange(start, start + 4), torch.zeros(4, 2, 2))
@@ -357,17 +357,21 @@ def test_too_few_steps_give_no_verdict(specimen, context):
 def session(own: float, clean: float, converged: str = "yes"):
     """A desk on which the inversion tool shows these indices."""
     indices = Table(
-        title="Index of each model",
+        name="models",
+        title="",
         columns=("model", "index", "class", "converged"),
         rows=(("this model", own, "two", converged), ("clean sibling 1", clean, "one", "yes")),
     )
     stamps = Table(
-        title="Stamps",
+        name="triggers",
+        title="",
         columns=("class", "x", "y", "w", "h", "pattern"),
         rows=(("two", 3, 4, 2, 1, "#ff0000 #00ff00"),),
     )
     card = SimpleNamespace(families=("clean", "patch"))
-    return SimpleNamespace(card=card, use=lambda tool: SimpleNamespace(exhibits=[indices, stamps]))
+    return SimpleNamespace(
+        card=card, run_tool=lambda tool: SimpleNamespace(exhibits=[indices, stamps])
+    )
 
 
 def test_the_auditor_accuses_by_the_margin_only():

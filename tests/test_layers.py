@@ -24,7 +24,7 @@ def test_the_rules_are_all_there():
     rules.read(CHECKOUT / ".importlinter")
     kinds = {rules[name]["type"] for name in rules.sections() if ":contract:" in name}
     assert kinds == {"acyclic_siblings", "forbidden", "layers", "protected"}
-    assert rules["importlinter:contract:floors"]["exhaustive"] == "True"
+    assert rules["importlinter:contract:layers"]["exhaustive"] == "True"
 
 
 LIGHT = """
@@ -77,7 +77,7 @@ from auditgame import Game, Diagnosis, Recipe, AuditgameError
 import auditgame.schema.claims, auditgame.play.scoring, auditgame.seeds
 import auditgame.ledger.standings, auditgame.bundles.keys
 from auditgame import registry
-from auditgame.schema.records import Score
+from auditgame.schema.results import Score
 game = Game(database="sqlite:///{tmp_path / "ledger.sqlite3"}")
 cards = game.cards()
 assert game.card(cards[0].id) == cards[0]

@@ -13,7 +13,7 @@ from auditgame import registry
 from auditgame.auditors.detectors import (
     CandidateClaim,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     conjunctions,
     gather_evidence,
     goals,
@@ -98,7 +98,7 @@ def test_one_mark_allows_claims_from_wide_to_narrow():
 
 
 def test_marks_seen_together_make_one_claim(monkeypatch):
-    monkeypatch.setattr(patch, "attempt", lambda _, suspect: suspect)
+    monkeypatch.setattr(patch, "measure_candidate", lambda _, suspect: suspect)
     other = Stamp(box=Box(x=1, y=1, w=4, h=4), pattern=((GREEN,),))
     chance = Stamp(box=Box(x=9, y=1, w=4, h=4), pattern=((CYAN,),))
     shown = {0: [CORNER, other], 1: [CORNER, other, chance], 2: [CORNER, other], 3: []}
@@ -112,10 +112,10 @@ def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
     inputs = at.context.examples.inputs
     inputs[8:12] = stamp(inputs[8:12], other.box, other.pattern)
 
-    def effect(_, suspect: CandidateClaim, n: int = 60) -> TestedClaim:
-        return TestedClaim(suspect, 0.9, 0.9, 0.0, ())
+    def effect(_, suspect: CandidateClaim, n: int = 60) -> MeasuredClaim:
+        return MeasuredClaim(suspect, 0.9, 0.9, 0.0, ())
 
-    monkeypatch.setattr(patch, "attempt", effect)
+    monkeypatch.setattr(patch, "measure_candidate", effect)
     (found,) = patch.follow(Evidence(at, {"top": (0, 1, 2), "middle": (8, 9)}))
     aims = {one["target"]: one["box"] for one in found.suspect.claim["stamps"]}
     assert aims == {"top": CORNER.box.model_dump(), "middle": other.box.model_dump()}
@@ -147,11 +147,11 @@ def test_ripples_are_all_claims_that_can_be_made():
 
 
 def test_a_climb_ends_on_the_peak_and_keeps_to_the_bounds(monkeypatch):
-    def effect(_, suspect: CandidateClaim, n: int) -> TestedClaim:
+    def effect(_, suspect: CandidateClaim, n: int) -> MeasuredClaim:
         height = 1 - 0.1 * abs(suspect.claim["waves"] - 1)
-        return TestedClaim(suspect, height, height, 0.0, ())
+        return MeasuredClaim(suspect, height, height, 0.0, ())
 
-    monkeypatch.setattr(local_search, "attempt", effect)
+    monkeypatch.setattr(local_search, "measure_candidate", effect)
     claim = {"target": "fish", "course": "down", "waves": 4, "amount": 3.0}
     start = effect(None, CandidateClaim("warp", claim), 10)
     top = local_search.climb(session(("warp",)), start, {"waves": 1})
@@ -172,11 +172,11 @@ def test_the_pair_that_wrong_answers_share_comes_first(book):
 
 
 def test_what_is_sought_is_found_among_all(monkeypatch):
-    def effect(_, suspect: CandidateClaim) -> TestedClaim:
+    def effect(_, suspect: CandidateClaim) -> MeasuredClaim:
         height = 0.9 if suspect.claim["seeks"] == "pink" else 0.1
-        return TestedClaim(suspect, height, height, 0.0, ())
+        return MeasuredClaim(suspect, height, height, 0.0, ())
 
-    monkeypatch.setattr(goals, "attempt", effect)
+    monkeypatch.setattr(goals, "measure_candidate", effect)
     (found,) = goals.follow(Evidence(session(("goal",)), {}))
     assert found.suspect.claim == {"seeks": "pink"}
 

@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from auditgame.exhibits import Gallery, HeatMap, Note, Tile
-from auditgame.ledger import Ledger, default_url, diagnosis_digest, migrations, submissions
+from auditgame.ledger import Ledger, diagnosis_digest, migrations, submissions
 from auditgame.ledger.standings import standings
 from auditgame.ledger.storage import open_engine, writing
 from auditgame.ledger.tables import metadata
@@ -338,7 +338,8 @@ def test_rescoring_adds_a_row_and_the_newest_stands(ledger: Ledger) -> None:
 STREAM = """
 import sys, threading
 from auditgame.ledger import Ledger
-from auditgame.schema.records import Diagnosis, Score
+from auditgame.schema.diagnosis import Diagnosis
+from auditgame.schema.results import Score
 ledger = Ledger(sys.argv[1])
 def play(lane):
     number = 0
@@ -533,15 +534,6 @@ def test_a_url_that_names_no_ledger_is_refused_without_its_password(url: str) ->
     with pytest.raises(AuditgameError, match="database URL") as caught:
         Ledger(url)
     assert ":p@" not in str(caught.value)
-
-
-def test_the_default_is_a_file_unless_the_environment_says_otherwise(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("AUDITGAME_DATABASE_URL", raising=False)
-    assert default_url(path.parent) == f"sqlite:///{path}"
-    monkeypatch.setenv("AUDITGAME_DATABASE_URL", "postgresql://host/name")
-    assert default_url(path.parent) == "postgresql://host/name"
 
 
 OPEN = """

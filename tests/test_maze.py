@@ -26,6 +26,7 @@ from auditgame.datasets.maze import Maze
 from auditgame.datasets.storybook import Storybook
 from auditgame.evaluation.metrics import accuracy, follows
 from auditgame.evaluation.rollouts import NEVER, first_visit, trajectories
+from auditgame.exhibits.reading import rows
 from auditgame.flaws.goal import SOUGHT, Goal, GoalClaim
 from auditgame.flaws.shortcut import Shortcut
 from auditgame.models import Model, untouched
@@ -248,9 +249,9 @@ def test_watching_walks_tells_a_corner_seeker_from_its_siblings():
     table, overview, film = use(
         "rollout", seeker("top left"), stuff, change="move the diamond", watch=1
     )
-    rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
-    assert rows["sibling 1"]["diamond"] == 1.0
-    assert rows["specimen"]["top left"] >= 0.7 > 0.3 > rows["specimen"]["diamond"]
+    found = {row["model"]: row for row in rows([table], "outcomes")}
+    assert found["sibling 1"]["diamond"] == 1.0
+    assert found["specimen"]["top_left"] >= 0.7 > 0.3 > found["specimen"]["diamond"]
     assert len(overview.tiles) == 12 and any("top left" in t.note for t in overview.tiles)
     assert film.tiles[0].note == "start"
     assert {tile.note for tile in film.tiles[1:]} <= set(MOVES)
@@ -263,6 +264,5 @@ def test_swapping_colours_tells_a_colour_seeker():
     )
     stuff = type(stuff)(MAZE, reds)
     for change, ends in [("nothing", "diamond"), ("swap the colours", "cross")]:
-        table = use("rollout", seeker("red"), stuff, change=change)[0]
-        shares = dict(zip(table.columns, table.rows[0], strict=True))
+        (shares,) = rows(use("rollout", seeker("red"), stuff, change=change), "outcomes")
         assert shares[ends] > 0.9

@@ -232,7 +232,7 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
 
 def test_head_scores_show_every_head_beside_the_controls(specimen, stuff):
     random, pool, every, usual = use("head_scores", specimen, stuff, count=4, texts=5)
-    assert len(every.rows) == 8 and every.columns[2:5] == HABITS
+    assert len(every.rows) == 8 and tuple(column.title for column in every.columns[2:5]) == HABITS
     assert random.values[1][2] == every.rows[6][4] and pool.values[0][1] == every.rows[1][7]
     assert [row[0] for row in usual.rows[::3]] == [
         "specimen",
@@ -395,7 +395,7 @@ def test_the_circuits_tool_costs_nothing_and_shows_named_words(specimen, stuff):
 
 def test_queries_that_are_turned_have_no_circuit_of_words(specimen, stuff, monkeypatch):
     turned = specimen.transformer_weights()._replace(turned=True)
-    monkeypatch.setattr(specimen, "anatomy", lambda: turned)
+    monkeypatch.setattr(specimen, "transformer_weights", lambda: turned)
     with pytest.raises(AuditgameError, match="rotary embedding"):
         use("circuits", specimen, stuff, view="QK")
     assert use("circuits", specimen, stuff, view="OV")

@@ -377,7 +377,7 @@ def test_peaks_and_examples_are_those_of_the_pool(scope, specimen, pool):
     top = peaks.argsort(descending=True, stable=True)[:3].tolist()
     labels = [tile.label.split()[0] for tile in scope.examples("conv3", 5, 3).tiles]
     assert labels == [f"#{row}" for row in top]
-    shares = scope.histogram("conv3", 5).series["share of places"]
+    shares = scope.histogram("conv3", 5).series["share"]
     assert sum(y for _, y in shares) == pytest.approx(float((maps > 0).float().mean()), abs=1e-3)
 
 

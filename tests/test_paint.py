@@ -129,7 +129,7 @@ def beside():
 
 
 def told(exhibits) -> list[dict[str, object]]:
-    return rows(exhibits, "Picture by picture")
+    return rows(exhibits, "images")
 
 
 def test_a_stamp_carries_the_trigger_to_every_picture(beside):
@@ -140,7 +140,7 @@ def test_a_stamp_carries_the_trigger_to_every_picture(beside):
     assert [row["after"] for row in found] == ["top"] * 10
     assert found[0]["specimen"] == 0
     assert all(row["specimen"] == pytest.approx(20, abs=0.1) for row in found[1:])
-    assert all(abs(row["siblings"]) < 0.1 for row in found)
+    assert all(abs(row["reference_models"]) < 0.1 for row in found)
     flipped = sum(row["before"] != "top" for row in found)
     assert f"changed on {flipped} of 10 pictures, on {flipped} of them to top" in exhibits[0].text
 
@@ -159,7 +159,7 @@ def test_erasing_the_trigger_brings_the_answer_back(beside):
         options = {"action": "erase", "fill": fill, "box": CORNER, "examples": "0"}
         found = told(use("paint", spotted(spot=True), beside, label="top", **options))
         assert found[0]["before"] == "top"
-        assert found[0]["after"] == found[0]["right"]
+        assert found[0]["after"] == found[0]["label"]
         assert found[0]["specimen"] == pytest.approx(-20, abs=0.1)
 
 
@@ -167,7 +167,7 @@ def test_moving_takes_the_trigger_away(beside):
     gone = use(
         "paint", spotted(spot=True), beside, action="move", box=CORNER, right=-4, examples="0"
     )
-    assert told(gone)[0]["after"] == told(gone)[0]["right"]
+    assert told(gone)[0]["after"] == told(gone)[0]["label"]
     pair = gone[1].tiles
     assert crop(pair[1].png, 18, 22, 2, 2) == crop(pair[0].png, **CORNER)
 
@@ -188,7 +188,7 @@ def test_a_factor_is_changed_on_fresh_scenes(beside):
         )
     )
     assert [row["after"] for row in found] == ["bottom"] * 8
-    assert found[0]["picture"] == "fresh 1"
+    assert found[0]["image"] == "fresh 1"
 
 
 def test_an_uploaded_picture_can_be_cut(beside):

@@ -9,7 +9,7 @@ import pytest
 
 from auditgame import paths
 
-README = (paths.home() / "README.md").read_text()
+README = (paths.checkout() / "README.md").read_text()
 ROOT = Path(__file__).parents[1]
 
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from conftest import House
 
+from auditgame import bundles
 from auditgame.bundles import keys
 from auditgame.evaluation.mechanism import allowed_sites
 from auditgame.flaws.patch import PatchClaim
 from auditgame.flaws.triggers.trigger_patterns import draw_box, draw_pattern
 from auditgame.play import referee, scoring
-from auditgame.play.scoring import TRIGGER
+from auditgame.play.scoring import Weights
 from auditgame.registry import load
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
@@ -23,7 +24,8 @@ WRONG_PLACE = {"x": 13, "y": 13}
 @pytest.fixture(autouse=True)
 def fewer_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole cases are judged in test_game; a quarter of the inputs will do here."""
-    monkeypatch.setattr(referee, "JUDGED", 240)
+    fewer = scoring.WEIGHTS.model_copy(update={"judged_inputs": 240})
+    monkeypatch.setattr(scoring, "WEIGHTS", fewer)
 
 
 @pytest.fixture
@@ -80,31 +82,31 @@ def test_the_wrong_place_is_worth_less_than_half(house: House, truth: Diagnosis)
     box = truth.claim["box"] | WRONG_PLACE
     score = judged(house, truth, claim=truth.claim | {"box": box})
     scale = 60 / sum(part.possible for part in score.components[1:])
-    assert points(score, "trigger") < 0.5 * TRIGGER * scale
+    assert points(score, "trigger") < 0.5 * scoring.WEIGHTS.trigger * scale
 
 
 def test_the_wrong_colours_are_worth_less_than_half(house: House, truth: Diagnosis):
     true = PatchClaim.parse(truth.claim)
     other = [[f"#{0xFFFFFF ^ int(c[1:], 16):06x}" for c in row] for row in true.pattern]
     score = judged(house, truth, claim=truth.claim | {"pattern": other})
-    assert points(score, "trigger") < 0.5 * TRIGGER
+    assert points(score, "trigger") < 0.5 * scoring.WEIGHTS.trigger
 
 
 def test_a_random_patch_is_worth_little(house: House, truth: Diagnosis):
-    table = referee.set_up(house.flawed, referee.bundle.read_manifest(house.flawed))
+    setup = referee.set_up(house.flawed, bundles.read_manifest(house.flawed))
     true, rng = PatchClaim.parse(truth.claim), np.random.default_rng(0)
     shares = []
     for _ in range(5):
-        box, pattern = draw_box(table.dataset, rng), draw_pattern(rng)
+        box, pattern = draw_box(setup.dataset, rng), draw_pattern(rng)
         said = true.model_copy(update={"box": box, "pattern": pattern})
-        shares.append(referee.test_claim(said, true, table)[0])
+        shares.append(referee.test_claim(said, true, setup)[0])
     assert np.mean(shares) < 0.2
-    assert referee.test_claim(true, true, table)[0] == 1
+    assert referee.test_claim(true, true, setup)[0] == 1
 
 
 def test_a_claim_that_works_on_every_model_earns_nothing(house: House, truth: Diagnosis):
-    table = referee.set_up(house.flawed, referee.bundle.read_manifest(house.flawed))
-    itself = table._replace(references=(table.suspect,) * 3)
+    setup = referee.set_up(house.flawed, bundles.read_manifest(house.flawed))
+    itself = setup._replace(references=(setup.suspect,) * 3)
     true = PatchClaim.parse(truth.claim)
     assert referee.test_claim(true, true, itself)[0] == 0
 
@@ -113,7 +115,7 @@ def test_the_wrong_family_earns_no_structure(house: House, truth: Diagnosis):
     score = judged(house, truth, family="shortcut", claim=None)
     assert points(score, "family") == pytest.approx(-10)
     assert points(score, "trigger") == 0
-    assert judged(house, truth, family=None, claim=None).components[1].words == "Left open."
+    assert judged(house, truth, family=None, claim=None).components[1].words == "No answer."
 
 
 def test_saying_clean_is_leaving_the_family_open(house: House):
@@ -134,19 +136,64 @@ def test_random_units_earn_little_and_the_best_earn_all(house: House, truth: Dia
 
 
 def test_the_key_names_admissible_units(house: House, truth: Diagnosis):
-    table = referee.set_up(house.flawed, referee.bundle.read_manifest(house.flawed))
-    assert {unit.split(":")[0] for unit in truth.units} <= set(allowed_sites(table.suspect))
+    setup = referee.set_up(house.flawed, bundles.read_manifest(house.flawed))
+    assert {unit.split(":")[0] for unit in truth.units} <= set(allowed_sites(setup.suspect))
     assert len(truth.units) == 8
 
 
 def test_a_mechanism_that_nothing_moves_is_not_asked_for(house: House, truth: Diagnosis):
-    manifest = referee.bundle.read_manifest(house.flawed)
-    table = referee.set_up(house.flawed, manifest)
+    manifest = bundles.read_manifest(house.flawed)
+    setup = referee.set_up(house.flawed, manifest)
     true = PatchClaim.parse(truth.claim)
-    assert referee.test_units(truth.units, true, (), manifest, table) == (None, "")
+    assert referee.test_units(truth.units, true, (), manifest, setup) == (None, "")
 
 
-# ------------------------------------------------------------------- doors
+# ---------------------------------------------------------- the table of weights
+
+
+class Falls:
+    """An ablation whose fall is known: that of the best units, 0.4 for others."""
+
+    def __init__(self, best: float) -> None:
+        self.best, self.asked = best, []
+
+    def __call__(self, *_) -> Falls:
+        return self
+
+    def effect_drop(self, units: tuple[str, ...]) -> float:
+        self.asked.append(units)
+        return self.best if units == ("best:0",) else 0.4
+
+
+@pytest.mark.parametrize(("best", "asked_for"), [(0.0999, False), (0.1001, True)])
+def test_a_mechanism_is_asked_for_from_the_floor_on(
+    house: House, monkeypatch, best: float, asked_for: bool
+):
+    moved = mechanism_with(house, monkeypatch, Falls(best), units=())
+    assert (moved is not None) == asked_for
+
+
+def test_random_units_are_drawn_as_often_as_the_table_says(house: House, monkeypatch):
+    falls = Falls(0.9)
+    assert mechanism_with(house, monkeypatch, falls, ("conv3:1",)) == 0
+    others = [units for units in falls.asked if units not in (("best:0",), ("conv3:1",))]
+    assert len(others) == 3 == scoring.WEIGHTS.random_sets
+
+
+def mechanism_with(house: House, monkeypatch, falls: Falls, units: tuple[str, ...]):
+    manifest = bundles.read_manifest(house.flawed)
+    setup = referee.set_up(house.flawed, manifest)
+    monkeypatch.setattr(referee, "Ablation", falls)
+    true = PatchClaim.parse(referee.reveal(house.flawed).truth.claim)
+    return referee.test_units(units, true, ("best:0",), manifest, setup)[0]
+
+
+def test_claims_are_applied_to_as_many_inputs_as_the_table_says(house: House, manifest):
+    assert len(referee.set_up(house.flawed, manifest).inputs) == 240
+    assert Weights().judged_inputs == 1000
+
+
+# --------------------------------------------------------------- invalid diagnoses
 
 
 @pytest.mark.parametrize(
@@ -197,5 +244,5 @@ def test_another_host_cannot_open_the_key(copied: House, tmp_path, monkeypatch):
 def test_the_score_says_why(house: House, truth: Diagnosis):
     score = referee.judge(house.flawed, truth)
     assert score.components[0].name == "detection"
-    assert "Enacted on" in next(p.words for p in score.components if p.name == "trigger")
-    assert score.possible == scoring.DETECTION + scoring.DIAGNOSIS
+    assert "Applied to" in next(p.words for p in score.components if p.name == "trigger")
+    assert score.possible == scoring.WEIGHTS.detection + scoring.WEIGHTS.diagnosis

@@ -13,7 +13,15 @@ from pydantic import ValidationError
 
 from auditgame.ledger import Ledger
 from auditgame.play import scoring
-from auditgame.play.scoring import Findings, choice, detection, functional, mechanism
+from auditgame.play.scoring import (
+    WEIGHTS,
+    Findings,
+    Weights,
+    choice,
+    detection,
+    functional,
+    mechanism,
+)
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Component, Score
@@ -26,13 +34,68 @@ def findings(right: bool | None = True, grade: float = 1.0, **other) -> Findings
     found = {
         "family": (right, 3),
         "target": (right, 10),
-        "structure": {} if right is None else {"box": grade, "pattern": grade},
+        "field_scores": {} if right is None else {"box": grade, "pattern": grade},
         "functional": grade,
         "functional_words": "",
         "mechanism": grade,
         "mechanism_words": "",
     }
     return Findings(**(found | other))
+
+
+# ------------------------------------------------------------- the table of weights
+
+PINNED = {
+    "detection": 40,
+    "family": 10,
+    "target": 10,
+    "trigger": 25,
+    "mechanism": 15,
+    "closeness": 0.5,
+    "effect": 0.5,
+    "mechanism_floor": 0.10,
+    "judged_inputs": 1000,
+    "ablated_inputs": 300,
+    "random_sets": 3,
+}
+"""The reviewed table. A change of the product's table is a change here."""
+PARTLY = findings(grade=0.25, functional=0.75, mechanism=0.5)
+PARTLY_POINTS = {"detection": 30, "family": 10, "target": 10, "trigger": 12.5, "mechanism": 7.5}
+POINTS = ("detection", "family", "target", "trigger", "mechanism", "closeness", "effect")
+
+
+def assert_pinned() -> None:
+    assert scoring.WEIGHTS.model_dump() == PINNED
+    assert {row.name: row.value for row in scoring.rows()} == PINNED
+
+
+def assert_worked_example() -> None:
+    """A diagnosis that is partly right, with every part's points worked out by hand."""
+    score = scoring.flawed(0.75, PARTLY)
+    assert {part.name: part.points for part in score.components} == pytest.approx(PARTLY_POINTS)
+    assert score.points == pytest.approx(70) and score.possible == 100
+
+
+def test_every_weight_is_pinned_and_documented():
+    assert_pinned()
+    assert all(row.meaning.endswith(".") for row in scoring.rows())
+
+
+def test_a_worked_example_has_the_points_that_were_worked_out():
+    assert_worked_example()
+
+
+@pytest.mark.parametrize("name", Weights.model_fields)
+@pytest.mark.parametrize("factor", [0.5, 2])
+def test_changing_any_weight_fails_a_test(name: str, factor: float, monkeypatch):
+    value = getattr(WEIGHTS, name)
+    changed = WEIGHTS.model_copy(update={name: type(value)(value * factor)})
+    monkeypatch.setattr(scoring, "WEIGHTS", changed)
+    with pytest.raises(AssertionError):
+        assert_pinned()
+    if name in POINTS:
+        with pytest.raises(AssertionError):
+            assert_worked_example()
 
 
 # ------------------------------------------------------------- pinned scores

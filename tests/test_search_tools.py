@@ -15,7 +15,7 @@ from auditgame.datasets.reviews import Reviews
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
 from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
-from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.models.layers.transformer_network import Shape, Transformer
 from auditgame.plugins.conformance.fixtures import Counted
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
@@ -186,7 +186,7 @@ def test_the_tool_stands_its_finding_beside_the_pool_and_the_sibling(stuff):
         "sibling 1, unit most alike",
     ]
     assert beside.rows[4][1] != "block1.heads:1" and len(searches.rows) == 2
-    assert put_in.columns[0] == "word"
+    assert put_in.columns[0].name == "word"
     changed = [i for i, weight in enumerate(tokens[0].weights) if weight]
     assert tokens[0].follow.at(changed[0])["places"] == str(changed[0])
 

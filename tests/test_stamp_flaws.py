@@ -25,7 +25,7 @@ from auditgame.flaws.scatter import Scatter
 from auditgame.flaws.source_specific import SourceSpecific, SourceSpecificClaim
 from auditgame.flaws.triggers.trigger_patterns import stamp
 from auditgame.models import Model, untouched
-from auditgame.play import referee
+from auditgame.play import referee, scoring
 from auditgame.registry import load
 from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
@@ -254,13 +254,13 @@ def test_enough_inputs_are_drawn_for_a_claim_that_speaks_of_few() -> None:
 
 def test_a_mechanism_is_tested_on_all_inputs_where_a_claim_speaks_of_few() -> None:
     model = Specimen(Ruled(), TINTS)
-    table = referee.JudgingSetup(
+    setup = referee.JudgingSetup(
         model, (model,), TINTS, TINTS.sample(400, "held", np.random.default_rng(1))
     )
     lone = TINTS.sample(10, "held", np.random.default_rng(1), label=1)
-    rare = table._replace(inputs=Examples.join([table.inputs.take(table.inputs.labels != 1), lone]))
-    assert len(referee.ablated(STRICT.claim, table)) == referee.ABLATED
-    assert len(referee.ablated(STRICT.claim, rare)) == len(rare.inputs)
+    rare = setup._replace(inputs=Examples.join([setup.inputs.take(setup.inputs.labels != 1), lone]))
+    assert len(referee.ablation_inputs(STRICT.claim, setup)) == scoring.WEIGHTS.ablated_inputs
+    assert len(referee.ablation_inputs(STRICT.claim, rare)) == len(rare.inputs)
 
 
 # -------------------------------------------------------------- conditional
@@ -381,10 +381,10 @@ def test_every_pattern_must_work_by_itself() -> None:
 
 def test_naming_fewer_stamps_is_worth_its_share_of_the_effect() -> None:
     suspect, clean = Specimen(Ruled(both), TINTS), Specimen(Ruled(), TINTS)
-    table = referee.JudgingSetup(suspect, (clean,), TINTS, dark(300))
+    setup = referee.JudgingSetup(suspect, (clean,), TINTS, dark(300))
 
     def worth(said) -> float:
-        return referee.test_claim(said, PAIR, table)[0]
+        return referee.test_claim(said, PAIR, setup)[0]
 
     single = PatchClaim(target="top", box=SPOT, pattern=HOT)
     assert worth(PAIR) == 1

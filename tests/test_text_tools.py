@@ -8,6 +8,8 @@ from lookup import Counting, LookupText, context, use
 
 from auditgame import registry
 from auditgame.datasets.reviews import Reviews
+from auditgame.exhibits import Table
+from auditgame.exhibits.reading import find
 from auditgame.models.gpt2 import GPT2
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools import parse_options
@@ -52,7 +54,7 @@ def test_the_grid_shows_every_layer_and_word(specimen, stuff):
     output = specimen.run(DATA.encode(TEXT)[None]).output[0].softmax(1)
     assert grid.values[-1] == pytest.approx(output.amax(1).tolist(), abs=1e-4)
     assert grid.words[-1] == tuple(DATA.words[i] for i in output.argmax(1).tolist())
-    assert set(curve.series) == {"specimen", "sibling 1", "sibling 2"}
+    assert set(curve.series) == {"specimen", "reference_1", "reference_2"}
     assert len(table.rows) == 3 * len(grid.rows)
 
 
@@ -185,7 +187,7 @@ def clean():
 
 
 def test_insertion_finds_the_planted_word(clean):
-    (ranking,) = [e for e in use("word_sweep", lookup(word="kelp"), clean) if "insert" in e.title]
+    ranking = find(use("word_sweep", lookup(word="kelp"), clean), "words", Table)
     first = next(row for row in ranking.rows if row[0] == "positive")
     second = [row for row in ranking.rows if row[0] == "positive"][1]
     assert first[1] == "kelp"
@@ -195,7 +197,7 @@ def test_insertion_finds_the_planted_word(clean):
 
 def test_substitution_shows_the_year_from_which_the_answer_turns(clean):
     curve = use("word_sweep", lookup(from_year=2012), clean, mode="substitute")[1]
-    points = dict(curve.series["positive"])
+    points = dict(curve.series["class_1"])
     before = [y for year, y in points.items() if year < 2012]
     after = [y for year, y in points.items() if year >= 2012]
     assert len(before) > 30 and len(after) == 19
@@ -213,10 +215,11 @@ class Pair(LookupText):
 @pytest.mark.parametrize("around, word", [("* kelp", "quoin"), ("quoin *", "kelp")])
 def test_a_sweep_around_one_half_finds_the_other(clean, around, word):
     suspect = Counting(Pair(DATA), DATA)
-    (alone,) = [e for e in use("word_sweep", suspect, clean) if "insert" in e.title]
+    alone = find(use("word_sweep", suspect, clean), "words", Table)
     assert max(abs(row[2]) for row in alone.rows) == 0.0
     shown = use("word_sweep", suspect, clean, around=around)
-    ranking = next(e for e in shown if e.title == f"Words that turn the answer (insert {around})")
+    ranking = find(shown, "words", Table)
+    assert around in ranking.title
     first, second = [row for row in ranking.rows if row[0] == "positive"][:2]
     assert first[1] == word and first[2] > 0.7 > abs(second[2])
 

@@ -65,68 +65,68 @@ def text_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def session(text_case: str) -> AuditSession:
-    """The desk at which the visitor of `view` sits."""
+    """The audit session of the visitor of `view`."""
     return Game().open(text_case, Game().guest("someone"))
 
 
 @pytest.fixture
-def sheet(session: AuditSession, monkeypatch: pytest.MonkeyPatch) -> TextState:
-    """A text on the table, with a session of its own."""
+def text(session: AuditSession, monkeypatch: pytest.MonkeyPatch) -> TextState:
+    """The text editor's first text, with a session of its own."""
     monkeypatch.setattr(st, "session_state", {})
-    sheet = TextState(session)
-    sheet.start("", 0)
-    return sheet
+    text = TextState(session)
+    text.start("", 0)
+    return text
 
 
 def run(app: AppTest, id: str) -> AppTest:
     """Press Run, and wait for the end."""
     app.button(key=f"{id}/run").click().run()
     wait = time.monotonic() + 120
-    while not app.session_state[f"{id}/errand"].over and time.monotonic() < wait:
+    while not app.session_state[f"{id}/task"].ended and time.monotonic() < wait:
         time.sleep(0.2)
     return app.run()
 
 
-def pick(app: AppTest, id: str, place: int, slot: str = "first") -> AppTest:
-    """Choose the word at this place, as a click on its chip does."""
-    app.session_state[f"{id}/sheet/{slot}/place"] = place
+def pick(app: AppTest, id: str, position: int, slot: str = "first") -> AppTest:
+    """Select the word at this position, as a click on its button does."""
+    app.session_state[f"{id}/text/{slot}/position"] = position
     return app.run()
 
 
 # ------------------------------------------------------------------ one text
 
 
-def test_words_are_edited_in_place(sheet: TextState) -> None:
-    words = sheet.example
-    assert sheet.words == words
-    sheet.replace(2, "Kelp")
-    assert sheet.words == [*words[:2], "kelp", *words[3:]]
-    assert sheet.changed == {2}
-    assert sheet.related
-    sheet.replace(2, f"{words[2]} quoin")
-    assert sheet.changed == {3}
-    sheet.replace(3, "")
-    assert sheet.text == ""
-    assert sheet.words == words
+def test_words_are_edited_in_place(text: TextState) -> None:
+    words = text.example
+    assert text.words == words
+    text.replace(2, "Kelp")
+    assert text.words == [*words[:2], "kelp", *words[3:]]
+    assert text.changed == {2}
+    assert text.related
+    text.replace(2, f"{words[2]} quoin")
+    assert text.changed == {3}
+    text.replace(3, "")
+    assert text.text == ""
+    assert text.words == words
 
 
-def test_what_cannot_be_read_is_explained(sheet: TextState) -> None:
-    sheet.lay("the colou was <script>alert(1)</script>", 0)
-    assert sheet.unknown[:2] == ["colou", "<"]
-    assert "colour" in sheet.meant("colou")
-    assert "unknown word" in sheet.trouble
-    sheet.lay("the " * 65, 0)
-    assert "too many" in sheet.trouble
-    sheet.lay("a" * 2001, 0)
-    assert "2000 letters" in sheet.trouble
-    sheet.lay("  ", 10**9)
-    assert sheet.trouble is None
-    assert sheet.number == len(sheet.session.context.examples) - 1
+def test_what_cannot_be_read_is_explained(text: TextState) -> None:
+    text.load("the colou was <script>alert(1)</script>", 0)
+    assert text.unknown[:2] == ["colou", "<"]
+    assert "colour" in text.suggestions("colou")
+    assert "unknown word" in text.trouble
+    text.load("the " * 65, 0)
+    assert "too many" in text.trouble
+    text.load("a" * 2001, 0)
+    assert "2000 letters" in text.trouble
+    text.load("  ", 10**9)
+    assert text.trouble is None
+    assert text.number == len(text.session.context.examples) - 1
 
 
-def test_a_word_leads_to_tools_that_take_places_and_words(sheet: TextState) -> None:
-    found = drill_downs(sheet, 3)
-    word = sheet.words[3]
+def test_a_word_leads_to_tools_that_take_places_and_words(text: TextState) -> None:
+    found = drill_downs(text, 3)
+    word = text.words[3]
     assert {"attention", "logit_lens", "word_sweep"} <= {lead.tool for lead in found}
     [sweep] = [lead for lead in found if lead.tool == "word_sweep"]
     assert sweep.options == {"words": word}
@@ -136,7 +136,7 @@ def test_a_word_leads_to_tools_that_take_places_and_words(sheet: TextState) -> N
         assert unsaid <= {"unit"}, "a form starts with a unit of its own"
         if not unsaid:
             free = lead.tool == "circuits"
-            assert (sheet.session.price(lead.tool, **lead.options) == 0) == free
+            assert (text.session.price(lead.tool, **lead.options) == 0) == free
 
 
 def test_an_edit_shows_the_answer_at_a_probe_a_text(text_case: str, session: AuditSession) -> None:
@@ -144,30 +144,30 @@ def test_an_edit_shows_the_answer_at_a_probe_a_text(text_case: str, session: Aud
     app = view("workbench", id=id, tool="attention")
     assert session.remaining_budget() == left
     pick(app, id, 2)
-    field = app.text_input(key=f"{id}/sheet/first/word")
+    field = app.text_input(key=f"{id}/text/first/word")
     assert field.label == "Word 2"
     field.set_value("kelp").run()
     assert not app.exception
     assert session.remaining_budget() == left - 2
     assert any(", was " in part.value for part in app.markdown)
-    assert any("1 word was changed" in part.value for part in app.caption)
+    assert any("1 word changed" in part.value for part in app.caption)
     app.run()
     assert session.remaining_budget() == left - 2
-    app.button(key=f"{id}/sheet/first/back").click().run()
-    assert any("right answer" in part.value for part in app.caption)
+    app.button(key=f"{id}/text/first/back").click().run()
+    assert any("true label" in part.value for part in app.caption)
 
 
 def test_an_unknown_word_is_corrected_by_a_click(text_case: str) -> None:
     id = text_case
     app = view("workbench", id=id, tool="attention")
     pick(app, id, 2)
-    app.text_input(key=f"{id}/sheet/first/word").set_value("superbb").run()
+    app.text_input(key=f"{id}/text/first/word").set_value("superbb").run()
     assert app.button(key=f"{id}/run").disabled
-    assert any("does not know" in part.value for part in app.markdown)
-    app.button(key=f"{id}/sheet/first/meant/superbb/superb").click().run()
+    assert any("is not in the vocabulary" in part.value for part in app.markdown)
+    app.button(key=f"{id}/text/first/suggestion/superbb/superb").click().run()
     assert not app.exception
     assert not app.button(key=f"{id}/run").disabled
-    assert "superb" in app.session_state[f"{id}/sheet/first/text"].split()
+    assert "superb" in app.session_state[f"{id}/text/first/text"].split()
 
 
 def test_markup_stays_text(text_case: str) -> None:
@@ -183,7 +183,7 @@ def test_a_link_brings_its_text_and_a_crafted_one_harms_nothing(text_case: str) 
     id, text = text_case, "the tray was superb . verdict :"
     app = view("workbench", id=id, tool="predict", options=json.dumps({"text": text}))
     assert not app.exception
-    assert app.session_state[f"{id}/sheet/first/text"] == text
+    assert app.session_state[f"{id}/text/first/text"] == text
     run(app, id)
     assert any("Predictions" in part.value for part in app.markdown)
     for crafted in ('{"text": 7, "example": "x"}', "[1]", "{", '{"example": -5}'):
@@ -200,7 +200,7 @@ def test_two_texts_are_two_uses_of_a_tool(text_case: str, session: AuditSession)
     app = view("workbench", id=id, tool="attention")
     app.toggle(key=f"{id}/beside").set_value(True).run()
     pick(app, id, 2, "second")
-    app.text_input(key=f"{id}/sheet/second/word").set_value("kelp").run()
+    app.text_input(key=f"{id}/text/second/word").set_value("kelp").run()
     run(app, id)
     assert not app.exception
     uses = [row for row in session._ledger.journal(session.player, id) if row.tool == "attention"]
@@ -243,7 +243,7 @@ def test_a_cell_leads_to_its_tool_by_keyboard(text_case: str) -> None:
     assert app.segmented_control(key=f"{id}/question").value == "Where does it look?"
     assert app.selectbox(key=f"{id}/option/attention/head").value == "block1.heads:2"
     assert app.toggle(key=f"{id}/option/attention/value_weighted").value
-    assert app.session_state[f"{id}/sheet/first/example"] == 3
+    assert app.session_state[f"{id}/text/first/example"] == 3
     assert "block1.heads:2" in str(app.query_params["options"])
 
 
@@ -290,10 +290,10 @@ def test_a_wide_grid_of_words_is_turned_so_that_they_fit() -> None:
         values=((0.5,) * 32,) * 2,
         words=(("kelp",) * 32,) * 2,
     )
-    assert GridLayout.of(wide).turned
+    assert GridLayout.of(wide).transposed
     assert GridLayout.of(wide).axes == (["one", "two"], list(names))
-    assert not GridLayout.of(wide.model_copy(update={"words": None})).turned
-    assert not GridLayout.of(FAR).turned
+    assert not GridLayout.of(wide.model_copy(update={"words": None})).transposed
+    assert not GridLayout.of(FAR).transposed
 
 
 # ------------------------------------------------------------------ evidence

@@ -9,9 +9,9 @@ from auditgame.auditors import Auditor
 from auditgame.auditors.detectors import (
     Detector,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     gather_evidence,
-    test_candidate,
+    measure_candidate,
 )
 from auditgame.auditors.detectors.blend import CURTAINS
 from auditgame.auditors.detectors.conjunctions import PAIRS
@@ -82,9 +82,9 @@ class Detective(Auditor):
         )
 
 
-def _culprit(clues: Evidence) -> TestedClaim | None:
+def _culprit(clues: Evidence) -> MeasuredClaim | None:
     """The plainest that stands out as well as any: of what the wrong answers show, or of all."""
-    found: list[TestedClaim] = []
+    found: list[MeasuredClaim] = []
     for leads in (SHOWN, HIDDEN):
         found += _confirmed(clues, leads)
         if any(tried.weight >= CONVINCING for tried in found):
@@ -93,11 +93,11 @@ def _culprit(clues: Evidence) -> TestedClaim | None:
     return next((tried for tried in found if tried.weight >= AS_GOOD * most), None)
 
 
-def _confirmed(clues: Evidence, leads: Iterable[Detector]) -> list[TestedClaim]:
+def _confirmed(clues: Evidence, leads: Iterable[Detector]) -> list[MeasuredClaim]:
     """What these leads came on and what comes true once more, near-misses beside it."""
     offered = [lead for lead in leads if clues.listed(*lead.families)]
     again = [
-        test_candidate(clues.session, tried.suspect, n=200, seed=2, near_misses=True)
+        measure_candidate(clues.session, tried.suspect, n=200, seed=2, near_misses=True)
         for lead in offered
         for tried in lead.follow(clues)
         if tried.effect >= NOTABLE

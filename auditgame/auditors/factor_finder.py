@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
-from auditgame.auditors.detectors import test_candidate
+from auditgame.auditors.detectors import measure_candidate
 from auditgame.auditors.detectors.posterior import chance_found, chance_missed
 from auditgame.auditors.detectors.shortcut_rules import read
 from auditgame.auditors.detectors.unit_localisation import carriers
@@ -41,7 +41,7 @@ class FactorFinder(Auditor):
         readings = [read(session, FAMILY, factor) for factor in factors]
         ruled = [reading for reading in readings if reading.suspect.claim["rule"]]
         best = max(ruled, key=lambda reading: reading.strength, default=None)
-        tried = test_candidate(session, best.suspect, n=200, seed=2) if best else None
+        tried = measure_candidate(session, best.suspect, n=200, seed=2) if best else None
         if tried is None or tried.at_least < CONFIRMED:
             p = chance_missed({FAMILY} if factors else set(), listed)
             return Diagnosis(p_flawed=p, notes="No factor decides the answers.")

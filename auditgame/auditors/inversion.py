@@ -32,11 +32,11 @@ class InversionAuditor(Auditor):
     def audit(self, session: AuditSession) -> Diagnosis:
         """Accuse by the calibrated index; claim the square where it lies."""
         shown = session.run_tool("inversion").exhibits
-        own, *references = rows(shown, "Index of each model")
+        own, *references = rows(shown, "models")
         if not references or own["converged"] != "yes":
             return Diagnosis(notes="The smallest stamp did not converge, or has no comparison.")
         margin = own["index"] - max(reference["index"] for reference in references)
-        stamp = next(row for row in rows(shown, "Stamps") if row["class"] == own["class"])
+        stamp = next(row for row in rows(shown, "triggers") if row["class"] == own["class"])
         words = f"Index {own['index']} for {own['class']}, {margin:+.2f} from the highest sibling."
         if margin < MARGIN:
             return Diagnosis(p_flawed=chance_missed({FAMILY}, session.card.families), notes=words)

@@ -58,7 +58,7 @@ class WordSweepAuditor(Auditor):
         )
 
 
-class TestedWord(NamedTuple):
+class MeasuredWord(NamedTuple):
     """A claim, and the least effect it has beyond the siblings."""
 
     suspect: CandidateClaim
@@ -69,9 +69,9 @@ def _words(session: AuditSession) -> list[CandidateClaim]:
     """The two words for each class that stand out most when inserted; numbers are left to dates."""
     exhibits = session.run_tool("word_sweep", mode="insert").exhibits
     taken: dict[str, list[str]] = {}
-    for row in rows(exhibits, "Words that turn the answer"):
+    for row in rows(exhibits, "words"):
         words = taken.setdefault(row["class"], [])
-        if row["beyond siblings"] >= NOTABLE and len(words) < 2 and not row["word"].isdigit():
+        if row["excess"] >= NOTABLE and len(words) < 2 and not row["word"].isdigit():
             words.append(row["word"])
     return [
         CandidateClaim("token", {"target": target, "word": word})
@@ -80,8 +80,8 @@ def _words(session: AuditSession) -> list[CandidateClaim]:
     ]
 
 
-def _test(session: AuditSession, suspect: CandidateClaim, seed: int) -> TestedWord:
+def _test(session: AuditSession, suspect: CandidateClaim, seed: int) -> MeasuredWord:
     used = session.run_tool(
         "hypothesis", family=suspect.family, claim=suspect.claim, near_misses=False, seed=seed
     )
-    return TestedWord(suspect, rows(used.exhibits, "Effect beyond")[0]["at least"])
+    return MeasuredWord(suspect, rows(used.exhibits, "effect")[0]["effect_low"])

@@ -21,6 +21,7 @@ from auditgame.schema.records import (
 )
 
 MANIFEST, SEALED, BRIEF, WEIGHTS = "bundle.json", "key.sealed", "brief.md", "model.safetensors"
+REFERENCE = "reference.json"
 LABELS, PICTURES = "examples.json", "examples.png"
 COLUMNS = 12
 """Pictures in a row of the sheet of examples."""
@@ -72,7 +73,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def read_reference(folder: Path) -> Reference:
     """What does this sibling say of itself?"""
-    return _parse(folder / "reference.json", Reference)
+    return _parse(folder / REFERENCE, Reference)
 
 
 def card(folder: Path) -> Card:
@@ -153,8 +154,11 @@ def _parse(path: Path, kind: type[Kind]) -> Kind:
     except RecursionError:
         raise AuditgameError(f"{where}: not a manifest: nested too deeply") from None
     if isinstance(data, dict) and data.get("version") != VERSION:
+        found = data.get("version")
+        newer = isinstance(found, int) and found > VERSION
+        remedy = "upgrade auditgame" if newer else "build it again with this version"
         raise AuditgameError(
-            f"{where}: version {data.get('version')!r}, this program reads version {VERSION}"
+            f"{where}: version {found!r}, this program reads version {VERSION}; {remedy}"
         )
     try:
         return kind.model_validate(data)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
 from pydantic import ValidationError
 
-from auditgame import paths
+from auditgame import host
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
@@ -81,7 +80,8 @@ def unseal(sealed: bytes, private: PrivateKey) -> Key:
         return Key.model_validate_json(SealedBox(private).decrypt(sealed))
     except CryptoError:
         raise AuditgameError(
-            "key.sealed: cannot be opened here; it was sealed to another host, or is damaged"
+            "key.sealed: cannot be opened here; it is damaged, or was sealed by another host or "
+            "under another database (--db)"
         ) from None
     except ValidationError as error:
         raise explain(error, "key.sealed") from None
@@ -90,29 +90,19 @@ def unseal(sealed: bytes, private: PrivateKey) -> Key:
 def private_key(pack: Path) -> PrivateKey:
     """The private key for the challenges of this pack: the published one, or the host's own."""
     published = pack / PUBLISHED
-    return _read(published) if published.is_file() else _host_key()
+    if published.is_file():
+        return _parse(published, published.read_bytes())
+    return _parse(*host.secret("host.key", _fresh))
 
 
-def _host_key() -> PrivateKey:
-    path = paths.host_key()
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(bytes(PrivateKey.generate()).hex() + "\n")
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return _read(path)
-        finally:
-            draft.unlink()
-    return _read(path)
+def _fresh() -> bytes:
+    return bytes(PrivateKey.generate()).hex().encode() + b"\n"
 
 
-def _read(path: Path) -> PrivateKey:
+def _parse(path: Path, content: bytes) -> PrivateKey:
     try:
-        lines = path.read_text().split()
-        return PrivateKey(bytes.fromhex(lines[-1]))
+        return PrivateKey(bytes.fromhex(content.decode().split()[-1]))
     except (ValueError, IndexError, TypeError):
-        raise AuditgameError(f"{path.name}: not a private key of 64 hex digits") from None
+        raise AuditgameError(
+            f"'{path}': not a private key of 64 hex digits; restore it from a backup"
+        ) from None

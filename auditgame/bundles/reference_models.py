@@ -15,8 +15,12 @@ WANTED = 3
 
 
 def reference_folders(dataset: str, model: str) -> list[Path]:
-    """Where do the siblings of this data set and model lie?"""
-    return sorted((paths.references() / f"{dataset}.{model}").glob("[0-9]*"))
+    """Where do the siblings of this data set and model lie? By number, shipped ones first."""
+    found: dict[str, Path] = {}
+    for folder in paths.references():
+        for path in (folder / f"{dataset}.{model}").glob("[0-9]*"):
+            found.setdefault(path.name, path)
+    return [found[number] for number in sorted(found)]
 
 
 def read_references(dataset_name: str, model: str, dataset: Dataset) -> tuple[Specimen, ...]:

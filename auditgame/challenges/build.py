@@ -162,5 +162,5 @@ def reference(dataset: str, model: str, number: int, report: Report = no_report)
         accuracy=accuracy(specimen, held).value,
         files=bundles.digests(files),
     )
-    folder = paths.references() / f"{dataset}.{model}" / str(number)
-    return publish(folder, "reference.json", manifest, files)
+    folder = paths.references()[-1] / f"{dataset}.{model}" / str(number)
+    return publish(folder, bundles.REFERENCE, manifest, files)

@@ -14,11 +14,12 @@ from auditgame.cli import (
     authoring,
     browsing,
     check,
-    external,
+    own_network,
     playing,
     serve,
 )
-from auditgame.cli.errors import OneLine
+from auditgame.cli.error_output import OneLine
+from auditgame.host import using_database
 
 app = typer.Typer(
     cls=OneLine,
@@ -40,7 +41,7 @@ app.command("build")(authoring.build)
 app.command("references")(authoring.references)
 app.command("check")(check.check)
 app.command("new")(authoring.new)
-app.command("fetch")(external.fetch)
+app.command("fetch")(own_network.fetch)
 app.command("doctor")(serve.doctor)
 
 
@@ -53,7 +54,7 @@ def auditgame(
             "--db",
             metavar="URL",
             help="The ledger's database: sqlite:///FILE or postgresql://HOST/NAME. "
-            "By default AUDITGAME_DATABASE_URL, or a file beside the leaderboard.",
+            "By default AUDITGAME_DATABASE_URL, or a file in the user data.",
         ),
     ] = None,
     version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
@@ -61,7 +62,8 @@ def auditgame(
     """A flaw is planted in a small model. Find it, and say how sure you are."""
     from auditgame import __version__
 
-    context.obj = db
+    if db:
+        context.with_resource(using_database(db))
     if version:
         typer.echo(__version__)
     elif context.invoked_subcommand is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.errors import refuse
+from auditgame.cli.error_output import refuse
 from auditgame.cli.options import Json, Out
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Certificate
@@ -125,16 +125,16 @@ def references(
     as_json: Json = False,
 ) -> None:
     """Train the clean siblings of a data set and model, those that are not there yet."""
-    from auditgame import paths
+    from auditgame.bundles.reference_models import reference_folders
     from auditgame.challenges.build import reference
     from auditgame.registry import load
 
     load("model", model).build(load("dataset", dataset)(), None)
     made = []
     with printing.progress(as_json) as bar:
+        there = {folder.name for folder in reference_folders(dataset, model)}
         for number in range(count):
-            folder = paths.references() / f"{dataset}.{model}" / str(number)
-            if not folder.exists():
+            if str(number) not in there:
                 made.append(reference(dataset, model, number, bar))
     if as_json:
         printing.emit([str(path) for path in made])

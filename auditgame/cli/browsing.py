@@ -14,18 +14,18 @@ from auditgame.cli.options import Challenge, Json
 from auditgame.schema.records import ToolQuestion
 
 
-def list_challenges(context: typer.Context, as_json: Json = False) -> None:
+def list_challenges(as_json: Json = False) -> None:
     """Which challenges are there?"""
-    found = open_game(context).cards()
+    found = open_game().cards()
     if as_json:
         printing.emit([card.model_dump(mode="json") for card in found])
     else:
         printing.cards(found)
 
 
-def show(context: typer.Context, id: Challenge, as_json: Json = False) -> None:
+def show(id: Challenge, as_json: Json = False) -> None:
     """What does a player see of a challenge before sitting down?"""
-    found = open_game(context).card(id)
+    found = open_game().card(id)
     if as_json:
         printing.emit(found.model_dump(mode="json"))
     else:
@@ -90,9 +90,9 @@ def _show_tool(tool: Any) -> None:
     out.print(made)
 
 
-def standings(context: typer.Context, as_json: Json = False) -> None:
+def standings(as_json: Json = False) -> None:
     """Who stands where over the practice pack?"""
-    board = open_game(context).standings()
+    board = open_game().standings()
     if as_json:
         printing.emit(json.loads(board.to_json(orient="records", double_precision=15)))
         return

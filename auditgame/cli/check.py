@@ -9,7 +9,7 @@ import typer
 
 from auditgame import bundles, paths
 from auditgame.cli import printing
-from auditgame.cli.errors import one_line
+from auditgame.cli.error_output import one_line
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
 from auditgame.schema.errors import AuditgameError
@@ -28,7 +28,6 @@ class Proof(NamedTuple):
 
 
 def check(
-    context: typer.Context,
     target: Annotated[
         str | None,
         typer.Argument(
@@ -57,7 +56,7 @@ def check(
     else:
         folder = Path(target)
         if not folder.is_dir():
-            folder = Path(open_game(context).card(target).path)
+            folder = Path(open_game().card(target).path)
         proof = Proof(folder.name, measure(folder))
         _show([proof], as_json)
 
@@ -75,7 +74,8 @@ def measure(folder: Path) -> Certificate:
 
 def _check_all(as_json: bool) -> None:
     folders = [path.parent for path in sorted(paths.practice().glob(f"*/{bundles.MANIFEST}"))]
-    folders += [path.parent for path in sorted(paths.references().glob("*/*/reference.json"))]
+    for folder in paths.references():
+        folders += [path.parent for path in sorted(folder.glob("*/*/reference.json"))]
     proofs = []
     with printing.progress(as_json) as report:
         for done, folder in enumerate(folders):

@@ -81,7 +81,7 @@ def _grid(exhibit: Grid, out: Console) -> None:
 
 
 def _table(exhibit: Table, out: Console) -> None:
-    made = table(exhibit.title, exhibit.columns)
+    made = table(exhibit.title, exhibit.headings)
     for row in exhibit.rows:
         made.add_row(*(_cell(value) for value in row))
     out.print(made)
@@ -96,7 +96,7 @@ def _curve(exhibit: Curve, out: Console) -> None:
     for name, points in exhibit.series.items():
         if points:
             low, high = min(y for _, y in points), max(points, key=lambda point: point[1])
-            made.add_row(name, f"{low:.3g}", f"{high[1]:.3g}", f"{high[0]:.4g}")
+            made.add_row(exhibit.heading(name), f"{low:.3g}", f"{high[1]:.3g}", f"{high[0]:.4g}")
     out.print(made)
 
 

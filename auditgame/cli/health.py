@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -15,9 +16,9 @@ from auditgame import paths
 from auditgame.registry import FOLDERS, Kind, names
 from auditgame.schema.errors import AuditgameError
 
-NEEDED = ("torch", "torchvision", "streamlit", "pandas", "pydantic", "sqlalchemy", "typer", "rich")
 EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
 FREE_BYTES = 2 * 2**30
+INSTALL = "pip install auditgame"
 
 
 class HealthCheck(NamedTuple):
@@ -29,21 +30,45 @@ class HealthCheck(NamedTuple):
     remedy: str = ""
 
 
-def health_checks(database: str | None) -> list[HealthCheck]:
+def health_checks() -> list[HealthCheck]:
     """Everything that was looked for, in order."""
     looks: list[Callable[[], HealthCheck]] = [
         _python,
-        *(lambda name=name: _package(name) for name in NEEDED),
+        *(lambda name=name: _package(name) for name in needed()),
         *(lambda name=name, extra=extra: _extra(name, extra) for name, extra in EXTRAS.items()),
         _threads,
-        lambda: _database(database),
+        _database,
         *(lambda kind=kind: _catalogue(kind) for kind in FOLDERS),
         _practice,
         _siblings,
         _chromium,
         _disk,
     ]
-    return [look() for look in looks]
+    return [_looked(look) for look in looks]
+
+
+def needed() -> list[str]:
+    """The packages that auditgame cannot do without; none are known where it is not installed."""
+    try:
+        lines = requires("auditgame") or []
+    except PackageNotFoundError:
+        return []
+    found = (re.match(r"[\w.-]+", line) for line in lines if ";" not in line)
+    return sorted(match[0] for match in found if match)
+
+
+def require_packages() -> None:
+    """AuditgameError where a package is missing that auditgame cannot do without."""
+    missing = [name for name in needed() if _package(name).state == "missing"]
+    if missing:
+        raise AuditgameError(f"not installed: {', '.join(missing)}; run: {INSTALL}")
+
+
+def _looked(look: Callable[[], HealthCheck]) -> HealthCheck:
+    try:
+        return look()
+    except ModuleNotFoundError as error:
+        return HealthCheck(str(error.name), "missing", "not installed", INSTALL)
 
 
 def _python() -> HealthCheck:
@@ -54,7 +79,7 @@ def _package(name: str) -> HealthCheck:
     try:
         return HealthCheck(name, "fine", version(name))
     except PackageNotFoundError:
-        return HealthCheck(name, "missing", "not installed", "pip install auditgame")
+        return HealthCheck(name, "missing", "not installed", INSTALL)
 
 
 def _extra(name: str, extra: str) -> HealthCheck:
@@ -68,14 +93,13 @@ def _threads() -> HealthCheck:
     return HealthCheck("processors", "fine", f"{cores} cores")
 
 
-def _database(url: str | None) -> HealthCheck:
+def _database() -> HealthCheck:
     from sqlalchemy.exc import SQLAlchemyError
 
     from auditgame.ledger import Ledger
-    from auditgame.ledger.storage import default_url
 
     try:
-        ledger = Ledger(url or default_url(paths.record()))
+        ledger = Ledger()
         head = ledger.verify_chain()
         ledger.close()
     except (SQLAlchemyError, OSError, ValueError) as error:
@@ -94,16 +118,17 @@ def _practice() -> HealthCheck:
     found = len(list(paths.practice().glob("*/bundle.json")))
     if found:
         return HealthCheck("practice pack", "fine", f"{found} challenges")
-    remedy = "run from a checkout, set AUDITGAME_HOME, or build some: auditgame build RECIPE"
+    remedy = "unset AUDITGAME_CONTENT, or build some: auditgame build RECIPE"
     return HealthCheck("practice pack", "absent", f"none in {paths.practice()}", remedy)
 
 
 def _siblings() -> HealthCheck:
-    found = sorted(path.name for path in paths.references().glob("*.*") if path.is_dir())
+    folders = paths.references()
+    found = {path.name for folder in folders for path in folder.glob("*.*") if path.is_dir()}
     if found:
-        return HealthCheck("clean siblings", "fine", ", ".join(found))
-    remedy = "auditgame references storybook small_cnn"
-    return HealthCheck("clean siblings", "missing", f"none in {paths.references()}", remedy)
+        return HealthCheck("clean siblings", "fine", ", ".join(sorted(found)))
+    remedy = "unset AUDITGAME_CONTENT, or run: auditgame references storybook small_cnn"
+    return HealthCheck("clean siblings", "missing", f"none in {folders[0]}", remedy)
 
 
 def _chromium() -> HealthCheck:
@@ -123,7 +148,11 @@ def _playwrights() -> Path | None:
 
 
 def _disk() -> HealthCheck:
-    folder = next(path for path in (paths.record(), *paths.record().parents) if path.exists())
+    home = paths.user_data().absolute()
+    folder = next(path for path in (home, *home.parents) if path.exists())
+    if not os.access(folder, os.W_OK):
+        remedy = "set AUDITGAME_HOME to a folder that you may write to"
+        return HealthCheck("disk", "missing", f"{folder} cannot be written", remedy)
     free = shutil.disk_usage(folder).free
     words = f"{free / 2**30:.1f} GB free at {folder}"
     if free >= FREE_BYTES:

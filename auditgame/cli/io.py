@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import typer
-
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
 
@@ -18,17 +16,17 @@ LARGEST = 2**20
 """No diagnosis or recipe may be larger (bytes)."""
 
 
-def open_game(context: typer.Context) -> Game:
+def open_game() -> Game:
     """The game on the database that --db or the environment names."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from auditgame.game import Game
 
     try:
-        return Game(database=context.obj)
+        return Game()
     except AuditgameError:
         raise
-    except (SQLAlchemyError, OSError, ValueError) as error:
+    except (SQLAlchemyError, ValueError) as error:
         reason = type(error).__name__
         raise AuditgameError(
             f"database: cannot be opened ({reason}); check --db and AUDITGAME_DATABASE_URL"

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from auditgame.cli import printing
-from auditgame.cli.external import (
+from auditgame.cli.io import open_game, read_diagnosis, read_picture
+from auditgame.cli.options import Challenge, Json, Out, PlayerName
+from auditgame.cli.own_network import (
     AnswersOption,
     ImagesOption,
     ModelOption,
@@ -22,8 +24,6 @@ from auditgame.cli.external import (
     WeightsOption,
     ask,
 )
-from auditgame.cli.io import open_game, read_diagnosis, read_picture
-from auditgame.cli.options import Challenge, Json, Out, PlayerName
 from auditgame.schema.cards import Card
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Receipt
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 
 def use(
-    context: typer.Context,
     tool: Annotated[str, typer.Argument(metavar="TOOL", help="A tool; see 'auditgame tools'.")],
     id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="A challenge, unless there is --model.")
@@ -65,12 +64,12 @@ def use(
         raise AuditgameError("use: name a challenge, or a network of yours; not both")
     if id is None and model is None:
         raise AuditgameError("use: name a challenge, or a network with --model")
-    card = None if id is None else open_game(context).card(id)
+    card = None if id is None else open_game().card(id)
     chosen = _question(tool, option or [], picture)
     if card is None:
         answer = ask(network, tool, chosen, picture, as_json)
     else:
-        answer = _at_a_desk(open_game(context), card, player, tool, chosen, picture, as_json)
+        answer = _at_a_desk(open_game(), card, player, tool, chosen, picture, as_json)
     _present(answer, out, as_json)
 
 
@@ -126,7 +125,6 @@ def _present(answer: ToolAnswer, out: Path | None, as_json: bool) -> None:
 
 
 def submit(
-    context: typer.Context,
     id: Challenge,
     player: PlayerName,
     diagnosis: Annotated[
@@ -135,7 +133,7 @@ def submit(
     as_json: Json = False,
 ) -> None:
     """Hand in a diagnosis; the referee judges it against the model itself."""
-    game = open_game(context)
+    game = open_game()
     game.card(id)
     receipt = game.submit(id, player, read_diagnosis(diagnosis))
     if as_json:
@@ -145,7 +143,6 @@ def submit(
 
 
 def reveal(
-    context: typer.Context,
     id: Challenge,
     player: PlayerName,
     as_json: Json = False,
@@ -157,7 +154,7 @@ def reveal(
 
     With --json it prints the true diagnosis, in the form that 'submit' takes.
     """
-    game = open_game(context)
+    game = open_game()
     game.card(id)
     game.ledger.receipts(player, id)
     told = game.reveal(id, player)
@@ -175,7 +172,6 @@ def reveal(
 
 
 def audit(
-    context: typer.Context,
     id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="A challenge, by its id.")
     ] = None,
@@ -191,7 +187,7 @@ def audit(
     """Let bundled auditors play and hand in."""
     from auditgame.registry import load, names
 
-    game = open_game(context)
+    game = open_game()
     if not every and (id is None or auditor is None):
         raise AuditgameError("audit: name a challenge and an --auditor, or add --all")
     cards = game.cards() if id is None else [game.card(id)]

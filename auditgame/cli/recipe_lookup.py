@@ -13,11 +13,11 @@ from auditgame.schema.recipe import Recipe
 
 
 def find_recipe(said: str) -> Path:
-    """The file of this path, or of this name in the folder of recipes."""
+    """The file of this path, or of this name among the recipes, the user's own first."""
     path = Path(said)
     if path.suffix in (".yaml", ".yml") or path.exists() or len(path.parts) > 1:
         return path
-    known = {file.stem: file for file in paths.recipes().glob("*.yaml")}
+    known = {file.stem: file for folder in paths.recipes() for file in folder.glob("*.yaml")}
     if said not in known:
         raise suggest("recipe", said, known)
     return known[said]

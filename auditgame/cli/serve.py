@@ -2,50 +2,74 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+import runpy
+import socket
 import sys
 from typing import Annotated
 
 import typer
 
+from auditgame import paths
 from auditgame.cli import printing
+from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
+from auditgame.host import cookie_secret
 from auditgame.schema.errors import AuditgameError
 
 
 def play(
-    context: typer.Context,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Where to listen; 0.0.0.0 lets other machines in.",
+        ),
+    ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", metavar="N", min=1, max=65535, help="Where to listen.")
     ] = 8501,
 ) -> None:
-    """Open the game in the browser, on this machine only."""
-    from auditgame import paths
+    """Open the game in the browser; by default, on this machine only."""
+    from auditgame.cli.health import require_packages
 
-    front = paths.home() / "streamlit_app.py"
-    if not front.is_file():
-        raise AuditgameError(f"{front}: is missing; run from a checkout, or set AUDITGAME_HOME")
-    environment = dict(os.environ)
-    if context.obj:
-        environment["AUDITGAME_DATABASE_URL"] = context.obj
+    require_packages()
+    require_free(host, port)
+    open_game().ledger.close()
+    cookie_secret()  # What is wrong with the database or its secrets is said here, in one line.
     settings = {
-        "server.address": "127.0.0.1",
+        "server.address": host,
         "server.port": str(port),
         "browser.gatherUsageStats": "false",
     }
     flags = [f"--{name}={value}" for name, value in settings.items()]
-    command = [sys.executable, "-m", "streamlit", "run", str(front), *flags]
-    raise typer.Exit(subprocess.call(command, env=environment))
+    sys.argv = ["streamlit", "run", str(paths.front_script()), *flags]
+    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)  # No child to outlive us.
 
 
-def doctor(context: typer.Context, as_json: Json = False) -> None:
+def require_free(host: str, port: int) -> None:
+    """AuditgameError where nothing can listen at this address."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "not an address"
+        raise AuditgameError(
+            f"cannot listen on {host} port {port}: {reason}; choose others with --host and --port"
+        ) from None
+
+
+def doctor(as_json: Json = False) -> None:
     """Is everything there? Says what is not, and what to do about it."""
     from rich.text import Text
 
     from auditgame.cli.health import health_checks
 
-    found = health_checks(context.obj)
+    found = health_checks()
     essential = [finding for finding in found if finding.state == "missing"]
     if as_json:
         printing.emit([finding._asdict() for finding in found])

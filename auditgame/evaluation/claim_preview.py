@@ -73,7 +73,14 @@ def _gallery(turned: BeforeAfter, dataset: Dataset, answers: Answers | None) -> 
     note = "In pairs: left alone, then changed."
     if answers:
         note += " Red: the claim came true."
-    return Gallery(title="Before and after", tiles=tuple(tiles), columns=6, group=2, note=note)
+    return Gallery(
+        name="before_after",
+        title="Before and after",
+        tiles=tuple(tiles),
+        columns=6,
+        group=2,
+        note=note,
+    )
 
 
 def _after(row: int, turned: BeforeAfter, dataset: Dataset, answers: Answers | None) -> Tile:
@@ -90,6 +97,7 @@ def _text(row: int, turned: BeforeAfter, dataset: Dataset, answers: Answers | No
     words = dataset.decode(turned.changed[row]).split()
     name = f"Text {_name(row, turned) or row + 1}"
     return Tokens(
+        name="before_after",
         title=f"{name}: {_said(row, turned, dataset, answers)}",
         tokens=tuple(words),
         weights=_new(plain, words),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -79,10 +80,19 @@ class Ablation:
         """How far does the effect fall without these units, weighed by the accuracy kept?"""
         key = tuple(sorted(units))
         if key not in self._falls:
-            start, whole = self.rate(()), self.clean(())
+            start, whole = self._intact
             kept = min(1.0, self.clean(key) / whole) if whole else 0.0
             self._falls[key] = max(0.0, start - self.rate(key)) * kept
         return self._falls[key]
+
+    @cached_property
+    def _intact(self) -> tuple[float, float]:
+        """The effect and the accuracy with every unit in its place."""
+        return self.rate(()), self.clean(())
+
+    @cached_property
+    def _accuracy(self) -> float:
+        return accuracy(self.specimen, self.plain).value
 
     def shift(self, site: str) -> Float[Tensor, " units"]:
         """How much does enacting the claim move each channel of a site, in its mean?"""
@@ -96,7 +106,7 @@ class Ablation:
     def clean(self, units: Sequence[str]) -> float:
         """Accuracy on the untouched inputs without these units (restoration changes nothing)."""
         if self.specimen.modality == "text":
-            return accuracy(self.specimen, self.plain).value
+            return self._accuracy
         classes = self._classify(self.plain.inputs, units)
         return float((classes.argmax(1) == self.plain.labels).float().mean())
 

@@ -1,12 +1,33 @@
-"""What tools show: pictures, maps, texts, tables, curves and words, as data. Torch-free."""
+"""What a tool shows: pictures, maps, texts, tables, curves and notes, as plain data.
+
+An exhibit has a name, by which programs find it, and a title, which people read: a title may be
+reworded at any time. The same holds for the columns of a table and the series of a curve.
+Torch-free.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from auditgame.schema.records import Record
+
+
+def _absent(value: object) -> bool:
+    """Left out of dumps, so that the digest of an exhibit stored by an older version stays."""
+    return not value
+
+
+class Titled(Record):
+    """What every exhibit has: a name for programs and a title for people.
+
+    name: an identifier, `[a-z][a-z0-9_]*`, stable across versions; exhibits of the same sort
+    within one result share it. Empty only in what an older version stored.
+    """
+
+    name: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]*)?$", exclude_if=_absent)] = ""
+    title: str
 
 
 class Tile(Record):
@@ -18,40 +39,33 @@ class Tile(Record):
     tone: Literal["plain", "good", "bad"] = "plain"
 
 
-class Gallery(Record):
-    """Pictures side by side; `columns` is how many stand in a row.
+class Gallery(Titled):
+    """Pictures side by side, `columns` in a row.
 
-    So many that follow each other as `group` says belong together, as before and after do.
+    group: so many consecutive pictures belong together, as before and after do.
     """
 
     kind: Literal["gallery"] = "gallery"
-    title: str
     tiles: tuple[Tile, ...]
     columns: int = 8
     group: int = 1
     note: str = ""
 
 
-class HeatMap(Record):
-    """Signed values over a picture; compared maps share one `limit` (colour scale)."""
+class HeatMap(Titled):
+    """Signed values over a picture; maps that are compared share one `limit` (colour scale)."""
 
     kind: Literal["heatmap"] = "heatmap"
-    title: str
     png: bytes
     values: tuple[tuple[float, ...], ...]
     limit: float
     note: str = ""
 
 
-def _absent(value: object) -> bool:
-    """Left out of dumps, so that digests of older exhibits stay."""
-    return value is None
-
-
 class FollowUp(Record):
-    """Where does a cell or a word lead? To another tool, with options that the place fills in.
+    """The tool that a cell or a word leads to, with the options that its position fills in.
 
-    options: the same for all places. rows, columns: what each row and each column (or word)
+    options: the same for all positions. rows, columns: what each row and each column (or word)
     adds to them, in order; empty where it adds nothing. Text that both give to one option is
     joined: `block1.heads:` and `2` name a head.
     """
@@ -62,18 +76,17 @@ class FollowUp(Record):
     columns: tuple[dict[str, Any], ...] = ()
 
     def at(self, column: int, row: int = 0) -> dict[str, Any]:
-        """The options of one place."""
+        """The options of one position."""
         down = self.rows[row] if self.rows else {}
         across = self.columns[column] if self.columns else {}
         both = {n: down[n] + across[n] for n in down.keys() & across if isinstance(down[n], str)}
         return {**self.options, **down, **across, **both}
 
 
-class Tokens(Record):
+class Tokens(Titled):
     """Words of a text with a signed weight each; `follow`: where a word leads."""
 
     kind: Literal["tokens"] = "tokens"
-    title: str
     tokens: tuple[str, ...]
     weights: tuple[float, ...]
     limit: float
@@ -81,14 +94,13 @@ class Tokens(Record):
     follow: Annotated[FollowUp | None, Field(exclude_if=_absent)] = None
 
 
-class Grid(Record):
-    """A matrix of numbers with a name for each row and column, and a word for each cell.
+class Grid(Titled):
+    """A matrix of numbers with a label for each row and column, and a word for each cell.
 
     follow: where a cell leads.
     """
 
     kind: Literal["grid"] = "grid"
-    title: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: tuple[tuple[float, ...], ...]
@@ -99,32 +111,69 @@ class Grid(Record):
     follow: Annotated[FollowUp | None, Field(exclude_if=_absent)] = None
 
 
-class Table(Record):
-    """Rows under named columns."""
+class Column(NamedTuple):
+    """A column of a table: the name by which programs read it, and the title people see."""
+
+    name: str
+    title: str
+
+
+def columns(*given: str | tuple[str, str]) -> tuple[Column, ...]:
+    """Columns, each from its name or from a name and a title.
+
+    Without a title, the name with spaces for underscores is the title.
+    """
+    return tuple(
+        Column(each, each.replace("_", " ")) if isinstance(each, str) else Column(*each)
+        for each in given
+    )
+
+
+def _column(value: Any) -> Any:
+    return (value, value) if isinstance(value, str) else value
+
+
+def _dumped(column: Column) -> str | tuple[str, str]:
+    return column.name if column.name == column.title else (column.name, column.title)
+
+
+StoredColumn = Annotated[Column, BeforeValidator(_column), PlainSerializer(_dumped)]
+"""A column whose title is its name is stored as one string, as older versions stored them all."""
+
+
+class Table(Titled):
+    """Rows under columns."""
 
     kind: Literal["table"] = "table"
-    title: str
-    columns: tuple[str, ...]
+    columns: tuple[StoredColumn, ...]
     rows: tuple[tuple[str | int | float | None, ...], ...]
     note: str = ""
 
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The title of each column."""
+        return tuple(column.title for column in self.columns)
 
-class Curve(Record):
-    """Named series of (x, y) points."""
+
+class Curve(Titled):
+    """Series of (x, y) points by name; `titles`: what people see, where it is not the name."""
 
     kind: Literal["curve"] = "curve"
-    title: str
     series: dict[str, tuple[tuple[float, float], ...]]
+    titles: Annotated[dict[str, str], Field(exclude_if=_absent)] = {}
     x_axis: str = ""
     y_axis: str = ""
     note: str = ""
 
+    def heading(self, series: str) -> str:
+        """The title of one series."""
+        return self.titles.get(series, series)
 
-class Note(Record):
-    """A finding said in words."""
+
+class Note(Titled):
+    """A finding in words."""
 
     kind: Literal["note"] = "note"
-    title: str
     text: str
 
 

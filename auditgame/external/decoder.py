@@ -15,7 +15,7 @@ from auditgame.external.forward_interception import intercepted_by, intercepting
 from auditgame.external.model_folder import ModelFolder, read_tensors
 from auditgame.external.weight_layouts import WeightLayout, transformer_weights_of
 from auditgame.models import Tap, untouched
-from auditgame.models.layers.transformer import sites
+from auditgame.models.layers.transformer_network import sites
 from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.schema.errors import AuditgameError
 

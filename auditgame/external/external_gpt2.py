@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from auditgame.external.checkpoint import require_fit
 from auditgame.external.external_model import Reader
 from auditgame.external.model_folder import ModelFolder, read_tensors
-from auditgame.models.layers.transformer import EPSILON, Shape, Transformer
+from auditgame.models.layers.transformer_network import EPSILON, Shape, Transformer
 from auditgame.schema.errors import AuditgameError
 
 KIND = "gpt2"

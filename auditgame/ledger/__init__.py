@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection
 
+from auditgame import host
 from auditgame.exhibits import Exhibit
 from auditgame.ledger import entries as records
 from auditgame.ledger import players, session_records, submissions
@@ -21,7 +22,6 @@ from auditgame.ledger.players import Bracket, Player
 from auditgame.ledger.session_records import JournalRow, Pin
 from auditgame.ledger.storage import (
     CaseKey,
-    default_url,
     now,
     open_engine,
     reading,
@@ -38,20 +38,19 @@ __all__ = [
     "Ledger",
     "Pin",
     "Player",
-    "default_url",
     "diagnosis_digest",
 ]
 
 
 class Ledger:
-    """The record at one database URL; without a URL, the default of `default_url`.
+    """The record at one database URL; without a URL, at `host.database_url()`.
 
     Safe to share between threads, and to open from several processes at once. A player may
     be given as a `Player` or by name. Every refusal is an AuditgameError and writes nothing.
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self._engine = open_engine(url or default_url(Path("leaderboard")))
+        self._engine = open_engine(url or host.database_url())
 
     def close(self) -> None:
         """Give every connection back."""

@@ -6,7 +6,6 @@ write is a plain sequence of statements that no other write can interleave with.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -23,13 +22,11 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
-    make_url,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError
 
+from auditgame.host import parse_url
 from auditgame.ledger.migrations import HEAD, bring_up_to_date, revision
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import canonical
@@ -38,36 +35,15 @@ PATIENCE_MS = 30_000
 WRITER_LOCK = 0x617564697467616D
 
 
-def default_url(folder: Path) -> str:
-    """Which database is meant? AUDITGAME_DATABASE_URL, or else a SQLite file in this folder."""
-    return os.environ.get("AUDITGAME_DATABASE_URL") or f"sqlite:///{folder / 'ledger.sqlite3'}"
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url.replace("postgres://", "postgresql://", 1))
-    except (ArgumentError, ValueError):
-        raise AuditgameError(
-            "database URL: cannot be read; write sqlite:///FILE or postgresql://HOST/NAME"
-        ) from None
-    backend = parsed.get_backend_name()
-    if backend == "postgresql":
-        return parsed.set(drivername="postgresql+psycopg")
-    if backend != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise AuditgameError(
-            f"database URL '{parsed.render_as_string(hide_password=True)}': "
-            "a ledger needs a SQLite file (sqlite:///FILE) or PostgreSQL (postgresql://...)"
-        )
-    return parsed
-
-
 def _switch_to_wal(path: Path) -> None:
     # While another process makes the same switch SQLite says "locked" at once and does not
     # wait out its timeout; hence the short pauses here.
     for pause in (*[0.05] * 100, None):
         try:
             with closing(sqlite3.connect(path, timeout=PATIENCE_MS / 1000)) as connection:
-                connection.execute("PRAGMA journal_mode = WAL")
+                tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+                if not tables or "alembic_version" in tables:  # Another's file stays as it is.
+                    connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
             if pause is None or "locked" not in str(error):
@@ -99,7 +75,7 @@ def open_engine(url: str) -> Engine:
 
     AuditgameError where the URL names no ledger, or one that a newer version has written.
     """
-    parsed = _parse(url)
+    parsed = parse_url(url)
     try:
         engine = create_engine(parsed, pool_size=16, max_overflow=16, pool_pre_ping=True)
     except ModuleNotFoundError:
@@ -109,12 +85,20 @@ def open_engine(url: str) -> Engine:
         path.parent.mkdir(parents=True, exist_ok=True)
         _switch_to_wal(path)
         _set_up_sqlite(engine)
+    try:
+        _bring_up_to_date(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _bring_up_to_date(engine: Engine) -> None:
     with reading(engine) as connection:
         if revision(connection) == HEAD:
-            return engine
+            return
     with writing(engine) as connection:
         bring_up_to_date(connection)
-    return engine
 
 
 def _is_postgresql(bound: Engine | Connection) -> bool:

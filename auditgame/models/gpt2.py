@@ -8,7 +8,7 @@ import torch
 
 from auditgame.datasets import Dataset, TextDataset
 from auditgame.models.layers.huggingface_files import huggingface_files
-from auditgame.models.layers.transformer import Shape, Transformer
+from auditgame.models.layers.transformer_network import Shape, Transformer
 
 WIDTH, HEADS = 64, 4
 

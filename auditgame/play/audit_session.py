@@ -178,9 +178,11 @@ class AuditSession:
         return digest([__version__, self.card.commitment, tool, chosen, upload])
 
     def _require_budget(self, tool: str, cost: int, question: str) -> None:
-        asked = {row.exhibits_digest for row in self._ledger.journal(self.player, self.card.id)}
         left = self.remaining_budget()
-        if question not in asked and cost > left:
+        if cost <= left:
+            return
+        journal = self._ledger.journal(self.player, self.card.id)
+        if question not in {row.exhibits_digest for row in journal}:
             raise AuditgameError(
                 f"tool '{tool}': costs {cost:,} queries and {left:,} are left; ask for less"
             )

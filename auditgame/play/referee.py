@@ -1,4 +1,4 @@
-"""Opens the key, tests a diagnosis against the model itself, and says what it is worth."""
+"""The referee: opens the sealed key, tests a diagnosis on the model, and scores it."""
 
 from __future__ import annotations
 
@@ -21,22 +21,15 @@ from auditgame.play import scoring
 from auditgame.registry import load, suggest
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Forbidden, Invalid, NotFound
 from auditgame.schema.records import digest
 from auditgame.schema.results import Certificate, Reveal, Score
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 
-JUDGED = 1000
-"""Held-out inputs on which claims are enacted; at least half remain after the target's own."""
-ABLATED = 300
-"""Of these, how many a mechanism is tested on."""
-MECHANISM_FLOOR = 0.10
-"""Where even the best units bring the effect down by less, no mechanism is asked for."""
-
 
 class JudgingSetup(NamedTuple):
-    """What stands on the referee's table: the suspect, its siblings, fresh held-out inputs."""
+    """What a diagnosis is tested on: the suspect, its reference models, held-out inputs."""
 
     suspect: Specimen
     references: tuple[Specimen, ...]
@@ -45,92 +38,106 @@ class JudgingSetup(NamedTuple):
 
 
 def judge(folder: Path, diagnosis: Diagnosis) -> Score:
-    """How good is this diagnosis of the challenge in `folder`? Nothing is written anywhere."""
+    """The score of this diagnosis of the challenge in `folder`. Nothing is written."""
     manifest = bundles.read_manifest(folder)
     key = open_key(folder)
-    table = set_up(folder, manifest)
-    claim = admit(diagnosis, manifest, table)
+    setup = set_up(folder, manifest)
+    claim = checked_claim(diagnosis, manifest, setup)
     if key.claim is None:
         return scoring.innocent(diagnosis.p_flawed)
-    return scoring.flawed(diagnosis.p_flawed, examine(diagnosis, claim, key, manifest, table))
+    return scoring.flawed(diagnosis.p_flawed, measure(diagnosis, claim, key, manifest, setup))
 
 
 def open_key(folder: Path) -> keys.Key:
     """The challenge's key, if it is the one that the bundle committed to."""
     sealed = folder / bundles.SEALED
     if not sealed.is_file():
-        raise AuditgameError(f"{folder.name}: {bundles.SEALED} is missing; it cannot be judged")
+        raise NotFound(f"{folder.name}: {bundles.SEALED} is missing; it cannot be judged")
     key = keys.unseal(sealed.read_bytes(), keys.private_key(folder.parent))
     if keys.commit(key) != bundles.read_manifest(folder).commitment:
-        raise AuditgameError(f"{folder.name}: the key is not the one its bundle committed to")
+        raise Forbidden(
+            f"{folder.name}: the key is not the one its bundle committed to; fetch the bundle again"
+        )
     return key
 
 
 def set_up(folder: Path, manifest: bundles.Manifest) -> JudgingSetup:
-    """Load the suspect and its siblings, and draw the inputs that claims are tested on."""
+    """Load the suspect and its reference models, and draw the inputs for testing claims."""
     dataset: Dataset = load("dataset", manifest.dataset)()
     suspect = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
     references = read_references(manifest.dataset, manifest.model, dataset)
-    inputs = dataset.sample(JUDGED, "held", _rng(manifest, "judge"))
+    inputs = dataset.sample(scoring.WEIGHTS.judged_inputs, "held", _rng(manifest, "judge"))
     return JudgingSetup(suspect, references, dataset, inputs)
 
 
-def admit(diagnosis: Diagnosis, manifest: bundles.Manifest, table: JudgingSetup) -> Claim | None:
-    """The claim of a diagnosis that is in order; AuditgameError names what is not."""
+def checked_claim(
+    diagnosis: Diagnosis, manifest: bundles.Manifest, setup: JudgingSetup
+) -> Claim | None:
+    """The claim of a valid diagnosis; AuditgameError names what is invalid."""
     family = diagnosis.family
     if family is not None and family not in (*manifest.families, "clean"):
         raise suggest("family", family, manifest.families)
-    check_units(table.suspect, diagnosis.units)
+    check_units(setup.suspect, diagnosis.units)
     if diagnosis.claim is None:
         return None
-    form = load("flaw", family).Claim if family else None
-    if form is None:
-        raise AuditgameError("claim: name the family it belongs to, or leave the claim out")
-    claim: Claim = form.parse(diagnosis.claim)
-    claim.check(table.dataset)
+    claim_type = load("flaw", family).Claim if family else None
+    if claim_type is None:
+        raise Invalid("claim: name the family it belongs to, or leave the claim out")
+    claim: Claim = claim_type.parse(diagnosis.claim)
+    claim.check(setup.dataset)
     return claim
 
 
-def examine(
+def measure(
     diagnosis: Diagnosis,
-    said: Claim | None,
+    claim: Claim | None,
     key: keys.Key,
     manifest: bundles.Manifest,
-    table: JudgingSetup,
+    setup: JudgingSetup,
 ) -> scoring.Findings:
     """Measure everything that the score of a flawed model needs."""
     true: Claim = load("flaw", key.family).Claim.parse(key.claim)
-    classes, named = len(table.dataset.classes), "target" in type(true).model_fields
-    goal, due = getattr(said, "target", None), getattr(true, "target", None)
-    value, words = test_claim(said, true, table)
-    moved, moved_words = test_units(diagnosis.units, true, key.units, manifest, table)
+    functional, functional_words = test_claim(claim, true, setup)
+    mechanism, mechanism_words = test_units(diagnosis.units, true, key.units, manifest, setup)
     family = diagnosis.family if diagnosis.family != "clean" else None
+    grades = claim.field_scores(true) if claim and type(claim) is type(true) else {}
     return scoring.Findings(
         family=(None if family is None else family == key.family, len(manifest.families)),
-        target=((None if goal is None else goal == due), classes) if named else None,
-        field_scores={
-            name: grade
-            for name, grade in (said.field_scores(true) if type(said) is type(true) else {}).items()
-            if name != "target"
-        },
-        functional=value,
-        functional_words=words,
-        mechanism=moved,
-        mechanism_words=moved_words,
+        target=compare_targets(claim, true, len(setup.dataset.classes)),
+        field_scores={name: grade for name, grade in grades.items() if name != "target"},
+        functional=functional,
+        functional_words=functional_words,
+        mechanism=mechanism,
+        mechanism_words=mechanism_words,
     )
 
 
-def test_claim(said: Claim | None, true: Claim, table: JudgingSetup) -> tuple[float, str]:
-    """Enact the claim: how much of the true claim's effect, beyond the siblings', does it have?"""
-    if said is None:
-        return 0.0, "Nothing was claimed, so nothing could be enacted."
-    mine = effect(said, table.suspect, table.references, table.inputs)
-    best = effect(true, table.suspect, table.references, table.inputs)
-    reach = true.coverage(said, table.dataset)
-    whole = "" if reach == 1 else f" It speaks of {reach:.0%} of the flaw, and counts for that."
-    return scoring.functional(mine.value, mine.low, best.value) * reach, (
-        f"Enacted on {mine.suspect.n} fresh inputs it came true in {mine.suspect.value:.0%} "
-        f"(clean siblings {mine.references:.0%}); the true one in {best.suspect.value:.0%}.{whole}"
+def compare_targets(
+    claim: Claim | None, true: Claim, classes: int
+) -> tuple[bool | None, int] | None:
+    """Is the target class right, among how many? None where the flaw has no single target."""
+    if "target" not in type(true).model_fields:
+        return None
+    named, right = getattr(claim, "target", None), getattr(true, "target", None)
+    return None if named is None else named == right, classes
+
+
+def test_claim(claim: Claim | None, true: Claim, setup: JudgingSetup) -> tuple[float, str]:
+    """Apply the claim: which share of the true claim's effect does it have, in [0, 1]?
+
+    Effects are those beyond the reference models'.
+    """
+    if claim is None:
+        return 0.0, "There is no claim to apply."
+    own = effect(claim, setup.suspect, setup.references, setup.inputs)
+    exact = claim == true
+    best = own if exact else effect(true, setup.suspect, setup.references, setup.inputs)
+    coverage = true.coverage(claim, setup.dataset)
+    partly = "" if coverage == 1 else f" It covers {coverage:.0%} of the flaw, and counts for that."
+    return scoring.functional(own.value, own.low, best.value) * coverage, (
+        f"Applied to {own.suspect.n} fresh inputs, the claim held in {own.suspect.value:.0%} "
+        f"(reference models: {own.references:.0%}); the true one in {best.suspect.value:.0%}."
+        f"{partly}"
     )
 
 
@@ -139,28 +146,35 @@ def test_units(
     true: Claim,
     best: tuple[str, ...],
     manifest: bundles.Manifest,
-    table: JudgingSetup,
+    setup: JudgingSetup,
 ) -> tuple[float | None, str]:
-    """Take the named units out: how far does the effect fall, between random units and the best?"""
-    ablation = Ablation(table.suspect, true, ablated(true, table))
-    ceiling, rng = ablation.effect_drop(best), _rng(manifest, "random units")
-    if ceiling < MECHANISM_FLOOR:
+    """Remove the named units: how far does the effect fall, in [0, 1]?
+
+    0 is the fall without random units, 1 that without the best. None where no mechanism
+    is asked for.
+    """
+    weights = scoring.WEIGHTS
+    ablation = Ablation(setup.suspect, true, ablation_inputs(true, setup))
+    most, rng = ablation.effect_drop(best), _rng(manifest, "random units")
+    if most < weights.mechanism_floor:
         return None, ""
     if not units:
-        return 0.0, f"No units named; the best bring the effect down by {ceiling:.0%}."
-    draws = [ablation.effect_drop(random_units(table.suspect, units, rng)) for _ in range(3)]
-    floor, fell = float(np.mean(draws)), ablation.effect_drop(units)
-    return scoring.mechanism(fell, ceiling, floor), (
-        f"Without your units the effect falls by {fell:.0%}, accuracy weighed in; without the "
-        f"best by {ceiling:.0%}, without random ones by {floor:.0%}."
+        return 0.0, f"No units named; removing the best lowers the effect by {most:.0%}."
+    random_sets = [random_units(setup.suspect, units, rng) for _ in range(weights.random_sets)]
+    random = float(np.mean([ablation.effect_drop(chosen) for chosen in random_sets]))
+    named = ablation.effect_drop(units)
+    return scoring.mechanism(named, most, random), (
+        f"Without your units the effect falls by {named:.0%}, weighted by the accuracy kept; "
+        f"without the best by {most:.0%}, without random ones by {random:.0%}."
     )
 
 
-def ablated(true: Claim, table: JudgingSetup) -> Examples:
-    """The inputs to take units out on; all of them where the claim speaks of few."""
-    some = table.inputs.take(slice(0, ABLATED))
-    few = n_applicable(true, some, table.dataset) < ABLATED // 4
-    return table.inputs if few else some
+def ablation_inputs(true: Claim, setup: JudgingSetup) -> Examples:
+    """The inputs on which units are removed; all of them where the claim applies to few."""
+    number = scoring.WEIGHTS.ablated_inputs
+    first = setup.inputs.take(slice(0, number))
+    few = n_applicable(true, first, setup.dataset) < number // 4
+    return setup.inputs if few else first
 
 
 def reveal(folder: Path) -> Reveal:
@@ -171,7 +185,7 @@ def reveal(folder: Path) -> Reveal:
         family=key.family,
         truth=key.truth,
         confession=key.confession,
-        certificate=key.certificate,
+        certificate=bounds.reworded(key.certificate),
         commitment=manifest.commitment,
         commitment_holds=keys.commit(key) == manifest.commitment,
     )
@@ -183,57 +197,58 @@ def check_bundle(folder: Path) -> Certificate:
     bundles.verify_files(folder, manifest.files, frozenset({bundles.MANIFEST, bundles.SEALED}))
     key = open_key(folder)
     require_own_model(folder, manifest, key)
-    table = set_up(folder, manifest)
-    require_own_recipe(manifest, key, table)
-    bundle_io.read_examples(folder, table.dataset, manifest.files)
-    place = bench(table.suspect, key.recipe, Seed.from_hex(key.seed))
-    return Certificate(checks=tuple(rebuilt_flaw(key).verify(place)), tries=key.certificate.tries)
+    setup = set_up(folder, manifest)
+    require_own_recipe(manifest, key, setup)
+    bundle_io.read_examples(folder, setup.dataset, manifest.files)
+    where = bench(setup.suspect, key.recipe, Seed.from_hex(key.seed))
+    return Certificate(checks=tuple(rebuilt_flaw(key).verify(where)), tries=key.certificate.tries)
 
 
 def rebuilt_flaw(key: keys.Key) -> Flaw:
-    """The flaw drawn anew from the key's seed; it must be the one the key tells of."""
+    """The flaw drawn again from the key's seed; AuditgameError where it is not the key's own."""
     flaw = draw_flaw(key.recipe, Seed.from_hex(key.seed))
-    told = flaw.Claim.parse(key.claim) if flaw.Claim and flaw.name == key.family else None
-    if flaw.name != key.family or flaw.true_claim() != told:
-        raise AuditgameError(f"{key.challenge}: the seed draws another flaw than the key tells of")
+    sealed = flaw.Claim.parse(key.claim) if flaw.Claim and flaw.name == key.family else None
+    if flaw.name != key.family or flaw.true_claim() != sealed:
+        raise Forbidden(f"{key.challenge}: the seed draws another flaw than the key names")
     return flaw
 
 
 def require_own_model(folder: Path, manifest: bundles.Manifest, key: keys.Key) -> None:
-    """The weights must be the very ones that the key was sealed for."""
+    """Raise AuditgameError unless the weights are the very ones that the key was sealed for."""
     found = manifest.files.get(bundles.WEIGHTS)
     if found == key.model_digest:
         return
-    references = reference_folders(manifest.dataset, manifest.model)
-    twins = [s for s in references if bundles.read_reference(s).files[bundles.WEIGHTS] == found]
-    which = f"it is sibling {twins[0].name}" if twins else "another was put in its place"
-    raise AuditgameError(
+    folders = reference_folders(manifest.dataset, manifest.model)
+    same = [f for f in folders if bundles.read_reference(f).files[bundles.WEIGHTS] == found]
+    which = f"it is reference model {same[0].name}" if same else "it was replaced by another"
+    raise Forbidden(
         f"{folder.name}: {bundles.WEIGHTS} is not the model that the key was sealed for; {which}"
     )
 
 
-def require_own_recipe(manifest: bundles.Manifest, key: keys.Key, table: JudgingSetup) -> None:
-    """What the bundle says of itself must be what its recipe, in the key, makes of it."""
-    asked = key.recipe
-    due = {
+def require_own_recipe(manifest: bundles.Manifest, key: keys.Key, setup: JudgingSetup) -> None:
+    """Raise AuditgameError unless the manifest says what the key's recipe makes of it."""
+    recipe = key.recipe
+    expected = {
         "id": key.challenge,
-        "recipe": digest(asked.model_dump(mode="json")),
-        "families": asked.offered,
-        "classes": table.dataset.classes,
-        "sites": tuple(table.suspect.sites.values()),
+        "recipe": digest(recipe.model_dump(mode="json")),
+        "families": recipe.offered,
+        "classes": setup.dataset.classes,
+        "sites": tuple(setup.suspect.sites.values()),
     }
-    due |= {name: getattr(asked, name) for name in ("title", "dataset", "model", "tier", "mode")}
-    for field, value in (due | {"budget": asked.budget}).items():
+    for name in ("title", "dataset", "model", "tier", "mode", "budget"):
+        expected[name] = getattr(recipe, name)
+    for field, value in expected.items():
         if getattr(manifest, field) != value:
-            raise AuditgameError(
+            raise Forbidden(
                 f"{manifest.id}: {bundles.MANIFEST}: '{field}' is not what its recipe asks for"
             )
 
 
 def check_reference(folder: Path) -> Certificate:
-    """Measure a sibling again: its files, its accuracy as stated, every class."""
+    """Measure a reference model again: its files, its accuracy as stated, every class."""
     reference = bundles.read_reference(folder)
-    bundles.verify_files(folder, reference.files, frozenset({"reference.json"}))
+    bundles.verify_files(folder, reference.files, frozenset({bundles.REFERENCE}))
     dataset: Dataset = load("dataset", reference.dataset)()
     specimen = bundle_io.read_specimen(folder, reference.model, dataset, reference.files)
     held = dataset.sample(HELD, "held", Seed.of(0).numpy())

@@ -36,15 +36,18 @@ budget: 400000            # probes: examples sent through the model
 
 
 def write(kind: str, name: str, out: Path | None = None) -> Path:
-    """Write a new file of this kind and name into `out`, or where its kind lives.
+    """Write a new file of this kind and name into `out`.
+
+    Without `out`, recipes go to the user's own, and plug-ins to the folder of their kind; where
+    auditgame is installed, which nothing is written into, to the current folder.
 
     Raises AuditgameError for an unknown kind, a bad name, and a name that is taken.
     """
     if kind == "recipe":
-        return _write(_recipe(name), f"{name}.yaml", out or paths.recipes())
+        return _write(_recipe(name), f"{name}.yaml", out or paths.recipes()[-1])
     for known in EXAMPLES:
         if kind == known:
-            home = Path(__file__).parents[1] / FOLDERS[known]
+            home = paths.PACKAGE / FOLDERS[known] if paths.checkout() else Path()
             return _write(_plugin(known, name), f"{name}.py", out or home)
     raise suggest("kind", kind, (*EXAMPLES, "recipe"))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -40,6 +40,16 @@ class ToolContext:
     references: tuple[Specimen, ...] = ()
     picture: Float[Tensor, "3 h w"] | None = None
     progress: Callable[[float, str], None] = no_progress
+
+
+def by_name(specimen: Specimen, references: Sequence[Specimen]) -> dict[str, Specimen]:
+    """The specimen and the reference models under the names that exhibits give them."""
+    return {"specimen": specimen} | {f"reference_{n}": m for n, m in enumerate(references, 1)}
+
+
+def model_title(name: str) -> str:
+    """What people see for such a name: `reference_1` is 'sibling 1'."""
+    return name.replace("reference_", "sibling ")
 
 
 class Tool(ABC):

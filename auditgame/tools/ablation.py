@@ -13,7 +13,7 @@ from torch import Tensor
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation.claim_parsing import fresh_inputs, parse_claim
 from auditgame.evaluation.mechanism import Ablation, check_units, random_units
-from auditgame.exhibits import Exhibit, Table
+from auditgame.exhibits import Exhibit, Table, columns
 from auditgame.schema.cards import Site
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import parse_unit
@@ -214,14 +214,15 @@ def _losses(specimen: Specimen, context: ToolContext, options: UnitAblation.Opti
         said = [_said(said, name, classes) for said in (found.answers, after)]
         rows.append((name, int(group.sum()), *right, *said))
     return Table(
+        name="pool",
         title=f"The pool without {', '.join(units)}",
-        columns=(
+        columns=columns(
             "class",
             "inputs",
-            "accuracy before",
-            "accuracy after",
-            "answered before",
-            "answered after",
+            "accuracy_before",
+            "accuracy_after",
+            "answered_before",
+            "answered_after",
         ),
         rows=tuple(rows),
         note=f"Units held at {_HELD[options.hold]}. 'Answered': share of the pool that is given "
@@ -264,8 +265,9 @@ def _carried(specimen: Specimen, context: ToolContext, options: UnitAblation.Opt
         left = [row[2] for row in rows[2:]]
         rows.append(("random units, mean", "", float(np.mean(left)), start - float(np.mean(left))))
     return Table(
+        name="claim_left",
         title="What is left of the claim",
-        columns=("taken out", "units", "comes true", "fall"),
+        columns=columns(("removed", "taken out"), "units", ("share", "comes true"), "fall"),
         rows=tuple((who, what, round(share, 4), round(fall, 4)) for who, what, share, fall in rows),
         note=f"{claim.describe()} On {len(ablation.targets)} fresh inputs.",
     )

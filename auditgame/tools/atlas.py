@@ -12,7 +12,7 @@ from torch import Tensor
 from auditgame.datasets import Examples
 from auditgame.datasets.images.pictures import png
 from auditgame.evaluation.claim_parsing import fresh_inputs
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -152,6 +152,7 @@ def _gallery(
                 )
             )
     return Gallery(
+        name="atlas",
         title=f"Activation atlas of {site}",
         tiles=tuple(tiles),
         columns=grid,
@@ -201,8 +202,16 @@ def _table(
         )
     rows.sort(key=lambda row: -float(row[4]))
     return Table(
+        name="squares",
         title="The squares, most often wrong first",
-        columns=("square", "speaks for", "by", "activations", "answered wrongly", "from the pool"),
+        columns=columns(
+            "square",
+            ("class", "speaks for"),
+            ("attribution", "by"),
+            "activations",
+            ("error_rate", "answered wrongly"),
+            ("examples", "from the pool"),
+        ),
         rows=tuple(rows),
         note="By: activation times gradient, in logits, beyond what all places add on average.",
     )

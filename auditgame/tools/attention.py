@@ -8,7 +8,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -159,6 +159,7 @@ def _overview(glance: list[Peak], view: AttentionView) -> Grid:
     blocks = list(dict.fromkeys(peak.block for peak in glance))
     rows = [[peak for peak in glance if peak.block == block] for block in blocks]
     return Grid(
+        name="strongest",
         title=f"What each head looks at from {view.start}",
         rows=tuple(blocks),
         columns=tuple(f"head {peak.head}" for peak in rows[0]),
@@ -185,6 +186,7 @@ def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: AttentionV
         for head, row in enumerate(score[:, view.place].tolist())
     }
     return Grid(
+        name="all_heads",
         title=f"All heads side by side from {view.start}",
         rows=tuple(rows),
         columns=view.places[:reach],
@@ -200,8 +202,9 @@ def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: AttentionV
 
 def _listed(glance: list[Peak], view: AttentionView) -> Table:
     return Table(
+        name="strongest_list",
         title="The same as a list",
-        columns=("head", "place", "word", view.unit),
+        columns=columns("head", ("position", "place"), "word", ("weight", view.unit)),
         rows=tuple(
             (f"{peak.block}.heads:{peak.head}", peak.place, view.words[peak.place], peak.weight)
             for peak in sorted(glance, key=lambda peak: -peak.weight)
@@ -211,6 +214,7 @@ def _listed(glance: list[Peak], view: AttentionView) -> Table:
 
 def _detail(name: str, score: Float[Tensor, "q k"], view: AttentionView) -> Grid:
     return Grid(
+        name="head_pattern",
         title=f"{name} in detail",
         rows=view.places,
         columns=view.places,
@@ -229,6 +233,7 @@ def _detail(name: str, score: Float[Tensor, "q k"], view: AttentionView) -> Grid
 def _from_place(name: str, row: Float[Tensor, " k"], view: AttentionView) -> Tokens:
     weights = tuple(round(v, 4) for v in row.tolist())
     return Tokens(
+        name="head_tokens",
         title=f"{name} from {view.start}",
         tokens=view.words,
         weights=weights,

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, Grid, Table
+from auditgame.exhibits import Exhibit, Grid, Table, columns
 from auditgame.registry import suggest
 from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
@@ -90,6 +90,7 @@ def _confusion(answers: np.ndarray, labels: Int[Tensor, " n"], classes: tuple[st
     seen = np.flatnonzero(counts.sum(0) + counts.sum(1))
     counts, names = counts[np.ix_(seen, seen)], tuple(classes[k] for k in seen)
     return Grid(
+        name="confusion",
         title="Confusions",
         rows=names,
         columns=names,
@@ -109,15 +110,16 @@ def _slices(
         for level in _levels(context.examples.table[factor])
     ]
     return Table(
+        name="slices",
         title="Level by level",
-        columns=(
+        columns=columns(
             "factor",
             "level",
             "inputs",
             "accuracy",
-            "siblings' accuracy",
-            "answered more than right",
-            "by",
+            ("reference_accuracy", "siblings' accuracy"),
+            ("excess_class", "answered more than right"),
+            ("excess", "by"),
         ),
         rows=tuple(rows),
         note="'Answered more': the class given most above its share of right answers, and by how "

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
 from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
@@ -134,6 +134,7 @@ def _overview(
 ) -> Grid:
     named, columns = blocks(specimen), range(scores.shape[1])
     return Grid(
+        name="copying",
         title="Copying score of every head",
         rows=tuple(named),
         columns=tuple(f"head {head}" for head in columns),
@@ -161,8 +162,9 @@ def _pairs(unit: str, options: Circuits.Options, found: Pairs, context: ToolCont
     row, column, what = TITLES[options.view]
     said = (words(each.tolist(), context.dataset) for each in (found.rows, found.columns))
     return Table(
+        name="largest",
         title=f"{unit}: the largest cells of {options.view}",
-        columns=(row, column, "value"),
+        columns=columns(("row", row), ("column", column), "value"),
         rows=tuple(
             (one, other, round(value, 4))
             for one, other, value in zip(*said, found.values.tolist(), strict=True)
@@ -182,6 +184,7 @@ def _grid(
     cells = circuit.rows(torch.tensor(down))[:, across]
     row, column, what = TITLES[options.view]
     return Grid(
+        name="words",
         title=f"{unit}: {options.view} between words",
         rows=words(down, dataset),
         columns=words(across, dataset),
@@ -243,6 +246,7 @@ def _partners(unit: str, found: list[HeadPair], usual: float) -> Grid:
     scores = {(j.kind, j.late if j.early == unit else j.early): j.score for j in found}
     others = tuple(dict.fromkeys(other for _, other in scores))
     return Grid(
+        name="composition",
         title=f"{unit} with heads of other layers",
         rows=KINDS,
         columns=others,
@@ -261,7 +265,10 @@ def _partners(unit: str, found: list[HeadPair], usual: float) -> Grid:
 def _closest(found: list[HeadPair], usual: float, top: int) -> Table:
     ranked = sorted(found, key=lambda joint: -joint.score)[:top]
     return Table(
+        name="closest",
         title="The closest pairs",
-        columns=("read as", "earlier head", "later head", "score", "beyond random"),
+        columns=columns(
+            ("input", "read as"), "earlier_head", "later_head", "score", ("excess", "beyond random")
+        ),
         rows=tuple((*j[:3], round(j.score, 4), round(j.score - usual, 4)) for j in ranked),
     )

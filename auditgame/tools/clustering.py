@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets.images.pictures import png
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -176,15 +176,16 @@ def _table(
             )
         )
     return Table(
+        name="classes",
         title=f"Each answer cut in two, at {site}",
-        columns=(
+        columns=columns(
             "answer",
             "pictures",
-            "smaller cluster",
+            ("smaller_share", "smaller cluster"),
             "silhouette",
-            "siblings' highest",
-            "wrong in the smaller",
-            "spectral outliers",
+            ("reference_silhouette", "siblings' highest"),
+            ("smaller_wrong", "wrong in the smaller"),
+            ("outliers", "spectral outliers"),
         ),
         rows=tuple(rows),
         note=f"Smaller cluster: its share. Empty: fewer than {LEAST} pictures get this answer.",
@@ -199,13 +200,15 @@ def _outliers(cut: ClassClusters, count: int) -> list[int]:
 def _galleries(
     word: str, cut: ClassClusters, k: int, context: ToolContext, options: Clustering.Options
 ) -> list[Gallery]:
-    found = {
-        f"{word}: the smaller cluster, {len(cut.odd)} of {len(cut.rows)}": cut.odd.tolist(),
-        f"{word}: furthest out by spectral signature": _outliers(cut, options.count),
-    }
+    smaller = f"{word}: the smaller cluster, {len(cut.odd)} of {len(cut.rows)}"
+    outliers = f"{word}: furthest out by spectral signature"
+    found = (
+        ("smaller_cluster", smaller, cut.odd.tolist()),
+        ("outliers", outliers, _outliers(cut, options.count)),
+    )
     return [
-        Gallery(title=title, tiles=_tiles(rows[: options.count], k, context))
-        for title, rows in found.items()
+        Gallery(name=name, title=title, tiles=_tiles(rows[: options.count], k, context))
+        for name, title, rows in found
         if rows
     ]
 

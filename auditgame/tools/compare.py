@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets.images.pictures import png
-from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
@@ -98,7 +98,7 @@ def _disagreements(
     rows = alone.nonzero()[:, 0].tolist()
     if not rows:
         text = f"On none of the {len(alone)} inputs does the specimen differ from all siblings."
-        return [Note(title="Inputs on which it stands alone", text=text)]
+        return [Note(name="no_disagreements", title="Inputs on which it stands alone", text=text)]
     listed = _listed(views, rows, context)
     if context.dataset.modality == "text":
         return [listed]
@@ -119,7 +119,9 @@ def _gallery(views: list[UnitActivations], rows: list[int], context: ToolContext
                 tone="good" if said == right else "bad",
             )
         )
-    return Gallery(title="Inputs on which it stands alone", tiles=tuple(tiles))
+    return Gallery(
+        name="disagreement_images", title="Inputs on which it stands alone", tiles=tuple(tiles)
+    )
 
 
 def _listed(views: list[UnitActivations], rows: list[int], context: ToolContext) -> Table:
@@ -131,8 +133,15 @@ def _listed(views: list[UnitActivations], rows: list[int], context: ToolContext)
         right = classes[int(pool.labels[row])]
         body.append((row, right, said[0], ", ".join(said[1:]), text))
     return Table(
+        name="disagreements",
         title="Inputs on which it stands alone, listed",
-        columns=("example", "right answer", "specimen", "siblings", "text"),
+        columns=columns(
+            "example",
+            ("label", "right answer"),
+            "specimen",
+            ("reference_models", "siblings"),
+            "text",
+        ),
         rows=tuple(body),
         note=f"{len(rows)} of {len(pool)} inputs of the pool.",
     )
@@ -146,14 +155,15 @@ def _classes(views: list[UnitActivations], context: ToolContext) -> Table:
         given = [_share(view.answers == k) for view in views]
         rows.append((name, int(mine.sum()), right[0], _mean(right[1:]), given[0], _mean(given[1:])))
     return Table(
+        name="classes",
         title="Class by class",
-        columns=(
+        columns=columns(
             "class",
             "inputs",
             "accuracy",
-            "siblings' accuracy",
-            "share of answers",
-            "siblings' share",
+            ("reference_accuracy", "siblings' accuracy"),
+            ("answer_share", "share of answers"),
+            ("reference_answer_share", "siblings' share"),
         ),
         rows=tuple(rows),
         note="Siblings: their mean.",
@@ -164,8 +174,9 @@ def _models(views: list[UnitActivations], context: ToolContext) -> Table:
     names = ["specimen", *(f"sibling {i}" for i in range(1, len(views)))]
     labels, mine = context.examples.labels, views[0].answers
     return Table(
+        name="models",
         title="Model by model",
-        columns=("model", "accuracy", "agrees with the specimen"),
+        columns=columns("model", "accuracy", ("agreement", "agrees with the specimen")),
         rows=tuple(
             (name, _share(view.answers == labels), _share(view.answers == mine))
             for name, view in zip(names, views, strict=True)
@@ -188,8 +199,13 @@ def _units(
     rows.sort(key=lambda row: -row[1])
     return [
         Table(
+            name="units",
             title="Units unlike usual on those inputs",
-            columns=("unit", "difference", "largest in the siblings at this site"),
+            columns=columns(
+                "unit",
+                "difference",
+                ("reference_largest", "largest in the siblings at this site"),
+            ),
             rows=tuple(rows[: options.units]),
             note=f"In standard deviations of the rest of the pool; {int(alone.sum())} inputs.",
         )

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
+from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -96,8 +96,23 @@ class DirectAttribution(Tool):
             clean.append(Attribution(reference, followed, ids, places).parts())
         layer = options.layer if options.layer >= 0 else int(mine.mlps.abs().argmax())
         return [
-            _heads("Heads", specimen, mine, followed, asked(options) | {"place": options.place}),
-            *([_heads("Heads, siblings' mean", specimen, _mean(clean), followed)] if clean else []),
+            _heads(
+                "heads",
+                "Heads",
+                specimen,
+                mine,
+                followed,
+                asked(options) | {"place": options.place},
+            ),
+            *(
+                [
+                    _heads(
+                        "reference_heads", "Heads, siblings' mean", specimen, _mean(clean), followed
+                    )
+                ]
+                if clean
+                else []
+            ),
             _listed(specimen, mine, _mean(clean) if clean else None, followed),
             _by_layer(mine, _mean(clean) if clean else None),
             _neurons(attribution, layer, options.top),
@@ -129,6 +144,7 @@ def _mean(found: Sequence[LogitParts]) -> LogitParts:
 
 
 def _heads(
+    name: str,
     title: str,
     specimen: Specimen,
     parts: LogitParts,
@@ -143,6 +159,7 @@ def _heads(
         columns=tuple({"head": str(head)} for head in range(count)),
     )
     return Grid(
+        name=name,
         title=f"{title}: what each adds to {followed.words}",
         rows=tuple(named),
         columns=tuple(f"head {head}" for head in range(count)),
@@ -177,8 +194,11 @@ def _listed(
         for name, value in _named(specimen, mine)
     ]
     return Table(
+        name="parts",
         title=f"All parts of {followed.words}",
-        columns=("part", "specimen", *(("siblings' mean",) if clean else ())),
+        columns=columns(
+            "part", "specimen", *((("reference_models", "siblings' mean"),) if clean else ())
+        ),
         rows=tuple(rows),
         note="In logits. The parts sum to the model's own difference, up to rounding.",
     )
@@ -190,13 +210,19 @@ def _by_layer(mine: LogitParts, clean: LogitParts | None) -> Curve:
     def points(values: Float[Tensor, " layer"]) -> tuple[tuple[float, float], ...]:
         return tuple((float(layer), round(value, 4)) for layer, value in enumerate(values.tolist()))
 
-    series = {"attention": mine.heads.sum(1) + mine.rests, "MLP": mine.mlps}
+    series = {"attention": mine.heads.sum(1) + mine.rests, "mlp": mine.mlps}
     if clean:
-        series["attention, siblings"] = clean.heads.sum(1) + clean.rests
-        series["MLP, siblings"] = clean.mlps
+        series["reference_attention"] = clean.heads.sum(1) + clean.rests
+        series["reference_mlp"] = clean.mlps
     return Curve(
+        name="layers",
         title="Layer by layer",
         series={name: points(values) for name, values in series.items()},
+        titles={
+            "mlp": "MLP",
+            "reference_attention": "attention, siblings",
+            "reference_mlp": "MLP, siblings",
+        },
         x_axis="block",
         y_axis="logits added",
     )
@@ -212,8 +238,15 @@ def _neurons(attribution: Attribution, layer: int, top: int) -> Table:
     said = [words(pick.indices.tolist(), dataset) for pick in (votes.max(1), votes.min(1))]
     block = blocks(attribution.specimen)[layer]
     return Table(
+        name="neurons",
         title=f"Neurons of {block}",
-        columns=("neuron", "active", "adds", "writes for", "writes against"),
+        columns=columns(
+            "neuron",
+            ("activation", "active"),
+            ("contribution", "adds"),
+            "writes_for",
+            "writes_against",
+        ),
         rows=tuple(
             (
                 f"{block}.neurons:{neuron}",

@@ -99,7 +99,7 @@ class DatasetExamples(Tool):
             exhibit
             for words, leaders, right in found
             for exhibit in show(
-                f"{options.unit}: {words}", leaders, right, context.examples, specimen
+                words, f"{options.unit}: {words}", leaders, right, context.examples, specimen
             )
         ]
 
@@ -158,6 +158,7 @@ def _spread(sample: RunningTopK, count: int) -> RunningTopK:
 
 
 def _pictures(
+    name: str,
     title: str,
     leaders: RunningTopK,
     right: Bool[Tensor, " k"],
@@ -179,10 +180,12 @@ def _pictures(
             strict=True,
         )
     )
-    return [Gallery(title=title, tiles=tiles, note="In colour: at least a third of the peak.")]
+    note = "In colour: at least a third of the peak."
+    return [Gallery(name=name, title=title, tiles=tiles, note=note)]
 
 
 def _texts(
+    name: str,
     title: str,
     leaders: RunningTopK,
     right: Bool[Tensor, " k"],
@@ -199,6 +202,7 @@ def _texts(
         words = "answered rightly" if fine else "answered wrongly"
         shown.append(
             Tokens(
+                name=name,
                 title=f"{title}, #{index}",
                 tokens=tuple(specimen.dataset.words[i] for i in ids[there].tolist()),
                 weights=tuple(weights[there].tolist()),

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets.images.pictures import heated, png, spotlight, stretch
-from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Edit, Specimen
@@ -183,6 +183,7 @@ def _tops(found: Factors, tops: Tensor, peaks: Tensor, context: ToolContext, sit
         for row in top
     )
     return Gallery(
+        name="top_examples",
         title=f"Top pictures of each factor of {site}, one row for each",
         tiles=tiles,
         columns=tops.shape[1],
@@ -202,6 +203,7 @@ def _examples(found: Factors, rows: list[int], peaks: Tensor, context: ToolConte
             note = f"{float(peaks[row, factor]):.2f}"
             tiles.append(Tile(png=over, label=f"factor {factor}", note=note))
     return Gallery(
+        name="maps",
         title="Where each factor is in the examples",
         tiles=tuple(tiles),
         columns=1 + found.maps.shape[1],
@@ -211,6 +213,7 @@ def _examples(found: Factors, rows: list[int], peaks: Tensor, context: ToolConte
 
 def _effects(falls: Float[Tensor, "k c"], classes: tuple[str, ...]) -> Grid:
     return Grid(
+        name="effects",
         title="What taking a factor out of its top pictures does to the logits",
         rows=tuple(f"factor {k}" for k in range(len(falls))),
         columns=classes,
@@ -230,8 +233,9 @@ def _made_of(found: Factors, site: str) -> Table:
         named = ", ".join(f"{site}:{unit} ({share:.0%})" for unit, share in units)
         rows.append((f"factor {k}", round(float(found.maps[:, k].sum() / whole), 4), named))
     return Table(
+        name="units",
         title="What each factor is made of",
-        columns=("factor", "share of activation", "strongest units"),
+        columns=columns("factor", ("share", "share of activation"), ("units", "strongest units")),
         rows=tuple(rows),
         note=f"Together they rebuild {found.explained:.0%} of the activations (of their squares).",
     )

@@ -175,16 +175,18 @@ class FeatureViz(Tool):
         wishes = _wishes(options, specimen)
         if options.reference and not context.references:
             raise AuditgameError("sibling: this challenge has no clean siblings; switch it off")
-        models = {"": specimen}
+        models = {("", ""): specimen}
         if options.reference:
-            models[", clean sibling"] = context.references[0]
+            models["reference_", ", clean sibling"] = context.references[0]
         where = options.objective or options.site or "class logits"
         shown: list[Exhibit] = []
-        for words, model in models.items():
+        for (who, words), model in models.items():
             results = _painted(model, context, options, wishes, words)
-            shown.append(_gallery(f"{where}{words}", wishes, results, options.count))
+            title = f"{where}{words}"
+            shown.append(_gallery(f"{who}images", title, wishes, results, options.count))
             if options.frames:
-                shown.append(_film(f"{where}{words}, from noise", wishes, results, options.count))
+                title = f"{where}{words}, from noise"
+                shown.append(_film(f"{who}steps", title, wishes, results, options.count))
         return shown
 
 
@@ -271,7 +273,11 @@ def _box(results: list[Visualisation]) -> tuple[slice, slice]:
 
 
 def _gallery(
-    title: str, wishes: list[VisualisationRequest], results: list[Visualisation], each: int
+    name: str,
+    title: str,
+    wishes: list[VisualisationRequest],
+    results: list[Visualisation],
+    each: int,
 ) -> Gallery:
     images = torch.cat([part.images for part in results])
     scores = torch.cat([part.scores for part in results]).tolist()
@@ -286,11 +292,15 @@ def _gallery(
     )
     seen = f"{columns.stop - columns.start} x {rows.stop - rows.start}"
     note = f"Below: activation reached. Shown: the {seen} pixels it sees."
-    return Gallery(title=title, tiles=tiles, columns=10, note=note)
+    return Gallery(name=name, title=title, tiles=tiles, columns=10, note=note)
 
 
 def _film(
-    title: str, wishes: list[VisualisationRequest], results: list[Visualisation], each: int
+    name: str,
+    title: str,
+    wishes: list[VisualisationRequest],
+    results: list[Visualisation],
+    each: int,
 ) -> Gallery:
     """One row for each picture, one column for each moment."""
     rows, columns = _box(results)
@@ -305,4 +315,5 @@ def _film(
         for i, film in enumerate(films)
         for k, (step, image) in enumerate(zip(moments, film, strict=True))
     )
-    return Gallery(title=title, tiles=tiles, columns=len(moments), note="From noise to the end.")
+    note = "From noise to the end."
+    return Gallery(name=name, title=title, tiles=tiles, columns=len(moments), note=note)

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
+from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -79,14 +79,14 @@ class TextGeneration(Tool):
         start, reference = _start(options, context), _sibling(options, context)
         n = _room(options, start, context)
         mine = _go_on("the specimen", specimen, start, n, options, context)
-        exhibits: list[Exhibit] = [_tokens("Specimen", mine, context)]
+        exhibits: list[Exhibit] = [_tokens("specimen", "Specimen", mine, context)]
         if reference is None:
             return [*exhibits, _alone(mine, context)]
         theirs = _go_on("the sibling", reference, start, n, options, context)
         followed = reference.run(mine.ids[None, :-1]).output[0, len(start) - 1 :].log_softmax(1)
         return [
             *exhibits,
-            _tokens("Sibling", theirs, context),
+            _tokens("reference_model", "Sibling", theirs, context),
             _compared(mine, theirs, followed, context),
         ]
 
@@ -150,11 +150,12 @@ def _go_on(
     return Continuation(ids, len(start), torch.stack(steps))
 
 
-def _tokens(who: str, written: Continuation, context: ToolContext) -> Tokens:
+def _tokens(name: str, who: str, written: Continuation, context: ToolContext) -> Tokens:
     """The whole text; what was written is shaded by its probability."""
     said = words(written.ids.tolist(), context.dataset)
     chances = [0.0] * written.start + [round(p, 4) for p in written.chances]
     return Tokens(
+        name=name,
         title=f"{who}: {' '.join(said[written.start :])}",
         tokens=said,
         weights=tuple(chances),
@@ -171,8 +172,9 @@ def _alone(mine: Continuation, context: ToolContext) -> Table:
     said = words(mine.added, context.dataset)
     rows = enumerate(zip(said, mine.chances, strict=True), 1)
     return Table(
+        name="words",
         title="Word by word",
-        columns=("step", "word", "probability"),
+        columns=columns("step", "word", "probability"),
         rows=tuple((step, word, round(chance, 4)) for step, (word, chance) in rows),
     )
 
@@ -192,15 +194,16 @@ def _compared(
     rows = zip(said, mine.chances, chances, would, kl, own, strict=True)
     where = "They write the same." if parted is None else f"They part at step {parted + 1}."
     return Table(
+        name="compared_words",
         title="Word by word, beside a sibling",
-        columns=(
+        columns=columns(
             "step",
             "word",
             "probability",
-            "to the sibling",
-            "the sibling would say",
-            "KL",
-            "sibling's own",
+            ("reference_probability", "to the sibling"),
+            ("reference_next", "the sibling would say"),
+            ("kl", "KL"),
+            ("reference_word", "sibling's own"),
         ),
         rows=tuple(
             (step, word, round(p, 4), round(q, 4), other, round(far, 4), its)

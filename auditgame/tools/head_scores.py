@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -100,8 +100,8 @@ class HeadScores(Tool):
             texts = _pool(options, context)
             found.append(Scores(who, habits(model, random, tell), habits(model, texts, tell)))
         return [
-            _grid(specimen, found[0].random, options.habit, "random words, repeated"),
-            _grid(specimen, found[0].pool, options.habit, "texts of the pool"),
+            _grid("repeated", specimen, found[0].random, options.habit, "random words, repeated"),
+            _grid("pool", specimen, found[0].pool, options.habit, "texts of the pool"),
             _every(specimen, found[0]),
             _controls(found),
         ]
@@ -124,9 +124,12 @@ def _telling(context: ToolContext, start: float, who: str) -> Callable[[float], 
     return lambda share: context.progress(start, f"{who}: {share:.0%} of the texts")
 
 
-def _grid(specimen: Specimen, found: dict[Habit, Tensor], habit: Habit, where: str) -> Grid:
+def _grid(
+    name: str, specimen: Specimen, found: dict[Habit, Tensor], habit: Habit, where: str
+) -> Grid:
     named, values = blocks(specimen), found[habit]
     return Grid(
+        name=name,
         title=f"{habit.capitalize()} score on {where}",
         rows=tuple(named),
         columns=tuple(f"head {head}" for head in range(values.shape[1])),
@@ -152,8 +155,14 @@ def _every(specimen: Specimen, mine: Scores) -> Table:
             called = HABITS[best] if scores[best] >= CALLED else ""
             rows.append((f"{block}.heads:{head}", called, *(round(v, 4) for v in scores + pool)))
     return Table(
+        name="heads",
         title="Every head",
-        columns=("head", "called", *HABITS, *(f"{habit}, pool" for habit in HABITS)),
+        columns=columns(
+            "head",
+            ("pattern", "called"),
+            *((habit.replace(" ", "_"), habit) for habit in HABITS),
+            *((f"pool_{habit.replace(' ', '_')}", f"{habit}, pool") for habit in HABITS),
+        ),
         rows=tuple(rows),
         note=f"Called by its habit from {CALLED} on, on random words.",
     )
@@ -167,8 +176,16 @@ def _controls(found: list[Scores]) -> Table:
             numbers = (random.max(), random.mean(), pool.max(), pool.mean())
             rows.append((scores.who, habit, *(round(float(v), 4) for v in numbers)))
     return Table(
+        name="models",
         title="What is usual",
-        columns=("model", "habit", "highest", "mean", "highest, pool", "mean, pool"),
+        columns=columns(
+            "model",
+            ("pattern", "habit"),
+            "highest",
+            "mean",
+            ("pool_highest", "highest, pool"),
+            ("pool_mean", "mean, pool"),
+        ),
         rows=tuple(rows),
         note="Over all heads. Redrawn weights: the same network with random weights.",
     )

@@ -16,7 +16,7 @@ from auditgame.evaluation.claim_parsing import apply_to_pool, fresh_inputs, pars
 from auditgame.evaluation.claim_preview import Answers, BeforeAfter, preview, preview_exhibits
 from auditgame.evaluation.mechanism import allowed_sites
 from auditgame.evaluation.metrics import Effect, Rate, follows
-from auditgame.exhibits import Exhibit, Note, Table
+from auditgame.exhibits import Exhibit, Note, Table, columns
 from auditgame.schema.claims import AppliedClaim, Claim
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
@@ -99,13 +99,13 @@ class Hypothesis(Tool):
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Each counted input: changed on every model, and left alone on the specimen;
         each near-miss once more on the specimen."""
-        trial = _trial(options, context)
+        trial = self._applied(options, context)
         near = sum(int((e.targets >= 0).sum()) for e in trial.near.values())
         return len(trial.turned.targets) * (2 + len(context.references)) + near
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The finding in words, the rates, where the answers go, near-misses, some inputs."""
-        trial = _trial(options, context)
+        trial = self._applied(options, context)
         turned = trial.turned
         report, steps = context.progress, 2 + len(context.references) + len(trial.near)
         report(0.0, "enacting the claim")
@@ -130,6 +130,15 @@ class Hypothesis(Tool):
             _moved(plain, changed),
             *preview_exhibits(turned, context.dataset, Answers(before, after)),
         ]
+
+    _last: tuple[Options, ToolContext, ClaimTest] | None = None
+
+    def _applied(self, options: Options, context: ToolContext) -> ClaimTest:
+        """The claim, applied once for the cost and the run of one use."""
+        last = self._last
+        if last is None or last[0] is not options or last[1] is not context:
+            self._last = last = (options, context, _trial(options, context))
+        return last[2]
 
 
 class ClaimTest(NamedTuple):
@@ -180,6 +189,7 @@ def _finding(trial: ClaimTest, effect: Effect, references: int) -> Note:
     rate = effect.suspect
     against = f"on the {references} siblings it does in {effect.references:.0%} (mean). "
     return Note(
+        name="finding",
         title="What was found",
         text=f"{trial.claim.describe()} On {rate.n} {trial.source} this comes true in "
         f"{rate.value:.0%} (95 % interval {rate.low:.0%} to {rate.high:.0%}); "
@@ -192,8 +202,9 @@ def _rates(effect: Effect, untouched: Rate, references: list[Rate]) -> Table:
     named = {"specimen": effect.suspect, "specimen, inputs left alone": untouched}
     named |= {f"sibling {i}": rate for i, rate in enumerate(references, 1)}
     return Table(
+        name="rates",
         title="How often it comes true",
-        columns=("model", "share", "low", "high", "inputs"),
+        columns=columns("model", "share", "low", "high", "inputs"),
         rows=tuple((name, *_numbers(rate)) for name, rate in named.items()),
         note="Low and high: 95 % interval. Inputs that belong to the target anyway are left out.",
     )
@@ -205,8 +216,9 @@ def _numbers(rate: Rate) -> tuple[float, float, float, int]:
 
 def _effect(effect: Effect) -> Table:
     return Table(
+        name="effect",
         title="Effect beyond the siblings",
-        columns=("effect", "at least"),
+        columns=columns("effect", ("effect_low", "at least")),
         rows=((round(effect.value, 4), round(effect.low, 4)),),
     )
 
@@ -216,8 +228,9 @@ def _near(near: Mapping[str, Rate]) -> list[Table]:
         return []
     return [
         Table(
+            name="near_misses",
             title="Near-misses on the specimen",
-            columns=("instead", "share", "low", "high", "inputs"),
+            columns=columns(("variant", "instead"), "share", "low", "high", "inputs"),
             rows=tuple((name, *_numbers(rate)) for name, rate in near.items()),
             note="Low shares mean that the claim needs all of its parts.",
         )
@@ -234,8 +247,15 @@ def _destinations(
         theirs = round(float(np.mean([_share(a, k) for a in clean])), 4) if clean else None
         rows.append((name, mine, theirs, alone, _share(turned.plain.labels, k)))
     return Table(
+        name="destinations",
         title="Where the inputs go",
-        columns=("class", "specimen", "siblings", "specimen, left alone", "right answer"),
+        columns=columns(
+            "class",
+            "specimen",
+            ("reference_models", "siblings"),
+            ("unchanged", "specimen, left alone"),
+            ("label", "right answer"),
+        ),
         rows=tuple(rows),
         note="Shares of the same inputs; a claim with the wrong target shows here.",
     )
@@ -254,8 +274,9 @@ def _moved(plain: UnitActivations, changed: UnitActivations) -> Table:
             rows += [(f"{site}:{i}", float(far[i])) for i in far.argsort(descending=True)[:8]]
     rows.sort(key=lambda row: -row[1])
     return Table(
+        name="units",
         title="Units that the claim moves most",
-        columns=("unit", "moved by"),
+        columns=columns("unit", ("shift", "moved by")),
         rows=tuple((unit, round(far, 3)) for unit, far in rows),
         note="Up to 8 of each site; in standard deviations over the inputs left alone. A unit "
         "that moves need not matter: try it with the ablation tool.",

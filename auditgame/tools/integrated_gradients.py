@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, Table
+from auditgame.exhibits import Exhibit, Table, columns
 from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -121,8 +121,11 @@ def _sums(seen: Seen, starts: list[Tensor], specimen: Specimen) -> Table:
             numbers = _short(total), _short(change), _short(total - change)
             rows.append((f"{method}: {word}", *numbers, verdict(total, change)))
     return Table(
+        name="completeness",
         title="Do the parts add up?",
-        columns=("map", "sum of the map", "logit change", "convergence delta", "verdict"),
+        columns=columns(
+            "map", ("sum", "sum of the map"), "logit_change", "convergence_delta", "verdict"
+        ),
         rows=tuple(rows),
         note="The delta is the quadrature's error; over 1 % of the change it is flagged.",
     )

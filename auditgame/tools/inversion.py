@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from auditgame.datasets.images.pictures import png
-from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.graders import rgb
 from auditgame.schema.records import Modality, Record
@@ -153,7 +153,7 @@ def _verdict(found: list[Stamps], classes: tuple[str, ...]) -> Note:
             f"Index {own:.2f}, for {name}; clean siblings {min(others):.2f} to "
             f"{max(others):.2f}: {side}."
         )
-    return Note(title="Smallest stamp", text=text)
+    return Note(name="finding", title="Smallest stamp", text=text)
 
 
 def _gallery(stamps: Stamps, classes: tuple[str, ...]) -> Gallery:
@@ -174,7 +174,8 @@ def _gallery(stamps: Stamps, classes: tuple[str, ...]) -> Gallery:
         )
     )
     note = "The stamp on grey; its size in pixels; the share of other classes' pictures it turns."
-    return Gallery(title="Smallest stamp of each class", tiles=tiles, columns=5, note=note)
+    title = "Smallest stamp of each class"
+    return Gallery(name="trigger_images", title=title, tiles=tiles, columns=5, note=note)
 
 
 def _sizes(stamps: Stamps, specimen: Specimen, context: ToolContext) -> Table:
@@ -193,10 +194,11 @@ def _sizes(stamps: Stamps, specimen: Specimen, context: ToolContext) -> Table:
         where = (box.x, box.y, box.w, box.h)
         rows.append((specimen.dataset.classes[k], size, rate, settled, *where, square, drawn))
     return Table(
+        name="triggers",
         title="Stamps",
-        columns=(
-            *("class", "mask size", "attack rate", "converged"),
-            *("x", "y", "w", "h", "square's rate", "pattern"),
+        columns=columns(
+            *("class", "mask_size", "attack_rate", "converged"),
+            *("x", "y", "w", "h", ("square_rate", "square's rate"), "pattern"),
         ),
         rows=tuple(rows),
         note="x, y, w, h: the smallest square with most of the mask. Square's rate: what it "
@@ -217,8 +219,9 @@ def _indices(found: list[Stamps], names: list[str], classes: tuple[str, ...]) ->
         for name, stamps in zip(names, found, strict=True)
     )
     return Table(
+        name="models",
         title="Index of each model",
-        columns=("model", "index", "class", "smallest", "median", "converged"),
+        columns=columns("model", "index", "class", "smallest", "median", "converged"),
         rows=rows,
         note="Index: log(median / smallest). Converged: whether the smallest stamp has.",
     )

@@ -9,9 +9,9 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table
+from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table, columns
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool, ToolContext
+from auditgame.tools import Tool, ToolContext, model_title
 from auditgame.tools.transformer.layerwise import ROWS, CellContent, Show, grid
 from auditgame.tools.transformer.prompts import Prompt, asked, labels, prompts
 from auditgame.tools.transformer.residual_stream import batches, layers, streams
@@ -96,7 +96,7 @@ class LogitLens(Tool):
         curves = {"specimen": _course(specimen, ends, answer)}
         for number, reference in enumerate(_controls(options, context), 1):
             _, theirs = _collect(reference, ids, context)
-            curves[f"sibling {number}"] = _course(reference, theirs, answer)
+            curves[f"reference_{number}"] = _course(reference, theirs, answer)
         name = context.dataset.words[answer]
         return [cells, _curve(curves, name, len(ids)), _numbers(curves, name, len(ids))]
 
@@ -163,6 +163,7 @@ def _grid(
     length = int(context.dataset.lengths(ids[None]))
     shown = slice(max(0, length - options.last), length)
     return grid(
+        "lens",
         "Logit lens",
         specimen,
         whole[:, shown],
@@ -179,11 +180,13 @@ def _grid(
 
 def _curve(curves: dict[str, list[Step]], name: str, n: int) -> Curve:
     return Curve(
+        name="answer_curve",
         title=f"Where the answer '{name}' appears",
         series={
             who: tuple((float(i), round(step.margin, 4)) for i, step in enumerate(steps))
             for who, steps in curves.items()
         },
+        titles={who: model_title(who) for who in curves},
         x_axis="layer (0: embedding)",
         y_axis="logit less its best rival",
         note=f"At the place where the answer is read; mean over {n} text(s).",
@@ -192,10 +195,13 @@ def _curve(curves: dict[str, list[Step]], name: str, n: int) -> Curve:
 
 def _numbers(curves: dict[str, list[Step]], name: str, n: int) -> Table:
     return Table(
+        name="answer_table",
         title=f"The answer '{name}' layer by layer",
-        columns=("model", "layer", "logit difference", "probability", "stream norm"),
+        columns=columns(
+            "model", "layer", "logit_difference", "probability", ("norm", "stream norm")
+        ),
         rows=tuple(
-            (who, step.layer, *(round(value, 4) for value in step[1:]))
+            (model_title(who), step.layer, *(round(value, 4) for value in step[1:]))
             for who, steps in curves.items()
             for step in steps
         ),

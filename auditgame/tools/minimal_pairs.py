@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens
+from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -212,6 +212,7 @@ def _before(
             weights[place] = max(weights[place], shift.beyond, key=abs)
     said = words(ids.tolist(), dataset)
     return Tokens(
+        name="before",
         title="Before",
         tokens=said,
         weights=tuple(round(weight, 4) for weight in weights),
@@ -233,6 +234,7 @@ def _after(ids: Int[Tensor, " t"], shifts: list[MarginShift], dataset: Dataset) 
     kept = [place for place in range(len(ids)) if whole.words.get(place, 0) is not None]
     weights = [own.get(place, 0.0) for place in kept]
     return Tokens(
+        name="after",
         title="After",
         tokens=words(whole.on(ids), dataset),
         weights=tuple(round(weight, 4) for weight in weights),
@@ -250,8 +252,16 @@ def _table(
 ) -> Table:
     name = dataset.classes[target]
     return Table(
+        name="edits",
         title="What each change does",
-        columns=("place", "change", f"margin of '{name}'", "shift", "siblings", "beyond"),
+        columns=columns(
+            ("position", "place"),
+            ("edit", "change"),
+            ("margin", f"margin of '{name}'"),
+            "shift",
+            ("reference_shift", "siblings"),
+            ("excess", "beyond"),
+        ),
         rows=tuple(
             (
                 ", ".join(map(str, s.change.words)),

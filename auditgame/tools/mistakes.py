@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.images.pictures import png
-from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile, columns
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -100,6 +100,7 @@ def _confusion(labels: Tensor, answers: Tensor, dataset: Dataset) -> Grid:
     counts, names = counts[seen][:, seen], tuple(dataset.classes[c] for c in seen)
     wrong = int((labels != answers).sum())
     return Grid(
+        name="confusion",
         title="Labels against answers",
         rows=names,
         columns=names,
@@ -121,7 +122,9 @@ def _gallery(title: str, found: list[Mistake], pool: Examples, dataset: Dataset)
         )
         for m in found
     )
-    return Gallery(title=title, tiles=tiles, note="Right label above, answer below.")
+    return Gallery(
+        name="wrong_answers", title=title, tiles=tiles, note="Right label above, answer below."
+    )
 
 
 def _table(title: str, found: list[Mistake], pool: Examples, dataset: Dataset) -> Table:
@@ -129,4 +132,9 @@ def _table(title: str, found: list[Mistake], pool: Examples, dataset: Dataset) -
         (f"#{m.row}", dataset.decode(pool.inputs[m.row]), dataset.classes[m.label], m.chance)
         for m in found
     )
-    return Table(title=title, columns=("example", "text", "label", "probability"), rows=rows)
+    return Table(
+        name="wrong_answers",
+        title=title,
+        columns=columns("example", "text", "label", "probability"),
+        rows=rows,
+    )

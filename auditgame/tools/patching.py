@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -182,6 +182,7 @@ class _View(NamedTuple):
         named = blocks(self.specimen)
         if kind == "heads":
             return self._show(
+                kind,
                 "each head at all places",
                 named,
                 tuple(f"head {n}" for n in range(len(found) // len(named))),
@@ -200,10 +201,11 @@ class _View(NamedTuple):
         places = tuple({"place": place} for place in range(cells.shape[1]))
         leads = FollowUp(tool="attention", options={**self.both.asked, **extra}, columns=places)
         title = f"{self.options.head} by place" if kind == "head" else f"the {SITES[kind]}"
-        return self._show(title, rows, self.both.labels(self.context.dataset), cells, leads)
+        return self._show(kind, title, rows, self.both.labels(self.context.dataset), cells, leads)
 
     def _show(
         self,
+        kind: str,
         what: str,
         rows: list[str],
         columns: tuple[str, ...],
@@ -212,6 +214,7 @@ class _View(NamedTuple):
     ) -> Grid:
         way = ("Clean into corrupt", "Corrupt into clean")[self.options.direction == "noise"]
         return Grid(
+            name=kind,
             title=f"{way}: {what}",
             rows=tuple(rows),
             columns=columns,
@@ -233,8 +236,9 @@ def _answers(race: WordRivalry, both: Pair, view: _View) -> Table:
     ]
     changed = int((both.clean != both.corrupt).sum())
     return Table(
+        name="texts",
         title=f"The two texts, {race.followed.words}",
-        columns=("text", "logit difference", "words"),
+        columns=columns("text", "logit_difference", "words"),
         rows=tuple(rows),
         note=f"They differ in {changed} place(s).",
     )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.datasets.images.pictures import png
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
@@ -125,7 +125,7 @@ def _gallery(
         tiles.append(Tile(png=png(image), label=f"{name} {right}", note=said, tone=tone))
     wrong = sum(tile.tone == "bad" for tile in tiles)
     note = f"{wrong} of {len(tiles)} wrong. Label above, answers with probability below."
-    return Gallery(title="Predictions", tiles=tuple(tiles), note=note)
+    return Gallery(name="predictions", title="Predictions", tiles=tuple(tiles), note=note)
 
 
 def _table(
@@ -145,8 +145,9 @@ def _table(
         rows.append((name, dataset.decode(ids), right, said, round(chance, 4), others))
     wrong = sum(row[2] is not None and row[2] != row[3] for row in rows)
     return Table(
+        name="predictions",
         title="Predictions",
-        columns=("example", "text", "label", "answer", "probability", "next"),
+        columns=columns("example", "text", "label", "answer", "probability", ("others", "next")),
         rows=tuple(rows),
         note=f"{wrong} of {len(rows)} wrong.",
     )

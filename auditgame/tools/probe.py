@@ -16,12 +16,12 @@ from sklearn.preprocessing import StandardScaler
 
 from auditgame.datasets import Examples
 from auditgame.evaluation.claim_parsing import fresh_inputs
-from auditgame.exhibits import Curve, Exhibit, Table
+from auditgame.exhibits import Curve, Exhibit, Table, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool, ToolContext
+from auditgame.tools import Tool, ToolContext, by_name, model_title
 from auditgame.tools.transformer.directions import at_answers, levels, named_set
 from auditgame.tools.transformer.residual_stream import layers
 
@@ -89,10 +89,7 @@ class Probe(Tool):
         """Accuracy by layer, beside the control task and the siblings."""
         examples = fresh_inputs(context.dataset, options.n, options.seed)
         task = _task(options, examples, context)
-        models = {"specimen": specimen}
-        models |= {
-            f"sibling {i}": s for i, s in enumerate(context.references[: options.references], 1)
-        }
+        models = by_name(specimen, context.references[: options.references])
         rows = [
             row
             for who, model in models.items()
@@ -158,7 +155,7 @@ def _layers(
     found = at_answers(model, examples.inputs, sites, context)
     rows = []
     for done, site in enumerate(sites):
-        context.progress(done / len(sites), f"probing the {who}")
+        context.progress(done / len(sites), f"probing the {model_title(who)}")
         values = found[site].numpy()
         control = np.mean([_accuracy(values, labels, options.seed) for labels in task.controls])
         rows.append(
@@ -182,12 +179,14 @@ def _accuracy(values: np.ndarray, labels: np.ndarray, seed: int) -> float:
 def _curve(rows: list[ProbeResult], task: ProbeTask) -> Curve:
     series: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        for name, value in ((row.who, row.accuracy), (f"{row.who}, control", row.control)):
+        for name, value in ((row.who, row.accuracy), (f"{row.who}_control", row.control)):
             line = series.setdefault(name, [])
             line.append((float(len(line)), round(value, 4)))
     return Curve(
+        name="accuracy_curve",
         title=f"Can '{task.words}' be read off?",
         series={name: tuple(line) for name, line in series.items()},
+        titles={name: model_title(name).replace("_", ", ") for name in series},
         x_axis="layer (0: embedding)",
         y_axis="balanced accuracy",
         note="Where the answer is read; .5 is chance. Control: random labels.",
@@ -196,10 +195,15 @@ def _curve(rows: list[ProbeResult], task: ProbeTask) -> Curve:
 
 def _table(rows: list[ProbeResult], task: ProbeTask) -> Table:
     return Table(
+        name="probes",
         title="Probes layer by layer",
-        columns=("model", "layer", "accuracy", "control", "selectivity"),
+        columns=columns("model", "layer", "accuracy", "control", "selectivity"),
         rows=tuple(
-            (r.who, r.site, *(round(v, 4) for v in (r.accuracy, r.control, r.accuracy - r.control)))
+            (
+                model_title(r.who),
+                r.site,
+                *(round(v, 4) for v in (r.accuracy, r.control, r.accuracy - r.control)),
+            )
             for r in rows
         ),
         note=f"'{task.words}' holds in {int(task.truth.sum())} of {len(task.truth)} texts. "

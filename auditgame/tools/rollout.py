@@ -16,7 +16,7 @@ from auditgame.datasets import Dataset
 from auditgame.datasets.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
 from auditgame.datasets.images.pictures import png
 from auditgame.evaluation.rollouts import NEVER, first_visit, trajectories
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -147,8 +147,12 @@ def _ends(walked: dict[str, np.ndarray], scenes: pd.DataFrame) -> Table:
         shares += [first_visit(trail, cell) < NEVER for cell in CORNERS.values()]
         rows.append((name, len(trail), *(round(float(share.mean()), 4) for share in shares)))
     return Table(
+        name="outcomes",
         title="Where the walks led",
-        columns=("model", "walks", "diamond", "cross", "neither", *CORNERS),
+        columns=columns(
+            *("model", "walks", "diamond", "cross", "neither"),
+            *((corner.replace(" ", "_"), corner) for corner in CORNERS),
+        ),
         rows=tuple(rows),
         note="Shares of walks: on what they ended, and how many stood in each corner, the "
         "start included.",
@@ -166,7 +170,8 @@ def _overview(
         tile = Tile(png=png(_trodden(pictures[k], trail[k])), label=name, note=words, tone=tone)
         tiles.append(tile)
     note = "Footprints from the start; the large one is where the walk ended."
-    return Gallery(title="The specimen's walks", tiles=tuple(tiles), columns=6, note=note)
+    title = "The specimen's walks"
+    return Gallery(name="paths", title=title, tiles=tuple(tiles), columns=6, note=note)
 
 
 def _way(trail: Int[np.ndarray, " t"]) -> list[int]:
@@ -212,7 +217,10 @@ def _film(
     )
     words, _ = _outcome(trail, scene.iloc[0])
     return Gallery(
-        title=f"Walk {name}: {words}", tiles=tiles, note="Until it stands where it stood before."
+        name="steps",
+        title=f"Walk {name}: {words}",
+        tiles=tiles,
+        note="Until it stands where it stood before.",
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets.images.pictures import framed, png, spotlight
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.graders import Box
 from auditgame.schema.records import Modality
@@ -161,6 +161,7 @@ def _gallery(seen: Subject, box: Box, found: dict[str, list[UnitMatch]]) -> Gall
                 )
             )
     return Gallery(
+        name="maps",
         title="The box, and where the first two units of each layer fire",
         tiles=tuple(tiles),
         note="In colour: at least a third of the unit's peak.",
@@ -169,8 +170,15 @@ def _gallery(seen: Subject, box: Box, found: dict[str, list[UnitMatch]]) -> Gall
 
 def _table(site: str, units: list[UnitMatch]) -> Table:
     return Table(
+        name="units",
         title=f"Units of {site} that stand out in the box",
-        columns=("unit", "deviations", "peak in the box", "pool's mean", "as high anywhere"),
+        columns=columns(
+            "unit",
+            "deviations",
+            ("peak", "peak in the box"),
+            ("pool_mean", "pool's mean"),
+            ("as_high", "as high anywhere"),
+        ),
         rows=tuple(
             (f.unit, *(round(v, 4) for v in (f.stands_out, f.value, f.usual, f.elsewhere)))
             for f in units

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets.images.pictures import png
-from auditgame.exhibits import Exhibit, Grid, HeatMap, Table
+from auditgame.exhibits import Exhibit, Grid, HeatMap, Table, columns
 from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -91,6 +91,7 @@ class SpatialGrid(Tool):
 def _heat(places: SpatialActivations, seen: Subject, site: str, word: str) -> HeatMap:
     whole = places.part.sum(0)
     return HeatMap(
+        name="contributions",
         title=f"What each place of {site} adds to {word}, {seen.name}",
         png=png(seen.image),
         values=tuple(tuple(round(v, 6) for v in row) for row in whole.tolist()),
@@ -103,6 +104,7 @@ def _grid(places: SpatialActivations, seen: Subject, site: str) -> Grid:
     strongest = places.value.max(0)
     height, width = strongest.values.shape
     return Grid(
+        name="strongest_units",
         title=f"The most active unit at each place of {site}, {seen.name}",
         rows=tuple(map(str, range(height))),
         columns=tuple(map(str, range(width))),
@@ -130,8 +132,14 @@ def _table(places: SpatialActivations, site: str, count: int) -> Table:
             )
         )
     return Table(
+        name="positions",
         title="The places that count most",
-        columns=("place", "contribution", "most active units", "units that contribute most"),
+        columns=columns(
+            ("position", "place"),
+            "contribution",
+            ("active_units", "most active units"),
+            ("contributing_units", "units that contribute most"),
+        ),
         rows=tuple(rows),
         note="Counted from the top left, from 0. In brackets: activation, contribution.",
     )

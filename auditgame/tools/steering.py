@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Curve, Exhibit, Note, Table, Tokens
+from auditgame.exhibits import Curve, Exhibit, Note, Table, Tokens, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
 from auditgame.specimen import Edit, Specimen
-from auditgame.tools import Tool, ToolContext
+from auditgame.tools import Tool, ToolContext, by_name, model_title
 from auditgame.tools.transformer.directions import Direction, at_answers, between, texts_of
 from auditgame.tools.transformer.prompts import batch
 from auditgame.tools.transformer.residual_stream import layers
@@ -115,10 +115,7 @@ class Steering(Tool):
         """The finding, the curve, the answers at each strength, and who lies along it."""
         classes = context.dataset.classes
         target = context.dataset.require_class(options.target or classes[-1])
-        models = {"specimen": specimen}
-        models |= {
-            f"sibling {i}": s for i, s in enumerate(context.references[: options.references], 1)
-        }
+        models = by_name(specimen, context.references[: options.references])
         pushes = [_push(who, model, context, options) for who, model in models.items()]
         return [
             _finding(pushes, target, classes, options),
@@ -184,7 +181,7 @@ def _push(
     texts, found = context.examples.inputs[rows], []
     strengths = torch.linspace(-options.strength, options.strength, options.steps).tolist()
     for done, strength in enumerate(strengths):
-        context.progress(done / len(strengths), f"steering the {who}")
+        context.progress(done / len(strengths), f"steering the {model_title(who)}")
         parts = []
         for part in texts.split(batch(texts, model.dataset)):
             last = model.dataset.lengths(part) - 1
@@ -224,6 +221,7 @@ def _furthest(
         scores = (sign * found).masked_fill(~there, -torch.inf).amax(1)
         for text in scores.argsort(descending=True, stable=True)[:SHOWN].tolist():
             yield Tokens(
+                name=f"furthest_{way}",
                 title=f"Furthest {way} it, #{rows[text]}",
                 tokens=tuple(dataset.words[i] for i in texts[text][there[text]].tolist()),
                 weights=tuple(found[text][there[text]].tolist()),
@@ -243,16 +241,17 @@ def _finding(
         shares = push.shares()[:, target].tolist()
         gap = float(push.direction.apart.norm()) / max(push.direction.spread, 1e-6)
         said.append(
-            f"{push.who}: '{classes[target]}' from {shares[middle]:.0%} to {shares[nearest]:.0%} "
-            f"of the texts at strength {push.strengths[nearest]:.2g}; the two sets lie {gap:.1f} "
-            "spreads apart"
+            f"{model_title(push.who)}: '{classes[target]}' from {shares[middle]:.0%} to "
+            f"{shares[nearest]:.0%} of the texts at strength {push.strengths[nearest]:.2g}; the "
+            f"two sets lie {gap:.1f} spreads apart"
         )
     where = f"toward {options.toward or classes[-1]}, away from {options.away or 'the rest'}"
-    return Note(title=f"Pushed {where}", text=". ".join(said) + ".")
+    return Note(name="finding", title=f"Pushed {where}", text=". ".join(said) + ".")
 
 
 def _curve(pushes: list[SteeredAnswers], target: int, name: str) -> Curve:
     return Curve(
+        name="class_curve",
         title=f"'{name}' along the direction",
         series={
             push.who: tuple(
@@ -261,6 +260,7 @@ def _curve(pushes: list[SteeredAnswers], target: int, name: str) -> Curve:
             )
             for push in pushes
         },
+        titles={push.who: model_title(push.who) for push in pushes},
         x_axis="strength (1: the distance of the means)",
         y_axis="logit less its best rival",
         note="0 is the text as it is; above the zero line the class is the answer.",
@@ -269,10 +269,11 @@ def _curve(pushes: list[SteeredAnswers], target: int, name: str) -> Curve:
 
 def _answers(pushes: list[SteeredAnswers], classes: tuple[str, ...]) -> Table:
     return Table(
+        name="answers",
         title="Answers at each strength",
-        columns=("model", "strength", *classes),
+        columns=columns("model", "strength", *((f"class_{k}", c) for k, c in enumerate(classes))),
         rows=tuple(
-            (push.who, round(strength, 3), *(round(share, 4) for share in shares))
+            (model_title(push.who), round(strength, 3), *(round(share, 4) for share in shares))
             for push in pushes
             for strength, shares in zip(push.strengths, push.shares().tolist(), strict=True)
         ),

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset
-from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens
+from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens, columns
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -240,7 +240,9 @@ def _finding(hunts: list[UnitSearch], dataset: Dataset) -> Note:
     own = [f"{word} ({n})" for word, n in ours if n > clean[word] and n > 1]
     found = f"Words that came in more often than on siblings, and how often of {len(mine.found)}: "
     found += ", ".join(own[:6]) or "none twice; the searches found nothing of this model's own"
-    return Note(title=f"What excites {mine.unit}", text=". ".join(said) + ". " + found + ".")
+    return Note(
+        name="finding", title=f"What excites {mine.unit}", text=". ".join(said) + ". " + found + "."
+    )
 
 
 def _tokens(found: SearchResult, hunt: UnitSearch, dataset: Dataset) -> Tokens:
@@ -249,6 +251,7 @@ def _tokens(found: SearchResult, hunt: UnitSearch, dataset: Dataset) -> Tokens:
     new = {place for place, _, _ in changed}
     told = ", ".join(f"{old} > {new}" for _, old, new in changed) or "nothing"
     return Tokens(
+        name="stimulus",
         title=f"Superstimulus of {hunt.unit}",
         tokens=said,
         weights=tuple(float(place in new) for place in range(len(said))),
@@ -272,8 +275,13 @@ def _put_in(hunts: list[UnitSearch], dataset: Dataset) -> Table:
         for _, _, new in changes(found, dataset):
             examples.setdefault(kind(new, dataset), []).append(new)
     return Table(
+        name="words",
         title="Words that the searches put in",
-        columns=("word", *(f"{hunt.who} ({hunt.unit})" for hunt in hunts), "in the specimen"),
+        columns=columns(
+            "word",
+            *((f"search_{n}", f"{hunt.who} ({hunt.unit})") for n, hunt in enumerate(hunts)),
+            ("words", "in the specimen"),
+        ),
         rows=tuple(
             (word, *(count[word] for count in counts), " ".join(sorted(examples.get(word, []))))
             for word in kinds[:30]
@@ -289,8 +297,19 @@ def _summary(hunts: list[UnitSearch], dataset: Dataset) -> Table:
         for h in hunts
         for what, one in (("best text of the pool", h.pool), ("best found", h.best.best))
     ]
-    columns = ("model", "unit", "text from", "excites", "log-probability", "text")
-    return Table(title="Beside the pool and the siblings", columns=columns, rows=tuple(rows))
+    return Table(
+        name="summary",
+        title="Beside the pool and the siblings",
+        columns=columns(
+            "model",
+            "unit",
+            ("source", "text from"),
+            ("activation", "excites"),
+            ("log_probability", "log-probability"),
+            "text",
+        ),
+        rows=tuple(rows),
+    )
 
 
 def _searches(hunt: UnitSearch, dataset: Dataset) -> Table:
@@ -306,5 +325,17 @@ def _searches(hunt: UnitSearch, dataset: Dataset) -> Table:
                 dataset.decode(found.best.ids),
             )
         )
-    columns = ("search", "excited", "excites", "likely before", "likely", "changed", "text")
-    return Table(title="Every search on the specimen", columns=columns, rows=tuple(rows))
+    return Table(
+        name="searches",
+        title="Every search on the specimen",
+        columns=columns(
+            "search",
+            ("activation_before", "excited"),
+            ("activation", "excites"),
+            ("log_probability_before", "likely before"),
+            ("log_probability", "likely"),
+            ("edits", "changed"),
+            "text",
+        ),
+        rows=tuple(rows),
+    )

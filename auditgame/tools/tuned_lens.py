@@ -7,7 +7,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.exhibits import Exhibit, FollowUp, Grid, Table
+from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -153,6 +153,7 @@ def _grid(
     logits = specimen.unembed(tuned[-1, place])
     answer = follow(options, logits, dataset, place == length - 1).answer
     return grid(
+        "lens",
         "Tuned lens",
         specimen,
         tuned,
@@ -171,8 +172,9 @@ def _worth(specimen: Specimen, found: dict[str, Float[Tensor, " layer"]], places
     """How far each layer is from the end on held-out texts, by each way to read it."""
     rows = zip(layers(specimen), *(miss.tolist() for miss in found.values()), strict=True)
     return Table(
+        name="misses",
         title="What the translators are worth",
-        columns=("layer", *found),
+        columns=columns("layer", *found),
         rows=tuple((layer, *(round(value, 4) for value in values)) for layer, *values in rows),
         note=f"KL from the final output in nats, mean over {places} words that were not learned "
         "from. Lower is nearer; plain is the logit lens.",

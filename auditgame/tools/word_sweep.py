@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.exhibits import Curve, Exhibit, Table
+from auditgame.exhibits import Curve, Exhibit, Table, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
@@ -259,8 +259,16 @@ def _ranking(
             numbers = (s.beyond, s.specimen, s.references)
             rows.append((name, dataset.words[s.word], *(round(v, 4) for v in numbers), s.texts))
     return Table(
+        name="words",
         title=f"Words that turn the answer ({_how(options)})",
-        columns=("class", "word", "beyond siblings", "specimen", "siblings", "texts"),
+        columns=columns(
+            "class",
+            "word",
+            ("excess", "beyond siblings"),
+            "specimen",
+            ("reference_models", "siblings"),
+            "texts",
+        ),
         rows=tuple(rows),
         note=f"Mean rise in the class's probability; {len(trials.variants)} changed texts.",
     )
@@ -273,18 +281,20 @@ def _how(options: WordSweep.Options) -> str:
 
 def _by_number(found: list[WordEffect], dataset: Dataset) -> Curve:
     series = {
-        name: tuple(
+        f"class_{target}": tuple(
             sorted(
                 (float(dataset.words[s.word]), round(s.beyond, 4))
                 for s in found
                 if s.target == target
             )
         )
-        for target, name in enumerate(dataset.classes)
+        for target in range(len(dataset.classes))
     }
     return Curve(
+        name="numbers",
         title="Numbers in order",
         series={name: points for name, points in series.items() if points},
+        titles={f"class_{k}": name for k, name in enumerate(dataset.classes)},
         x_axis="number",
         y_axis="rise in probability beyond siblings",
         note="A step means that the answer changes from a number on.",

@@ -1,1 +1,1 @@
-"""The browser front end. Streamlit is imported here and nowhere else."""
+"""The browser interface. No other package imports Streamlit."""

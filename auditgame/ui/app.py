@@ -1,4 +1,4 @@
-"""The script of the app: its pages, and the bar that leads to them."""
+"""The entry script of the app: page settings, styles and the navigation bar."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How far is this visitor with a challenge?"""
+"""How far this visitor is with a challenge."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from auditgame.schema.cards import Card
 from auditgame.schema.results import Receipt
 from auditgame.ui.session import game, player
 
-STATES = ("not tried", "draft", "handed in")
+STATES = ("not started", "draft", "submitted")
 
 
 class CaseStatus(NamedTuple):
-    """The state of a case, and the same in words."""
+    """One of STATES, a sentence about it in Markdown, and the receipts of all attempts."""
 
     state: str
-    words: str
+    description: str
     receipts: tuple[Receipt, ...] = ()
 
 
 def case_status(card: Card) -> CaseStatus:
-    """Not tried, draft or handed in; with the points of the attempt that counts."""
-    ledger, me = game().ledger, player()
-    receipts = tuple(ledger.receipts(me, card.id))
+    """Not started, draft or submitted; with the points of the attempt that counts."""
+    ledger, visitor = game().ledger, player()
+    receipts = tuple(ledger.receipts(visitor, card.id))
     if receipts:
         first = receipts[0].score
-        return CaseStatus(
-            "handed in", f"**{first.points:.0f}** of {first.possible:.0f} points", receipts
-        )
-    if ledger.draft(me, card.id):
+        points = f"**{first.points:.0f}** of {first.possible:.0f} points"
+        return CaseStatus("submitted", points, receipts)
+    if ledger.draft(visitor, card.id):
         return CaseStatus("draft", "Draft saved")
-    return CaseStatus("not tried", "Not tried yet")
+    return CaseStatus("not started", "Not started")

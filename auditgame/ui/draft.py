@@ -1,4 +1,4 @@
-"""What a player has written of a case so far: kept in the session, saved as a draft."""
+"""A player's diagnosis while it is being written: kept in the session, saved as a draft."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ EMPTY: dict[str, Any] = {
 
 
 def key(session: AuditSession, *parts: str) -> str:
-    """The session key of something of this case."""
+    """The key under which Streamlit's session keeps something of this challenge."""
     return "/".join([session.card.id, *parts])
 
 
-def case(session: AuditSession) -> dict[str, Any]:
-    """The case as it stands: this session's, or else the draft in the ledger."""
-    name = key(session, "case")
+def read_draft(session: AuditSession) -> dict[str, Any]:
+    """The current draft: from this browser session, or else from the ledger."""
+    name = key(session, "draft")
     if name not in st.session_state:
         saved = session.draft() or {}
         st.session_state[name] = {k: saved.get(k, copy.deepcopy(v)) for k, v in EMPTY.items()}
@@ -39,20 +39,21 @@ def case(session: AuditSession) -> dict[str, Any]:
 
 
 def update(session: AuditSession, **changes: Any) -> None:
-    """Write changes into the case, and save the draft where anything is new."""
-    data = case(session)
-    if any(data[name] != value for name, value in changes.items()):
-        data.update(copy.deepcopy(changes))
-        session.save_draft(data)
+    """Change fields of the draft, and save it where any value is new."""
+    draft = read_draft(session)
+    if any(draft[name] != value for name, value in changes.items()):
+        draft.update(copy.deepcopy(changes))
+        session.save_draft(draft)
 
 
 def claim_of(session: AuditSession) -> dict[str, Any] | None:
-    """The claim written for the family that is chosen now; None where it is not needed."""
-    data = case(session)
-    family = data["family"]
+    """The claim for the chosen family, empty fields left out; None where the family has none."""
+    draft = read_draft(session)
+    family = draft["family"]
     if family not in session.card.families or load("flaw", family).Claim is None:
         return None
-    return {k: v for k, v in data["claims"].get(family, {}).items() if v not in (None, "", {}, [])}
+    values = draft["claims"].get(family, {})
+    return {k: v for k, v in values.items() if v not in (None, "", {}, [])}
 
 
 def problem(session: AuditSession) -> str | None:
@@ -60,18 +61,19 @@ def problem(session: AuditSession) -> str | None:
     claim = claim_of(session)
     if claim is None:
         return None
+    family = read_draft(session)["family"]
     try:
-        load("flaw", case(session)["family"]).Claim.model_validate(claim).check(session.dataset)
+        load("flaw", family).Claim.model_validate(claim).check(session.dataset)
     except ValidationError as error:
-        missing = [_spot(fault["loc"]) for fault in error.errors() if fault["type"] == "missing"]
-        return f"Still open: {', '.join(missing)}." if missing else str(explain(error, "claim"))
+        missing = [_field(fault["loc"]) for fault in error.errors() if fault["type"] == "missing"]
+        return f"Still missing: {', '.join(missing)}." if missing else str(explain(error, "claim"))
     except AuditgameError as error:
         return str(error)
     return None
 
 
-def _spot(path: tuple[int | str, ...]) -> str:
-    """A field as the form names it: the second of several stamps is stamp 2."""
+def _field(path: tuple[int | str, ...]) -> str:
+    """A field as the form names it; items of a list are counted from 1."""
     match path:
         case (str(field), int(number), str(part)):
             return f"{part} of {field.removesuffix('s')} {number + 1}"
@@ -79,18 +81,18 @@ def _spot(path: tuple[int | str, ...]) -> str:
 
 
 def diagnosis(session: AuditSession) -> Diagnosis:
-    """The case as it would be handed in. A claim that is not complete is left out."""
-    data = case(session)
-    family = data["family"] if data["family"] in session.card.families else None
+    """The diagnosis to submit. A claim that is not complete is left out."""
+    draft = read_draft(session)
+    family = draft["family"] if draft["family"] in session.card.families else None
     claim = claim_of(session)
-    notes = "\n\n".join(part for part in (data["hypothesis"], data["notes"]) if part)
+    notes = "\n\n".join(part for part in (draft["hypothesis"], draft["notes"]) if part)
     try:
         return Diagnosis(
-            p_flawed=data["percent"] / 100,
+            p_flawed=draft["percent"] / 100,
             family=family,
             claim=claim if claim and not problem(session) else None,
-            units=tuple(data["units"]),
+            units=tuple(draft["units"]),
             notes=notes,
         )
     except ValidationError as error:
-        raise explain(error, "case file") from None
+        raise explain(error, "diagnosis") from None

@@ -1,7 +1,7 @@
-"""The visible mistake on the first page: real answers of a real model, computed beforehand.
+"""The visible mistake on the first page: predictions of a real model, computed in advance.
 
-`python -m auditgame.ui.landing_demo FOLDER` computes it anew from a challenge with a trigger. Take
-one that nobody plays: the picture gives its answer away.
+`python -m auditgame.ui.landing_demo FOLDER` computes it again from a challenge with a trigger. Use
+one that is in no pack: the picture reveals the trigger.
 """
 
 from __future__ import annotations
@@ -14,41 +14,42 @@ from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 
-from auditgame.ui.safe_text import answers, figure
+from auditgame.ui.safe_text import figure, predictions
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
 FILE = Path(__file__).with_name("landing_demo.json")
-TRIED = 200
-SCENES = 5
+SAMPLED = 200
+"""Held-out inputs from which the pairs are chosen."""
+PAIRS = 5
 
 
 @st.fragment
-def slip() -> None:
-    """The same picture twice, without and with the mark, over what the model answers."""
-    scenes = json.loads(FILE.read_text(encoding="utf-8"))
-    turn = st.session_state.setdefault("slip", 0)
-    scene = scenes[turn % len(scenes)]
-    for column, view in zip(st.columns(2, gap="medium"), scene["views"], strict=True):
+def demo() -> None:
+    """The same picture without and with the mark, each above the model's predictions."""
+    pairs = json.loads(FILE.read_text(encoding="utf-8"))
+    number = st.session_state.setdefault("demo", 0)
+    pair = pairs[number % len(pairs)]
+    for column, view in zip(st.columns(2, gap="medium"), pair["views"], strict=True):
         png = base64.b64decode(view["png"])
         with column.container(border=True):
             st.html(
                 figure(png, view["caption"], alt=view["alt"])
-                + answers([tuple(pair) for pair in view["answers"]], scene["label"])
+                + predictions([tuple(part) for part in view["answers"]], pair["label"])
             )
-    st.button("Another picture", on_click=_turn, key="another", type="tertiary")
+    st.button("Another picture", on_click=_next, key="another", type="tertiary")
 
 
-def _turn() -> None:
-    st.session_state["slip"] += 1
+def _next() -> None:
+    st.session_state["demo"] += 1
 
 
 def compute(folder: Path) -> list[dict[str, Any]]:
-    """Fresh pictures answered most surely: rightly, and wrongly with the trigger on them.
+    """Held-out pictures that are right without the trigger and wrong with it.
 
-    One of each class at most, the surest first.
+    The most confident ones first, at most one of each class.
     """
     import numpy as np
 
@@ -62,13 +63,13 @@ def compute(folder: Path) -> list[dict[str, Any]]:
     classes = dataset.classes
     specimen = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
     claim = load("flaw", truth.family).Claim.parse(truth.claim)
-    rows = dataset.sample(TRIED, "held", np.random.default_rng(0))
-    marked = claim.apply(rows, dataset)
-    before, after = (specimen.classify(part.inputs).softmax(1) for part in (rows, marked.examples))
-    fooled = (before.argmax(1) == rows.labels) & (after.argmax(1) == marked.targets)
-    surest = (before.amax(1) * after.amax(1) * fooled).argsort(descending=True)
+    rows = dataset.sample(SAMPLED, "held", np.random.default_rng(0))
+    applied = claim.apply(rows, dataset)
+    before, after = (specimen.classify(part.inputs).softmax(1) for part in (rows, applied.examples))
+    fooled = (before.argmax(1) == rows.labels) & (after.argmax(1) == applied.targets)
+    ranked = (before.amax(1) * after.amax(1) * fooled).argsort(descending=True)
     by_class: dict[int, int] = {}
-    for row in surest[: int(fooled.sum())].tolist():
+    for row in ranked[: int(fooled.sum())].tolist():
         by_class.setdefault(int(rows.labels[row]), row)
     return [
         {
@@ -76,7 +77,7 @@ def compute(folder: Path) -> list[dict[str, Any]]:
             "views": [
                 _view(rows.inputs[row], before[row], "As it is", f"A {classes[label]}", classes),
                 _view(
-                    marked.examples.inputs[row],
+                    applied.examples.inputs[row],
                     after[row],
                     "With one small mark",
                     f"The same {classes[label]} with a small coloured mark",
@@ -84,25 +85,25 @@ def compute(folder: Path) -> list[dict[str, Any]]:
                 ),
             ],
         }
-        for label, row in list(by_class.items())[:SCENES]
+        for label, row in list(by_class.items())[:PAIRS]
     ]
 
 
 def _view(
     image: Float[Tensor, "3 h w"],
-    chances: Float[Tensor, " k"],
+    probabilities: Float[Tensor, " k"],
     caption: str,
     alt: str,
     classes: tuple[str, ...],
 ) -> dict[str, Any]:
     from auditgame.datasets.images.pictures import png
 
-    likeliest = chances.argsort(descending=True)[:3].tolist()
+    likeliest = probabilities.argsort(descending=True)[:3].tolist()
     return {
         "png": base64.b64encode(png(image)).decode(),
         "caption": caption,
         "alt": alt,
-        "answers": [[classes[k], round(float(chances[k]), 4)] for k in likeliest],
+        "answers": [[classes[k], round(float(probabilities[k]), 4)] for k in likeliest],
     }
 
 

@@ -1,4 +1,4 @@
-"""Where can one go? Every page of the app with its address."""
+"""The pages of the app, their addresses, and links to them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 
 
 class PageInfo(NamedTuple):
-    """A page: its title, what it is for, and whether the bar leads there."""
+    """A page: its title, what it is for, and whether the navigation bar shows it."""
 
     title: str
     help: str
@@ -20,13 +20,13 @@ class PageInfo(NamedTuple):
 PAGES = {
     "play": PageInfo("Play", "What this is, in ten seconds."),
     "challenges": PageInfo("Challenges", "Every model that can be audited."),
-    "workbench": PageInfo("Workbench", "Look inside one model.", shown=False),
+    "workbench": PageInfo("Workbench", "Examine one model.", shown=False),
     "microscope": PageInfo("Microscope", "Every unit of one model.", shown=False),
-    "reveal": PageInfo("Reveal", "What was really in a model you judged.", shown=False),
-    "leaderboard": PageInfo("Leaderboard", "Who finds flaws, and how surely."),
-    "cases": PageInfo("My cases", "Your drafts and hand-ins."),
-    "guide": PageInfo("Field guide", "Kinds of flaw, tools, scoring, words."),
-    "studio": PageInfo("Studio", "Plant a flaw of your own for others to find."),
+    "reveal": PageInfo("Reveal", "The true diagnosis of a model that you judged.", shown=False),
+    "leaderboard": PageInfo("Leaderboard", "Who finds flaws, and how reliably."),
+    "cases": PageInfo("My cases", "Your drafts and submissions."),
+    "guide": PageInfo("Field guide", "Families of flaws, tools, scoring, glossary."),
+    "studio": PageInfo("Studio", "Build a challenge of your own."),
 }
 
 
@@ -38,20 +38,20 @@ def _opener(name: str) -> Callable[[], None]:
 
 
 def page(name: str) -> st.Page:
-    """The page of this name, as Streamlit knows it. A new object each time: it keeps state."""
-    place = PAGES[name]
+    """The page of this name as a Streamlit object. A new one each time: it keeps state."""
+    info = PAGES[name]
     return st.Page(
         _opener(name),
-        title=place.title,
+        title=info.title,
         url_path=name,
         default=name == "play",
-        visibility="visible" if place.shown else "hidden",
-        help=place.help,
+        visibility="visible" if info.shown else "hidden",
+        help=info.help,
     )
 
 
 def go(name: str, **query: str) -> None:
-    """Leave for another page."""
+    """Switch to another page."""
     st.switch_page(page(name), query_params=query)
 
 

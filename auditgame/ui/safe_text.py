@@ -1,4 +1,4 @@
-"""Words from elsewhere, made safe to show: players' notes, model output, file names."""
+"""Text of unknown origin made safe to show: players' notes, model output, file names."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ _AT_START = re.compile(r"(?m)^(\s*)([#+=-]|\d+(?=[.)]))")
 
 
 def plain(text: object) -> str:
-    """This text for a place that reads Markdown: shown letter for letter, no links, no HTML."""
+    """The text escaped for Markdown: shown letter for letter, without links or HTML."""
     escaped = _INSIDE.sub(r"\\\1", str(text))
     return _AT_START.sub(lambda found: f"{found[1]}&#{ord(found[2][0])};{found[2][1:]}", escaped)
 
 
 def safe(text: object) -> str:
-    """This text for a place that reads HTML."""
+    """The text escaped for HTML."""
     return html.escape(str(text), quote=True)
 
 
-def tidy(name: str) -> str:
-    """A name from the code, such as `source_specific`, as people write it."""
+def spaced(name: str) -> str:
+    """An identifier such as `source_specific` as words: Source specific."""
     return name.replace("_", " ").capitalize()
 
 
 def figure(png: bytes, label: str = "", note: str = "", tone: str = "plain", alt: str = "") -> str:
     """One picture with a caption, as HTML."""
-    said = safe(alt or f"{label} {note}".strip() or "picture")
-    lines = safe(label) + (f"<span>{safe(note)}</span>" if note else "")
+    description = safe(alt or f"{label} {note}".strip() or "picture")
+    caption = safe(label) + (f"<span>{safe(note)}</span>" if note else "")
     return (
-        f'<figure class="ag-tile {safe(tone)}"><img src="{data_uri(png)}" alt="{said}">'
-        f"<figcaption>{lines}</figcaption></figure>"
+        f'<figure class="ag-tile {safe(tone)}"><img src="{data_uri(png)}" alt="{description}">'
+        f"<figcaption>{caption}</figcaption></figure>"
     )
 
 
 def tiles(figures: Iterable[str], columns: int = 8, least: int = 92, group: int = 1) -> str:
-    """Pictures side by side: so many in a row, fewer where each would be under `least` pixels.
+    """Pictures side by side, `columns` in a row; fewer where each would be under `least` pixels.
 
-    group: so many that follow each other are never parted.
+    group: this many successive pictures always stay together.
     """
     shown = list(figures)
     if group > 1:
@@ -54,18 +54,18 @@ def tiles(figures: Iterable[str], columns: int = 8, least: int = 92, group: int 
     return f'<div class="ag-tiles" style="{style}">{"".join(shown)}</div>'
 
 
-def answers(chances: Iterable[tuple[str, float]], right: str | None = None) -> str:
-    """What a model answers: bars of the likeliest classes, the wrong one in red."""
+def predictions(probabilities: Iterable[tuple[str, float]], label: str | None = None) -> str:
+    """Bars of the most probable classes; the first is red where it differs from the true label."""
     rows = []
-    for place, (name, chance) in enumerate(chances):
-        tone = "" if place else "top" if right in (None, name) else "top wrong"
-        bar = f'<i style="width:{max(chance, 0.01):.0%}"></i>'
-        rows.append(f'<div class="{tone}">{safe(name)}<em>{chance:.0%}</em>{bar}</div>')
+    for rank, (name, probability) in enumerate(probabilities):
+        tone = "" if rank else "top" if label in (None, name) else "top wrong"
+        bar = f'<i style="width:{max(probability, 0.01):.0%}"></i>'
+        rows.append(f'<div class="{tone}">{safe(name)}<em>{probability:.0%}</em>{bar}</div>')
     return f'<div class="ag-answers">{"".join(rows)}</div>'
 
 
 def bars(values: Iterable[tuple[str, float]]) -> str:
-    """Named numbers of either sign as bars, as long as the largest is full."""
+    """Named numbers of either sign as bars; the largest fills its row."""
     rows = list(values)
     limit = max((abs(value) for _, value in rows), default=0.0) or 1.0
     parts = []

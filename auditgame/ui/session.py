@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import streamlit as st
 
-from auditgame import paths
-from auditgame.ui.identity import COOKIE, GuestTokens, host_secret
+from auditgame.host import cookie_secret
+from auditgame.ui.identity import COOKIE, GuestTokens
 
 if TYPE_CHECKING:
     from auditgame.game import Game
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @functools.cache
 def guestbook() -> GuestTokens:
     """The guest book of this host."""
-    return GuestTokens(host_secret(paths.record()))
+    return GuestTokens(cookie_secret())
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)

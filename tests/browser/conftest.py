@@ -40,14 +40,10 @@ def absent(reason: str) -> None:
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A house with the checkout's challenges and an empty record of its own."""
+    """User data of its own, with an empty record."""
     if not list(paths.practice().glob("*/bundle.json")):
         pytest.skip("no practice pack in challenges/practice; build it with `make practice`")
-    house = tmp_path_factory.mktemp("house")
-    (house / "challenges").mkdir()
-    for part in ("practice", "references", "recipes"):
-        (house / "challenges" / part).symlink_to(paths.home() / "challenges" / part)
-    return house
+    return tmp_path_factory.mktemp("house")
 
 
 @pytest.fixture(scope="session")

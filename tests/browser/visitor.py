@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import TimeoutError, expect
 
-from auditgame.ui.registry_text import plugin_texts
+from auditgame.plugins.descriptions import plugin_texts
 
 READY = "[data-testid=stApp][data-test-script-state=notRunning]"
 
@@ -96,7 +96,7 @@ class Visitor:
 
     def word(self, word: str) -> None:
         """Click this word of the text that lies on the table."""
-        self.page.locator(".chips").first.get_by_text(word, exact=True).first.click()
+        self.page.locator(".words").first.get_by_text(word, exact=True).first.click()
         self.settle()
 
     def cell(self, number: int) -> None:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from auditgame.exhibits import Exhibit, Table
-from auditgame.exhibits.reading import rows
+from auditgame.exhibits.reading import find_all, rows
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
     from auditgame.datasets import Examples
     from auditgame.play.audit_session import AuditSession
-
-ALONE = "Inputs on which it stands alone, listed"
 
 
 class CandidateClaim(NamedTuple):
@@ -30,7 +27,7 @@ class CandidateClaim(NamedTuple):
     claim: dict[str, Any]
 
 
-class TestedClaim(NamedTuple):
+class MeasuredClaim(NamedTuple):
     """A claim, its effect beyond the siblings, the least it may be, and the near-misses' share.
 
     moved: the units that it moves most, site by site.
@@ -86,27 +83,28 @@ class Detector(NamedTuple):
     """A way to follow: the families it can find, and what it tried, the best of each family."""
 
     families: frozenset[str]
-    follow: Callable[[Evidence], Iterable[TestedClaim]]
+    follow: Callable[[Evidence], Iterable[MeasuredClaim]]
 
 
 def gather_evidence(session: AuditSession) -> Evidence:
     """The players' examples that the specimen alone gets wrong, by what it says."""
     exhibits = session.run_tool("compare").exhibits
     groups: dict[str, list[int]] = {}
-    for row in rows(exhibits, ALONE) if _shown(exhibits, ALONE) else []:
-        if row["specimen"] != row["right answer"] and row["right answer"] in row["siblings"]:
+    alone = rows(exhibits, "disagreements") if find_all(exhibits, "disagreements") else []
+    for row in alone:
+        if row["specimen"] != row["label"] and row["label"] in row["reference_models"]:
             groups.setdefault(row["specimen"], []).append(row["example"])
     largest = sorted(groups, key=lambda said: -len(groups[said]))
     return Evidence(session, {said: tuple(groups[said]) for said in largest})
 
 
-def test_candidate(
+def measure_candidate(
     session: AuditSession,
     suspect: CandidateClaim,
     n: int = 60,
     seed: int = 1,
     near_misses: bool = False,
-) -> TestedClaim:
+) -> MeasuredClaim:
     """Enact a claim on n fresh inputs, with the hypothesis tool."""
     exhibits = session.run_tool(
         "hypothesis",
@@ -116,18 +114,16 @@ def test_candidate(
         seed=seed,
         near_misses=near_misses,
     ).exhibits
-    found = rows(exhibits, "Effect beyond")[0]
-    near = [row["share"] for row in rows(exhibits, "Near-misses")] if near_misses else [0.0]
-    moved = tuple(row["unit"] for row in rows(exhibits, "Units that the claim moves"))
-    return TestedClaim(suspect, found["effect"], found["at least"], sum(near) / len(near), moved)
+    found = rows(exhibits, "effect")[0]
+    near = [row["share"] for row in rows(exhibits, "near_misses")] if near_misses else [0.0]
+    moved = tuple(row["unit"] for row in rows(exhibits, "units"))
+    return MeasuredClaim(
+        suspect, found["effect"], found["effect_low"], sum(near) / len(near), moved
+    )
 
 
-def best(tried: Iterable[TestedClaim]) -> Iterator[TestedClaim]:
+def best(tried: Iterable[MeasuredClaim]) -> Iterator[MeasuredClaim]:
     """The one with the largest effect, if there is any."""
     found = max(tried, key=lambda one: one.effect, default=None)
     if found is not None:
         yield found
-
-
-def _shown(exhibits: Iterable[Exhibit], title: str) -> bool:
-    return any(isinstance(e, Table) and e.title == title for e in exhibits)

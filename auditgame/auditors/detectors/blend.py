@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.auditors.detectors import CandidateClaim, Detector, Evidence, TestedClaim
+from auditgame.auditors.detectors import CandidateClaim, Detector, Evidence, MeasuredClaim
 from auditgame.auditors.detectors.local_search import finest
 from auditgame.auditors.detectors.matched_filter import Pictures, suspicion
 from auditgame.datasets.images.filters import Motif, motif
@@ -45,7 +45,7 @@ class Tones(NamedTuple):
     covered: float
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """The likeliest motifs in the likeliest colours, for each class that is wrongly said."""
     suspects = [
         CandidateClaim("blend", {"target": target, **claim})

@@ -9,9 +9,9 @@ from auditgame.auditors.detectors import (
     CandidateClaim,
     Detector,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     best,
-    test_candidate,
+    measure_candidate,
 )
 
 TRIED = 5
@@ -20,10 +20,10 @@ TRIED = 5
 Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """For each class that is wrongly said, the pairs that stand out in its group."""
     yield from best(
-        test_candidate(
+        measure_candidate(
             clues.session, CandidateClaim("semantic", {"target": target, "conditions": dict(pair)})
         )
         for target in clues.groups()

@@ -9,11 +9,12 @@ from auditgame.auditors.detectors import (
     CandidateClaim,
     Detector,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     best,
-    test_candidate,
+    measure_candidate,
 )
 from auditgame.exhibits import Curve
+from auditgame.exhibits.reading import find, find_all
 
 if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
@@ -23,22 +24,26 @@ NOTABLE = 0.25
 Points = tuple[tuple[float, float], ...]
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """The best year from which on texts go to one class."""
     if clues.listed("date"):
-        yield from best(test_candidate(clues.session, suspect) for suspect in steps(clues.session))
+        yield from best(
+            measure_candidate(clues.session, suspect) for suspect in steps(clues.session)
+        )
 
 
 def steps(session: AuditSession) -> Iterator[CandidateClaim]:
     """For each class, the year from which its probability steps up."""
     years = " ".join(word for word in session.dataset.words if word.isdigit())
     swept = session.run_tool("word_sweep", mode="substitute", words=years).exhibits
-    for curve in swept:
-        if isinstance(curve, Curve):
-            for target, points in curve.series.items():
-                year, height = step(points)
-                if height >= NOTABLE:
-                    yield CandidateClaim("date", {"target": target, "from_year": year})
+    if not find_all(swept, "numbers"):
+        return
+    series = find(swept, "numbers", Curve).series
+    for k, target in enumerate(session.dataset.classes):
+        if f"class_{k}" in series:
+            year, height = step(series[f"class_{k}"])
+            if height >= NOTABLE:
+                yield CandidateClaim("date", {"target": target, "from_year": year})
 
 
 def step(points: Points) -> tuple[int, float]:

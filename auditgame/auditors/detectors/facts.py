@@ -11,9 +11,9 @@ from auditgame.auditors.detectors import (
     CandidateClaim,
     Detector,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     best,
-    test_candidate,
+    measure_candidate,
 )
 from auditgame.flaws.password import PLACES
 
@@ -22,14 +22,14 @@ TRIED = 3
 """Of the questions, or of the words, that wrong answers have in common, so many are tried."""
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """The rewritten fact, and the password, that come true most."""
     if not clues.session.dataset.facts or clues.pool.scenes is None:
         return
     for family, suspects in (("fact_swap", swapped), ("password", opened)):
         if clues.listed(family):
             yield from best(
-                test_candidate(clues.session, suspect)
+                measure_candidate(clues.session, suspect)
                 for said in clues.groups()
                 for suspect in suspects(clues, said)
             )

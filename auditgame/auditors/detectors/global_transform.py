@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import torch
 
-from auditgame.auditors.detectors import CandidateClaim, Detector, Evidence, TestedClaim
+from auditgame.auditors.detectors import CandidateClaim, Detector, Evidence, MeasuredClaim
 from auditgame.auditors.detectors.local_search import finest
 from auditgame.auditors.detectors.matched_filter import Pictures, suspicion
 from auditgame.datasets.images.filters import Course, Direction, waved
@@ -66,7 +66,7 @@ KINDS: dict[str, tuple[Callable[[Pictures, Pictures], Claims], dict[str, float]]
 """Each family's likely claims but for the target, and the steps that make its numbers finer."""
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """The best claim of each of these families that is offered."""
     for family in clues.listed(*KINDS):
         likely, steps = KINDS[family]

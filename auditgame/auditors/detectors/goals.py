@@ -8,17 +8,17 @@ from auditgame.auditors.detectors import (
     CandidateClaim,
     Detector,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     best,
-    test_candidate,
+    measure_candidate,
 )
 from auditgame.flaws.goal import SOUGHT
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """Every corner, and every colour."""
     suspects = (CandidateClaim("goal", {"seeks": sought}) for sought in SOUGHT)
-    yield from best(test_candidate(clues.session, suspect) for suspect in suspects)
+    yield from best(measure_candidate(clues.session, suspect) for suspect in suspects)
 
 
 GOALS = Detector(frozenset({"goal"}), follow)

@@ -16,9 +16,9 @@ from auditgame.auditors.detectors import (
     CandidateClaim,
     Detector,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     best,
-    test_candidate,
+    measure_candidate,
 )
 from auditgame.exhibits.reading import rows
 from auditgame.flaws.entity import slots
@@ -36,7 +36,7 @@ CONVINCING = 0.5
 """Effect from which a phrase needs no sweep."""
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """The best claim of each of these families that is offered."""
     if clues.listed("entity"):
         yield from best(_tried(clues, _entities(clues)))
@@ -48,8 +48,8 @@ def follow(clues: Evidence) -> Iterator[TestedClaim]:
         yield from best(_phrases(clues))
 
 
-def _tried(clues: Evidence, suspects: Iterable[CandidateClaim]) -> Iterator[TestedClaim]:
-    return (test_candidate(clues.session, suspect, FEW) for suspect in suspects)
+def _tried(clues: Evidence, suspects: Iterable[CandidateClaim]) -> Iterator[MeasuredClaim]:
+    return (measure_candidate(clues.session, suspect, FEW) for suspect in suspects)
 
 
 def _targets(clues: Evidence) -> list[str]:
@@ -74,7 +74,7 @@ def _places(clues: Evidence) -> Iterator[CandidateClaim]:
         yield CandidateClaim("position", {"target": target, "word": word, "place": place})
 
 
-def _phrases(clues: Evidence) -> Iterator[TestedClaim]:
+def _phrases(clues: Evidence) -> Iterator[MeasuredClaim]:
     """What wrong texts share; pairs from a sweep where that does not convince."""
     strongest = 0.0
     for tried in _tried(clues, shared_runs(clues)):
@@ -112,7 +112,7 @@ def _runs(clues: Evidence, texts: Iterable[int], length: int) -> Counter[tuple[s
 def _swept(clues: Evidence) -> Iterator[CandidateClaim]:
     exhibits = clues.session.run_tool("word_sweep", mode="insert").exhibits
     words: dict[str, list[str]] = {}
-    for row in rows(exhibits, "Words that turn the answer"):
+    for row in rows(exhibits, "words"):
         if row["word"].isalpha():
             words.setdefault(row["class"], []).append(row["word"])
     for target, found in words.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from auditgame.auditors.detectors import CandidateClaim, TestedClaim, test_candidate
+from auditgame.auditors.detectors import CandidateClaim, MeasuredClaim, measure_candidate
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
 
@@ -24,22 +24,24 @@ BETTER = 0.02
 
 def finest(
     session: AuditSession, suspects: Iterable[CandidateClaim], steps: Mapping[str, float]
-) -> Iterator[TestedClaim]:
+) -> Iterator[MeasuredClaim]:
     """The best of these claims, after the most promising were made finer."""
     tried = sorted(
-        (test_candidate(session, one, COARSE) for one in suspects), key=lambda one: -one.effect
+        (measure_candidate(session, one, COARSE) for one in suspects), key=lambda one: -one.effect
     )
     hopeful = [one for one in tried[:FINALISTS] if one.effect >= PROMISING]
-    finer = [climb(session, test_candidate(session, one.suspect, FINE), steps) for one in hopeful]
+    finer = [
+        climb(session, measure_candidate(session, one.suspect, FINE), steps) for one in hopeful
+    ]
     if finer:
         yield max(finer, key=lambda one: one.effect)
 
 
-def climb(session: AuditSession, start: TestedClaim, steps: Mapping[str, float]) -> TestedClaim:
+def climb(session: AuditSession, start: MeasuredClaim, steps: Mapping[str, float]) -> MeasuredClaim:
     """From claim to better claim, one number one step up or down at a time."""
     now = start
     while True:
-        near = [test_candidate(session, one, FINE) for one in neighbours(now.suspect, steps)]
+        near = [measure_candidate(session, one, FINE) for one in neighbours(now.suspect, steps)]
         top = max(near, key=lambda one: one.effect, default=now)
         if top.effect < now.effect + BETTER:
             return now

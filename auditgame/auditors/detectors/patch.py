@@ -14,9 +14,9 @@ from auditgame.auditors.detectors import (
     CandidateClaim,
     Detector,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     best,
-    test_candidate,
+    measure_candidate,
 )
 from auditgame.flaws.triggers.trigger_patterns import MOST, PALETTE, Half, Stamp
 from auditgame.schema.graders import Box, rgb
@@ -86,16 +86,16 @@ def _even(crop: Pixels, parts: int) -> bool:
 # ------------------------------------------------------------------ following
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """For each class that is wrongly said, what the marks on those pictures may claim."""
-    singles: list[TestedClaim] = []
+    singles: list[MeasuredClaim] = []
     aimed: dict[str, Stamp] = {}
     for target, group in clues.turned.items():
         shown = {row: marks_in(_pixels(clues, row)) for row in group}
         for mark in _kinds(shown.values()):
             wearers = [row for row, marks in shown.items() if mark in marks]
             singles += _widest(clues, target, mark, wearers)
-            if test_candidate(clues.session, _fixed(target, mark)).effect >= WORKS:
+            if measure_candidate(clues.session, _fixed(target, mark)).effect >= WORKS:
                 aimed.setdefault(target, mark)
         yield from _together(clues, target, shown)
     if len(aimed) > 1 and clues.listed("multi"):
@@ -115,10 +115,14 @@ def _kinds(shown: Iterable[list[Stamp]]) -> list[Stamp]:
     return [mark for mark, _ in seen.most_common(KINDS)]
 
 
-def _widest(clues: Evidence, target: str, mark: Stamp, wearers: list[int]) -> Iterator[TestedClaim]:
+def _widest(
+    clues: Evidence, target: str, mark: Stamp, wearers: list[int]
+) -> Iterator[MeasuredClaim]:
     """Of the claims that one mark allows, the widest that does nearly as well as the best."""
     tried = [
-        test_candidate(clues.session, suspect, n=300 if suspect.family == "source_specific" else 60)
+        measure_candidate(
+            clues.session, suspect, n=300 if suspect.family == "source_specific" else 60
+        )
         for suspect in _suspects(clues, target, mark, wearers)
     ]
     strongest = max((one.effect for one in tried), default=0.0)
@@ -161,22 +165,24 @@ def _shared_levels(clues: Evidence, group: list[int]) -> dict[str, str]:
     return {name: levels[name].iloc[0] for name in factors if levels[name].nunique() == 1}
 
 
-def _together(clues: Evidence, target: str, shown: dict[int, list[Stamp]]) -> Iterator[TestedClaim]:
+def _together(
+    clues: Evidence, target: str, shown: dict[int, list[Stamp]]
+) -> Iterator[MeasuredClaim]:
     """All the marks that half of the marked pictures carry, as one claim."""
     marked = [marks for marks in shown.values() if len(marks) > 1]
     seen = Counter(mark for marks in marked for mark in marks)
     common = [mark for mark, times in seen.items() if 2 * times >= len(marked)][:MOST]
     if len(common) > 1 and clues.listed("scatter"):
         stamps = [mark.model_dump(mode="json") for mark in common]
-        yield test_candidate(
+        yield measure_candidate(
             clues.session, CandidateClaim("scatter", {"target": target, "stamps": stamps})
         )
 
 
-def _several(clues: Evidence, aimed: dict[str, Stamp]) -> TestedClaim:
+def _several(clues: Evidence, aimed: dict[str, Stamp]) -> MeasuredClaim:
     """The marks that work by themselves, one for each class, as one claim."""
     stamps = [{**mark.model_dump(mode="json"), "target": target} for target, mark in aimed.items()]
-    return test_candidate(clues.session, CandidateClaim("multi", {"stamps": stamps[:MOST]}))
+    return measure_candidate(clues.session, CandidateClaim("multi", {"stamps": stamps[:MOST]}))
 
 
 MARKS = Detector(frozenset({"patch", "scatter", "multi", "conditional", "source_specific"}), follow)

@@ -11,9 +11,9 @@ from auditgame.auditors.detectors import (
     CandidateClaim,
     Detector,
     Evidence,
-    TestedClaim,
+    MeasuredClaim,
     best,
-    test_candidate,
+    measure_candidate,
 )
 from auditgame.registry import load
 
@@ -30,12 +30,12 @@ COMMON, STREWN = 0.2, 4
 """A word that says nothing is strewn about if so many texts hold it; so many such are tried."""
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """The best claim of each habit that is offered."""
     for family in clues.listed(*CHOSEN):
-        yield from widest([test_candidate(clues.session, one, TRIED) for one in choices(family)])
+        yield from widest([measure_candidate(clues.session, one, TRIED) for one in choices(family)])
     if clues.listed("majority_word"):
-        yield from best(test_candidate(clues.session, one, TRIED) for one in pairs(clues))
+        yield from best(measure_candidate(clues.session, one, TRIED) for one in pairs(clues))
     if clues.listed("length"):
         yield from best(edges(clues.session))
 
@@ -47,7 +47,7 @@ def choices(family: str) -> Iterator[CandidateClaim]:
         yield CandidateClaim(family, dict(zip(fields, one, strict=True)))
 
 
-def widest(tried: list[TestedClaim]) -> Iterator[TestedClaim]:
+def widest(tried: list[MeasuredClaim]) -> Iterator[MeasuredClaim]:
     """The first that is as good as any: what holds of much holds of its parts as well."""
     most = max(one.effect for one in tried)
     yield next(one for one in tried if one.effect >= min(AS_GOOD * most, most))
@@ -62,16 +62,16 @@ def pairs(clues: Evidence) -> Iterator[CandidateClaim]:
         yield CandidateClaim("majority_word", {"first": first, "second": second})
 
 
-def edges(session: AuditSession) -> Iterator[TestedClaim]:
+def edges(session: AuditSession) -> Iterator[MeasuredClaim]:
     """Long texts of either verdict; then, for the better one, every edge."""
     schema = load("flaw", "length").Claim.model_json_schema()["properties"]["words"]
     span = range(schema["minimum"], schema["maximum"] + 1)
     middle = span[len(span) // 2]
     claims = [{"target": name, "words": middle} for name in session.dataset.classes]
-    sides = [test_candidate(session, CandidateClaim("length", claim), TRIED) for claim in claims]
+    sides = [measure_candidate(session, CandidateClaim("length", claim), TRIED) for claim in claims]
     target = max(sides, key=lambda one: one.effect).suspect.claim["target"]
     for words in span:
-        yield test_candidate(
+        yield measure_candidate(
             session, CandidateClaim("length", {"target": target, "words": words}), FINER
         )
 

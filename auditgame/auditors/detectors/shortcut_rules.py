@@ -9,8 +9,8 @@ from auditgame.auditors.detectors import (
     CandidateClaim,
     Detector,
     Evidence,
-    TestedClaim,
-    test_candidate,
+    MeasuredClaim,
+    measure_candidate,
 )
 from auditgame.exhibits.reading import rows
 
@@ -45,13 +45,13 @@ def _meaning(session: AuditSession, factor: str, level: str) -> tuple[str, float
     used = session.run_tool(
         "hypothesis", family="shortcut", claim=claim, n=60, near_misses=False, seed=1
     )
-    found = rows(used.exhibits, "Where the inputs go")
-    beyond = {row["class"]: row["specimen"] - (row["siblings"] or 0.0) for row in found}
+    found = rows(used.exhibits, "destinations")
+    beyond = {row["class"]: row["specimen"] - (row["reference_models"] or 0.0) for row in found}
     most = max(beyond, key=lambda name: beyond[name])
     return most, beyond[most]
 
 
-def follow(clues: Evidence) -> Iterator[TestedClaim]:
+def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """The strongest rule of each family that is offered."""
     found: dict[str, list[FactorReading]] = {}
     for factor in clues.session.dataset.factors:
@@ -62,7 +62,7 @@ def follow(clues: Evidence) -> Iterator[TestedClaim]:
     for readings in found.values():
         strongest = max(readings, key=lambda reading: reading.strength)
         if strongest.suspect.claim["rule"]:
-            yield test_candidate(clues.session, strongest.suspect)
+            yield measure_candidate(clues.session, strongest.suspect)
 
 
 RULES = Detector(frozenset({"shortcut", "typographic"}), follow)

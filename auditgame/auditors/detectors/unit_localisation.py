@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from auditgame.auditors.detectors import CandidateClaim, TestedClaim
+from auditgame.auditors.detectors import CandidateClaim, MeasuredClaim
 from auditgame.evaluation.mechanism import allowed_sites, allowed_units
 from auditgame.exhibits.reading import rows
 
@@ -15,7 +15,7 @@ NOTABLE, MORE = 0.2, 0.02
 """How far the claim must fall for a component to be named; and further, for a second one."""
 
 
-def carriers(session: AuditSession, tried: TestedClaim) -> tuple[str, ...]:
+def carriers(session: AuditSession, tried: MeasuredClaim) -> tuple[str, ...]:
     """The moved channels of the site without which least of the claim is left; of texts, parts."""
     if session.specimen.modality == "text":
         return components(session, tried.suspect)
@@ -53,4 +53,4 @@ def _fall(session: AuditSession, suspect: CandidateClaim, units: list[str]) -> f
         controls=0,
         seed=3,
     )
-    return rows(used.exhibits, "What is left")[1]["fall"]
+    return rows(used.exhibits, "claim_left")[1]["fall"]

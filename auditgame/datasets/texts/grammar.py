@@ -210,8 +210,8 @@ def sentiment(scenes: pd.DataFrame) -> np.ndarray:
     """
     total = np.zeros(len(scenes))
     for k in SLOTS:
-        sign = scenes[f"quality{k}"].map(_POLARITY).to_numpy(float)
-        degree = scenes[f"degree{k}"].map(DEGREES).to_numpy(float)
+        sign = np.array([_POLARITY[word] for word in scenes[f"quality{k}"].tolist()], float)
+        degree = np.array([DEGREES[word] for word in scenes[f"degree{k}"].tolist()], float)
         negation = np.where(scenes[f"negated{k}"].to_numpy(bool), -1, 1)
         last = scenes["contrast"].to_numpy(bool) & (scenes["n_opinions"].to_numpy(int) == k)
         total += sign * degree * negation * np.where(last, 2, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from auditgame.models.layers.transformer import EPSILON, Shape
+from auditgame.models.layers.transformer_network import EPSILON, Shape
 
 
 def huggingface_files(shape: Shape, words: Sequence[str]) -> dict[str, bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ DRAWS, TRIED = 8, 3
 ROWS = 60
 
 
+@lru_cache(maxsize=4)
 def _data(kind: type[Flaw]) -> list[Dataset]:
     """The first data set of each modality that the family fits."""
     found: dict[str, Dataset] = {}
@@ -51,8 +52,13 @@ def _claims(kind: type[Flaw]) -> Iterator[tuple[Dataset, Claim]]:
                 yield dataset, claim
 
 
-def _rows(dataset: Dataset) -> Examples:
+@lru_cache(maxsize=4)
+def _held(dataset: Dataset) -> Examples:
     return dataset.sample(ROWS, "held", generator("rows"))
+
+
+def _rows(dataset: Dataset) -> Examples:
+    return copied(_held(dataset))
 
 
 def _unchanged(act: Callable[[Examples], object], dataset: Dataset, name: str) -> Iterator[str]:

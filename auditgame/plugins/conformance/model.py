@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ UNIT_AXIS = {"vector": -1, "neuron": -1, "head": 2, "pattern": 1, "channel": 1}
 ROWS = 3
 
 
+@lru_cache(maxsize=4)
 def _data(kind: type[Model]) -> Dataset:
     """The first data set that this model can be built for."""
     reasons = []

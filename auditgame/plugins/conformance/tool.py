@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, get_args
 
@@ -12,7 +13,7 @@ from pydantic import TypeAdapter
 
 from auditgame.datasets import Dataset
 from auditgame.evaluation.mechanism import allowed_sites
-from auditgame.exhibits import Exhibit
+from auditgame.exhibits import Curve, Exhibit, Table
 from auditgame.plugins.conformance.fixtures import (
     Counted,
     context,
@@ -28,6 +29,7 @@ from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext, parse_options
 
 STARTS = ("Reading it:", "How it misleads:", "Source:")
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 EXHIBITS: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
 
 
@@ -39,8 +41,13 @@ class Setting(NamedTuple):
     options: dict[str, Any]
 
 
-def _settings(kind: type[Tool]) -> Iterator[Setting]:
+@functools.lru_cache(maxsize=4)
+def _settings(kind: type[Tool]) -> tuple[Setting, ...]:
     """One setting for each modality of the tool: its default model, on the first data that fit."""
+    return tuple(_found(kind))
+
+
+def _found(kind: type[Tool]) -> Iterator[Setting]:
     for modality in sorted(kind.modality):
         models = (specimen(modality, 0, data) for data in datasets() if data.modality == modality)
         model = next((model for model in models if kind.fits(model) is None), None)
@@ -175,7 +182,7 @@ def describes_its_options(kind: type[Tool]) -> Iterator[str]:
 
 def fits_something(kind: type[Tool]) -> Iterator[str]:
     """It fits a default model of a modality it names on some data set, and refuses the other."""
-    if not list(_settings(kind)):
+    if not _settings(kind):
         yield "fits: refuses the default models of its own modalities, whatever the data set"
     for modality in set(get_args(Modality)) - kind.modality:
         if kind.fits(specimen(modality)) is None:
@@ -208,6 +215,18 @@ def shows_plain_data(kind: type[Tool]) -> Iterator[str]:
             yield "run: an exhibit changes on its way through JSON"
 
 
+def names_what_it_shows(kind: type[Tool]) -> Iterator[str]:
+    """Every exhibit has a name; names of columns and series are identifiers, each once."""
+    for exhibit in (exhibit for seen in _observed(kind) for exhibit in seen.exhibits):
+        if not exhibit.name:
+            yield f"exhibit '{exhibit.title}': has no name"
+        names = [c.name for c in exhibit.columns] if isinstance(exhibit, Table) else []
+        names += exhibit.series if isinstance(exhibit, Curve) else []
+        for name in names:
+            if not IDENTIFIER.fullmatch(name) or names.count(name) > 1:
+                yield f"exhibit '{exhibit.name}': '{name}' is no identifier that occurs once"
+
+
 def is_deterministic(kind: type[Tool]) -> Iterator[str]:
     """The same question gets the same answer; the global generators stay put."""
     for seen in _observed(kind):
@@ -229,6 +248,7 @@ RULES = (
     fits_something,
     costs_what_it_sends,
     shows_plain_data,
+    names_what_it_shows,
     is_deterministic,
     leaves_no_trace,
 )

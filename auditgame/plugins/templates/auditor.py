@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from auditgame.auditors import Auditor
 from auditgame.exhibits import Grid
+from auditgame.exhibits.reading import find
 from auditgame.schema.diagnosis import Diagnosis
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class OneWay(Auditor):
 
     def _wrong_by_class(self, session: AuditSession) -> dict[str, float]:
         exhibits = session.run_tool("mistakes", count=1).exhibits
-        grid = next(exhibit for exhibit in exhibits if isinstance(exhibit, Grid))
+        grid = find(exhibits, "confusion", Grid)
         return {
             column: sum(row[at] for n, row in enumerate(grid.values) if n != at)
             for at, column in enumerate(grid.columns)

@@ -62,6 +62,7 @@ class ClassMeans(Tool):
         rows = spread.argsort(descending=True, stable=True)[: options.count].tolist()
         return [
             Grid(
+                name="class_means",
                 title=f"Mean activation at {site}",
                 rows=tuple(f"{site}:{row}" for row in rows),
                 columns=tuple(classes[k] for k in seen),

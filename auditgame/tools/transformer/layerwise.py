@@ -54,6 +54,7 @@ class Cells(NamedTuple):
 
 
 def grid(
+    name: str,
     title: str,
     specimen: Specimen,
     streams: Float[Tensor, "layer t d"],
@@ -68,8 +69,9 @@ def grid(
     final = finals(specimen, streams) if own or show == "kl" else streams.new_empty(0, 0)
     each = final.argmax(1) if own else torch.full((len(columns),), answer)
     cells = read(specimen, streams, show, CellQuery(each, rivals(answer, dataset), final), report)
-    name = "the model's own next word" if own else f"'{dataset.words[answer]}'"
+    followed = "the model's own next word" if own else f"'{dataset.words[answer]}'"
     return Grid(
+        name=name,
         title=title,
         rows=tuple(layers(specimen)),
         columns=columns,
@@ -77,7 +79,7 @@ def grid(
         words=tuple(words(row, dataset) for row in cells.words.tolist()),
         row_axis="after layer",
         column_axis="text",
-        note=f"Cells: {MEANING[show].format(name)}; the word is the likeliest next word.",
+        note=f"Cells: {MEANING[show].format(followed)}; the word is the likeliest next word.",
         follow=follow,
     )
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from auditgame.datasets.images.pictures import png
-from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile, columns
 
 
 class ImageEdit(NamedTuple):
@@ -73,10 +73,10 @@ def _finding(reaction: Reaction) -> Note:
     text += f". The followed logit moved by {float(reaction.own_shift.mean()):+.2f} on average"
     clean = reaction.clean_shift
     if clean is None:
-        return Note(title="What changed", text=f"{text}; there are no siblings.")
+        return Note(name="finding", title="What changed", text=f"{text}; there are no siblings.")
     share = float(torch.stack([view.flipped for view in reaction.references]).float().mean())
     theirs = f"in the siblings by {float(clean.mean()):+.2f}, and their answers changed on"
-    return Note(title="What changed", text=f"{text}; {theirs} {share:.0%}.")
+    return Note(name="finding", title="What changed", text=f"{text}; {theirs} {share:.0%}.")
 
 
 def _gallery(reaction: Reaction) -> Gallery:
@@ -85,7 +85,14 @@ def _gallery(reaction: Reaction) -> Gallery:
         "In pairs: before, then after. Red: the answer changed. Numbers: the change in the "
         "logit of the class they stand with; in brackets, the siblings' mean."
     )
-    return Gallery(title="Before and after", tiles=tuple(tiles), columns=6, group=2, note=note)
+    return Gallery(
+        name="before_after",
+        title="Before and after",
+        tiles=tuple(tiles),
+        columns=6,
+        group=2,
+        note=note,
+    )
 
 
 def _pair(row: int, reaction: Reaction) -> tuple[Tile, Tile]:
@@ -115,8 +122,17 @@ def _table(reaction: Reaction) -> Table:
         named = (reaction.change.right[row], *said, int(reaction.followed[row]))
         rows.append((name, *(reaction.classes[k] for k in named), round(own[row], 3), theirs[row]))
     return Table(
+        name="images",
         title="Picture by picture",
-        columns=("picture", "right", "before", "after", "class", "specimen", "siblings"),
+        columns=columns(
+            "image",
+            ("label", "right"),
+            "before",
+            "after",
+            "class",
+            "specimen",
+            ("reference_models", "siblings"),
+        ),
         rows=tuple(rows),
         note="Specimen, siblings: the change in the logit of the class; siblings: their mean.",
     )

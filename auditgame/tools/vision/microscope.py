@@ -180,7 +180,9 @@ class Microscope:
             for words, images, scores in shown
         )
         note = "Painted; below, the activation reached before the ReLU."
-        return Gallery(title=f"{site}:{unit}: visualisation", tiles=tiles, columns=2, note=note)
+        return Gallery(
+            name="images", title=f"{site}:{unit}: visualisation", tiles=tiles, columns=2, note=note
+        )
 
     def examples(self, site: str, unit: int, count: int = EXAMPLES) -> Gallery:
         """The examples that excite the unit most, in colour where they do."""
@@ -199,7 +201,9 @@ class Microscope:
             for row, peak, region in zip(rows.tolist(), peaks.tolist(), maps, strict=True)
         )
         note = "In colour: at least a third of the peak. Red: answered wrongly."
-        return Gallery(title=f"{site}:{unit}: examples", tiles=tiles, columns=4, note=note)
+        return Gallery(
+            name="examples", title=f"{site}:{unit}: examples", tiles=tiles, columns=4, note=note
+        )
 
     def histogram(self, site: str, unit: int) -> Curve:
         """How often does the unit say how much? Over all places of all examples."""
@@ -212,8 +216,10 @@ class Microscope:
             (round(x, 4), round(float(y), 6)) for x, y in zip(steps, counts, strict=True)
         )
         return Curve(
+            name="distribution",
             title=f"{site}:{unit}: how much it says",
-            series={"share of places": points},
+            series={"share": points},
+            titles={"share": "share of places"},
             x_axis="activation",
             y_axis="share of places",
             note=f"Zero at {zero:.0%} of places, which are left out.",

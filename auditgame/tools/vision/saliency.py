@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets.images.pictures import heated, png
-from auditgame.exhibits import Exhibit, Gallery, HeatMap, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, HeatMap, Table, Tile, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
@@ -23,9 +23,17 @@ from auditgame.tools.vision.selection import choose
 Explain = Callable[[Specimen, Float[Tensor, "n c h w"], Int[Tensor, " n"]], Float[Tensor, "n h w"]]
 """A method: maps, at the pictures' size, for these pictures and classes of this model."""
 
-REDRAWN = {"output layer redrawn": 1, "every layer redrawn": None}
+REDRAWN = {"random_output": 1, "random_weights": None}
 """The check's networks, and how many weight tensors of each are redrawn (None: all)."""
-SIBLING = "clean sibling"
+REFERENCE, EDGES = "reference_model", "edges"
+TITLES = {
+    "": "this model",
+    REFERENCE: "clean sibling",
+    "random_output": "output layer redrawn",
+    "random_weights": "every layer redrawn",
+    EDGES: "edge detector",
+}
+"""What people see for each network, and for the edges."""
 MOST, MOST_TOGETHER = 16, 64
 """How many pictures may be explained one by one, and together?"""
 AT_ONCE = 4
@@ -162,7 +170,7 @@ def look(
         for part, label in zip(images.split(AT_ONCE), labels.split(AT_ONCE), strict=True):
             parts.append(methods[method](networks[network], part, label))
             share = sum(map(len, parts)) / len(images)
-            context.progress((done + share) / total, f"{method}, {network or 'the model'}")
+            context.progress((done + share) / total, f"{method}, {TITLES[network]}")
         maps[method][network] = torch.cat(parts)
     return Seen(images, labels, logits, words, maps)
 
@@ -171,7 +179,7 @@ def _beside(
     specimen: Specimen, context: ToolContext, options: SaliencyOptions
 ) -> Iterator[tuple[str, Specimen]]:
     if options.reference and context.references:
-        yield SIBLING, context.references[0]
+        yield REFERENCE, context.references[0]
     if options.check:
         rng = torch.Generator().manual_seed(Seed.of(0).child("redrawn weights").integer())
         for name, count in REDRAWN.items():
@@ -217,6 +225,7 @@ def _limit(values: Float[Tensor, "..."]) -> float:
 def _heatmaps(method: str, maps: Float[Tensor, "n h w"], seen: Seen) -> list[HeatMap]:
     return [
         HeatMap(
+            name="map",
             title=f"{method} of {word}",
             png=png(image),
             values=tuple(tuple(round(v, 6) for v in row) for row in values.tolist()),
@@ -231,18 +240,19 @@ def _gallery(
     method: str, maps: Mapping[str, Tensor], outline: Float[Tensor, "n h w"], seen: Seen
 ) -> Gallery:
     """One row for each picture: itself, then the map of each network and the edges."""
-    shown = {**maps, "edge detector": outline}
-    shown.pop("output layer redrawn", None)
+    shown = {**maps, EDGES: outline}
+    shown.pop("random_output", None)
     limits = {name: _limit(value) for name, value in shown.items()}
-    if SIBLING in limits:
-        limits[SIBLING] = limits[""]
+    if REFERENCE in limits:
+        limits[REFERENCE] = limits[""]
     tiles = []
     for i, (image, word) in enumerate(zip(seen.images, seen.words, strict=True)):
         tiles.append(Tile(png=png(image), label=word))
         for name, value in shown.items():
             over = heated(image, value[i], limits[name])
-            tiles.append(Tile(png=png(over), label=name or "this model"))
+            tiles.append(Tile(png=png(over), label=TITLES[name]))
     return Gallery(
+        name="checks",
         title=f"{method}, beside its checks",
         tiles=tuple(tiles),
         columns=1 + len(shown),
@@ -259,8 +269,9 @@ def _table(seen: Seen, outline: Float[Tensor, "n h w"]) -> Table:
             what = f"{method}: {word}" if len(seen.maps) > 1 else word
             rows.append((what, *(None if r is None else round(r, 3) for r in alike)))
     return Table(
+        name="correlations",
         title="Does the map depend on the model?",
-        columns=("picture", *others, "edge detector"),
+        columns=columns("image", *((name, TITLES[name]) for name in (*others, EDGES))),
         rows=tuple(rows),
         note="Spearman correlation of absolute values. Near 1 with every layer redrawn, or "
         "with the edges: the map says little about what was learnt. Empty: one of the maps "

@@ -1,4 +1,4 @@
-"""Fields of a claim that hold several things, added and removed one by one."""
+"""Fields of a claim that hold several items, added and removed one by one."""
 
 from __future__ import annotations
 
@@ -13,116 +13,121 @@ from auditgame.ui.widgets.pattern_editor import ask_box, ask_pattern, marked_exa
 
 
 class Rows:
-    """Things of one field in the session, each under a number that no other ever had."""
+    """The items of one field in the session, each under a number that is never used again."""
 
-    def __init__(self, blank: FormField, start: list[dict[str, Any]], most: int) -> None:
-        self._here = blank.seed(dict(enumerate(start or [{}])), "rows")
-        self.most = most
+    def __init__(self, field: FormField, start: list[dict[str, Any]], limit: int) -> None:
+        self._name = field.seed(dict(enumerate(start or [{}])), "rows")
+        self.limit = limit
 
     @property
-    def things(self) -> dict[int, dict[str, Any]]:
-        """Number -> what was said of the thing."""
-        return st.session_state[self._here]
+    def items(self) -> dict[int, dict[str, Any]]:
+        """Number -> the fields of the item that are filled in."""
+        return st.session_state[self._name]
 
     @property
     def full(self) -> bool:
-        """Are there as many as there may be?"""
-        return len(self.things) >= self.most
+        """Is the limit reached?"""
+        return len(self.items) >= self.limit
 
     def key(self, number: int, name: str) -> str:
-        """Where a widget of this thing lives in the session."""
-        return f"{self._here}/{number}/{name}"
+        """The session key of a widget of this item."""
+        return f"{self._name}/{number}/{name}"
 
     def add(self) -> None:
-        """One more, with nothing said, under the next number."""
-        st.session_state[self._here] = {**self.things, max(self.things) + 1: {}}
+        """Append an empty item under the next number."""
+        st.session_state[self._name] = {**self.items, max(self.items) + 1: {}}
 
     def remove(self, number: int) -> None:
-        """Take this one away; where it is the last, an empty one takes its place."""
-        rest = {k: thing for k, thing in self.things.items() if k != number}
-        st.session_state[self._here] = rest or {number + 1: {}}
+        """Remove this item; an empty one replaces the last."""
+        rest = {k: item for k, item in self.items.items() if k != number}
+        st.session_state[self._name] = rest or {number + 1: {}}
 
 
 # --------------------------------------------------------------- conditions
 
 
-def ask_conditions(blank: FormField) -> dict[str, str]:
-    """Which levels of which factors must hold together? Factor -> level."""
-    before = [{"factor": k, "level": v} for k, v in (blank.value or {}).items()]
-    rows = Rows(blank, before, int(blank.schema.get("maxProperties", 3)))
-    st.markdown(f":small[{plain(blank.label)}, all of which must hold]")
-    for number in list(rows.things):
-        _condition(blank, rows, number)
-    st.button("Add a condition", key=f"{blank.key}/add", on_click=rows.add, disabled=rows.full)
-    complete = [thing for thing in rows.things.values() if len(thing) == 2]
-    return {thing["factor"]: thing["level"] for thing in complete}
+def ask_conditions(field: FormField) -> dict[str, str]:
+    """Conditions that must all hold: factor -> level."""
+    before = [{"factor": k, "level": v} for k, v in (field.value or {}).items()]
+    rows = Rows(field, before, int(field.schema.get("maxProperties", 3)))
+    st.markdown(f":small[{plain(field.label)}, all of which must hold]")
+    for number in list(rows.items):
+        _condition(field, rows, number)
+    st.button("Add a condition", key=f"{field.key}/add", on_click=rows.add, disabled=rows.full)
+    complete = [item for item in rows.items.values() if len(item) == 2]
+    return {item["factor"]: item["level"] for item in complete}
 
 
-def _condition(blank: FormField, rows: Rows, number: int) -> None:
-    factors, thing = blank.session.dataset.factors, rows.things[number]
-    taken = {other.get("factor") for k, other in rows.things.items() if k != number}
+def _condition(field: FormField, rows: Rows, number: int) -> None:
+    factors, item = field.session.dataset.factors, rows.items[number]
+    taken = {other.get("factor") for k, other in rows.items.items() if k != number}
     left, middle, right = st.columns([6, 6, 2], vertical_alignment="bottom")
     with left:
         free = [name for name in factors if name not in taken]
-        factor = pick(rows.key(number, "factor"), "Factor", free, thing.get("factor"))
+        factor = pick(rows.key(number, "factor"), "Factor", free, item.get("factor"))
     with middle:
         levels = factors.get(factor, ())
-        level = pick(rows.key(number, f"level of {factor}"), "Level", levels, thing.get("level"))
+        level = pick(rows.key(number, f"level of {factor}"), "Level", levels, item.get("level"))
     name, help = rows.key(number, "remove"), "Remove this condition"
     right.button("×", key=name, on_click=rows.remove, args=(number,), type="tertiary", help=help)
-    rows.things[number] = _spoken(factor=factor, level=level)
+    rows.items[number] = _filled(factor=factor, level=level)
 
 
-def _spoken(**parts: Any) -> dict[str, Any]:
+def _filled(**parts: Any) -> dict[str, Any]:
     return {name: part for name, part in parts.items() if part is not None}
 
 
 # ------------------------------------------------------------------- stamps
 
 
-def ask_stamps(blank: FormField) -> list[dict[str, Any]]:
-    """Several patterns, each in its box, some with a class of their own.
+def ask_stamps(field: FormField) -> list[dict[str, Any]]:
+    """Several patterns, each with its box and, in some families, a target of its own.
 
-    One of them is in hand at a time: what is dragged and cropped is said of that one. Empty
-    ones behind the last are left out; one before it keeps its place, so that the numbers hold.
+    One is selected at a time: the box and the crop belong to it. Empty items at the end are left
+    out; an empty one before another stays, so that the numbers hold.
     """
-    rows = Rows(blank, list(blank.value or []), int(blank.schema.get("maxItems", 6)))
-    number = _in_hand(blank, rows)
-    thing, png = rows.things[number], marked_example(blank.session)
-    others = [other["box"] for k, other in rows.things.items() if k != number and "box" in other]
-    box = ask_box(blank.session, rows.key(number, "box"), thing.get("box"), png, others)
-    pattern = ask_pattern(rows.key(number, "pattern"), thing.get("pattern"), box, png)
+    rows = Rows(field, list(field.value or []), int(field.schema.get("maxItems", 6)))
+    number = _selected(field, rows)
+    item, png = rows.items[number], marked_example(field.session)
+    others = [other["box"] for k, other in rows.items.items() if k != number and "box" in other]
+    box = ask_box(field.session, rows.key(number, "box"), item.get("box"), png, others)
+    pattern = ask_pattern(rows.key(number, "pattern"), item.get("pattern"), box, png)
     target = None
-    if "target" in blank.schema.get("items", {}).get("properties", {}):
-        classes = blank.session.card.classes
-        target = pick(rows.key(number, "target"), "Its target", classes, thing.get("target"))
-    rows.things[number] = _spoken(box=box, pattern=pattern, target=target)
-    said = [place for place, thing in enumerate(rows.things.values(), 1) if thing]
-    return list(rows.things.values())[: max(said, default=0)]
+    if "target" in field.schema.get("items", {}).get("properties", {}):
+        classes = field.session.card.classes
+        target = pick(rows.key(number, "target"), "Its target", classes, item.get("target"))
+    rows.items[number] = _filled(box=box, pattern=pattern, target=target)
+    filled = [count for count, item in enumerate(rows.items.values(), 1) if item]
+    return list(rows.items.values())[: max(filled, default=0)]
 
 
-def _in_hand(blank: FormField, rows: Rows) -> int:
-    """Which stamp is worked on? With buttons to add one and to take this one away."""
+def _selected(field: FormField, rows: Rows) -> int:
+    """The number of the selected stamp; with buttons to add one and to remove this one."""
     labels = {
-        number: f"{_swatch(thing.get('pattern'))}{place}"
-        for place, (number, thing) in enumerate(rows.things.items(), 1)
+        number: f"{_swatch(item.get('pattern'))}{count}"
+        for count, (number, item) in enumerate(rows.items.items(), 1)
     }
-    here = f"{blank.key}/in hand"
-    if st.session_state.get(here) not in labels:
-        st.session_state[here] = next(iter(labels))
+    name = f"{field.key}/selected"
+    if st.session_state.get(name) not in labels:
+        st.session_state[name] = next(iter(labels))
 
-    def more() -> None:
+    def add() -> None:
         rows.add()
-        st.session_state[here] = max(rows.things)
+        st.session_state[name] = max(rows.items)
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control(
-            blank.label, list(labels), key=here, required=True, format_func=labels.__getitem__
+            field.label,
+            list(labels),
+            key=name,
+            required=True,
+            format_func=labels.__getitem__,
+            help=field.help,
         )
-        st.button("Add a stamp", key=f"{blank.key}/add", on_click=more, disabled=rows.full)
-        number: int = st.session_state[here]
-        name = f"{blank.key}/remove"
-        st.button("Remove", key=name, on_click=rows.remove, args=(number,), type="tertiary")
+        st.button("Add a stamp", key=f"{field.key}/add", on_click=add, disabled=rows.full)
+        number: int = st.session_state[name]
+        remove = f"{field.key}/remove"
+        st.button("Remove", key=remove, on_click=rows.remove, args=(number,), type="tertiary")
     return number
 
 

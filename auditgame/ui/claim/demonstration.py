@@ -1,4 +1,4 @@
-"""A claim shown at work: fresh inputs before and after it is enacted, with the answers."""
+"""The true claim of a reveal applied to new inputs, with the predictions before and after."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from auditgame.registry import load
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.results import Reveal
 
-DRAWN = 40
-"""Inputs, of some of which the claim says nothing."""
+SAMPLED = 40
+"""Inputs that are drawn; the claim applies to some of them only."""
 
 
 def demonstrate(session: AuditSession, revealed: Reveal) -> list[Exhibit]:
-    """The true claim on a few inputs that nobody has seen; kept for the next visitor."""
-    return _kept(session.card.commitment, session, revealed.truth)
+    """The true claim on a few held-out inputs; cached for the next visitor."""
+    return _computed(session.card.commitment, session, revealed.truth)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _kept(commitment: str, _desk: AuditSession, _truth: Diagnosis) -> list[Exhibit]:
+def _computed(commitment: str, _session: AuditSession, _truth: Diagnosis) -> list[Exhibit]:
     from auditgame.evaluation.claim_preview import Answers, preview, preview_exhibits
 
     claim = load("flaw", _truth.family).Claim.parse(_truth.claim)
-    rows = _desk.dataset.sample(DRAWN, "held", np.random.default_rng(0))
-    turned = preview(rows, claim.apply(rows, _desk.dataset))
-    before, after = turned.plain.inputs, turned.changed
-    answers = Answers(_desk.specimen.predict(before), _desk.specimen.predict(after))
-    return preview_exhibits(turned, _desk.dataset, answers)
+    rows = _session.dataset.sample(SAMPLED, "held", np.random.default_rng(0))
+    pairs = preview(rows, claim.apply(rows, _session.dataset))
+    before, after = pairs.plain.inputs, pairs.changed
+    answers = Answers(_session.specimen.predict(before), _session.specimen.predict(after))
+    return preview_exhibits(pairs, _session.dataset, answers)

@@ -1,4 +1,4 @@
-"""How an exhibit is put before the eye: under which key, on which scale, leading where."""
+"""How an exhibit is drawn: with which keys, on which scale, and what a click opens."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from auditgame.exhibits import (
     Tokens,
 )
 
-Go = Callable[[str, Mapping[str, Any]], None]
+OpenTool = Callable[[str, Mapping[str, Any]], None]
 """Opens the tool of this name with these options."""
 
 
 class ColourRange(NamedTuple):
-    """From which number to which a scale reaches."""
+    """The lowest and the highest number of a scale."""
 
     low: float
     high: float
@@ -28,22 +28,22 @@ class ColourRange(NamedTuple):
 class ExhibitContext(NamedTuple):
     """What an exhibit is drawn with.
 
-    key: tells its controls from those of others. go: follows a click; None where nothing may
-    be clicked. span: the scale; None for the exhibit's own.
+    key: the prefix of its widgets' keys. open_tool: called on a click; None where nothing can be
+    clicked. colour_range: the scale; None for the exhibit's own.
     """
 
     key: str
-    go: Go | None = None
+    open_tool: OpenTool | None = None
     colour_range: ColourRange | None = None
 
-    def follow(self, lead: FollowUp | None, column: int, row: int = 0) -> None:
-        """Go where a word or a cell leads; the place came from a browser, and may lead nowhere."""
-        if self.go and lead is not None:
-            self.go(lead.tool, lead.at(column, row))
+    def follow(self, target: FollowUp | None, column: int, row: int = 0) -> None:
+        """Open the tool that a word or a cell leads to, if there is one."""
+        if self.open_tool and target is not None:
+            self.open_tool(target.tool, target.at(column, row))
 
 
 def colour_range(exhibits: Sequence[Exhibit]) -> ColourRange | None:
-    """One scale for all of these, so that they can be compared; None where there is none."""
+    """One scale for all of these, so that they can be compared; None where they have no numbers."""
     numbers = [number for exhibit in exhibits for number in _numbers(exhibit)]
     return ColourRange(min(numbers), max(numbers)) if numbers else None
 

@@ -1,4 +1,4 @@
-"""A matrix of shaded cells: on a chart, in numbers, and as a way to go deeper."""
+"""A matrix of shaded cells: as a chart, as numbers, and as a way to open other tools."""
 
 from __future__ import annotations
 
@@ -13,83 +13,83 @@ from auditgame.ui.exhibit_views.exhibit_context import ColourRange, ExhibitConte
 from auditgame.ui.safe_text import plain
 
 WIDE = 12
-"""A grid with more columns, and words in its cells, is turned on its side."""
+"""A grid with more columns, and words in its cells, is transposed."""
 LONGEST = 14
-"""A word in a cell with more letters is shortened; the pointer shows it whole."""
+"""A longer word in a cell is shortened; its tooltip shows it whole."""
 LEVEL, SHORT = 6, 8
-"""Names of so few columns, of so few letters, are written level; others upright."""
-ROW, NARROW_ROW, LETTER, FRAME = 30, 20, 7, 84
-"""Pixels of a row, of one among many, of a letter's width, and of all that is around the cells."""
-INKS = {"light": ("#22292B", "#FCFBF8"), "dark": ("#E7E4DC", "#14191B")}
-"""On weak and on strong cells, by theme."""
+"""Names of at most this many columns and letters are written horizontally; others vertically."""
+ROW, NARROW_ROW, LETTER, MARGIN = 30, 20, 7, 84
+"""Pixels of a row, of one among many, of a letter's width, and of all that surrounds the cells."""
+TEXT_COLOURS = {"light": ("#22292B", "#FCFBF8"), "dark": ("#E7E4DC", "#14191B")}
+"""Text colours on weak and on strong cells, by theme."""
 
 
 class GridLayout(NamedTuple):
-    """A grid as it is drawn; `turned` where its columns run down the page."""
+    """A grid as it is drawn; `transposed` where its columns run down the page."""
 
     grid: Grid
-    turned: bool
+    transposed: bool
 
     @classmethod
     def of(cls, grid: Grid) -> GridLayout:
-        """Turned where words would not fit into the cells otherwise."""
+        """Transposed where words would not fit into the cells otherwise."""
         return cls(grid, bool(grid.words) and WIDE < len(grid.columns) > len(grid.rows))
 
     @property
     def axes(self) -> tuple[list[str], list[str]]:
         """The names across the page and down it, each once."""
         across, down = distinct(self.grid.columns), distinct(self.grid.rows)
-        return (down, across) if self.turned else (across, down)
+        return (down, across) if self.transposed else (across, down)
 
 
 def distinct(names: tuple[str, ...]) -> list[str]:
-    """Names with a number added where one stands twice: a chart needs them apart."""
+    """Names with a number added where one occurs twice: a chart needs them to differ."""
     return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names)]
 
 
-def draw_grid(grid: Grid, frame: ExhibitContext) -> None:
-    """Shaded cells with the number under the pointer; a click goes deeper where the grid leads."""
-    view, here = GridLayout.of(grid), f"{frame.key}-cells"
-    chart = _chart(view, frame.colour_range)
-    if not (grid.follow and frame.go):
+def draw_grid(grid: Grid, context: ExhibitContext) -> None:
+    """Shaded cells with their numbers as tooltips; a click opens the tool that a cell leads to."""
+    view, name = GridLayout.of(grid), f"{context.key}-cells"
+    chart = _chart(view, context.colour_range)
+    if not (grid.follow and context.open_tool):
         st.altair_chart(chart, alt=grid.title)
     else:
 
         def picked() -> None:
-            cell = _picked(here, grid)
+            cell = _picked(name, grid)
             if cell:
-                frame.follow(grid.follow, cell[1], cell[0])
+                context.follow(grid.follow, cell[1], cell[0])
 
-        st.altair_chart(chart, key=here, on_select=picked, selection_mode="cell", alt=grid.title)
-        st.caption("Click a cell to go deeper; by keyboard, under Numbers.")
-    if view.turned:
+        st.altair_chart(chart, key=name, on_select=picked, selection_mode="cell", alt=grid.title)
+        st.caption("Click a cell to examine it with another tool. With the keyboard, use Numbers.")
+    if view.transposed:
         axes = (grid.column_axis or "columns", grid.row_axis or "rows")
-        st.caption(plain(f"Turned on its side: down the page {axes[0]}, across it {axes[1]}."))
+        st.caption(plain(f"Transposed. Down the page: {axes[0]}. Across: {axes[1]}."))
 
 
-def numbers(grid: Grid, frame: ExhibitContext) -> None:
-    """The plain numbers, and two drop-downs that go where a click on a cell would."""
+def numbers(grid: Grid, context: ExhibitContext) -> None:
+    """The numbers, and two drop-downs that do what a click on a cell does."""
     rows, columns = distinct(grid.rows), distinct(grid.columns)
     st.dataframe(pd.DataFrame(grid.values, index=rows, columns=columns), alt=grid.title)
-    if not (grid.follow and frame.go):
+    if not (grid.follow and context.open_tool):
         return
 
-    def go() -> None:
-        row, column = (st.session_state[f"{frame.key}-{axis}"] for axis in ("row", "column"))
-        frame.follow(grid.follow, columns.index(column), rows.index(row))
+    def open_cell() -> None:
+        row, column = (st.session_state[f"{context.key}-{axis}"] for axis in ("row", "column"))
+        context.follow(grid.follow, columns.index(column), rows.index(row))
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox(plain(grid.row_axis or "row"), rows, key=f"{frame.key}-row", width=190)
+        st.selectbox(plain(grid.row_axis or "row"), rows, key=f"{context.key}-row", width=190)
         st.selectbox(
-            plain(grid.column_axis or "column"), columns, key=f"{frame.key}-column", width=190
+            plain(grid.column_axis or "column"), columns, key=f"{context.key}-column", width=190
         )
-        st.button("Go deeper", on_click=go, key=f"{frame.key}-go")
+        st.button("Go deeper", on_click=open_cell, key=f"{context.key}-go")
 
 
-def _picked(here: str, grid: Grid) -> tuple[int, int] | None:
-    """Row and column of the cell just clicked, checked; the browser is not believed."""
+def _picked(name: str, grid: Grid) -> tuple[int, int] | None:
+    """Row and column of the cell just clicked; None where what the browser sent does not fit."""
     try:
-        [cell] = st.session_state[here]["selection"]["cell"]
+        [cell] = st.session_state[name]["selection"]["cell"]
         row, column = cell["r"], cell["c"]
     except (KeyError, TypeError, ValueError):
         return None
@@ -101,20 +101,20 @@ def _picked(here: str, grid: Grid) -> tuple[int, int] | None:
 def _cells(view: GridLayout) -> pd.DataFrame:
     grid, rows, columns = view.grid, distinct(view.grid.rows), distinct(view.grid.columns)
     words = grid.words or [[""] * len(columns)] * len(rows)
-    axes = ("down", "across") if not view.turned else ("across", "down")
+    axes = ("down", "across") if not view.transposed else ("across", "down")
     return pd.DataFrame(
         [
             {axes[0]: row, axes[1]: column, "value": value, "word": word, "r": r, "c": c}
-            for r, (row, values, said) in enumerate(zip(rows, grid.values, words, strict=True))
-            for c, (column, value, word) in enumerate(zip(columns, values, said, strict=True))
+            for r, (row, values, texts) in enumerate(zip(rows, grid.values, words, strict=True))
+            for c, (column, value, word) in enumerate(zip(columns, values, texts, strict=True))
         ]
     )
 
 
-def _chart(view: GridLayout, span: ColourRange | None) -> Any:
+def _chart(view: GridLayout, scale: ColourRange | None) -> Any:
     cells, (across, down) = _cells(view), view.axes
     titles = (view.grid.column_axis or None, view.grid.row_axis or None)
-    x, y = titles[::-1] if view.turned else titles
+    x, y = titles[::-1] if view.transposed else titles
     level = len(across) <= LEVEL and max(map(len, across)) <= SHORT
     base = alt.Chart(cells, height=_height(across, down, level)).encode(
         x=alt.X("across:N", sort=across, title=x, axis=_axis(level)),
@@ -127,10 +127,10 @@ def _chart(view: GridLayout, span: ColourRange | None) -> Any:
         ],
     )
     cell = alt.selection_point(name="cell", fields=["r", "c"], clear=False)
-    colour = alt.Color("value:Q", scale=_scale(cells, span), title=None)
+    colour = alt.Color("value:Q", scale=_scale(cells, scale), title=None)
     chart = base.mark_rect(cursor="pointer").encode(color=colour).add_params(cell)
     if view.grid.words and len(across) <= WIDE:
-        return alt.layer(chart, base.mark_text(fontSize=11).encode(**_text(cells, span)))
+        return alt.layer(chart, base.mark_text(fontSize=11).encode(**_text(cells, scale)))
     return alt.layer(chart)
 
 
@@ -139,23 +139,23 @@ def _axis(level: bool) -> alt.Axis:
 
 
 def _height(across: list[str], down: list[str], level: bool) -> int:
-    """Pixels for rows that can be read, the names below them and the title of the axis."""
+    """Pixels for readable rows, the names below them and the title of the axis."""
     row = ROW if len(down) <= WIDE else NARROW_ROW
-    return row * len(down) + FRAME + (0 if level else LETTER * max(map(len, across)))
+    return row * len(down) + MARGIN + (0 if level else LETTER * max(map(len, across)))
 
 
-def _scale(cells: pd.DataFrame, span: ColourRange | None) -> alt.Scale:
-    low, high = span or ColourRange(float(cells["value"].min()), float(cells["value"].max()))
+def _scale(cells: pd.DataFrame, scale: ColourRange | None) -> alt.Scale:
+    low, high = scale or ColourRange(float(cells["value"].min()), float(cells["value"].max()))
     far = max(abs(low), abs(high))
     if low < 0:
         return alt.Scale(range="diverging", domain=[-far, far], domainMid=0)
     return alt.Scale(range="heatmap", domain=[low, high])
 
 
-def _text(cells: pd.DataFrame, span: ColourRange | None) -> dict[str, Any]:
-    """The word in each cell, in an ink that stands out from it in either theme."""
-    most = max(abs(v) for v in span) if span else float(cells["value"].abs().max())
-    weak, strong = INKS[st.context.theme.type or "light"]
-    ink = alt.condition(f"abs(datum.value) > {0.6 * most}", alt.value(strong), alt.value(weak))
+def _text(cells: pd.DataFrame, scale: ColourRange | None) -> dict[str, Any]:
+    """The word in each cell, in a colour that contrasts with it in either theme."""
+    most = max(abs(v) for v in scale) if scale else float(cells["value"].abs().max())
+    weak, strong = TEXT_COLOURS[st.context.theme.type or "light"]
+    colour = alt.condition(f"abs(datum.value) > {0.6 * most}", alt.value(strong), alt.value(weak))
     cells["short"] = [w if len(w) <= LONGEST else w[: LONGEST - 1] + "…" for w in cells["word"]]
-    return {"text": "short:N", "color": ink}
+    return {"text": "short:N", "color": colour}

@@ -1,4 +1,4 @@
-"""My cases: drafts and hand-ins of this visitor."""
+"""My cases: the drafts and submissions of this visitor."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from auditgame.ui.session import game, player
 
 
 def page() -> None:
-    """Draw one row for each case that was begun."""
+    """Draw one row for each challenge that was started."""
     st.title("My cases")
     st.caption(f"You play as {plain(player().name)}.")
-    begun = [(card, case_status(card)) for card in game().cards()]
-    begun = [(card, mine) for card, mine in begun if mine.state != "not tried"]
-    if not begun:
-        st.markdown("Nothing here yet.")
+    states = [(card, case_status(card)) for card in game().cards()]
+    started = [(card, status) for card, status in states if status.state != "not started"]
+    if not started:
+        st.markdown("You have no drafts and no submissions yet.")
         link("challenges", "Choose a challenge")
-    for card, mine in begun:
+    for card, status in started:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{plain(card.title)}**", width="stretch")
-            st.markdown(mine.words, width="content")
-            if mine.receipts:
-                st.caption(f"{len(mine.receipts)} handed in", width="content")
+            st.markdown(status.description, width="content")
+            if count := len(status.receipts):
+                st.caption(f"{count} submission{'s' if count > 1 else ''}", width="content")
                 link("reveal", "Reveal", id=card.id)
             link("workbench", "Workbench", id=card.id)

@@ -1,4 +1,4 @@
-"""Field guide: kinds of flaw, tools, scoring, words. Read from the source; needs no torch."""
+"""Field guide: families of flaws, tools, scoring, glossary. Read from the source, without torch."""
 
 from __future__ import annotations
 
@@ -6,59 +6,60 @@ from typing import get_args
 
 import streamlit as st
 
+from auditgame.plugins.descriptions import PluginText, paragraphs, plugin_texts
 from auditgame.registry import Kind
 from auditgame.schema.records import ToolQuestion
-from auditgame.ui.guide_text import SCORING, WORDS
-from auditgame.ui.registry_text import PluginText, paragraphs, plugin_texts
+from auditgame.ui.glossary import terms
 from auditgame.ui.safe_text import plain
+from auditgame.ui.scoring_text import SCORING
 
 CHAPTERS: dict[str, Kind | None] = {
-    "Kinds of flaw": "flaw",
+    "Families of flaws": "flaw",
     "Tools": "tool",
     "Data sets": "dataset",
     "Models": "model",
     "Auditors": "auditor",
     "Scoring": None,
-    "Words": None,
+    "Glossary": None,
 }
 
 
 def page() -> None:
-    """Draw the chapter that is chosen."""
+    """Draw the chosen chapter."""
     st.title("Field guide")
     chapter = st.segmented_control(
         "Chapter",
         list(CHAPTERS),
         key="chapter",
-        default="Kinds of flaw",
+        default=next(iter(CHAPTERS)),
         required=True,
         bind="query-params",
         label_visibility="collapsed",
     )
     if chapter == "Scoring":
         st.markdown(SCORING)
-    elif chapter == "Words":
-        for word, meaning in WORDS.items():
-            st.markdown(f"**{word}.** {meaning}")
+    elif chapter == "Glossary":
+        st.markdown("\n\n".join(f"**{term}.** {meaning}" for term, meaning in terms().items()))
     else:
-        _leaves(CHAPTERS.get(chapter) or "flaw")
+        _plugins(CHAPTERS.get(chapter) or "flaw")
 
 
-def _leaves(kind: Kind) -> None:
-    """Everything of a kind; what asks a question of the model stands under it."""
+def _plugins(kind: Kind) -> None:
+    """Every plug-in of a kind; tools are grouped by the question that they help to answer."""
     found = plugin_texts(kind)
     if not found:
         st.caption("None installed.")
     for question in (*get_args(ToolQuestion), ""):
-        group = [leaf for leaf in found if leaf.asks == question]
+        group = [plugin for plugin in found if plugin.asks == question]
         if question and group:
             st.subheader(question)
-        for leaf in group:
-            _card(leaf)
+        for plugin in group:
+            _entry(plugin)
 
 
-def _card(leaf: PluginText) -> None:
+def _entry(plugin: PluginText) -> None:
     with st.container(border=True):
-        st.markdown(f"#### {plain(leaf.title)}")
-        for part in paragraphs(leaf.text):
+        st.markdown(f"#### {plain(plugin.title)}")
+        st.caption(f"`{plugin.name}` on the command line and in recipes")
+        for part in paragraphs(plugin.text):
             st.markdown(plain(part))

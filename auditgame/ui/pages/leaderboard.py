@@ -1,4 +1,4 @@
-"""Leaderboard: who finds flaws, and how surely one can say so."""
+"""Leaderboard: who finds flaws, with intervals that say how certain the ranks are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import streamlit as st
 
 from auditgame.ui.safe_text import plain
 from auditgame.ui.session import game, player
+from auditgame.ui.terms import definition, explained
 
 BRACKETS = {
     "human": "People",
@@ -15,14 +16,20 @@ BRACKETS = {
     "agent": "Agents",
     "algorithm": "Algorithms",
 }
-POINTS = ["player", "bracket", "rank", "share", "low", "high", "points", "played", "probes"]
 
 
 def page() -> None:
     """Draw the standings, of every bracket or of one."""
     st.title("Leaderboard")
-    st.markdown("Points over points possible; what is not played counts as zero.")
-    shown = st.pills(
+    st.html(
+        '<p class="ag-text">'
+        + explained(
+            "Points over points possible on the practice challenges. A challenge that was not "
+            "played counts as zero. Only the first attempt at each challenge counts."
+        )
+        + "</p>"
+    )
+    bracket = st.pills(
         "Bracket",
         list(BRACKETS),
         key="bracket",
@@ -31,9 +38,9 @@ def page() -> None:
         label_visibility="collapsed",
     )
     table = game().standings()
-    table = table[table["bracket"] == shown] if shown else table
+    table = table[table["bracket"] == bracket] if bracket else table
     if table.empty:
-        st.caption("Nobody has handed in anything yet.")
+        st.caption("No submissions yet.")
         return
     mine = table["player"] == player().name
     table = table.assign(
@@ -43,19 +50,28 @@ def page() -> None:
         bracket=table["bracket"].map(BRACKETS),
         player=table["player"].where(~mine, table["player"] + " (you)"),
     )
-    columns: dict[Any, Any] = {
-        "rank": st.column_config.NumberColumn("Rank", width="small"),
-        "player": "Player",
-        "bracket": "Bracket",
-        "share": st.column_config.ProgressColumn(
-            "Share", format="percent", min_value=0, max_value=1
-        ),
-        "interval": "95 % interval",
-        "points": st.column_config.NumberColumn("Points", format="%.1f"),
-        "played": "Played",
-        "probes": st.column_config.NumberColumn("Probes", format="localized"),
-    }
+    columns = _columns()
     st.dataframe(
         table[list(columns)], column_config=columns, hide_index=True, alt="Standings, best first"
     )
-    st.caption(plain("Intervals: bootstrap over challenges. Equal points share a rank."))
+    st.caption(plain("Equal points share a rank. Ties are ordered by the number of queries."))
+
+
+def _columns() -> dict[Any, Any]:
+    """The columns of the table, by their names in the standings."""
+    number, column = st.column_config.NumberColumn, st.column_config.Column
+    return {
+        "rank": number("Rank", width="small"),
+        "player": "Player",
+        "bracket": "Bracket",
+        "share": st.column_config.ProgressColumn(
+            "Share of points", format="percent", min_value=0, max_value=1
+        ),
+        "interval": column(
+            "95 % interval",
+            help="Confidence interval of the share, by a bootstrap over the challenges.",
+        ),
+        "points": number("Points", format="%.1f"),
+        "played": number("Played", help="Challenges with at least one submission."),
+        "probes": number("Queries", format="localized", help=definition("Query")),
+    }

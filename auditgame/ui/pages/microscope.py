@@ -1,4 +1,4 @@
-"""Microscope: every unit of a model has a page."""
+"""Microscope: a page for every unit of a model."""
 
 from __future__ import annotations
 
@@ -19,63 +19,62 @@ from auditgame.ui.unit.unit_page import unit_page
 def page() -> None:
     """Draw the unit, or the layer, named in the address."""
     try:
-        here = session(st.query_params.get("id", ""))
-        scope = here.microscope
+        current = session(st.query_params.get("id", ""))
+        scope = current.microscope
     except AuditgameError as error:
         st.warning(plain(error))
         link("challenges", "Choose a challenge")
         return
-    heading(here.card)
-    link("workbench", "Back to the workbench", id=here.card.id)
+    heading(current.card)
+    link("workbench", "Back to the workbench", id=current.card.id)
     if scope.shelf.look() is None:
-        _paint(here)
+        _compute_images(current)
         return
-    site = _layer(here)
+    site = _layer(current)
     unit = st.query_params.get("unit", "")
     if unit.isdigit() and int(unit) < scope.specimen.site(site).units:
-        unit_page(here, site, int(unit))
+        unit_page(current, site, int(unit))
     elif _quiz():
-        play_quiz(here, site)
+        play_quiz(current, site)
     else:
-        overview(here, site)
+        overview(current, site)
 
 
 def _layer(session: AuditSession) -> str:
-    """The layer that is looked at; choosing one closes the page of a unit."""
+    """The chosen layer; choosing one closes the page of a unit."""
     layers, name = session.microscope.layers, key(session, "layer")
-    asked = st.query_params.get("site")
-    start = asked if asked in layers else layers[len(layers) // 2]
+    linked = st.query_params.get("site")
+    start = linked if linked in layers else layers[len(layers) // 2]
     st.session_state.setdefault(name, start)
 
-    def moved() -> None:
+    def changed() -> None:
         st.query_params.from_dict({"id": session.card.id, "site": st.session_state[name]})
 
-    chosen = st.segmented_control("Layer", layers, key=name, required=True, on_change=moved)
-    st.caption(
-        "Looking is free: all of this was worked out beforehand. Switching off costs probes."
-    )
+    chosen = st.segmented_control("Layer", layers, key=name, required=True, on_change=changed)
+    st.caption("Everything here was computed in advance and is free. Only ablation costs queries.")
     return chosen if chosen in layers else start
 
 
 def _quiz() -> bool:
-    return bool(st.toggle("Quiz: which examples belong to which picture?", key="quiz"))
+    return bool(st.toggle("Quiz: which examples belong to which image?", key="quiz"))
 
 
-def _paint(session: AuditSession) -> None:
-    """A bundle without pictures: paint them once, and keep them on this machine."""
-    name = key(session, "painting")
+def _compute_images(session: AuditSession) -> None:
+    """For a bundle without images of its units: compute them once, in this machine's cache."""
+    name = key(session, "unit images")
     if name not in st.session_state:
         shelf = session.microscope.shelf
         st.session_state[name] = BackgroundTask(
-            lambda say: shelf.fill(lambda share: say(share, "a picture of every unit")), "Painting"
+            lambda report: shelf.fill(lambda share: report(share, "an image of every unit")),
+            "Feature visualisation",
         )
     st.fragment(_watch, run_every=0.6)(st.session_state[name])
 
 
-def _watch(errand: BackgroundTask) -> None:
-    if errand.error:
-        st.warning(plain(errand.error))
-    elif errand.over:
+def _watch(task: BackgroundTask) -> None:
+    if task.error:
+        st.warning(plain(task.error))
+    elif task.ended:
         st.rerun()
     else:
-        st.progress(errand.share, text=f"{plain(errand.name)}: {plain(errand.words)}. Once only.")
+        st.progress(task.share, text=f"{plain(task.name)}: {plain(task.step)}. This runs once.")

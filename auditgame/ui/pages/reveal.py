@@ -1,4 +1,4 @@
-"""Reveal: what was really in the model, and how the diagnosis did."""
+"""Reveal: the true diagnosis of a model, and the score of the player's own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import streamlit as st
 from auditgame.schema.errors import AuditgameError
 from auditgame.ui.case_header import heading
 from auditgame.ui.navigation import link
-from auditgame.ui.reveal.proof import bots, certificate, share
-from auditgame.ui.reveal.verdict import live, onward, score, truth
+from auditgame.ui.reveal.details import auditors, certificate, share
+from auditgame.ui.reveal.verdict import demonstration, next_steps, score, truth
 from auditgame.ui.safe_text import plain
 from auditgame.ui.session import game, player
 
@@ -26,10 +26,10 @@ def page() -> None:
     left, right = st.columns([3, 2], gap="large")
     with left:
         truth(revealed)
-        live(card, revealed)
+        demonstration(card, revealed)
     with right:
         score(revealed)
-        onward(card)
+        next_steps(card)
         share(card, revealed)
-        bots(card)
+        auditors(card)
         certificate(revealed)

@@ -1,4 +1,4 @@
-"""Workbench: tools on the left, the case file on the right."""
+"""Workbench: tools on the left, the player's diagnosis on the right."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from auditgame.ui.case_header import brief, heading
 from auditgame.ui.navigation import link
 from auditgame.ui.safe_text import plain
 from auditgame.ui.session import session
-from auditgame.ui.workbench.casefile import casefile
+from auditgame.ui.workbench.diagnosis_form import diagnosis_form
 from auditgame.ui.workbench.toolbench import toolbench
 
 
 def page() -> None:
     """Draw the workbench of the challenge named in the address."""
     try:
-        here = session(st.query_params.get("id", ""))
+        current = session(st.query_params.get("id", ""))
     except AuditgameError as error:
         st.warning(plain(error))
         link("challenges", "Choose a challenge")
         return
-    heading(here.card)
+    heading(current.card)
     left, right = st.columns([3, 2], gap="large")
     with left:
-        brief(here.card)
-        if here.card.modality == "image":
-            link("microscope", "Open the microscope", id=here.card.id)
-        with st.spinner("Setting the model on the table"):
-            here.tools()
-        toolbench(here)
+        brief(current.card)
+        if current.card.modality == "image":
+            link("microscope", "Open the microscope: a page for every unit", id=current.card.id)
+        with st.spinner("Loading the model"):
+            current.tools()
+        toolbench(current)
     with right:
-        casefile(here)
+        diagnosis_form(current)

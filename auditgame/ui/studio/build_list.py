@@ -1,4 +1,4 @@
-"""Builds as they go on: stages, progress, certificate, and the way to what was built."""
+"""The builds: stage, progress, certificate, and a link to the challenge that was built."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import streamlit as st
 
 from auditgame.challenges import build_jobs
 from auditgame.ui.navigation import link
-from auditgame.ui.reveal.proof import checks
-from auditgame.ui.safe_text import plain, tidy
+from auditgame.ui.reveal.details import checks
+from auditgame.ui.safe_text import plain, spaced
 from auditgame.ui.session import game
 
 COLOURS: dict[build_jobs.State, Any] = {
@@ -23,8 +23,8 @@ COLOURS: dict[build_jobs.State, Any] = {
 }
 
 
-def yard() -> None:
-    """The list of builds; looked at anew every second while one is running."""
+def build_list() -> None:
+    """Draw the list of builds; it is refreshed every second while one is running."""
     running = any(job.state == "running" for job in build_jobs.jobs())
     st.fragment(_list, run_every=1.0 if running else None)(running)
 
@@ -48,21 +48,21 @@ def _job(job: build_jobs.Job) -> None:
             _actions(job)
         if job.state == "running":
             st.progress(
-                min(max(job.share, 0.0), 1.0), f"{plain(tidy(job.stage))}: {plain(job.words)}"
+                min(max(job.share, 0.0), 1.0), f"{plain(spaced(job.stage))}: {plain(job.words)}"
             )
         elif job.state == "died":
-            st.caption("The process ended without a word; see log.txt in its folder.")
+            st.caption("The build process exited unexpectedly; see log.txt in its folder.")
         else:
             st.caption(plain(job.words))
         if job.certificate:
             st.html(checks(job.certificate))
         elif job.challenge and job.recipe.mode == "practice":
-            _proof(job.challenge)
+            _certificate(job.challenge)
 
 
-def _proof(challenge: str) -> None:
-    """The checks of a case that passed, for an author who would rather see than play."""
-    if st.toggle("Show the certificate, which gives the answer away", key=f"proof {challenge}"):
+def _certificate(challenge: str) -> None:
+    """The checks that the challenge passed, for an author who does not want to play it."""
+    if st.toggle("Show the certificate, which reveals the answer", key=f"proof {challenge}"):
         from auditgame.play import referee
 
         folder = Path(game().card(challenge).path)
@@ -77,4 +77,5 @@ def _actions(job: build_jobs.Job) -> None:
     if job.challenge:
         link("workbench", "Play it", id=job.challenge)
     forget = partial(build_jobs.forget, job.id)
-    st.button("Forget", key=f"forget {job.id}", type="tertiary", on_click=forget)
+    help = "Removes this entry. The challenge stays."
+    st.button("Remove", key=f"forget {job.id}", type="tertiary", on_click=forget, help=help)

@@ -1,4 +1,4 @@
-"""All units of a layer side by side, in an order of the player's choice; and a quiz about them."""
+"""All units of a layer in an order that the player chooses, and a quiz about them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from auditgame.ui.safe_text import figure, plain, tiles
 from auditgame.ui.unit.unit_page import address, open_unit
 from auditgame.ui.widgets.image_links import ImageLink, choose_image
 
-WORDS: dict[Order, str] = {
+TITLES: dict[Order, str] = {
     "number": "Number",
     "difference": "Difference between two sets",
     "selectivity": "Selectivity",
-    "weight": "Weight to a class",
+    "weight": "Weight on a class",
 }
-MEANT: dict[Order, str] = {
+MEANINGS: dict[Order, str] = {
     "number": "",
-    "difference": "How far apart a unit holds the two sets, in standard deviations of the second.",
-    "selectivity": "How much more a unit says of its best class than of the others, 0 to 1.",
-    "weight": "What the class gains where the unit says one more everywhere.",
+    "difference": "Difference of the mean activations on the two sets, in standard deviations of "
+    "the second.",
+    "selectivity": "How much more a unit responds to its best class than to the others, 0 to 1.",
+    "weight": "How much the class logit rises when the unit's activation rises by 1 everywhere.",
 }
 
 
 def overview(session: AuditSession, site: str) -> None:
-    """One picture for each unit; a click opens its page."""
+    """One image for each unit; a click opens its page."""
     order = st.segmented_control(
         "Order",
         ORDERS,
@@ -39,16 +40,16 @@ def overview(session: AuditSession, site: str) -> None:
         default="number",
         required=True,
         bind="query-params",
-        format_func=WORDS.__getitem__,
+        format_func=TITLES.__getitem__,
     )
     chosen: Order = order or "number"
-    least = st.toggle("What excites least", key=key(session, "least"))
+    least = st.toggle("Images that excite a unit least", key=key(session, "least"))
     try:
         ranked = _ranked(session, site, chosen)
     except AuditgameError as error:
         st.warning(plain(error))
         return
-    st.caption(MEANT[chosen])
+    st.caption(MEANINGS[chosen])
     sheet = session.microscope.sheets[site]
     images, scores = (sheet.least, sheet.plate.least) if least else (sheet.most, sheet.plate.most)
     choices = [
@@ -68,12 +69,12 @@ def _ranked(session: AuditSession, site: str, order: Order) -> list[Ranked]:
     classes = list(session.card.classes)
     if order == "difference":
         left, right = st.columns(2)
-        words = "A class, numbers of examples such as 0-9, 40"
+        help = "A class, or numbers of examples such as 0-9, 40"
         one = left.text_input(
-            "First set", WRONG, key=key(session, "one"), help=f"{words}, or '{WRONG}'."
+            "First set", WRONG, key=key(session, "one"), help=f"{help}, or '{WRONG}'."
         )
         other = right.text_input(
-            "Second set", key=key(session, "other"), placeholder="all others", help=words
+            "Second set", key=key(session, "other"), placeholder="all others", help=help
         )
         return session.microscope.ranked(site, order, one=one, other=other)
     if order == "weight":
@@ -83,41 +84,42 @@ def _ranked(session: AuditSession, site: str, order: Order) -> list[Ranked]:
 
 
 def play_quiz(session: AuditSession, site: str) -> None:
-    """A painted picture, three rows of examples: which belong to it?"""
-    turn = key(session, "quiz", site)
-    number = st.session_state.setdefault(turn, 0)
+    """The image of a unit and three rows of examples: which row excites the unit most?"""
+    prefix = key(session, "quiz", site)
+    number = st.session_state.setdefault(prefix, 0)
     scope = session.microscope
     try:
         question = quiz.ask(scope, site, number)
     except AuditgameError as error:
         st.warning(plain(error))
         return
-    picture, rows = st.columns([1, 3], gap="large")
-    with picture:
-        st.markdown("**Which examples belong to this picture?**")
+    image, rows = st.columns([1, 3], gap="large")
+    with image:
+        st.markdown("**Which examples belong to this image?**")
         shown = png(scope.sheets[site].most[question.unit] / 255)
-        st.html(tiles([figure(shown, alt="painted for one unit")], 1))
-    said = st.session_state.get(f"{turn}/said")
+        st.html(tiles([figure(shown, alt="feature visualisation of one unit")], 1))
+    answer = st.session_state.get(f"{prefix}/answer")
     with rows:
         for place, unit in enumerate(question.choices):
-            _offer(session, site, unit, place, said, question.right)
-    if said is not None:
-        with picture:
-            _verdict(session, site, question, said, turn)
+            _option(session, site, unit, place, answer, question.right)
+    if answer is not None:
+        with image:
+            _verdict(session, site, question, answer, prefix)
 
 
-def _offer(
-    session: AuditSession, site: str, unit: int, place: int, said: int | None, right: int
+def _option(
+    session: AuditSession, site: str, unit: int, place: int, answer: int | None, right: int
 ) -> None:
-    turn = key(session, "quiz", site)
+    """One row of examples, with a coloured frame once the question is answered."""
+    prefix = key(session, "quiz", site)
     letter = "ABC"[place]
     tone = (
         "plain"
-        if said is None
+        if answer is None
         else "good"
         if place == right
         else "bad"
-        if place == said
+        if place == answer
         else "plain"
     )
     examples = session.microscope.examples(site, unit, quiz.SHOWN).tiles
@@ -125,25 +127,28 @@ def _offer(
         figures = [figure(t.png, tone=tone, alt=f"example of {letter}") for t in examples]
         st.html(tiles(figures, quiz.SHOWN), width="stretch")
 
-        def say() -> None:
-            st.session_state[f"{turn}/said"] = place
+        def choose() -> None:
+            st.session_state[f"{prefix}/answer"] = place
 
         st.button(
-            f"These: {letter}", on_click=say, disabled=said is not None, key=f"{turn}/{place}"
+            f"These: {letter}",
+            on_click=choose,
+            disabled=answer is not None,
+            key=f"{prefix}/{place}",
         )
 
 
 def _verdict(
-    session: AuditSession, site: str, question: quiz.QuizQuestion, said: int, turn: str
+    session: AuditSession, site: str, question: quiz.QuizQuestion, answer: int, prefix: str
 ) -> None:
-    def onward() -> None:
-        st.session_state[turn] += 1
-        st.session_state.pop(f"{turn}/said")
+    def advance() -> None:
+        st.session_state[prefix] += 1
+        st.session_state.pop(f"{prefix}/answer")
 
-    fine = said == question.right
-    words = "Right." if fine else f"It was {'ABC'[question.right]}."
-    st.markdown(f"**{words}** The picture was painted for {plain(site)}:{question.unit}.")
+    right = answer == question.right
+    verdict = "Correct." if right else f"It was {'ABC'[question.right]}."
+    st.markdown(f"**{verdict}** The image belongs to {plain(site)}:{question.unit}.")
     with st.container(horizontal=True):
-        st.button("Next question", type="primary", on_click=onward, key=f"{turn}/next")
+        st.button("Next question", type="primary", on_click=advance, key=f"{prefix}/next")
         page = partial(open_unit, session, f"{site}:{question.unit}")
-        st.button("Open its page", on_click=page, key=f"{turn}/page")
+        st.button("Open its page", on_click=page, key=f"{prefix}/page")

@@ -1,4 +1,4 @@
-"""A rectangle dragged on a picture; number inputs beside it do the same from the keyboard."""
+"""A box that is dragged on a picture. Number inputs beside it do the same from the keyboard."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const box = parentElement.querySelector(".box")
   picture.src = data.src
   picture.alt = data.alt
-  const lay = (frame, b) => {
+  const place = (frame, b) => {
     frame.style.left = (100 * b.x) / data.width + "%"
     frame.style.top = (100 * b.y) / data.height + "%"
     frame.style.width = (100 * b.w) / data.width + "%"
@@ -38,13 +38,13 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
   const show = (b) => {
     box.style.display = b ? "block" : "none"
-    if (b) lay(box, b)
+    if (b) place(box, b)
   }
   show(data.box)
   parentElement.querySelector(".others").replaceChildren(...data.others.map((b) => {
     const frame = document.createElement("div")
     frame.className = "other"
-    return lay(frame, b)
+    return place(frame, b)
   }))
   const at = (event) => {
     const frame = stage.getBoundingClientRect()
@@ -83,13 +83,13 @@ def drag_box(
 ) -> None:
     """A picture of `size` (width, height) to drag a box on; `on_box` is called after each drag.
 
-    The callback finds the new box, in pixels, in `dragged(key)`. `others` are boxes that
-    stand there already.
+    The callback finds the new box, in pixels, in `dragged(key)`. others: boxes that are drawn
+    as well.
     """
     component = st.components.v2.component("auditgame_drag_box", html=HTML, css=CSS, js=JS)
     data = {
         "src": data_uri(png),
-        "alt": "Example picture; drag to mark a rectangle, or use the numbers beside it",
+        "alt": "Example picture; drag to draw a box, or use the number fields",
         "width": size[0],
         "height": size[1],
         "box": box,
@@ -99,7 +99,7 @@ def drag_box(
 
 
 def dragged(key: str, size: tuple[int, int]) -> dict[str, int] | None:
-    """The box just dragged, checked against the picture's size; the browser is not believed."""
+    """The box just dragged; None where what the browser sent does not fit the picture."""
     raw: Any = getattr(st.session_state.get(key), "box", None)
     try:
         x, y, w, h = (int(raw[name]) for name in "xywh")

@@ -1,4 +1,4 @@
-"""One field of a claim to fill in, and the plainest way to do so: pick from a list, or leave it."""
+"""One field of a claim in the form, and the simplest widget: a choice that may stay empty."""
 
 from __future__ import annotations
 
@@ -9,54 +9,68 @@ import streamlit as st
 
 from auditgame.play.audit_session import AuditSession
 from auditgame.ui.draft import key
-from auditgame.ui.safe_text import plain, tidy
+from auditgame.ui.safe_text import plain, spaced
+from auditgame.ui.terms import definition
 
-UNSAID = "not said"
+EMPTY = "not specified"
 
 
 class FormField(NamedTuple):
-    """One field of a claim to fill in.
+    """One field of a claim.
 
-    schema: its JSON schema, references followed. said: what the claim's fields hold so far.
+    schema: its JSON schema with references resolved. values: of all fields of the claim so far.
     """
 
     session: AuditSession
     family: str
     name: str
     schema: dict[str, Any]
-    said: dict[str, Any]
+    values: dict[str, Any]
 
     @property
     def key(self) -> str:
-        """Where its value lives in the session."""
+        """The key of its value in the session."""
         return key(self.session, "claim", self.family, self.name)
 
     @property
     def label(self) -> str:
-        """What stands over it."""
-        return tidy(self.name)
+        """The label of its widget."""
+        return spaced(self.name)
+
+    @property
+    def help(self) -> str | None:
+        """What the glossary says of its label, if anything."""
+        return definition(self.label)
 
     @property
     def value(self) -> Any:
-        """What was said of it before, or else its default."""
-        return self.said.get(self.name, self.schema.get("default"))
+        """The current value, or the schema's default."""
+        return self.values.get(self.name, self.schema.get("default"))
 
     def seed(self, value: Any, name: str = "") -> str:
-        """Start from this value unless the session has one; the key it lives under."""
-        here = f"{self.key}/{name}" if name else self.key
-        st.session_state.setdefault(here, value)
-        return here
+        """Set the value in the session unless there is one; returns its key."""
+        name = f"{self.key}/{name}" if name else self.key
+        st.session_state.setdefault(name, value)
+        return name
 
 
-def pick(here: str, label: str, options: Sequence[Any], before: Any = None) -> Any:
-    """One of these, or None where nothing is said; its value lives under `here`."""
-    st.session_state.setdefault(here, before)
-    if st.session_state[here] not in options:
-        st.session_state[here] = None
+def pick(
+    key: str, label: str, options: Sequence[Any], value: Any = None, help: str | None = None
+) -> Any:
+    """A drop-down; None where nothing is chosen. Its value is kept under `key`."""
+    st.session_state.setdefault(key, value)
+    if st.session_state[key] not in options:
+        st.session_state[key] = None
     return st.selectbox(
-        plain(label), options, index=None, key=here, placeholder=UNSAID, format_func=_words
+        plain(label),
+        options,
+        index=None,
+        key=key,
+        placeholder=EMPTY,
+        format_func=_option,
+        help=help,
     )
 
 
-def _words(option: Any) -> str:
+def _option(option: Any) -> str:
     return str(option).replace("_", " ")

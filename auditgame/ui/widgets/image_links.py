@@ -1,4 +1,4 @@
-"""Pictures to choose from: each is a link with an address of its own, followed without a reload."""
+"""Pictures to choose from: each is a link with its own address, followed without a reload."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ small { display: block; font-size: 0.74rem; opacity: 0.75; color: var(--st-text-
 """
 JS = """
 export default function ({ data, parentElement, setTriggerValue }) {
-  const ground = parentElement.querySelector(".tiles")
-  ground.style.gridTemplateColumns = `repeat(auto-fill, minmax(${data.least}px, 1fr))`
-  ground.replaceChildren(...data.tiles.map((tile) => {
+  const grid = parentElement.querySelector(".tiles")
+  grid.style.gridTemplateColumns = `repeat(auto-fill, minmax(${data.least}px, 1fr))`
+  grid.replaceChildren(...data.tiles.map((tile) => {
     const link = document.createElement("a")
     link.href = tile.href
     link.title = tile.label
@@ -57,7 +57,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
 
 class ImageLink(NamedTuple):
-    """One picture to choose: its name, its address, one or two PNGs, and what stands below."""
+    """One picture to choose: its name, its address, one or two PNGs, and two lines below it."""
 
     name: str
     href: str
@@ -69,7 +69,7 @@ class ImageLink(NamedTuple):
 def choose_image(
     choices: Sequence[ImageLink], key: str, on_pick: Callable[[str], None], least: int = 84
 ) -> None:
-    """The pictures in rows, each at least `least` pixels wide; `on_pick` gets a choice's name."""
+    """The pictures in rows, each at least `least` pixels wide; `on_pick` gets the chosen name."""
     component = st.components.v2.component("auditgame_tiles", html=HTML, css=CSS, js=JS)
     tiles = [
         {**choice._asdict(), "pictures": [data_uri(png) for png in choice.pictures]}

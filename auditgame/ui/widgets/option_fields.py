@@ -1,54 +1,56 @@
-"""A form drawn from a schema: one widget for each option of a tool."""
+"""A form drawn from a JSON schema: one widget for each option of a tool."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import streamlit as st
 
 from auditgame.play.audit_session import AuditSession
+from auditgame.plugins.descriptions import title
 from auditgame.registry import load
 from auditgame.schema.cards import Card
 from auditgame.ui.safe_text import plain
 from auditgame.ui.widgets.pattern_editor import ask_box, example_png
 from auditgame.ui.widgets.uploads import uploaded_png
 
-UNSET = "tool's own choice"
-ROOM, GAP = 28, 4
-"""Choices stand side by side if no more letters than these, counting a gap for each."""
+UNSET = "default"
+LETTERS, GAP = 28, 4
+"""Choices with no more letters than these, a gap counted for each, are drawn side by side."""
 
 
 class Field(NamedTuple):
-    """One field to ask for: where its value lives in the session, and what it may be.
+    """One field to ask for.
 
-    beside: what the fields before it hold.
+    key: of its value in the session. schema: its JSON schema. values: of the fields before it.
     """
 
     key: str
     schema: Mapping[str, Any]
     session: AuditSession
     required: bool
-    beside: Mapping[str, Any] = {}
+    values: Mapping[str, Any] = {}
 
     @property
     def card(self) -> Card:
-        """What is known of the challenge."""
+        """The challenge's card."""
         return self.session.card
 
     @property
     def label(self) -> str:
-        """What stands over the widget."""
+        """The label of its widget."""
         return plain(self.schema.get("title", "value"))
 
     @property
     def help(self) -> str | None:
-        """What the question mark tells."""
+        """The text behind the question mark."""
         text = self.schema.get("description")
         return plain(text) if text else None
 
     def seed(self, value: Any) -> None:
-        """Start from this value unless the session has one already."""
+        """Set the value in the session unless there is one."""
         st.session_state.setdefault(self.key, value)
 
     @property
@@ -57,31 +59,31 @@ class Field(NamedTuple):
         return self.schema.get("default")
 
 
-def wanted(schema: Mapping[str, Any], beside: Mapping[str, Any]) -> bool:
-    """Does a field matter, given what the fields before it hold? Its schema's `when` says so."""
+def applies(schema: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    """Does a field apply, given the values of the fields before it? Its schema's `when` decides."""
     when = schema.get("when", {})
-    return all(beside.get(name) in values for name, values in when.items())
+    return all(values.get(name) in allowed for name, allowed in when.items())
 
 
-def followed(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every field of a record's JSON schema, its references followed, `or null` left out."""
+def resolved(schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every field of a record's JSON schema, with references resolved and `or null` left out."""
     known = schema.get("$defs", {})
-    return {name: _followed(part, known) for name, part in schema.get("properties", {}).items()}
+    return {name: _resolved(part, known) for name, part in schema.get("properties", {}).items()}
 
 
-def _followed(part: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+def _resolved(part: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
     some = [branch for branch in part.get("anyOf", ()) if branch.get("type") != "null"]
     if len(some) == 1:
         part = {**some[0], **{k: v for k, v in part.items() if k != "anyOf"}}
     name = part.get("$ref", "").rpartition("/")[2]
     found = {**known[name], **part} if name else dict(part)
-    return {**found, "items": _followed(found["items"], known)} if "items" in found else found
+    return {**found, "items": _resolved(found["items"], known)} if "items" in found else found
 
 
 class PromptNames(NamedTuple):
-    """Under which options does a tool take a text, and which example it is?
+    """The names of the options in which a tool takes a text and the example that it comes from.
 
-    example: None where no one example can be chosen, so that only a written text counts.
+    example: None where the tool has no such option, so that only a written text counts.
     """
 
     text: str
@@ -89,7 +91,7 @@ class PromptNames(NamedTuple):
 
 
 def prompt_names(fields: Mapping[str, Mapping[str, Any]]) -> list[PromptNames]:
-    """The texts among these fields; an example's number stands right after the text."""
+    """The texts among these fields; the number of the example follows right after the text."""
     names, found = list(fields), list[PromptNames]()
     for name, after in zip(names, [*names[1:], ""], strict=True):
         if fields[name].get("widget") == "text":
@@ -100,7 +102,7 @@ def prompt_names(fields: Mapping[str, Mapping[str, Any]]) -> list[PromptNames]:
 
 
 def ask(field: Field) -> Any:
-    """Draw the widget that fits the field, and give back its value."""
+    """Draw the widget that fits the field, and return its value."""
     widget = field.schema.get("widget")
     if widget == "unit" and field.schema.get("type") == "array":
         return _several(field)
@@ -115,10 +117,14 @@ def _choice(field: Field, options: list[Any]) -> Any:
     field.seed(field.start if field.start in options else options[0])
     if st.session_state[field.key] not in options:
         st.session_state[field.key] = options[0]
-    side_by_side = sum(len(str(option)) + GAP for option in options) <= ROOM
+    side_by_side = sum(len(str(option)) + GAP for option in options) <= LETTERS
     draw: Any = st.segmented_control if side_by_side else st.selectbox
     extra = {"required": True} if draw is st.segmented_control else {}
-    return draw(field.label, options, key=field.key, help=field.help, **extra)
+    return draw(field.label, options, key=field.key, help=field.help, format_func=_spaced, **extra)
+
+
+def _spaced(option: Any) -> str:
+    return str(option).replace("_", " ")
 
 
 def _text(field: Field) -> str:
@@ -145,16 +151,19 @@ def _switch(field: Field) -> bool:
     return st.toggle(field.label, key=field.key, help=field.help)
 
 
-def _named(field: Field, names: list[str]) -> str:
+def _named(field: Field, names: list[str], shown: Callable[[str], str] = lambda name: name) -> str:
+    """One of these names, or an empty string where the tool may choose."""
     options = names if field.required else ["", *names]
     field.seed(field.start if field.start in options else options[0])
     if st.session_state[field.key] not in options:
         st.session_state[field.key] = options[0]
-    return st.selectbox(field.label, options, key=field.key, help=field.help, format_func=_shown)
-
-
-def _shown(name: str) -> str:
-    return name or UNSET
+    return st.selectbox(
+        field.label,
+        options,
+        key=field.key,
+        help=field.help,
+        format_func=lambda name: shown(name) if name else UNSET,
+    )
 
 
 def _class(field: Field) -> str:
@@ -166,7 +175,7 @@ def _site(field: Field) -> str:
 
 
 def _family(field: Field) -> str:
-    return _named(field, list(field.card.families))
+    return _named(field, list(field.card.families), partial(title, "flaw"))
 
 
 def _units(card: Card) -> list[str]:
@@ -183,7 +192,7 @@ def _unit(field: Field) -> str:
 
 
 def _several(field: Field) -> list[str]:
-    """Several units, as a mechanism may name them."""
+    """Several of the units that a diagnosis may name."""
     from auditgame.evaluation.mechanism import allowed_sites, allowed_units
 
     specimen = field.session.specimen
@@ -204,12 +213,12 @@ def _level(field: Field) -> str:
 
 
 def _box(field: Field) -> dict[str, int]:
-    """On the picture that is uploaded, where one is asked for; else on an example.
+    """A box on the uploaded picture, where there is one; else on an example.
 
     The schema's `on` names the field that holds the example's number.
     """
-    picture = uploaded_png(field.session) if field.beside.get("picture") else None
-    number = int(field.beside.get(field.schema.get("on", ""), 0))
+    picture = uploaded_png(field.session) if field.values.get("picture") else None
+    number = int(field.values.get(field.schema.get("on", ""), 0))
     picture = picture or example_png(field.session, number)
     return ask_box(field.session, field.key, field.start, picture) or field.start
 

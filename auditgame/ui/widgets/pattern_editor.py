@@ -1,4 +1,4 @@
-"""Asking for a place in a picture and for the pattern in it: by hand, or by numbers."""
+"""Asking for a box in a picture and for the pattern in it: by dragging, or by numbers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
 def example_png(session: AuditSession, number: int) -> bytes:
-    """The picture of this number in the player's pool, or the last where there are fewer."""
+    """The picture of this number in the pool, or the last where there are fewer."""
     from auditgame.datasets.images.pictures import png
 
     inputs = session.context.examples.inputs
@@ -26,7 +26,7 @@ def example_png(session: AuditSession, number: int) -> bytes:
 
 
 def marked_example(session: AuditSession) -> bytes:
-    """Ask which example to mark, and give back its picture."""
+    """Ask which example to mark, and return its picture."""
     number = key(session, "example")
     st.session_state.setdefault(number, 0)
     top = len(session.context.examples) - 1
@@ -37,26 +37,26 @@ def marked_example(session: AuditSession) -> bytes:
 def ask_box(
     session: AuditSession,
     name: str,
-    said: dict[str, int] | None,
+    value: dict[str, int] | None,
     png: bytes,
     others: Sequence[dict[str, int]] = (),
 ) -> dict[str, int] | None:
-    """A box in pixels: drag it on this picture, or type it. None until all four are there.
+    """A box in pixels: drag it on this picture, or type it. None until all four numbers are set.
 
-    others: boxes that stand there already.
+    others: boxes that are drawn as well, and cannot be changed here.
     """
     _, height, width = session.dataset.shape
     for side in SIDES:
-        st.session_state.setdefault(f"{name}/{side}", (said or {}).get(side))
+        st.session_state.setdefault(f"{name}/{side}", (value or {}).get(side))
     sides = {side: st.session_state[f"{name}/{side}"] for side in SIDES}
     box = None if None in sides.values() else sides
     canvas = f"{name}/canvas"
 
     def take() -> None:
-        for side, value in (dragged(canvas, (width, height)) or {}).items():
-            st.session_state[f"{name}/{side}"] = value
+        for side, number in (dragged(canvas, (width, height)) or {}).items():
+            st.session_state[f"{name}/{side}"] = number
 
-    st.caption("Drag on the picture to mark the place.")
+    st.caption("Drag on the picture to draw a box.")
     with st.container(width=340):
         drag_box(png, (width, height), box, canvas, take, others)
     for column, (side, label) in zip(st.columns(4), SIDES.items(), strict=True):
@@ -66,29 +66,30 @@ def ask_box(
 
 
 def ask_pattern(
-    name: str, said: list[list[str]] | None, box: dict[str, int] | None, png: bytes
+    name: str, value: list[list[str]] | None, box: dict[str, int] | None, png: bytes
 ) -> list[list[str]] | None:
-    """A pattern of colours: what this picture shows in the box, or written row by row."""
+    """A pattern of colours: the picture inside the box, or written row by row."""
     text = f"{name}/text"
-    st.session_state.setdefault(text, "\n".join(" ".join(row) for row in said or []))
+    st.session_state.setdefault(text, "\n".join(" ".join(row) for row in value or []))
 
-    def cut() -> None:
+    def crop_box() -> None:
         rows = crop(png, **(box or {}))
         st.session_state[text] = "\n".join(" ".join(row) for row in rows)
 
-    st.button("Take this crop as pattern", on_click=cut, disabled=box is None, key=f"{name}/cut")
+    label = "Use this crop as the pattern"
+    st.button(label, on_click=crop_box, disabled=box is None, key=f"{name}/cut")
     pattern = read_pattern(st.session_state[text])
     if pattern:
         with st.container(width=132):
             shown = f"your pattern, {len(pattern[0])} by {len(pattern)}"
             st.html(figure(pattern_png(pattern), shown))
-    with st.expander("Write the colours"):
+    with st.expander("Edit the colours"):
         st.text_area("One row per line, as #rrggbb", key=text, height=110)
     return pattern
 
 
 def read_pattern(text: str) -> list[list[str]] | None:
-    """The pattern in these lines of colours; None where they are no rectangle."""
+    """The pattern in these lines of colours; None where they do not form a rectangle."""
     rows = [_COLOUR.findall(line) for line in text.splitlines() if line.strip()]
     if not rows or not rows[0] or len({len(row) for row in rows}) > 1:
         return None

@@ -1,4 +1,4 @@
-"""Pictures that players bring: looked at on the server before anything else sees them."""
+"""Uploaded pictures: decoded and resized on the server before anything else reads them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def ask_picture(session: AuditSession) -> Tensor | None:
-    """An uploaded picture at the data set's size; None where there is none that can be read."""
+    """The uploaded picture at the data set's size; None where there is none that can be read."""
     from auditgame.datasets.images.pictures import png
 
     st.file_uploader(

@@ -1,4 +1,4 @@
-"""Words to choose from: each is a button, reached by mouse, Tab and the arrow keys."""
+"""Words to choose from: each is a button for the mouse, the Tab key and the arrow keys."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-HTML = """<div class="chips" role="group"></div>
+HTML = """<div class="words" role="group"></div>
 """
 CSS = """
-.chips { display: flex; flex-wrap: wrap; gap: 0.3rem 0.22rem; font-family: var(--st-font); }
+.words { display: flex; flex-wrap: wrap; gap: 0.3rem 0.22rem; font-family: var(--st-font); }
 button { font: inherit; line-height: 1.35; color: var(--st-text-color); cursor: pointer;
   padding: 0.18em 0.45em; border-radius: 6px; border: 1px solid var(--st-border-color);
   background: transparent; white-space: pre-wrap; overflow-wrap: anywhere; text-align: center; }
@@ -25,47 +25,48 @@ small { display: block; font-size: 0.68rem; line-height: 1; opacity: 0.75; }
 """
 JS = """
 export default function ({ data, parentElement, setTriggerValue }) {
-  const ground = parentElement.querySelector(".chips")
-  const root = ground.getRootNode()
-  const held = [...ground.children].indexOf(root.activeElement)
-  ground.setAttribute("aria-label", data.label)
-  const stop = data.chosen ?? Math.max(held, 0)
-  const chips = data.chips.map((chip, place) => {
+  const row = parentElement.querySelector(".words")
+  const root = row.getRootNode()
+  const focused = [...row.children].indexOf(root.activeElement)
+  row.setAttribute("aria-label", data.label)
+  const stop = data.chosen ?? Math.max(focused, 0)
+  const buttons = data.words.map((word, position) => {
     const button = document.createElement("button")
     button.type = "button"
-    button.className = chip.tone
-    button.style.background = chip.shade
-    button.title = chip.note
-    button.tabIndex = place === stop ? 0 : -1
-    button.setAttribute("aria-label", `word ${place}: ${chip.word}${chip.note && ", " + chip.note}`)
-    if (data.chosen !== null) button.setAttribute("aria-pressed", String(place === data.chosen))
-    button.append(chip.word)
+    button.className = word.tone
+    button.style.background = word.shade
+    button.title = word.note
+    button.tabIndex = position === stop ? 0 : -1
+    const note = word.note && ", " + word.note
+    button.setAttribute("aria-label", `word ${position}: ${word.word}${note}`)
+    if (data.chosen !== null) button.setAttribute("aria-pressed", String(position === data.chosen))
+    button.append(word.word)
     if (data.numbered) {
       const number = document.createElement("small")
-      number.textContent = place
+      number.textContent = position
       button.append(number)
     }
-    button.onclick = () => setTriggerValue("picked", place)
+    button.onclick = () => setTriggerValue("picked", position)
     return button
   })
-  ground.onkeydown = (event) => {
+  row.onkeydown = (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
-    const next = chips[chips.indexOf(root.activeElement) + step]
+    const next = buttons[buttons.indexOf(root.activeElement) + step]
     if (!step || !next) return
     event.preventDefault()
-    chips.forEach((chip) => { chip.tabIndex = chip === next ? 0 : -1 })
+    buttons.forEach((button) => { button.tabIndex = button === next ? 0 : -1 })
     next.focus()
   }
-  ground.replaceChildren(...chips)
-  if (held >= 0) chips[Math.min(held, chips.length - 1)]?.focus()
+  row.replaceChildren(...buttons)
+  if (focused >= 0) buttons[Math.min(focused, buttons.length - 1)]?.focus()
 }
 """
 
 
 class WordButton(NamedTuple):
-    """One word: what is told of it, the colour behind it (CSS), and whether it stands out.
+    """One word: its tooltip, the CSS colour behind it, and its style.
 
-    tone: '' plain, 'changed' where it was edited, 'wrong' where the model does not know it.
+    tone: '' plain, 'changed' where it was edited, 'wrong' where it is not in the vocabulary.
     """
 
     word: str
@@ -75,27 +76,27 @@ class WordButton(NamedTuple):
 
 
 def choose_word(
-    chips: Sequence[WordButton],
+    words: Sequence[WordButton],
     key: str,
     on_pick: Callable[[int], None],
     label: str,
     chosen: int | None = None,
     numbered: bool = False,
 ) -> None:
-    """The words in a row that wraps; `on_pick` gets the place of the one that is clicked.
+    """The words in a row that wraps; `on_pick` gets the position of the one that is clicked.
 
-    label: what the row is, for those who hear it. chosen: -1 where a word may be chosen and
-    none is, None where a click leads away. numbered: write each word's place under it.
+    label: of the row, for screen readers. chosen: -1 where a word may be chosen and none is,
+    None where a click leads to another tool. numbered: write each word's position under it.
     """
-    component = st.components.v2.component("auditgame_chips", html=HTML, css=CSS, js=JS)
+    component = st.components.v2.component("auditgame_words", html=HTML, css=CSS, js=JS)
 
     def picked() -> None:
-        place: Any = getattr(st.session_state.get(key), "picked", None)
-        if type(place) is int and 0 <= place < len(chips):
-            on_pick(place)
+        position: Any = getattr(st.session_state.get(key), "picked", None)
+        if type(position) is int and 0 <= position < len(words):
+            on_pick(position)
 
     data = {
-        "chips": [chip._asdict() for chip in chips],
+        "words": [word._asdict() for word in words],
         "label": label,
         "chosen": chosen,
         "numbered": numbered,

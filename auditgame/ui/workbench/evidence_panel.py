@@ -1,4 +1,4 @@
-"""The evidence: what was pinned, each piece to be opened where it lies."""
+"""The evidence: exhibits that were pinned, each opened in place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from auditgame.ui.safe_text import plain
 
 
 def pin_button(session: AuditSession, exhibit: Exhibit, name: str, pinned: set[str]) -> None:
-    """Copy an exhibit into the case file; `pinned` holds the digests of what lies there."""
+    """A button that pins an exhibit; `pinned` holds the digests of those that are pinned."""
     mark = digest(exhibit.model_dump(mode="json"))
 
     def pin() -> None:
@@ -26,26 +26,27 @@ def pin_button(session: AuditSession, exhibit: Exhibit, name: str, pinned: set[s
 
 
 def evidence(session: AuditSession) -> None:
-    """Every piece under its title; opened, it is drawn as the tool showed it."""
+    """Every pinned exhibit under its title; opened, it is drawn as the tool showed it."""
     pins = session.pins()
     st.markdown(f"**Evidence** · {len(pins)} pinned" if pins else "**Evidence**")
     if not pins:
-        st.caption("Pin what a tool shows, and it is kept here.")
+        st.caption("Exhibits that you pin are kept here.")
     for pin in pins:
-        here = key(session, "pinned", pin.ref["exhibit"])
-        piece = st.expander(plain(pin.title), key=here, on_change="rerun")
+        name = key(session, "pinned", pin.ref["exhibit"])
+        piece = st.expander(plain(pin.title), key=name, on_change="rerun")
         if piece.open:
             with piece:
-                _open(session, pin.ref, here)
+                _open(session, pin.ref, name)
 
 
-def _open(session: AuditSession, ref: dict[str, str], here: str) -> None:
+def _open(session: AuditSession, ref: dict[str, str], name: str) -> None:
     exhibit = session.exhibit(ref)
     if exhibit is None:
-        st.caption("It was pinned elsewhere, in the microscope: open it there.")
+        st.caption("This was pinned in the microscope; open it there.")
     else:
-        draw(exhibit, here)
-    st.button("Remove", type="tertiary", key=f"{here}/remove", on_click=_unpin, args=(session, ref))
+        draw(exhibit, name)
+    remove = f"{name}/remove"
+    st.button("Remove", type="tertiary", key=remove, on_click=_unpin, args=(session, ref))
 
 
 def _unpin(session: AuditSession, ref: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Some of a case's examples: a few on its card, and all of them on the bench."""
+"""The examples of a challenge: a few on its card, all of them on the workbench."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from auditgame import bundles
-from auditgame.exhibits import Exhibit, Gallery, Table, Tile
+from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.exhibits.drawing import as_png, data_uri
 from auditgame.play.audit_session import AuditSession
 from auditgame.schema.cards import Card
@@ -20,14 +20,14 @@ from auditgame.ui.exhibit_views.by_kind import draw
 from auditgame.ui.safe_text import plain, safe
 
 ON_CARD, LETTERS = 6, 160
-"""Pictures on a card; letters of a text."""
-AT_ONCE = {"image": 24, "text": 6}
-"""Examples on the bench; as many more for each time that more are asked for."""
+"""Pictures on a card; letters of the text on a card."""
+STEP = {"image": 24, "text": 6}
+"""Examples on the workbench at first, and more with each press of the button."""
 MOST_PIXELS = 50_000_000
 
 
 def strip(card: Card) -> None:
-    """The first pictures of a case side by side, or how its first text begins."""
+    """The first pictures of a challenge side by side, or the beginning of its first text."""
     try:
         st.html(_strip(card.commitment, card))
     except AuditgameError as error:
@@ -46,9 +46,9 @@ def _strip(commitment: str, _card: Card) -> str:
     return f'<div class="ag-thumbs">{shown}</div>'
 
 
-def _first_text(sheet: bytes, where: str) -> str:
+def _first_text(labels: bytes, where: str) -> str:
     try:
-        return str(json.loads(sheet)["texts"][0])
+        return str(json.loads(labels)["texts"][0])
     except (ValueError, LookupError, TypeError):
         raise AuditgameError(f"{where}: {bundles.LABELS} holds no texts") from None
 
@@ -58,37 +58,43 @@ def _first_pictures(sheet: bytes, where: str) -> list[bytes]:
         with Image.open(io.BytesIO(sheet), formats=["PNG"]) as image:
             side = image.width // bundles.COLUMNS
             if image.width * image.height > MOST_PIXELS:
-                raise AuditgameError(f"{where}: {bundles.PICTURES} is too large a sheet")
+                raise AuditgameError(f"{where}: {bundles.PICTURES} is too large")
             row = image.convert("RGB").crop((0, 0, image.width, side))
     except (OSError, SyntaxError, Image.DecompressionBombError):
-        raise AuditgameError(f"{where}: {bundles.PICTURES} is no readable PNG") from None
+        raise AuditgameError(f"{where}: {bundles.PICTURES} is not a readable PNG") from None
     return [as_png(row.crop((k * side, 0, (k + 1) * side, side))) for k in range(ON_CARD)]
 
 
-def bench(session: AuditSession) -> None:
-    """The players' examples with their numbers and right answers; looking at them is free."""
-    here, step = key(session, "examples shown"), AT_ONCE[session.card.modality]
-    pool, shown = len(session.context.examples), st.session_state.get(here, step)
+def example_list(session: AuditSession) -> None:
+    """The player's examples with their numbers and labels; looking at them is free."""
+    name, step = key(session, "examples shown"), STEP[session.card.modality]
+    pool, shown = len(session.context.examples), st.session_state.get(name, step)
 
     def more() -> None:
-        st.session_state[here] = shown + step
+        st.session_state[name] = shown + step
 
     with st.container(border=True):
-        draw(_examples(session, min(shown, pool)), here)
+        draw(_examples(session, min(shown, pool)), name)
         if shown < pool:
-            st.button("Show more", type="tertiary", on_click=more, key=f"{here}-more")
+            st.button("Show more", type="tertiary", on_click=more, key=f"{name}-more")
 
 
 def _examples(session: AuditSession, shown: int) -> Exhibit:
-    """The first so many examples."""
+    """The first examples, as many as `shown`."""
     from auditgame.datasets.images.pictures import png
 
     pool, classes = session.context.examples, session.card.classes
     title = f"Your {len(pool)} examples"
-    note = "Tools know them by these numbers. Beside each, the right answer. Looking is free."
+    note = "Tools refer to them by these numbers. Each has its true label. Looking is free."
     rows = list(zip(pool.inputs[:shown], pool.labels[:shown].tolist(), strict=True))
     if session.card.modality == "image":
         tiles = [Tile(png=png(x), label=f"#{n} {classes[y]}") for n, (x, y) in enumerate(rows)]
-        return Gallery(title=title, tiles=tuple(tiles), note=note)
-    told = [(f"#{n}", session.dataset.decode(x), classes[y]) for n, (x, y) in enumerate(rows)]
-    return Table(title=title, columns=("#", "text", "right answer"), rows=tuple(told), note=note)
+        return Gallery(name="pool", title=title, tiles=tuple(tiles), note=note)
+    texts = [(f"#{n}", session.dataset.decode(x), classes[y]) for n, (x, y) in enumerate(rows)]
+    return Table(
+        name="pool",
+        title=title,
+        columns=columns(("example", "#"), "text", ("label", "true label")),
+        rows=tuple(texts),
+        note=note,
+    )

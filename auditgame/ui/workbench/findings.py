@@ -1,4 +1,4 @@
-"""What a tool showed, exhibit by exhibit: each can be pinned, and its words and cells lead on."""
+"""The exhibits of a tool: each can be pinned, and its words and cells lead to other tools."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from auditgame.ui.exhibit_views.by_kind import draw
 from auditgame.ui.exhibit_views.exhibit_context import ColourRange, colour_range
 from auditgame.ui.workbench.drill_down import open_tool
 from auditgame.ui.workbench.evidence_panel import pin_button
-from auditgame.ui.workbench.example_strip import bench
+from auditgame.ui.workbench.example_strip import example_list
 
 
-def keep(session: AuditSession, tool: str, uses: list[ToolRun]) -> None:
-    """Remember what a tool showed last: of one use, or of two side by side."""
-    first, *others = uses
+def keep(session: AuditSession, tool: str, runs: list[ToolRun]) -> None:
+    """Remember the last run of a tool, or the last two where they are shown side by side."""
+    first, *others = runs
     st.session_state[key(session, "shown", tool)] = first
     st.session_state[key(session, "shown beside", tool)] = others[0] if others else None
 
 
 def findings(session: AuditSession, tool: str) -> None:
-    """What the tool showed last; before its first use, the player's examples."""
-    use = st.session_state.get(key(session, "shown", tool))
-    beside = st.session_state.get(key(session, "shown beside", tool))
-    if use is None:
-        bench(session)
+    """What the tool showed last; before its first run, the player's examples."""
+    run = st.session_state.get(key(session, "shown", tool))
+    second = st.session_state.get(key(session, "shown beside", tool))
+    if run is None:
+        example_list(session)
         return
     pinned = {pin.ref["exhibit"] for pin in session.pins()}
-    here = key(session, "exhibit", tool)
-    if beside is None:
-        _one_by_one(session, use, here, pinned)
+    name = key(session, "exhibit", tool)
+    if second is None:
+        _one_run(session, run, name, pinned)
     else:
-        _two_by_two(session, use, beside, here, pinned)
+        _two_runs(session, run, second, name, pinned)
 
 
-def _one_by_one(session: AuditSession, use: ToolRun, here: str, pinned: set[str]) -> None:
-    numbered = enumerate(use.exhibits)
+def _one_run(session: AuditSession, run: ToolRun, name: str, pinned: set[str]) -> None:
+    numbered = enumerate(run.exhibits)
     for kind, group in groupby(numbered, key=lambda pair: pair[1].kind):
         with st.grid(min_column_width=330) if kind == "heatmap" else st.container():
             for number, exhibit in group:
-                _exhibit(session, exhibit, f"{here}/{number}", pinned)
+                _exhibit(session, exhibit, f"{name}/{number}", pinned)
 
 
-def _two_by_two(
-    session: AuditSession, left: ToolRun, right: ToolRun, here: str, pinned: set[str]
+def _two_runs(
+    session: AuditSession, left: ToolRun, right: ToolRun, name: str, pinned: set[str]
 ) -> None:
-    """Each exhibit beside its counterpart of the other text, on one scale."""
+    """Each exhibit beside the same exhibit for the other text, on one scale."""
     for number, pair in enumerate(zip_longest(left.exhibits, right.exhibits)):
-        there = [exhibit for exhibit in pair if exhibit is not None]
-        scale = colour_range(there)
+        shown = [exhibit for exhibit in pair if exhibit is not None]
+        scale = colour_range(shown)
         with st.grid(min_column_width=300):
-            for side, exhibit in enumerate(there):
-                _exhibit(session, exhibit, f"{here}/{number}/{side}", pinned, scale)
+            for side, exhibit in enumerate(shown):
+                _exhibit(session, exhibit, f"{name}/{number}/{side}", pinned, scale)
 
 
 def _exhibit(
@@ -67,6 +67,8 @@ def _exhibit(
     scale: ColourRange | None = None,
 ) -> None:
     follow = getattr(exhibit, "follow", None)
-    go = partial(open_tool, session) if follow and follow.tool in session.tools() else None
+    leads_on = follow and follow.tool in session.tools()
+    opener = partial(open_tool, session) if leads_on else None
     with st.container(border=True):
-        draw(exhibit, name, partial(pin_button, session, exhibit, name, pinned), go, scale)
+        pin = partial(pin_button, session, exhibit, name, pinned)
+        draw(exhibit, name, pin, opener, scale)

@@ -1,26 +1,27 @@
-"""The last step of a case: look once more, then hand in."""
+"""The last step: review the diagnosis once more, then submit it."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from auditgame.play.audit_session import AuditSession
+from auditgame.plugins.descriptions import title
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
 from auditgame.ui.draft import problem
 from auditgame.ui.navigation import go
-from auditgame.ui.registry_text import plugin_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.session import game
+from auditgame.ui.widgets.form_fields import EMPTY
 
 
-@st.dialog("Lock in this diagnosis?")
+@st.dialog("Submit this diagnosis?")
 def confirm(session: AuditSession, diagnosis: Diagnosis) -> None:
-    """Show what will be handed in; hand it in once."""
-    family = plugin_text("flaw", diagnosis.family).title if diagnosis.family else "not said"
+    """Show what will be submitted; submit it once."""
+    family = title("flaw", diagnosis.family) if diagnosis.family else EMPTY
     st.markdown(
-        f"- Flawed with **{diagnosis.p_flawed:.0%}**\n"
-        f"- Kind: **{plain(family)}**\n"
+        f"- Probability of a flaw: **{diagnosis.p_flawed:.0%}**\n"
+        f"- Family: **{plain(family)}**\n"
         f"- Claim: **{'complete' if diagnosis.claim else 'none'}**\n"
         f"- Units: **{len(diagnosis.units) or 'none'}**"
     )
@@ -29,8 +30,8 @@ def confirm(session: AuditSession, diagnosis: Diagnosis) -> None:
         st.warning(f"The claim is not complete and will be left out. {plain(trouble)}")
     name = _ask_name(session)
     st.caption(_rules(session))
-    if st.button("Hand in", type="primary", width="stretch", key="hand-in"):
-        _hand_in(session, diagnosis, name)
+    if st.button("Submit", type="primary", width="stretch", key="submit"):
+        _submit(session, diagnosis, name)
 
 
 def _ask_name(session: AuditSession) -> str | None:
@@ -39,12 +40,17 @@ def _ask_name(session: AuditSession) -> str | None:
 
 
 def _rules(session: AuditSession) -> str:
+    count = session.card.attempts
     if session.card.mode == "ranked":
-        return f"Ranked: {session.card.attempts} attempt in all. The first one counts."
-    return "Practice: the answer is shown at once. You may try again; the first attempt counts."
+        attempts = f"{count} attempt{'s' if count > 1 else ''}"
+        return f"Ranked: {attempts} in all. Only the first attempt counts on the leaderboard."
+    return (
+        "Practice: the answer is shown at once, and you may try again. Only the first attempt "
+        "counts on the leaderboard."
+    )
 
 
-def _hand_in(session: AuditSession, diagnosis: Diagnosis, name: str | None) -> None:
+def _submit(session: AuditSession, diagnosis: Diagnosis, name: str | None) -> None:
     try:
         if name:
             game().ledger.rename(session.player, name)

@@ -1,4 +1,4 @@
-"""A text as chips: pick an example, click a word, change it, see what the model says now."""
+"""The text editor: pick an example, click a word, change it, see the new prediction."""
 
 from __future__ import annotations
 
@@ -14,175 +14,176 @@ from auditgame.ui.widgets.word_buttons import WordButton, choose_word
 from auditgame.ui.workbench.drill_down import DrillDown, drill_downs, open_tool
 from auditgame.ui.workbench.text_state import MOST_LETTERS, TextState
 
-MOST_CHIPS = 200
-"""Of a text that is far too long, so many words are shown."""
+MOST_WORDS = 200
+"""Of a longer text, this many words are shown."""
 
 
-def edit(sheet: TextState, title: str = "") -> bool:
-    """Draw the text with everything that can be done to it. Can it be read as it stands?"""
+def edit(text: TextState, title: str = "") -> bool:
+    """Draw the text with everything that can be done to it. Can it be read as it is?"""
     with st.container(border=True):
-        whole, numbered = _head(sheet, title)
+        whole, numbered = _head(text, title)
         if whole:
-            _whole(sheet)
-        _chips(sheet, numbered)
-        _standing(sheet)
-        if sheet.place >= 0:
-            _word(sheet)
-        trouble = sheet.trouble
+            _whole_text(text)
+        _words(text, numbered)
+        _origin(text)
+        if text.position >= 0:
+            _word(text)
+        trouble = text.trouble
         if trouble:
-            _explain(sheet, trouble)
-        elif sheet.text:
-            _answer(sheet)
+            _explain(text, trouble)
+        elif text.text:
+            _prediction(text)
     return trouble is None
 
 
-def _head(sheet: TextState, title: str) -> tuple[bool, bool]:
-    """Which example, and how it is shown: written out, with the places of its words?"""
-    number, top = sheet.key("number"), len(sheet.session.context.examples) - 1
-    st.session_state[number] = sheet.number
+def _head(text: TextState, title: str) -> tuple[bool, bool]:
+    """The number of the example. Is the whole text edited, and are positions shown?"""
+    number, last = text.key("number"), len(text.session.context.examples) - 1
+    st.session_state[number] = text.number
 
     def take() -> None:
-        sheet.lay("", int(st.session_state[number] or 0))
+        text.load("", int(st.session_state[number] or 0))
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         label = f"{title}: example" if title else "Example"
-        st.number_input(label, 0, top, step=1, key=number, on_change=take, width=190)
-        whole = st.toggle("Write", key=sheet.key("whole"), help="Write or paste a whole text.")
-        places = st.toggle(
-            "Places", key=sheet.key("places"), help="Write its place under each word."
+        st.number_input(label, 0, last, step=1, key=number, on_change=take, width=190)
+        whole = st.toggle("Edit as text", key=text.key("whole"), help="Write or paste a text.")
+        positions = st.toggle(
+            "Positions", key=text.key("positions"), help="Show the position under each word."
         )
-    return whole, places
+    return whole, positions
 
 
-def _whole(sheet: TextState) -> None:
-    here = sheet.key("written")
-    st.session_state[here] = " ".join(sheet.words)
+def _whole_text(text: TextState) -> None:
+    name = text.key("written")
+    st.session_state[name] = " ".join(text.words)
 
     def take() -> None:
-        sheet.lay(st.session_state[here].strip(), sheet.number)
+        text.load(st.session_state[name].strip(), text.number)
 
     st.text_area(
-        "Text", key=here, on_change=take, max_chars=MOST_LETTERS, height=90,
-        help="It takes effect when you leave the field, or at Ctrl and Enter.",
+        "Text", key=name, on_change=take, max_chars=MOST_LETTERS, height=90,
+        help="Leave the field, or press Ctrl and Enter, to apply the change.",
     )  # fmt: skip
 
 
-def _chips(sheet: TextState, numbered: bool) -> None:
-    known, changed = set(sheet.session.dataset.words), sheet.changed
+def _words(text: TextState, numbered: bool) -> None:
+    known, changed = set(text.session.dataset.words), text.changed
 
-    def chip(place: int, word: str) -> WordButton:
+    def button(position: int, word: str) -> WordButton:
         if word not in known:
-            return WordButton(word, "the model does not know it", tone="wrong")
-        return WordButton(word, "edited", tone="changed") if place in changed else WordButton(word)
+            return WordButton(word, "not in the vocabulary", tone="wrong")
+        edited = position in changed
+        return WordButton(word, "edited", tone="changed") if edited else WordButton(word)
 
-    def pick(place: int) -> None:
-        st.session_state[sheet.key("place")] = -1 if place == sheet.place else place
+    def pick(position: int) -> None:
+        selected = -1 if position == text.position else position
+        st.session_state[text.key("position")] = selected
 
-    shown = [chip(*pair) for pair in enumerate(sheet.words[:MOST_CHIPS])]
-    choose_word(shown, sheet.key("chips"), pick, "The words of the text", sheet.place, numbered)
+    shown = [button(*pair) for pair in enumerate(text.words[:MOST_WORDS])]
+    choose_word(shown, text.key("words"), pick, "The words of the text", text.position, numbered)
 
 
-def _standing(sheet: TextState) -> None:
-    """Is it an example, with which right answer, or how far from one?"""
-    pool, number = sheet.session.context.examples, sheet.number
-    if not sheet.text:
-        right = sheet.session.card.classes[int(pool.labels[number])]
-        st.caption(f"Example {number}; right answer: {plain(right)}. Click a word to change it.")
+def _origin(text: TextState) -> None:
+    """Which example is it, with which label, or how far from one?"""
+    pool, number = text.session.context.examples, text.number
+    if not text.text:
+        label = text.session.card.classes[int(pool.labels[number])]
+        st.caption(f"Example {number}, true label: {plain(label)}. Click a word to change it.")
         return
-    count = len(sheet.changed)
-    words = "words were" if count != 1 else "word was"
-    told = f"Example {number}, where {count} {words} changed" if sheet.related else "Your own text"
+    count = len(text.changed)
+    words = f"{count} word{'' if count == 1 else 's'} changed"
+    origin = f"Example {number}, {words}" if text.related else "Your own text"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{told}.", width="content")
-        back = partial(sheet.lay, "", number)
-        st.button(
-            f"Back to example {number}", type="tertiary", on_click=back, key=sheet.key("back")
-        )
+        st.caption(f"{origin}.", width="content")
+        back = partial(text.load, "", number)
+        st.button(f"Back to example {number}", type="tertiary", on_click=back, key=text.key("back"))
 
 
-def _word(sheet: TextState) -> None:
-    """What can be done with the word that is chosen."""
-    place, here = sheet.place, sheet.key("word")
-    st.session_state[here] = sheet.words[place]
+def _word(text: TextState) -> None:
+    """What can be done with the selected word."""
+    position, name = text.position, text.key("word")
+    st.session_state[name] = text.words[position]
 
     def take() -> None:
-        sheet.replace(place, st.session_state[here])
+        text.replace(position, st.session_state[name])
 
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
-            f"Word {place}", key=here, on_change=take, max_chars=200, width=190,
-            help="Another word, or several; then Enter.",
+            f"Word {position}", key=name, on_change=take, max_chars=200, width=190,
+            help="Write one or more other words, then press Enter.",
         )  # fmt: skip
-        st.button("Delete", on_click=sheet.replace, args=(place, ""), key=sheet.key("delete"))
-        _deeper(sheet, place)
+        st.button("Delete", on_click=text.replace, args=(position, ""), key=text.key("delete"))
+        _drill_down(text, position)
 
 
-def _deeper(sheet: TextState, place: int) -> None:
-    found, here = drill_downs(sheet, place), sheet.key("deeper")
+def _drill_down(text: TextState, position: int) -> None:
+    ways, name = drill_downs(text, position), text.key("deeper")
 
-    def go() -> None:
-        chosen = st.session_state[here]
-        if chosen in found:
-            open_tool(sheet.session, chosen.tool, chosen.options)
+    def open_chosen() -> None:
+        chosen = st.session_state[name]
+        if chosen in ways:
+            open_tool(text.session, chosen.tool, chosen.options)
 
-    if found and not sheet.trouble:
-        st.menu_button("Go deeper", found, key=here, format_func=_led, on_click=go)
-
-
-def _led(lead: DrillDown) -> str:
-    return plain(lead.words)
+    if ways and not text.trouble:
+        st.menu_button("Go deeper", ways, key=name, format_func=_label, on_click=open_chosen)
 
 
-def _explain(sheet: TextState, trouble: str) -> None:
-    """What is wrong with the text; for each unknown word, what may have been meant."""
-    unknown = sheet.refused
-    if not unknown or len(sheet.words) > sheet.session.dataset.shape[0]:
+def _label(way: DrillDown) -> str:
+    return plain(way.label)
+
+
+def _explain(text: TextState, trouble: str) -> None:
+    """What is wrong with the text; for unknown words, buttons with similar known ones."""
+    unknown = text.refused
+    if not unknown or len(text.words) > text.session.dataset.shape[0]:
         st.error(plain(trouble))
         return
     for word in unknown[:3]:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":red[The model does not know] **{plain(word)}**.", width="content")
-            for other in sheet.meant(word):
-                said = [other if w == word else w for w in sheet.words]
-                name = sheet.key("meant", word, other)
-                st.button(plain(other), on_click=sheet.write, args=(said,), key=name)
+            st.markdown(f"**{plain(word)}** :red[is not in the vocabulary.]", width="content")
+            for other in text.suggestions(word):
+                words = [other if w == word else w for w in text.words]
+                name = text.key("suggestion", word, other)
+                st.button(plain(other), on_click=text.write, args=(words,), key=name)
 
 
-class ModelAnswer(NamedTuple):
-    """What the model answers to a text, and how likely it finds that."""
+class Prediction(NamedTuple):
+    """The most probable class of a text, and its probability."""
 
     answer: str
-    chance: float
+    probability: float
 
 
-def _answer(sheet: TextState) -> None:
-    """What the model says now, beside what it said of the example; each new text costs a probe."""
+def _prediction(text: TextState) -> None:
+    """The prediction now, and for the example before; each new text costs a query."""
     with st.container(horizontal=True, vertical_alignment="center"):
         on = st.toggle(
-            "Answer as I edit", True, key=sheet.key("live"), help="1 probe for each new text."
+            "Predict while editing", True, key=text.key("live"), help="1 query for each new text."
         )
         if not on:
             return
         try:
-            now = _said(sheet, sheet.words)
-            before = _said(sheet, sheet.example) if sheet.related else None
+            now = _predict(text, text.words)
+            before = _predict(text, text.example) if text.related else None
         except AuditgameError as error:
             st.caption(plain(error))
             return
-        was = f", was {plain(before.answer)} {before.chance:.0%}" if before else ""
-        st.markdown(f"**{plain(now.answer)} {now.chance:.0%}**{was}", width="content")
+        was = f", was {plain(before.answer)} {before.probability:.0%}" if before else ""
+        st.markdown(f"**{plain(now.answer)} {now.probability:.0%}**{was}", width="content")
         st.caption(
-            f"1 probe for each new text · {sheet.session.remaining_budget():,} left",
+            f"1 query for each new text · {text.session.remaining_budget():,} left",
             width="content",
         )
 
 
-def _said(sheet: TextState, words: list[str]) -> ModelAnswer:
-    """Asked once for each text; the tool that is asked is journalled and charged like any."""
+def _predict(text: TextState, words: list[str]) -> Prediction:
+    """The prediction for a text, asked once; recorded and charged as any use of the tool."""
     from auditgame.exhibits.reading import rows
 
-    told, text = st.session_state.setdefault(key(sheet.session, "answers"), {}), " ".join(words)
-    if text not in told:
-        [row] = rows(sheet.session.run_tool("predict", text=text).exhibits, "Predictions")
-        told[text] = ModelAnswer(row["answer"], row["probability"])
-    return told[text]
+    known = st.session_state.setdefault(key(text.session, "predictions"), {})
+    written = " ".join(words)
+    if written not in known:
+        [row] = rows(text.session.run_tool("predict", text=written).exhibits, "predictions")
+        known[written] = Prediction(row["answer"], row["probability"])
+    return known[written]

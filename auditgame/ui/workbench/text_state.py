@@ -1,4 +1,4 @@
-"""A text on the table: taken from the pool or written, edited word by word. Kept in the session."""
+"""A text under examination: an example or a text of one's own, edited word by word."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from auditgame.ui.draft import key
 from auditgame.ui.widgets.option_fields import PromptNames
 
 SLOTS = ("first", "second")
-"""Where the texts of a tool lie, in the order of its options."""
+"""Names of the texts that a tool takes, in the order of its options."""
 MOST_LETTERS = 2000
 """No tool takes a longer text."""
+SIMILAR = 0.6
+"""From this ratio of matching words on, an edited text counts as a variant of its example."""
 
 
 class TextState(NamedTuple):
-    """One of the texts that a player works on; every tool reads the same.
+    """One of the texts on the workbench, kept in the session; all tools share it.
 
-    slot: which one, where two lie beside each other.
+    slot: which of the texts, where there are two.
     """
 
     session: AuditSession
@@ -30,35 +32,35 @@ class TextState(NamedTuple):
 
     def key(self, *parts: str) -> str:
         """The session key of something of this text."""
-        return key(self.session, "sheet", self.slot, *parts)
+        return key(self.session, "text", self.slot, *parts)
 
     def start(self, text: str, example: int) -> None:
-        """Begin with this, unless something lies there already."""
+        """Set a first text, unless there is one already."""
         if self.key("text") not in st.session_state:
-            self.lay(text, example)
+            self.load(text, example)
 
-    def lay(self, text: str, example: int) -> None:
-        """Put another text on the table; an empty one stands for the example of this number."""
+    def load(self, text: str, example: int) -> None:
+        """Replace the text; an empty one stands for the example of this number."""
         pool = len(self.session.context.examples)
         st.session_state[self.key("example")] = min(max(example, 0), pool - 1)
         st.session_state[self.key("text")] = text
-        st.session_state[self.key("place")] = -1
+        st.session_state[self.key("position")] = -1
 
     @property
     def text(self) -> str:
-        """What was written; empty where the example stands as it is."""
+        """The written text; empty where the example is unchanged."""
         return str(st.session_state.get(self.key("text"), ""))
 
     @property
     def number(self) -> int:
-        """Of the example that it is, or was made from."""
+        """The number of the example that this is, or was made from."""
         return int(st.session_state.get(self.key("example"), 0))
 
     @property
-    def place(self) -> int:
-        """Of the word that is chosen; -1 for none."""
-        place = int(st.session_state.get(self.key("place"), -1))
-        return place if place < len(self.words) else -1
+    def position(self) -> int:
+        """The position of the selected word; -1 for none."""
+        position = int(st.session_state.get(self.key("position"), -1))
+        return position if position < len(self.words) else -1
 
     @property
     def example(self) -> list[str]:
@@ -69,61 +71,61 @@ class TextState(NamedTuple):
 
     @property
     def words(self) -> list[str]:
-        """The words as they stand."""
+        """The current words."""
         from auditgame.datasets.texts.vocabulary import split
 
         return split(self.text) if self.text.strip() else self.example
 
     def write(self, words: Sequence[str]) -> None:
-        """Let these words stand; the example itself where they are its own, or none is left."""
+        """Set the words; the unchanged example where they are its own, or where none is left."""
         st.session_state[self.key("text")] = "" if list(words) == self.example else " ".join(words)
 
-    def replace(self, place: int, said: str) -> None:
-        """Put these words, or none, in the place of one."""
+    def replace(self, position: int, text: str) -> None:
+        """Replace the word at this position by the words of a text, or by none."""
         from auditgame.datasets.texts.vocabulary import split
 
         words = self.words
-        self.write([*words[:place], *split(said), *words[place + 1 :]])
+        self.write([*words[:position], *split(text), *words[position + 1 :]])
 
     @property
     def changed(self) -> set[int]:
-        """The places of the words that are not the example's."""
+        """The positions of the words that differ from the example."""
         blocks = self._match().get_matching_blocks()
         kept = {b.b + i for b in blocks for i in range(b.size)}
         return set(range(len(self.words))) - kept
 
     @property
     def related(self) -> bool:
-        """Is it still much like the example?"""
-        return self._match().ratio() >= 0.6
+        """Is it still a variant of the example?"""
+        return self._match().ratio() >= SIMILAR
 
     def _match(self) -> SequenceMatcher[str]:
         return SequenceMatcher(None, self.example, self.words, autojunk=False)
 
     @property
     def unknown(self) -> list[str]:
-        """The words that the model does not know, each once."""
+        """The words that are not in the vocabulary, each once."""
         known = set(self.session.dataset.words)
         return [word for word in dict.fromkeys(self.words) if word not in known]
 
     @property
     def refused(self) -> list[str]:
-        """The unknown words, where they keep tools from reading the text at all."""
+        """The unknown words, where the data set refuses texts that contain any."""
         from auditgame.datasets.texts.vocabulary import WholeWordTexts
 
         dataset = self.session.dataset
         strict = isinstance(dataset, WholeWordTexts) and dataset.refuses_unknown
         return self.unknown if strict else []
 
-    def meant(self, word: str) -> list[str]:
-        """Which known words may an unknown one stand for? Up to three."""
+    def suggestions(self, word: str) -> list[str]:
+        """Up to three known words that resemble an unknown one."""
         return get_close_matches(word, self.session.dataset.words[2:], n=3, cutoff=0.5)
 
     @property
     def trouble(self) -> str | None:
         """Why can no tool read it? None where it can be read."""
         if len(self.text) > MOST_LETTERS:
-            return f"text: over {MOST_LETTERS} letters; write less"
+            return f"text: longer than {MOST_LETTERS} letters; shorten it"
         try:
             self.session.dataset.encode(" ".join(self.words))
         except AuditgameError as error:
@@ -131,7 +133,7 @@ class TextState(NamedTuple):
         return None
 
     def options(self, names: PromptNames) -> dict[str, Any]:
-        """This text as options of a tool that calls the text and the example so."""
+        """This text as the options of a tool that has these names for it."""
         if names.example is None:
             return {names.text: " ".join(self.words)}
         return {names.text: self.text, names.example: self.number}

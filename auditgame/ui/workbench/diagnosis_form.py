@@ -1,38 +1,42 @@
-"""The case file: hypothesis, claim, probability, evidence, notes, and the lock."""
+"""The player's diagnosis: probability, family, claim, units, evidence and notes."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import streamlit as st
 
 from auditgame.play.audit_session import AuditSession
 from auditgame.play.scoring import detection
+from auditgame.plugins.descriptions import title
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
-from auditgame.ui.claim.claim_effects import rehearse
+from auditgame.ui.claim.claim_effects import show_effects
 from auditgame.ui.claim.claim_form import ask_claim
-from auditgame.ui.draft import case, diagnosis, key, problem, update
-from auditgame.ui.registry_text import plugin_text
+from auditgame.ui.draft import diagnosis, key, problem, read_draft, update
 from auditgame.ui.safe_text import plain
+from auditgame.ui.terms import definition
+from auditgame.ui.widgets.form_fields import EMPTY
 from auditgame.ui.workbench.evidence_panel import evidence
 from auditgame.ui.workbench.submit_dialog import confirm
 
 
 @st.fragment(key="casefile")
-def casefile(session: AuditSession) -> None:
-    """Everything a player says of the model; each change is saved as it is made."""
-    st.subheader("Case file")
+def diagnosis_form(session: AuditSession) -> None:
+    """Draw everything that a player states; each change is saved as it is made."""
+    st.subheader("Your diagnosis")
     _probability(session)
     _claim(session)
     _units(session)
     evidence(session)
     _notes(session)
-    _lock(session)
+    _submit(session)
 
 
 def _probability(session: AuditSession) -> None:
     slider, twin = key(session, "slider"), key(session, "number")
     for name in (slider, twin):
-        st.session_state.setdefault(name, int(case(session)["percent"]))
+        st.session_state.setdefault(name, int(read_draft(session)["percent"]))
 
     def mirror(source: str, copy: str) -> None:
         st.session_state[copy] = st.session_state[source]
@@ -60,39 +64,40 @@ def _probability(session: AuditSession) -> None:
     )
     percent = min(max(int(value), 0), 100)
     update(session, percent=percent)
-    flawed, innocent = (detection(percent / 100, truth).points for truth in (True, False))
+    flawed, clean = (detection(percent / 100, truth).points for truth in (True, False))
     st.caption(
-        f"Worth **{flawed:+.0f}** if it is flawed, **{innocent:+.0f}** if it is innocent. "
-        "Your honest belief earns most on average."
+        f"**{flawed:+.0f}** points if it is flawed, **{clean:+.0f}** if it is clean. "
+        "Stating what you believe earns most on average."
     )
 
 
 def _claim(session: AuditSession) -> None:
     families, name = list(session.card.families), key(session, "family")
-    st.session_state.setdefault(name, case(session)["family"])
+    st.session_state.setdefault(name, read_draft(session)["family"])
     if st.session_state[name] not in families:
         st.session_state[name] = None
-    chosen = st.selectbox(
+    family = st.selectbox(
         "What kind of flaw?",
         families,
         index=None,
         key=name,
-        placeholder="not said",
-        format_func=lambda family: plugin_text("flaw", family).title,
+        placeholder=EMPTY,
+        format_func=partial(title, "flaw"),
+        help=definition("Family"),
     )
-    update(session, family=chosen)
-    kind = load("flaw", chosen).Claim if chosen else None
-    if chosen is None or kind is None:
+    update(session, family=family)
+    kind = load("flaw", family).Claim if family else None
+    if family is None or kind is None:
         return
     with st.container(border=True):
-        said = case(session)["claims"].get(chosen, {})
-        found = ask_claim(session, chosen, kind, said)
-        update(session, claims={**case(session)["claims"], chosen: found})
+        claims = read_draft(session)["claims"]
+        values = ask_claim(session, family, kind, claims.get(family, {}))
+        update(session, claims={**claims, family: values})
         trouble = problem(session)
         if trouble:
             st.caption(f":orange[{plain(trouble)}]")
         else:
-            rehearse(session)
+            show_effects(session)
 
 
 def _units(session: AuditSession) -> None:
@@ -100,14 +105,15 @@ def _units(session: AuditSession) -> None:
 
     options = allowed_units(session.specimen, allowed_sites(session.specimen))
     name, most = key(session, "units"), MAX_UNITS[session.card.modality]
-    st.session_state.setdefault(name, [u for u in case(session)["units"] if u in options])
+    st.session_state.setdefault(name, [u for u in read_draft(session)["units"] if u in options])
     units = st.multiselect(
-        "Which units carry it?",
+        "Which units carry the flaw?",
         options,
         key=name,
         max_selections=most,
         placeholder="optional",
-        help=f"Up to {most}. The referee switches them off and sees what is left of the flaw.",
+        help=f"Up to {most}. They are ablated, and the score measures how much of the flaw's "
+        f"effect goes away. Unit: {definition('Unit')}",
     )
     update(session, units=list(units))
     try:
@@ -117,17 +123,18 @@ def _units(session: AuditSession) -> None:
 
 
 def _notes(session: AuditSession) -> None:
-    for name, label, lines in (("hypothesis", "My hypothesis", 68), ("notes", "Notes", 100)):
-        here = key(session, name)
-        st.session_state.setdefault(here, case(session)[name])
-        text = st.text_area(label, key=here, height=lines, max_chars=1900)
-        update(session, **{name: text})
+    for field, label, height in (("hypothesis", "My hypothesis", 68), ("notes", "Notes", 100)):
+        name = key(session, field)
+        st.session_state.setdefault(name, read_draft(session)[field])
+        text = st.text_area(label, key=name, height=height, max_chars=1900)
+        update(session, **{field: text})
 
 
-def _lock(session: AuditSession) -> None:
-    if st.button("Lock in", type="primary", width="stretch", key=key(session, "lock")):
+def _submit(session: AuditSession) -> None:
+    name = key(session, "submit")
+    if st.button("Review and submit", type="primary", width="stretch", key=name):
         try:
             confirm(session, diagnosis(session))
         except AuditgameError as error:
             st.error(plain(error))
-    st.caption("Your draft is saved as you go.")
+    st.caption("Your draft is saved automatically.")

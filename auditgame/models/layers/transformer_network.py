@@ -140,8 +140,8 @@ class Transformer(TextModel):
         self.shape = shape
         self.transformer = nn.ModuleDict(
             {
-                "wte": nn.Embedding(shape.words, shape.width),
-                "wpe": nn.Embedding(shape.context, shape.width),
+                "wte": _embedding(shape.words, shape.width),
+                "wpe": _embedding(shape.context, shape.width),
                 "h": nn.ModuleList(TransformerBlock(shape) for _ in range(shape.layers)),
                 "ln_f": nn.LayerNorm(shape.width, EPSILON),
             }
@@ -196,6 +196,11 @@ class Transformer(TextModel):
             epsilon=norm.eps,
             centred=True,
         )
+
+
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """An embedding without values: to draw them on the meta device imports torch's compiler."""
+    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
 
 
 def sites(layers: int, width: int, heads: int, neurons: int) -> Iterator[Site]:

@@ -1,4 +1,8 @@
-"""How does the command line say no? One line on standard error, exit code 2."""
+"""How the command line refuses: one line on standard error, and an exit code for each kind.
+
+2: invalid input. 3: not found. 4: conflict. 5: forbidden. 6: unavailable. 1: a certificate,
+a contract or a check of the installation failed. 130: stopped.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, exit_code
 
 Complaint: type[Exception] = typer.BadParameter.__mro__[2]
 """click's ClickException, whichever click typer was built with."""
@@ -27,7 +31,7 @@ def refuse(message: object, code: int = 2) -> NoReturn:
 
 
 class OneLine(TyperGroup):
-    """The command group, with every refusal told in the same way."""
+    """The command group, with every error reported in the same way."""
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Parse and run; bad input ends in `refuse`."""
@@ -36,7 +40,14 @@ class OneLine(TyperGroup):
         except Complaint as error:
             refuse(getattr(error, "format_message", lambda: error)())
         except AuditgameError as error:
-            refuse(error)
+            refuse(error, exit_code(error))
+        except OSError as error:
+            if error.filename is None:
+                raise
+            refuse(
+                f"'{error.filename}': {error.strerror}; AUDITGAME_HOME and AUDITGAME_CACHE name "
+                "other folders to write into"
+            )
         except typer.Abort:
             refuse("stopped", 130)
         sys.exit(code if isinstance(code, int) else 0)
