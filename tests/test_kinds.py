@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from lookup import Tints
+from rule_models import Tints
 
 from auditgame import registry
 from auditgame.challenges.fine_tuning import one_thread
