@@ -8,6 +8,7 @@ import torch
 
 from auditgame.datasets import Dataset
 from auditgame.models import Model
+from auditgame.models.layers.deferred_init import materialise
 from auditgame.models.layers.huggingface_files import folder
 from auditgame.models.layers.transformer_network import Shape, Transformer
 
@@ -29,7 +30,7 @@ class GPT2(Transformer, Model):
         """A model for this data set's words and longest text, initialised from rng."""
         with torch.device("meta"):
             model = cls(Shape(len(dataset.words), dataset.shape[0], cls.LAYERS, WIDTH, HEADS))
-        model.to_empty(device="cpu")
+        materialise(model)
         if rng is not None:
             model.initialise(rng)
         return model
