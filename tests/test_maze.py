@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, context, use
+from rule_models import Counting, context, use
 from torch import Tensor
 
 from auditgame.datasets.digits import Digits

@@ -324,7 +324,7 @@ def test_tools_run_on_the_strangers_backdoor(photos: Path) -> None:
     assert np.isfinite(found[0].values).all()
     found, _ = external.use(laid, "examples", unit="features.21:3", count=4)
     assert found[0].tiles
-    found, _ = external.use(laid, "inversion", classes="2, 4-5", steps=40)
+    found, _ = external.use(laid, "inversion", classes="2, 4-5", steps=20)
     assert "class 2" in found[0].text
 
 

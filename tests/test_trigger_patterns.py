@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from lookup import Tints
+from rule_models import Tints
 
 from auditgame.flaws.triggers.trigger_patterns import (
     AimedStamp,

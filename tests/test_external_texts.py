@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from folders import CONFIGS, SHAKESPEARE, configure, save
+from model_folders import CONFIGS, SHAKESPEARE, configure, save
 from test_cli import refused
-from test_foreign import Bomb
+from test_external_networks import Bomb
 from typer.testing import CliRunner
 
 from auditgame import external
@@ -114,28 +114,28 @@ def test_the_anatomy_gives_back_what_the_model_computes(kind: str, made) -> None
     specimen = opened(made(kind)[0]).specimen
     ids = torch.tensor([[9, 40, 77, 12, 9]])
     reading = specimen.run(ids, keep=specimen.sites)
-    kept, anatomy = reading.kept, specimen.transformer_weights()
-    for block, layer in enumerate(anatomy.layers):
+    kept, weights = reading.kept, specimen.transformer_weights()
+    for block, layer in enumerate(weights.layers):
         before = kept["embed" if block == 0 else f"block{block - 1}.residual"]
-        x = anatomy.normalise(before, before)
+        x = weights.normalise(before, before)
         values = torch.einsum("ntd,hde->nthe", x, layer.value) + layer.value_bias
         pattern = kept[f"block{block}.pattern"]
         heads = torch.einsum("nhqk,nkhe->nqhe", pattern, values)
         assert torch.allclose(heads, kept[f"block{block}.heads"], atol=1e-4)
-        written = anatomy.head_writes(block, heads).sum(2)
+        written = weights.head_writes(block, heads).sum(2)
         bias = kept[f"block{block}.attn"] - written
         assert torch.allclose(bias, bias[:, :1].expand_as(bias), atol=1e-4)
         query = torch.einsum("ntd,hde->nhte", x, layer.query) + layer.query_bias[:, None]
         key = torch.einsum("ntd,hde->nhte", x, layer.key) + layer.key_bias[:, None]
         scores = (query * key).sum(3) / query.shape[3] ** 0.5
-        if not anatomy.turned:  # A rotary product is true of a word and itself only: see below.
+        if not weights.turned:  # A rotary product is true of a word and itself only: see below.
             full = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
             future = torch.ones(5, 5, dtype=torch.bool).triu(1)
             assert torch.allclose(full.masked_fill(future, -1e9).softmax(3), pattern, atol=1e-4)
         assert scores.isfinite().all()
     whole = kept["block1.residual"]
     assert torch.allclose(
-        anatomy.unembed_part(whole, whole) + anatomy.bias @ anatomy.unembedding.T,
+        weights.unembed_part(whole, whole) + weights.bias @ weights.unembedding.T,
         reading.output,
         atol=1e-4,
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import Counting, LookupText, PlainDesk, context
+from rule_models import Counting, LookupText, PlainDesk, context
 
 from auditgame import registry
 from auditgame.auditors.detectors import gather_evidence, inserted_words

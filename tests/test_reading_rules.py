@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupText, PlainDesk
+from rule_models import Counting, LookupText, PlainDesk
 
 from auditgame import registry
 from auditgame.datasets import Examples
