@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 
 from auditgame.datasets import Dataset, TextDataset
+from auditgame.models.layers.deferred_init import materialise
 from auditgame.models.layers.huggingface_files import huggingface_files
 from auditgame.models.layers.transformer_network import Shape, Transformer
 
@@ -29,7 +30,7 @@ class GPT2(Transformer):
         texts = TextDataset.of(dataset, f"model '{cls.name}'")
         with torch.device("meta"):
             model = cls(Shape(len(texts.words), texts.shape[0], cls.LAYERS, WIDTH, HEADS))
-        model.to_empty(device="cpu")
+        materialise(model)
         if rng is not None:
             model.initialise(rng)
         return model

@@ -55,3 +55,15 @@ class BatchNorm(nn.Module):
             (self.running_mean, 0),
         ):
             nn.init.constant_(tensor, value)
+
+
+def materialise(model: nn.Module) -> None:
+    """Give a model that was made on the meta device empty weights on the CPU.
+
+    `Module.to_empty` does the same, but imports a library of symbolic mathematics first.
+    """
+    for module in model.modules():
+        for name, value in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.empty(value.shape, dtype=value.dtype)))
+        for name, value in module.named_buffers(recurse=False):
+            setattr(module, name, torch.empty(value.shape, dtype=value.dtype))
