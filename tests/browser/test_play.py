@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from auditgame import bundles
+from auditgame import bundles, paths
 from auditgame.play import referee
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
@@ -28,7 +28,7 @@ TIERS = ("tutorial", "easy", "medium", "hard")
 
 def cards(home: Path) -> list[Card]:
     """The practice pack's cards."""
-    folders = sorted((home / "challenges" / "practice").glob("*/bundles.json"))
+    folders = sorted(paths.practice().glob("*/bundle.json"))
     return [bundles.card(path.parent) for path in folders]
 
 
