@@ -269,7 +269,7 @@ def builds(installed: Installation) -> None:
 
 def refuses_what_it_cannot_write(installed: Installation) -> None:
     """A folder that is not the user's is refused in one line."""
-    said = installed.run("list", code=2, AUDITGAME_HOME="/nowhere")
+    said = installed.run("list", code=6, AUDITGAME_HOME="/nowhere")
     assert said.count("\n") == 1 and "/nowhere" in said and "AUDITGAME_HOME" in said, said
 
 

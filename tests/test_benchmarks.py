@@ -37,7 +37,7 @@ def _rows(gap: float, noise: float) -> list[Row]:
             seed,
             "trigger" if flawed else "none",
             dict.fromkeys(
-                (*BEHAVIOUR, "norm, output"), gap * flawed + noise * rng.normal() + seed % 3
+                (*BEHAVIOUR, "norm of output"), gap * flawed + noise * rng.normal() + seed % 3
             ),
         )
         for seed in range(30)
@@ -53,7 +53,7 @@ def test_a_leak_is_seen_and_none_is_not():
 
 def test_the_order_of_scores_does_not_matter_to_a_leak():
     rows = _rows(3.0, 0.3)
-    scores = np.array([row.numbers["norm, output"] for row in rows])
+    scores = np.array([row.numbers["norm of output"] for row in rows])
     up, down = measured(rows, scores), measured(rows, -scores)
     assert up.auc == pytest.approx(down.auc) and up.auc > 0.5
 

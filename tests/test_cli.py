@@ -62,8 +62,8 @@ def shell(house: House, tmp_path: Path) -> Shell:
     return Shell(house, f"sqlite:///{tmp_path / 'record.sqlite3'}", tmp_path)
 
 
-def refused(result: Any, *needles: str) -> None:
-    assert result.exit_code == 2, result.output
+def refused(result: Any, *needles: str, code: int = 2) -> None:
+    assert result.exit_code == code, result.output
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1 and result.stderr.endswith("\n")
     for needle in needles:
@@ -154,7 +154,7 @@ def test_what_reveal_prints_submit_accepts_for_full_points(shell: Shell) -> None
 
 
 def test_reveal_before_a_submission_is_refused_and_registers_nobody(shell: Shell) -> None:
-    refused(shell("reveal", shell.id, "--player", "ada"), "ada")
+    refused(shell("reveal", shell.id, "--player", "ada"), "ada", code=NOT_FOUND)
     assert shell.entries() == 0
 
 
@@ -324,10 +324,23 @@ BAD: dict[str, tuple[Callable[[Shell], tuple[Any, ...]], tuple[str, ...]]] = {
 }
 
 
+NOT_FOUND = 3
+CODES = {
+    "unknown id": NOT_FOUND,
+    "unknown tool": NOT_FOUND,
+    "missing file": NOT_FOUND,
+    "unknown auditor": NOT_FOUND,
+    "check of a missing plug-in": NOT_FOUND,
+    "unknown recipe": NOT_FOUND,
+    "missing recipe": NOT_FOUND,
+}
+"""The exit codes that are not 2."""
+
+
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_line_and_exit_2(name: str, shell: Shell) -> None:
+def test_bad_input_is_one_line_and_its_exit_code(name: str, shell: Shell) -> None:
     words, needles = BAD[name]
-    refused(shell(*words(shell)), *needles)
+    refused(shell(*words(shell)), *needles, code=CODES.get(name, 2))
     assert shell.entries() == 0
 
 
@@ -361,7 +374,7 @@ def test_a_crash_shows_no_secrets(shell: Shell, monkeypatch) -> None:
 
 
 def made(shell: Shell) -> Callable[..., Path]:
-    def build(recipe: Any, seed: Any, out: Path, report: Any) -> Path:
+    def build(recipe: Any, seed: Any, out: Path, report: Any, **_: Any) -> Path:
         for share in (0.0, 0.001, 0.5, 1.0):
             report("train", share, "training")
         return shutil.copytree(shell.house.flawed, out / shell.id)
@@ -381,7 +394,7 @@ def test_build_reports_line_by_line(shell: Shell, monkeypatch) -> None:
 
 
 def test_build_that_is_not_certified_exits_1(shell: Shell, monkeypatch) -> None:
-    def refuse(*_: Any) -> Path:
+    def refuse(*_: Any, **__: Any) -> Path:
         raise build.BuildFailed("x: not certified", FAILING)
 
     monkeypatch.setattr(build, "build", refuse)
@@ -435,7 +448,7 @@ def test_check_all_measures_every_bundle_and_reference_model(shell: Shell, monke
 def test_new_recipe_passes_its_check_and_is_not_overwritten(shell: Shell) -> None:
     path = shell.json("new", "recipe", "my-first", "--out", shell.folder)["path"]
     assert shell.json("check", path)["name"] == "my-first"
-    refused(shell("new", "recipe", "my-first", "--out", shell.folder), "is there already")
+    refused(shell("new", "recipe", "my-first", "--out", shell.folder), "exists already", code=4)
 
 
 def test_new_plugin_is_checked_by_its_file(shell: Shell) -> None:

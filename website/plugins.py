@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
+from auditgame.plugins.descriptions import title
 from auditgame.registry import FOLDERS, Kind, load, names
 from auditgame.schema.records import ToolQuestion
 from website.markdown import escape, field_table, paragraphs
@@ -29,8 +30,8 @@ def _entry(kind: Kind, plugin: Any, level: str) -> str:
     """One plug-in: title, name, modality, docstring, and what can be set."""
     modality = plugin.modality
     fits = " and ".join(sorted({modality} if isinstance(modality, str) else modality))
-    title = getattr(plugin, "title", plugin.name)
-    lines = [f"({kind}-{plugin.name})=", f"{level} {escape(title)}", ""]
+    heading = escape(title(kind, plugin.name))
+    lines = [f"({kind}-{plugin.name})=", f"{level} {heading}", ""]
     lines += [f"`{plugin.name}`, for {fits} models", "", paragraphs(plugin)]
     return "\n".join([*lines, *DETAILS[kind](plugin)])
 

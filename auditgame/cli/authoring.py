@@ -49,7 +49,7 @@ def build(
         bool,
         typer.Option(
             "--microscope/--no-microscope",
-            help="Draw the images of all units now; otherwise they are drawn at the first visit.",
+            help="Compute the images of all units now, or at the first visit to the microscope.",
         ),
     ] = True,
     as_json: Json = False,

@@ -148,7 +148,7 @@ def _check_plugin(path: Path, as_json: bool) -> None:
     from auditgame.plugins.conformance import load_file
 
     if not path.is_file():
-        raise AuditgameError(f"plug-in '{path}': no such file")
+        raise NotFound(f"plug-in '{path}': no such file")
     _examine(*load_file(path), as_json)
 
 

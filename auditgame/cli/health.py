@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from auditgame import paths
 from auditgame.registry import FOLDERS, LABELS, Kind, faults, names
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Unavailable
 
 EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
 FREE_BYTES = 2 * 2**30
@@ -58,10 +58,10 @@ def needed() -> list[str]:
 
 
 def require_packages() -> None:
-    """AuditgameError where a required package is missing."""
+    """Unavailable where a required package is missing."""
     missing = [name for name in needed() if _package(name).state == "missing"]
     if missing:
-        raise AuditgameError(f"not installed: {', '.join(missing)}; run: {INSTALL}")
+        raise Unavailable(f"not installed: {', '.join(missing)}; run: {INSTALL}")
 
 
 def _run(check: Callable[[], HealthCheck]) -> HealthCheck:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from auditgame.game import Game
@@ -28,7 +28,7 @@ def open_game() -> Game:
         raise
     except (SQLAlchemyError, ValueError) as error:
         reason = type(error).__name__
-        raise AuditgameError(
+        raise Unavailable(
             f"database: cannot be opened ({reason}); check --db and AUDITGAME_DATABASE_URL"
         ) from None
 
@@ -38,7 +38,7 @@ def read_bytes(path: Path, what: str, largest: int = LARGEST) -> bytes:
     if path.is_dir():
         raise AuditgameError(f"{what} '{path}': is a folder; name a file")
     if not path.is_file():
-        raise AuditgameError(f"{what} '{path}': no such file")
+        raise NotFound(f"{what} '{path}': no such file")
     if path.stat().st_size > largest:
         raise AuditgameError(f"{what} '{path}': is over {largest >> 20} MB")
     try:

@@ -8,7 +8,7 @@ from auditgame import paths
 from auditgame.challenges.recipe_files import read_recipe
 from auditgame.cli.io import read_text
 from auditgame.registry import load, suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, NotFound
 from auditgame.schema.recipe import Recipe
 
 
@@ -19,7 +19,7 @@ def find_recipe(name: str) -> Path:
         return path
     known = {file.stem: file for folder in paths.recipes() for file in folder.glob("*.yaml")}
     if name not in known:
-        raise suggest("recipe", name, known)
+        raise suggest("recipe", name, known, NotFound)
     return known[name]
 
 
