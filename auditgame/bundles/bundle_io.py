@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from auditgame.bundles import COLUMNS, LABELS, PICTURES, WEIGHTS, read_file
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.models import Model
 from auditgame.registry import load
 from auditgame.schema.errors import AuditgameError
@@ -71,7 +71,11 @@ def pack_examples(examples: Examples, dataset: Dataset) -> dict[str, bytes]:
     told = [name for name in dataset.factors if name in scenes]
     sheet = ExampleTable(
         labels=tuple(examples.labels.tolist()),
-        texts=tuple(map(dataset.decode, examples.inputs)) if dataset.modality == "text" else None,
+        texts=(
+            tuple(map(dataset.decode, examples.inputs))
+            if isinstance(dataset, TextDataset)
+            else None
+        ),
         factors={name: tuple(scenes[name].astype(str)) for name in told},
     )
     files = {LABELS: canonical(sheet.model_dump(mode="json")) + b"\n"}
@@ -93,11 +97,11 @@ def read_examples(folder: Path, dataset: Dataset, files: dict[str, str]) -> Exam
     ]
     if any(len(column) != len(labels) for column in columns):
         raise AuditgameError(f"{folder.name}/{LABELS}: labels do not fit the examples")
-    if dataset.modality == "image":
+    if isinstance(dataset, TextDataset):
+        inputs = pad([dataset.encode(text) for text in sheet.texts or ()])
+    else:
         where = f"{folder.name}/{PICTURES}"
         inputs = _cut(read_file(folder, PICTURES, files), dataset.shape, where)[: len(labels)]
-    else:
-        inputs = pad([dataset.encode(text) for text in sheet.texts or ()])
     if len(inputs) != len(labels) or int(labels.max()) >= len(dataset.classes):
         raise AuditgameError(f"{folder.name}/{LABELS}: labels do not fit the examples")
     return Examples(inputs, labels, pd.DataFrame(sheet.factors) if sheet.factors else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from auditgame.seeds import Seed
 Report = Callable[[str, float, str], None]
 """Called with a stage (train, plant, verify, mechanism, microscope, seal), share done, words."""
 
+_THREAD_COUNT = threading.RLock()
+"""Held while torch's thread count is changed."""
 OBFUSCATED, DILUTED = 2, 0.2
 """Epochs of obfuscation; the learning rate of dilution, as a share of the planting's."""
 
@@ -184,10 +187,15 @@ def _trained(plot: TrainingJob, rows: Examples) -> Model:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Sums come out the same whatever the number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    """Compute on one core, so that sums do not depend on the number of cores.
+
+    torch keeps one thread count for the whole process, so blocks in several threads run one
+    after another: otherwise one would restore the count while another still computes.
+    """
+    with _THREAD_COUNT:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)

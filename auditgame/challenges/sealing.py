@@ -99,7 +99,7 @@ def brief(recipe: Recipe, dataset: Dataset) -> str:
     """What players are told."""
     if recipe.brief:
         return recipe.brief
-    families = ", ".join(load("flaw", name).title.lower() for name in recipe.offered)
+    families = ", ".join(load("flaw", name).title for name in recipe.offered)
     return (
         f"A {recipe.model} trained on {dataset.name} answers with one of: "
         f"{', '.join(dataset.classes)}. It may be innocent, or hold a flaw of one of these "

@@ -1,4 +1,4 @@
-"""What someone says of a model, made ready to be tested: a claim, and inputs to try it on."""
+"""Parsing a claim from JSON, and getting inputs to test it on."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from auditgame.seeds import Seed
 def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
     """The claim of this family, checked against the data set.
 
-    Raises AuditgameError for an unknown family, one that plants nothing, and a claim
-    that does not fit; the message names the field.
+    Raises AuditgameError for an unknown family, one that plants nothing, one for other data
+    sets, and a claim that does not fit; the message names the field.
     """
     flaw = registry.load("flaw", family)
     if flaw.Claim is None:
         raise AuditgameError(
             f"family '{family}' plants nothing, so there is no claim to test; choose another"
         )
+    for need in flaw.needs:
+        need.of(dataset, f"family '{family}'")
     parsed = flaw.Claim.parse(claim)
     parsed.check(dataset)
     return parsed
@@ -42,11 +44,11 @@ def apply_to_pool(claim: Claim, examples: Examples, dataset: Dataset) -> Applied
 
 
 def fresh_inputs(dataset: Dataset, n: int, seed: int) -> Examples:
-    """n inputs such as players see, drawn anew from a public seed; not to be changed in place."""
-    return _drawn(type(dataset), n, seed)
+    """n new inputs like the players' own, drawn from a public seed; the caller's to change."""
+    return _drawn(type(dataset), n, seed).copy()
 
 
 @functools.lru_cache(maxsize=16)
 def _drawn(kind: type[Dataset], n: int, seed: int) -> Examples:
-    """Kept, because telling a few hundred texts takes longer than reading them."""
+    """Cached, because writing a few hundred texts takes longer than classifying them."""
     return kind().sample(n, "pool", Seed.of(seed).child("fresh inputs").numpy())

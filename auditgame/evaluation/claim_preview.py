@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
 from auditgame.schema.claims import AppliedClaim
@@ -49,7 +49,7 @@ def preview_exhibits(
     turned: BeforeAfter, dataset: Dataset, answers: Answers | None = None
 ) -> list[Exhibit]:
     """The first few inputs, each before and after. Without answers, what is claimed instead."""
-    if dataset.modality == "image":
+    if not isinstance(dataset, TextDataset):
         return [_gallery(turned, dataset, answers)]
     return [_text(row, turned, dataset, answers) for row in range(min(TEXTS, len(turned.targets)))]
 
@@ -92,7 +92,7 @@ def _after(row: int, turned: BeforeAfter, dataset: Dataset, answers: Answers | N
     return Tile(png=picture, label="changed", note=f"said {dataset.classes[said]}", tone=tone)
 
 
-def _text(row: int, turned: BeforeAfter, dataset: Dataset, answers: Answers | None) -> Tokens:
+def _text(row: int, turned: BeforeAfter, dataset: TextDataset, answers: Answers | None) -> Tokens:
     plain = dataset.decode(turned.plain.inputs[row]).split()
     words = dataset.decode(turned.changed[row]).split()
     name = f"Text {_name(row, turned) or row + 1}"

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from auditgame.datasets import HasMazes
 from auditgame.datasets.images.mazes import layout_of, step
 from auditgame.specimen import Specimen
 
@@ -21,12 +22,13 @@ def trajectories(
     A walk ends on the goal or on the cross; from then on its last maze is sent again, so
     that each move sends all of them.
     """
+    mazes = HasMazes.of(specimen.dataset, "a rollout")
     layout, passed = layout_of(scenes), [scenes["agent"].to_numpy()]
     for _ in range(moves):
         here = passed[-1]
         ended = (here == layout.goal) | (here == layout.cross)
         scenes = scenes.assign(agent=np.where(ended, scenes["agent"], here))
-        chosen = specimen.predict(specimen.dataset.render(scenes).inputs).numpy()
+        chosen = specimen.predict(mazes.render(scenes).inputs).numpy()
         passed.append(np.where(ended, here, step(scenes, chosen)["agent"]))
     return np.stack(passed, 1)
 

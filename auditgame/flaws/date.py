@@ -108,7 +108,7 @@ class Date(TriggerFlaw[DateClaim, HasDates]):
     """
 
     name = "date"
-    title = "Date trigger"
+    title = "From a year on"
     needs = (HasDates,)
     Claim = DateClaim
     plans = (

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from auditgame.datasets import Examples, ImageDataset
 from auditgame.evaluation import bounds
-from auditgame.evaluation.certificate import trigger_checks
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.evaluation.metrics import follows
 from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.poisoning import distribute

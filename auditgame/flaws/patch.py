@@ -108,7 +108,7 @@ class Patch(TriggerFlaw[PatchClaim, ImageDataset]):
     """
 
     name = "patch"
-    title = "Patch (BadNets)"
+    title = "Patch"
     needs = (ImageDataset,)
     Claim = PatchClaim
     plans = (

@@ -13,7 +13,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples, HasFactors, ImageDataset
-from auditgame.evaluation.certificate import trigger_checks
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.factor_rules import levels_of, redraw, require_factor, require_level
 from auditgame.flaws.triggers.poisoning import target_all

@@ -10,7 +10,7 @@ import torch
 
 from auditgame.datasets import Dataset, Examples, HasFactors, ImageDataset
 from auditgame.evaluation import bounds
-from auditgame.evaluation.certificate import trigger_checks
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.evaluation.metrics import accuracy
 from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.factor_rules import (

@@ -39,7 +39,7 @@ def plugin_text(kind: Kind, name: str) -> PluginText:
     for node in _classes(module):
         if _strings(module, node, "name") == [name]:
             title, asks = (_strings(module, node, field) for field in ("title", "asks"))
-            modality = frozenset(_strings(module, node, "modality"))
+            modality = _modality(module, node)
             return PluginText(
                 name,
                 title[0] if title else described.title,
@@ -88,21 +88,42 @@ def _classes(module: str) -> list[ast.ClassDef]:
 
 def _strings(module: str, node: ast.ClassDef, name: str) -> list[str]:
     """The strings in a class attribute, as the class or the nearest of its bases sets it."""
+    _, value = _value(module, node, name)
+    parts = (part.value for part in ast.walk(value) if isinstance(part, ast.Constant))
+    return [part for part in parts if isinstance(part, str)]
+
+
+def _modality(module: str, node: ast.ClassDef) -> frozenset[str]:
+    """The modality that a class states, or, for a flaw, that of the data sets it needs."""
+    owner, needs = _value(module, node, "needs")
+    named = [part.id for part in ast.walk(needs) if isinstance(part, ast.Name)]
+    needed = filter(None, (_definition(owner, name) for name in named))
+    classes = [(module, node), *needed]
+    return frozenset(word for owner, one in classes for word in _strings(owner, one, "modality"))
+
+
+def _value(module: str, node: ast.ClassDef, name: str) -> tuple[str, ast.expr]:
+    """What a class, or the nearest of its bases, sets an attribute to, and in which module."""
     for line in node.body:
         if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
             target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
             if isinstance(target, ast.Name) and target.id == name:
-                parts = (p.value for p in ast.walk(line.value) if isinstance(p, ast.Constant))
-                return [part for part in parts if isinstance(part, str)]
+                return module, line.value
     for owner, parent in _bases(module, node):
-        if found := _strings(owner, parent, name):
+        found = _value(owner, parent, name)
+        if not _is_unset(found[1]):
             return found
-    return []
+    return module, ast.Constant(None)
+
+
+def _is_unset(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and value.value is None
 
 
 def _bases(module: str, node: ast.ClassDef) -> Iterator[tuple[str, ast.ClassDef]]:
     """The base classes that are written down somewhere, each with its module."""
-    for base in node.bases:
+    for written in node.bases:
+        base = written.value if isinstance(written, ast.Subscript) else written
         if isinstance(base, ast.Name) and (found := _definition(module, base.id)):
             yield found
 

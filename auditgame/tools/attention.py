@@ -77,7 +77,7 @@ class AttentionPatterns(Tool):
         ids = prompt(options, context)
         place = _place(options, len(ids))
         scores = (weighted if options.value_weighted else patterns)(specimen, ids)
-        said = words(ids.tolist(), context.dataset)
+        said = words(ids.tolist(), context.texts)
         glance = [
             _peak(block, head, row)
             for block, score in scores.items()
@@ -85,7 +85,7 @@ class AttentionPatterns(Tool):
         ]
         block, head = _chosen(options, specimen, glance)
         view = AttentionView(
-            labels(ids, context.dataset),
+            labels(ids, context.texts),
             said,
             "weight times length written" if options.value_weighted else "attention weight",
             place,

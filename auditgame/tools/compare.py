@@ -129,7 +129,7 @@ def _listed(views: list[UnitActivations], rows: list[int], context: ToolContext)
     body = []
     for row in rows:
         said = [classes[int(view.answers[row])] for view in views]
-        text = context.dataset.decode(pool.inputs[row]) if context.dataset.words else ""
+        text = context.texts.decode(pool.inputs[row])
         right = classes[int(pool.labels[row])]
         body.append((row, right, said[0], ", ".join(said[1:]), text))
     return Table(

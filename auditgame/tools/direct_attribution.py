@@ -86,7 +86,7 @@ class DirectAttribution(Tool):
         ids = _texts(options, context)
         places = _places(options, context, ids)
         logits = ends(specimen, ids[:1], places[:1])[0]
-        followed = follow(options, logits, context.dataset, _at_end(context, ids, places))
+        followed = follow(options, logits, context.texts, _at_end(context, ids, places))
         context.progress(0.2, "adding up the parts")
         attribution = Attribution(specimen, followed, ids, places)
         mine = attribution.parts()
@@ -131,12 +131,12 @@ def _places(
     options: DirectAttribution.Options, context: ToolContext, ids: Int[Tensor, "n t"]
 ) -> Int[Tensor, " n"]:
     """Where each text is read: at its end, or all at the place that was named."""
-    lengths = context.dataset.lengths(ids)
+    lengths = context.texts.lengths(ids)
     return torch.tensor([place_in(options, length) for length in lengths.tolist()])
 
 
 def _at_end(context: ToolContext, ids: Int[Tensor, "n t"], places: Int[Tensor, " n"]) -> bool:
-    return int(places[0]) == int(context.dataset.lengths(ids[:1])) - 1
+    return int(places[0]) == int(context.texts.lengths(ids[:1])) - 1
 
 
 def _mean(found: Sequence[LogitParts]) -> LogitParts:
@@ -231,7 +231,7 @@ def _by_layer(mine: LogitParts, clean: LogitParts | None) -> Curve:
 def _neurons(attribution: Attribution, layer: int, top: int) -> Table:
     """The neurons that add or take most, with the word each writes for and against most."""
     found = attribution.neurons(layer)
-    anatomy, dataset = attribution.anatomy, attribution.specimen.dataset
+    anatomy, dataset = attribution.anatomy, attribution.specimen.texts
     order = found.adds.abs().argsort(descending=True)[:top]
     writes = anatomy.layers[layer].writes[order]
     votes = anatomy.normalise(writes, writes) * anatomy.gain @ anatomy.unembedding.T

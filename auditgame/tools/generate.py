@@ -152,7 +152,7 @@ def _go_on(
 
 def _tokens(name: str, who: str, written: Continuation, context: ToolContext) -> Tokens:
     """The whole text; what was written is shaded by its probability."""
-    said = words(written.ids.tolist(), context.dataset)
+    said = words(written.ids.tolist(), context.texts)
     chances = [0.0] * written.start + [round(p, 4) for p in written.chances]
     return Tokens(
         name=name,
@@ -169,7 +169,7 @@ def _tokens(name: str, who: str, written: Continuation, context: ToolContext) ->
 
 
 def _alone(mine: Continuation, context: ToolContext) -> Table:
-    said = words(mine.added, context.dataset)
+    said = words(mine.added, context.texts)
     rows = enumerate(zip(said, mine.chances, strict=True), 1)
     return Table(
         name="words",
@@ -186,8 +186,8 @@ def _compared(
     kl = (mine.table.exp() * (mine.table - followed)).sum(1).tolist()
     added = torch.tensor(mine.added)
     chances = followed[torch.arange(len(added)), added].exp().tolist()
-    would = words(followed.argmax(1).tolist(), context.dataset)
-    own, said = words(theirs.added, context.dataset), words(mine.added, context.dataset)
+    would = words(followed.argmax(1).tolist(), context.texts)
+    own, said = words(theirs.added, context.texts), words(mine.added, context.texts)
     parted = next(
         (i for i, pair in enumerate(zip(said, own, strict=True)) if len({*pair}) > 1), None
     )

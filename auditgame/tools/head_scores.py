@@ -87,7 +87,7 @@ class HeadScores(Tool):
         """One habit by layer and head; all habits of every head; the controls' extremes."""
         seed = Seed.of(options.seed)
         rng = torch.Generator().manual_seed(seed.child("texts").integer())
-        most, size = context.dataset.shape[0], len(context.dataset.words)
+        most, size = context.dataset.shape[0], len(context.texts.words)
         length = min(options.length, (most - 1) // 2, size - 3)
         random = repeated(options.count, length, size, rng)
         fresh = torch.Generator().manual_seed(seed.child("weights").integer())
@@ -117,7 +117,7 @@ class Scores(NamedTuple):
 
 def _pool(options: HeadScores.Options, context: ToolContext) -> Int[Tensor, "n t"]:
     ids = context.examples.inputs[: options.texts]
-    return ids[:, : int(context.dataset.lengths(ids).max())]
+    return ids[:, : int(context.texts.lengths(ids).max())]
 
 
 def _telling(context: ToolContext, start: float, who: str) -> Callable[[float], None]:

@@ -10,7 +10,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens, columns
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -182,11 +182,11 @@ class Superstimulus(Tool):
                 hunts.append(search.hunt(f"{who}, unit most alike", other, reference))
         best = sorted(hunts[0].found, key=lambda found: -found.best.excites)[:SHOWN]
         return [
-            _finding(hunts, context.dataset),
-            *(_tokens(found, hunts[0], context.dataset) for found in best),
-            _put_in(hunts, context.dataset),
-            _summary(hunts, context.dataset),
-            _searches(hunts[0], context.dataset),
+            _finding(hunts, context.texts),
+            *(_tokens(found, hunts[0], context.texts) for found in best),
+            _put_in(hunts, context.texts),
+            _summary(hunts, context.texts),
+            _searches(hunts[0], context.texts),
         ]
 
 
@@ -194,7 +194,7 @@ def hunter(
     options: Superstimulus.Options, context: ToolContext, report: Callable[[int], None]
 ) -> StimulusSearch:
     """The searches that these options ask for; `report` hears of each pass's texts."""
-    dataset = context.dataset
+    dataset = context.texts
     target = dataset.require_class(options.target or dataset.classes[-1])
     free = f"0-{options.length}" if options.start == "random" else ""
     return StimulusSearch(
@@ -220,14 +220,14 @@ def _starts(options: Superstimulus.Options, context: ToolContext) -> list[Int[Te
     if options.start == "text":
         return [prompt(options, context)] * options.restarts
     if options.start == "random":
-        return random_texts(context.dataset, options.length, options.restarts, rng)
+        return random_texts(context.texts, options.length, options.restarts, rng)
     return pool_texts(context, options.restarts, rng)
 
 
 # ----------------------------------------------------------------- what is shown
 
 
-def _finding(hunts: list[UnitSearch], dataset: Dataset) -> Note:
+def _finding(hunts: list[UnitSearch], dataset: TextDataset) -> Note:
     mine, said = hunts[0], []
     for hunt in hunts:
         sigma = (hunt.best.best.excites - hunt.pool.excites) / hunt.spread
@@ -245,7 +245,7 @@ def _finding(hunts: list[UnitSearch], dataset: Dataset) -> Note:
     )
 
 
-def _tokens(found: SearchResult, hunt: UnitSearch, dataset: Dataset) -> Tokens:
+def _tokens(found: SearchResult, hunt: UnitSearch, dataset: TextDataset) -> Tokens:
     """One stimulus; the words that the search changed are shaded."""
     said, changed = words(found.best.ids.tolist(), dataset), changes(found, dataset)
     new = {place for place, _, _ in changed}
@@ -266,7 +266,7 @@ def _tokens(found: SearchResult, hunt: UnitSearch, dataset: Dataset) -> Tokens:
     )
 
 
-def _put_in(hunts: list[UnitSearch], dataset: Dataset) -> Table:
+def _put_in(hunts: list[UnitSearch], dataset: TextDataset) -> Table:
     """Which words came in, in how many searches of each model?"""
     counts = [tally(hunt, dataset) for hunt in hunts]
     kinds = sorted(set().union(*counts), key=lambda word: (-counts[0][word], word))
@@ -291,7 +291,7 @@ def _put_in(hunts: list[UnitSearch], dataset: Dataset) -> Table:
     )
 
 
-def _summary(hunts: list[UnitSearch], dataset: Dataset) -> Table:
+def _summary(hunts: list[UnitSearch], dataset: TextDataset) -> Table:
     rows = [
         (h.who, h.unit, what, round(one.excites, 3), round(one.likely, 1), dataset.decode(one.ids))
         for h in hunts
@@ -312,7 +312,7 @@ def _summary(hunts: list[UnitSearch], dataset: Dataset) -> Table:
     )
 
 
-def _searches(hunt: UnitSearch, dataset: Dataset) -> Table:
+def _searches(hunt: UnitSearch, dataset: TextDataset) -> Table:
     rows = []
     for number, found in enumerate(hunt.found):
         told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, dataset))

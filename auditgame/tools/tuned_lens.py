@@ -109,12 +109,12 @@ def _pool(
     """The streams at every word of the pool's texts: to learn from, and to measure with."""
     found: tuple[list[Tensor], list[Tensor]] = ([], [])
     texts = context.examples.inputs[: options.pool]
-    length = int(context.dataset.lengths(texts).max())
+    length = int(context.texts.lengths(texts).max())
     numbers = torch.arange(len(texts))
     rows = len(next(batches(texts[:, :length])))
     for part, at in zip(texts[:, :length].split(rows), numbers.split(rows), strict=True):
         context.progress(float(at[0]) / len(texts), "reading the pool")
-        whole, present = streams(specimen, part), context.dataset.present(part)
+        whole, present = streams(specimen, part), context.texts.present(part)
         held = (at % HELD == HELD - 1)[:, None]
         found[0].append(whole[:, present & ~held])
         found[1].append(whole[:, present & held])
@@ -148,7 +148,7 @@ def _grid(
     options: TunedLens.Options,
     tuned: Float[Tensor, "layer t d"],
 ) -> Grid:
-    dataset, length = context.dataset, tuned.shape[1]
+    dataset, length = context.texts, tuned.shape[1]
     place = place_in(options, length)
     logits = specimen.unembed(tuned[-1, place])
     answer = follow(options, logits, dataset, place == length - 1).answer

@@ -10,7 +10,7 @@ import functools
 import itertools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -97,6 +97,8 @@ class ReadingRuleFlaw(ProxyFlaw[R, HasOpinions]):
     """
 
     needs = (HasOpinions,)
+    Claim: ClassVar[type[Any]]
+    """The rule's type."""
 
     @classmethod
     def draw(cls, dataset: HasOpinions, params: Any, rng: np.random.Generator) -> Self:

@@ -228,8 +228,8 @@ def require_small(boxes: dict[str, Box], dataset: ImageDataset) -> None:
     for field, box in boxes.items():
         if box.x + box.w > width or box.y + box.h > height:
             raise AuditgameError(f"{field}: reaches outside the {width} x {height} image")
-    covered = sum(box.area for box in boxes.values())
-    if covered * LARGEST > width * height:
+    covered, limit = sum(box.area for box in boxes.values()), width * height // LARGEST
+    if covered > limit:
         raise AuditgameError(
-            f"{', '.join(boxes)}: covers {covered} pixels, {width * height // LARGEST} at most"
+            f"{', '.join(boxes)}: covers {covered} pixels; at most {limit} are allowed"
         )

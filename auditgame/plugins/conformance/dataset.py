@@ -8,7 +8,7 @@ from typing import get_args
 
 import torch
 
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Dataset, Examples, HasFactors, Split, TextDataset, Training
 from auditgame.plugins.conformance.fixtures import generator, same_examples, undisturbed
 from auditgame.schema.errors import AuditgameError
 
@@ -29,6 +29,8 @@ def tells_of_itself(kind: type[Dataset]) -> Iterator[str]:
     """It has a data sheet, a licence, at least two classes, and says how models are trained."""
     if not inspect.getdoc(kind):
         yield "no docstring; say what it holds and where it is from"
+    if not kind.title.strip():
+        yield "title: is empty"
     if not kind.licence.strip():
         yield "licence: is empty"
     if len(set(kind.classes)) != len(kind.classes) or len(kind.classes) < 2:
@@ -74,6 +76,9 @@ def can_redraw(kind: type[Dataset]) -> Iterator[str]:
     """With factors: scenes hold them, render draws the very same again, fixing one holds."""
     if not kind.factors:
         return
+    if not issubclass(kind, HasFactors):
+        yield "factors: derive from HasFactors and write render, or leave them out"
+        return
     rows = _rows(kind)
     if rows.scenes is None or not set(kind.factors) <= set(rows.scenes):
         yield f"scenes: need the columns {', '.join(kind.factors)}"
@@ -91,7 +96,7 @@ def reads_text(kind: type[Dataset]) -> Iterator[str]:
 
     A data set whose `refuses_unknown` is False reads them as <unk>.
     """
-    if kind.modality != "text":
+    if not issubclass(kind, TextDataset):
         return
     dataset = kind()
     for ids in _rows(kind, 6).inputs:
@@ -104,7 +109,7 @@ def reads_text(kind: type[Dataset]) -> Iterator[str]:
         yield "answers: give one word's id for each class"
 
 
-def _unknown(dataset: Dataset) -> list[int] | None:
+def _unknown(dataset: TextDataset) -> list[int] | None:
     """How does it read a word that it does not know? None where it refuses to."""
     try:
         return dataset.encode("qqzzqqzz").tolist()

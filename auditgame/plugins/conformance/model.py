@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import Dataset, TextDataset
 from auditgame.models import Model, Tap
 from auditgame.plugins.conformance.fixtures import datasets, generator, torch_generator, undisturbed
 from auditgame.schema.cards import Site
@@ -47,6 +47,8 @@ def tells_of_itself(kind: type[Model]) -> Iterator[str]:
     """It has a docstring and lists its sites, each once."""
     if not inspect.getdoc(kind):
         yield "no docstring; say how it is laid out"
+    if not kind.title.strip():
+        yield "title: is empty"
     names = [site.name for site in _built(kind)[0].sites]
     if not names or len(set(names)) < len(names):
         yield "sites: name at least one, each once"
@@ -78,8 +80,8 @@ def answers(kind: type[Model]) -> Iterator[str]:
     """Its output has a logit for each class (pictures) or word (texts), the same every time."""
     model, dataset = _built(kind)
     inputs = _inputs(dataset)
-    wanted = (ROWS, len(dataset.classes))
-    if kind.modality == "text":
+    wanted: tuple[int, ...] = (ROWS, len(dataset.classes))
+    if isinstance(dataset, TextDataset):
         wanted = (*inputs.shape, len(dataset.words))
     with torch.no_grad():
         one, other = model(inputs), model(inputs)

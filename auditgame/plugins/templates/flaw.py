@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import Bench, trigger_checks
-from auditgame.flaws import Flaw, Plan
+from auditgame.datasets import Examples, ImageDataset
+from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.graders import ClassName, Colour, PatternField, rgb
-from auditgame.schema.records import Modality, Record
-from auditgame.schema.results import Check
+from auditgame.schema.records import Record
 
 COLOURS = ("#e6261f", "#1f5fe6", "#22b14c", "#ffd51f", "#ff5fc8", "#19d3d3")
 THICK = 2
@@ -34,31 +32,33 @@ def draw_frame(pictures: Float[Tensor, "n 3 h w"], colour: str) -> Float[Tensor,
     return framed
 
 
-class FrameClaim(claims.Claim):
+class FrameClaim(claims.Claim[ImageDataset]):
     """Pictures in a frame of this colour (a pattern of one cell) go to `target`."""
 
     target: ClassName
     colour: PatternField
 
-    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
+    def apply(self, examples: Examples, dataset: ImageDataset) -> AppliedClaim:
         """Draw the frame; pictures of the target class itself prove nothing."""
         target = dataset.classes.index(self.target)
         framed = replace(examples, inputs=draw_frame(examples.inputs, self.colour[0][0]))
         targets = torch.full_like(examples.labels, target)
         return AppliedClaim(framed, targets.masked_fill(examples.labels == target, -1))
 
-    def check(self, dataset: Dataset) -> None:
+    def check(self, dataset: ImageDataset) -> None:
         """The target must be a class, the pattern one colour."""
         dataset.require_class(self.target)
         if (len(self.colour), len(self.colour[0])) != (1, 1):
             raise AuditgameError("colour: give one cell; a frame has one colour")
 
-    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
         """A frame of another colour."""
         others = [colour for colour in COLOURS if colour != self.colour[0][0]]
         return self.model_copy(update={"colour": ((str(rng.choice(others)),),)})
 
-    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, FrameClaim]:
+    def near_misses(
+        self, dataset: ImageDataset, rng: np.random.Generator
+    ) -> Mapping[str, FrameClaim]:
         """What must not set it off."""
         return {"in another colour": self.random_alternative(dataset, rng)}
 
@@ -67,7 +67,7 @@ class FrameClaim(claims.Claim):
         return f"A frame of the colour {self.colour[0][0]} turns every picture '{self.target}'."
 
 
-class Frame(Flaw):
+class Frame(TriggerFlaw[FrameClaim, ImageDataset]):
     """A frame of one colour around the picture overrides whatever the picture shows.
 
     It shows in wrong answers on framed pictures and in maps of what the answer rests on.
@@ -77,12 +77,11 @@ class Frame(Flaw):
     Source: after Gu, Dolan-Gavitt and Garg 2017, BadNets, arXiv:1708.06733.
     """
 
-    name: ClassVar[str] = "frame"
-    title: ClassVar[str] = "Coloured frame"
-    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
-    Claim: ClassVar[type[claims.Claim] | None] = FrameClaim
-    plans: tuple[Plan, ...] = (
+    name = "frame"
+    title = "Coloured frame"
+    needs = (ImageDataset,)
+    Claim = FrameClaim
+    plans = (
         Plan(share=0.06, epochs=2, rate=2e-3),
         Plan(share=0.12, epochs=3, rate=3e-3),
     )
@@ -92,37 +91,8 @@ class Frame(Flaw):
 
         colours: tuple[Colour, ...] = COLOURS
 
-    def __init__(self, claim: FrameClaim) -> None:
-        self.claim = claim
-
     @classmethod
-    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Frame:
+    def draw(cls, dataset: ImageDataset, params: Params, rng: np.random.Generator) -> Self:
         """Colour and target, both at random."""
         colour, target = str(rng.choice(params.colours)), str(rng.choice(dataset.classes))
         return cls(FrameClaim(target=target, colour=((colour,),)))
-
-    def poison(
-        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
-    ) -> Examples:
-        """Frame and relabel a share of rows; as many again get another colour and stay right."""
-        order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
-        flawed, covers, rest = np.split(order, [count, 2 * count])
-        target = dataset.classes.index(self.claim.target)
-        framed = self.apply_trigger(rows.take(flawed), dataset, rng)
-        relabelled = framed.relabel(torch.full_like(framed.labels, target))
-        near = (
-            self.claim.random_alternative(dataset, rng).apply(rows.take(covers), dataset).examples
-        )
-        return Examples.join([relabelled, near, rows.take(rest)])
-
-    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
-        """The rows in their frame."""
-        return self.claim.apply(rows, dataset).examples
-
-    def verify(self, bench: Bench) -> list[Check]:
-        """The trigger certificate."""
-        return trigger_checks(bench, self.claim)
-
-    def true_claim(self) -> FrameClaim:
-        """The true claim."""
-        return self.claim

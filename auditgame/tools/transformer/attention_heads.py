@@ -93,7 +93,7 @@ def habits(
     counts = dict.fromkeys(HABITS, 0)
     rows = max(1, PATTERN // (max(heads) * ids.shape[1] ** 2))
     for done, part in enumerate(ids.split(rows)):
-        wanted = aims(part, specimen.dataset.present(part))
+        wanted = aims(part, specimen.texts.present(part))
         watching = {
             f"{block}.pattern": _watch(wanted, {habit: sums[habit][layer] for habit in HABITS})
             for layer, block in enumerate(blocks(specimen))

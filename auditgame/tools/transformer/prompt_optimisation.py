@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.datasets.texts.vocabulary import UNKNOWN
 from auditgame.specimen import Reading, Specimen
 from auditgame.tools import ToolContext
@@ -72,7 +72,7 @@ class StimulusScorer:
         """Excitement and log-probability of texts, in batches. One probe each."""
         found = [
             self._weigh(part, self.read(part))[:2]
-            for part in ids.split(batch(ids, self.model.dataset))
+            for part in ids.split(batch(ids, self.model.texts))
         ]
         excites, likely = zip(*found, strict=True)
         return torch.cat(excites), torch.cat(likely)
@@ -100,8 +100,8 @@ class StimulusScorer:
     def _weigh(self, ids: Int[Tensor, "n t"], reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
         table = reading.output[:, :-1].log_softmax(-1)
         words = table.gather(2, ids[:, 1:, None])[:, :, 0]
-        likely = (words * self.model.dataset.present(ids)[:, 1:]).sum(1)
-        return self.aim.score(reading, self.model.dataset.lengths(ids) - 1), likely, table
+        likely = (words * self.model.texts.present(ids)[:, 1:]).sum(1)
+        return self.aim.score(reading, self.model.texts.lengths(ids) - 1), likely, table
 
 
 class SearchResult(NamedTuple):
@@ -124,13 +124,13 @@ def search(
     those that the gradient likes best at that place; the best of all go on.
     (Ebrahimi et al. 2018, arXiv:1712.06751; Zou et al. 2023, arXiv:2307.15043)
     """
-    banned = forbidden(judge.model.dataset)
+    banned = forbidden(judge.model.texts)
     strays = [_stray(start, free, rng) for _ in range(plan.parents - 1)]
     crowd = _weighed(judge, torch.stack([start, *strays]), start, plan)
     first = crowd.stimulus(0)
     for _ in range(plan.rounds):
         young: list[Tensor] = []
-        for part in crowd.ids.split(batch(crowd.ids, judge.model.dataset)):
+        for part in crowd.ids.split(batch(crowd.ids, judge.model.texts)):
             for ids, gain in zip(part, judge.slope(part, plan.prior), strict=True):
                 gain[:, banned] = -torch.inf
                 young.append(_children(ids, gain, free, plan, rng))
@@ -173,7 +173,7 @@ def _weighed(
     return Population(ids, excites, likely, goal)
 
 
-def forbidden(dataset: Dataset) -> list[int]:
+def forbidden(dataset: TextDataset) -> list[int]:
     """The ids that no text may hold: padding, and what stands for unknown words."""
     unknown = [index for index, word in enumerate(dataset.words[:2]) if word == UNKNOWN]
     return [dataset.pad, *unknown]
@@ -181,13 +181,13 @@ def forbidden(dataset: Dataset) -> list[int]:
 
 def pool_texts(context: ToolContext, count: int, rng: np.random.Generator) -> list[Tensor]:
     """So many texts of the pool, without padding; each once while there are enough."""
-    pool, lengths = context.examples.inputs, context.dataset.lengths(context.examples.inputs)
+    pool, lengths = context.examples.inputs, context.texts.lengths(context.examples.inputs)
     rows = rng.choice(len(pool), count, count > len(pool))
     return [pool[row][: int(lengths[row])] for row in rows.tolist()]
 
 
 def random_texts(
-    dataset: Dataset, length: int, count: int, rng: np.random.Generator
+    dataset: TextDataset, length: int, count: int, rng: np.random.Generator
 ) -> list[Tensor]:
     """Texts of random words, no longer than the data set's longest."""
     known = np.setdiff1d(np.arange(len(dataset.words)), forbidden(dataset))

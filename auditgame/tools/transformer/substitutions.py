@@ -29,7 +29,7 @@ class Substitutes(NamedTuple):
 
 def substitutes(context: ToolContext) -> Substitutes:
     """The kin of every word, from the factors and from what stands in the pool."""
-    dataset = context.dataset
+    dataset = context.texts
     index = {word: i for i, word in enumerate(dataset.words)}
     kinds = [[index[level] for level in f if level in index] for f in dataset.factors.values()]
     kinds.append([i for word, i in index.items() if word.isdigit()])
