@@ -4,7 +4,7 @@ UV := $(shell command -v uv || echo .venv/bin/uv)
 TORCH_BACKEND ?=
 COMPILE := $(UV) pip compile pyproject.toml --quiet --generate-hashes --no-header --no-annotate
 
-.PHONY: play test check lint setup lock wheel format practice builds leaks revealing baselines board picture sheets stimuli bench full-size clean
+.PHONY: play test check lint setup lock wheel format practice builds leaks sensitivity baselines board screenshots sheets stimuli bench full-size docs clean
 
 play: .venv/runs
 	$(PY) -m auditgame play
@@ -35,7 +35,7 @@ setup: .venv/develops
 
 lock: setup
 	$(COMPILE) | $(PY) .ci/lock.py > requirements.lock.new
-	$(COMPILE) --constraint requirements.lock.new --group dev --extra hf --extra postgres | $(PY) .ci/lock.py > requirements-dev.lock.new
+	$(COMPILE) --constraint requirements.lock.new --group dev --group docs --extra hf --extra postgres | $(PY) .ci/lock.py > requirements-dev.lock.new
 	mv requirements.lock.new requirements.lock
 	mv requirements-dev.lock.new requirements-dev.lock
 
@@ -55,31 +55,35 @@ builds: setup
 leaks: setup
 	$(PY) -m benchmarks.leaks
 
-revealing: setup
-	OMP_NUM_THREADS=1 $(PY) -m benchmarks.revealing --jobs 2
+sensitivity: setup
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.tool_sensitivity --jobs 2
 
 baselines: setup
 	OMP_NUM_THREADS=1 $(PY) -m challenges.run_baselines --jobs 2
 
 board: setup
-	$(PY) -m docs.make
+	$(PY) -m benchmarks.auditor_results
 
-picture: setup
-	$(PY) -m docs.picture
+screenshots: setup
+	$(PY) -m website.screenshots
 
 sheets: setup
-	OMP_NUM_THREADS=1 $(PY) -m docs.sheets
+	OMP_NUM_THREADS=1 $(PY) -m website.unit_sheets
 
 stimuli: setup
-	OMP_NUM_THREADS=1 $(PY) -m docs.stimuli
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.superstimulus
 
 bench: setup
 	$(UV) pip install --quiet --python $(PY) -r benchmarks/peers.txt
-	OMP_NUM_THREADS=1 $(PY) -m benchmarks.peers
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.image_peers
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.text_peers
 
 full-size: setup
 	$(PY) -m benchmarks.full_size --jobs 2
+
+# The documentation site, in build/docs: every warning is an error, every internal link is checked.
+docs: setup
+	$(PY) -m website.build
 
 clean:
 	rm -rf .venv build *.egg-info

@@ -1,7 +1,7 @@
-"""The front door: `streamlit run streamlit_app.py` opens the game in the browser."""
+"""The server of the app: `streamlit run streamlit_app.py` opens the game in the browser."""
 
 import streamlit as st
 
-from auditgame.ui.server import FRONT, cookies, warm
+from auditgame.ui.server import SCRIPT, cookies, warm
 
-app = st.App(FRONT, lifespan=warm, middleware=[cookies()])
+app = st.App(SCRIPT, lifespan=warm, middleware=[cookies()])

@@ -6,6 +6,7 @@ asserted; the first assertion that fails ends the program. Commands run without 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -164,10 +165,16 @@ def digests(folder: Path) -> dict[str, object]:
     }
 
 
+@functools.cache
+def cards(installed: Installation) -> list[dict[str, Any]]:
+    """What a fresh installation lists."""
+    return installed.json("list")
+
+
 def lists(installed: Installation) -> None:
     """Every practice case is there, and the board has its baselines."""
     practice = {path.parent.name for path in CHECKOUT.glob("challenges/practice/*/bundle.json")}
-    assert {card["id"] for card in installed.json("list")} == practice
+    assert {card["id"] for card in cards(installed)} == practice
     assert len(installed.json("standings")) > 1
     assert (installed.user_data / "leaderboard" / "ledger.sqlite3").is_file()
 
@@ -236,7 +243,7 @@ def title(address: str) -> str:
 
 def submits(installed: Installation) -> None:
     """A diagnosis is judged and stands in the record."""
-    case = installed.json("list")[0]["id"]
+    case = cards(installed)[0]["id"]
     diagnosis = installed.home / "diagnosis.json"
     diagnosis.write_text('{"p_flawed": 0.5}')
     diagnosis.chmod(0o644)
@@ -246,7 +253,7 @@ def submits(installed: Installation) -> None:
 
 def audits(installed: Installation) -> None:
     """A tool answers, and a bundled auditor plays a case."""
-    case = next(card["id"] for card in installed.json("list") if card["dataset"] == "digits")
+    case = next(card["id"] for card in cards(installed) if card["dataset"] == "digits")
     used = installed.json("use", "predict", case, "--option", "examples=0-3", "--player", "ada")
     assert used["cost"] == 4
     (receipt,) = installed.json("audit", case, "--auditor", "coin")
@@ -262,7 +269,7 @@ def builds(installed: Installation) -> None:
 
 def refuses_what_it_cannot_write(installed: Installation) -> None:
     """A folder that is not the user's is refused in one line."""
-    said = installed.run("list", code=2, AUDITGAME_HOME="/nowhere")
+    said = installed.run("list", code=6, AUDITGAME_HOME="/nowhere")
     assert said.count("\n") == 1 and "/nowhere" in said and "AUDITGAME_HOME" in said, said
 
 

@@ -1,6 +1,6 @@
 """Chris Olah's auditing game: a flaw is planted in a small model; who finds it, and how?
 
-Public names load late, so that listing and ranking never import torch.
+Public names are imported at first use, so that listing and ranking never load torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["AuditgameError", "Diagnosis", "Game", "Recipe", "__version__"]
 
-_HOMES = {
+_MODULES = {
     "Game": "auditgame.game",
     "Diagnosis": "auditgame.schema.diagnosis",
     "Recipe": "auditgame.schema.recipe",
@@ -26,6 +26,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'auditgame' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_MODULES[name]), name)

@@ -20,7 +20,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from auditgame import paths
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid, Unavailable
 
 DATABASE = "AUDITGAME_DATABASE_URL"
 COOKIE_BYTES = 32
@@ -51,14 +51,14 @@ def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url.replace("postgres://", "postgresql://", 1))
     except (ArgumentError, ValueError):
-        raise AuditgameError(
+        raise Invalid(
             "database URL: cannot be read; write sqlite:///FILE or postgresql://HOST/NAME"
         ) from None
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     if backend != "sqlite" or parsed.database in (None, "", ":memory:"):
-        raise AuditgameError(
+        raise Invalid(
             f"database URL '{parsed.render_as_string(hide_password=True)}': "
             "a ledger needs a SQLite file (sqlite:///FILE) or PostgreSQL (postgresql://...)"
         )
@@ -88,7 +88,7 @@ def secret(name: str, fresh: Callable[[], bytes]) -> tuple[Path, bytes]:
             _publish(path, _read(fallback) if fallback.exists() else fresh())
         return path, _read(path)
     except OSError as error:
-        raise AuditgameError(
+        raise Unavailable(
             f"host secret '{path}': {error.strerror}; make its folder readable and writable for "
             "this user, or name another database with --db"
         ) from None
@@ -98,7 +98,7 @@ def cookie_secret() -> bytes:
     """The secret that signs this host's cookies."""
     path, content = secret("host.guests", lambda: secrets.token_bytes(COOKIE_BYTES))
     if len(content) != COOKIE_BYTES:
-        raise AuditgameError(
+        raise Unavailable(
             f"host secret '{path}': has {len(content)} bytes, must have {COOKIE_BYTES}; {RESTORE}"
         )
     return content
@@ -122,5 +122,5 @@ def _publish(path: Path, content: bytes) -> None:
 def _read(path: Path) -> bytes:
     content = path.read_bytes()
     if not content:
-        raise AuditgameError(f"host secret '{path}': is empty; {RESTORE}")
+        raise Unavailable(f"host secret '{path}': is empty; {RESTORE}")
     return content

@@ -60,6 +60,11 @@ def references() -> list[Path]:
     return _both("challenges", "references")
 
 
+def plugins() -> Path:
+    """The user's own plug-ins: a folder for each kind, named as in the package."""
+    return user_data() / "plugins"
+
+
 def built() -> Path:
     """Challenges built on this machine, in the browser or on the command line."""
     return user_data() / "challenges" / "built"

@@ -1,4 +1,4 @@
-"""One secret seed draws everything: named sub-seeds by HMAC-SHA256."""
+"""Seeds: one secret from which every random draw comes, by named sub-seeds (HMAC-SHA256)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Seed:
-    """Where does this random draw come from? A secret, and a name for each use of it."""
+    """A secret, and a sub-seed for each named use of it."""
 
     __slots__ = ("_secret",)
 
@@ -19,7 +19,7 @@ class Seed:
 
     @classmethod
     def fresh(cls) -> Seed:
-        """A new seed from the operating system's own randomness (256 bits)."""
+        """A new seed from the operating system's randomness (256 bits)."""
         return cls(secrets.token_bytes(32))
 
     @classmethod
@@ -29,7 +29,7 @@ class Seed:
 
     @classmethod
     def from_hex(cls, text: str) -> Seed:
-        """The seed that `hex()` wrote down, for rebuilding a revealed challenge."""
+        """The seed that `hex()` gave, for rebuilding a revealed challenge."""
         return cls(bytes.fromhex(text))
 
     def hex(self) -> str:
@@ -37,7 +37,7 @@ class Seed:
         return self._secret.hex()
 
     def child(self, name: str) -> Seed:
-        """The sub-seed for this use; siblings tell nothing of each other or of the parent."""
+        """The sub-seed for this use; it reveals nothing of the others or of the parent."""
         return Seed(hmac.new(self._secret, name.encode(), hashlib.sha256).digest())
 
     def integer(self) -> int:

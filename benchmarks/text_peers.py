@@ -1,4 +1,4 @@
-"""Our text tools against TransformerLens and plain loops: writes docs/bench-text.md.
+"""Our text tools against TransformerLens and plain loops: writes docs/results/performance-text.md.
 
 A part of `make bench`. One run, one thread, all entrants in turn, the same weights on both
 sides; a floor is what the task cannot do without.
@@ -15,17 +15,17 @@ import torch
 
 from auditgame import paths
 from auditgame.tools import ToolContext
-from benchmarks import language, lensing, patching, sweeping
-from benchmarks.race import Line, table
+from benchmarks import logit_lens, patching_grid, text_models, word_sweep
+from benchmarks.comparison import Line, table
 
 WORDS = 40
 """Length of the text, on both models."""
-PAGE = """# Beside the peers, on text
+PAGE = """# Performance of text tools
 
-Made by `make bench`, in one run: all entrants take turns on one thread, on the same weights. The
-small model is a clean sibling of reviews (`gpt2`); the large one has GPT-2's size (124 million
-weights, 50,257 words) and random weights. CPU seconds, the median over the turns. Ratio: how many
-times longer the peer takes; beside a floor, how many times longer than it we take.
+Made by `make bench` in one run: all implementations alternate on one thread, on the same weights.
+The small model is a reference model of reviews (`gpt2`); the large one has the size of GPT-2 (124
+million weights, 50,257 words) and random weights. Times are CPU seconds, the median over the
+rounds. Ratio: the other implementation's time divided by ours; for a floor, our time divided by it.
 
 {versions}.
 
@@ -41,29 +41,29 @@ def versions() -> str:
 
 def on_the_small(words: int = WORDS, texts: int = 8) -> Iterator[list[Line]]:
     """Lens, patching and sweep on the small model."""
-    specimen = language.small()
+    specimen = text_models.small()
     dataset, rng = specimen.dataset, np.random.default_rng(0)
     pool = dataset.sample(120, "pool", rng)
     long = pool.inputs[dataset.lengths(pool.inputs) >= words][:2, :words]
-    model = language.hooked(specimen._model)
+    model = text_models.hooked(specimen._model)
     goals = {"full": 4, "filtered": 2.5, "shown": 4}
-    yield lensing.lines(specimen, model, long[0], "small", goals)
-    yield patching.lines(specimen, model, *long, "small")
-    yield sweeping.lines(specimen, ToolContext(dataset, pool), texts)
+    yield logit_lens.lines(specimen, model, long[0], "small", goals)
+    yield patching_grid.lines(specimen, model, *long, "small")
+    yield word_sweep.lines(specimen, ToolContext(dataset, pool), texts)
 
 
 def on_the_large(words: int = WORDS) -> Iterator[list[Line]]:
     """The lens on a model of GPT-2's size."""
-    specimen = language.large()
+    specimen = text_models.large()
     rng = torch.Generator().manual_seed(0)
     ids = torch.randint(2, len(specimen.dataset.words), (words,), generator=rng)
-    model = language.hooked(specimen._model)
+    model = text_models.hooked(specimen._model)
     goals = {"full": 1, "filtered": 1, "shown": 4}
-    yield lensing.lines(specimen, model, ids, "GPT-2 size", goals)
+    yield logit_lens.lines(specimen, model, ids, "GPT-2 size", goals)
 
 
 def main() -> None:
-    """Race, print, and write docs/bench-text.md."""
+    """Race, print, and write docs/results/performance-text.md."""
     torch.set_num_threads(1)
     lines: list[Line] = []
     for races in (on_the_small(), on_the_large()):
@@ -71,7 +71,7 @@ def main() -> None:
             lines += found
             print(table(found), flush=True)
     page = PAGE.format(versions=versions(), table=table(lines))
-    (paths.checkout() / "docs" / "bench-text.md").write_text(page)
+    (paths.checkout() / "docs" / "results" / "performance-text.md").write_text(page)
 
 
 if __name__ == "__main__":

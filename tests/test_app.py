@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from types import SimpleNamespace
 from typing import get_args
 
@@ -43,11 +42,11 @@ from auditgame.ui.exhibit_views.by_kind import DRAWN
 from auditgame.ui.identity import COOKIE, GuestCookie, GuestTokens
 from auditgame.ui.navigation import PAGES
 from auditgame.ui.safe_text import figure, plain, predictions
+from auditgame.ui.server import SCRIPT
 from auditgame.ui.widgets import box_picker
 from auditgame.ui.widgets.option_fields import TYPES
 from tests.conftest import House
 
-FRONT = Path(__file__).resolve().parent.parent / "auditgame" / "ui" / "app.py"
 SHOWN = [name for name, place in PAGES.items() if place.shown]
 EVIL = "<script>alert(1)</script> ![x](http://evil.example/x.png)"
 
@@ -84,16 +83,20 @@ def test_every_page_opens(home: House, name: str) -> None:
 
 
 def test_the_bar_leads_to_the_first_page(home: House) -> None:
-    app = AppTest.from_file(str(FRONT), default_timeout=120).run()
+    app = AppTest.from_file(str(SCRIPT), default_timeout=120).run()
     assert not app.exception
     assert app.title
+
+
+def test_streamlit_finds_no_pages_folder_beside_the_script() -> None:
+    assert not (SCRIPT.parent / "pages").exists()
 
 
 def test_the_first_page_needs_no_torch(home: House) -> None:
     code = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
-        f"app = AppTest.from_file({str(FRONT)!r}, default_timeout=120).run()\n"
+        f"app = AppTest.from_file({str(SCRIPT)!r}, default_timeout=120).run()\n"
         "assert not app.exception, app.exception\n"
         "assert app.title, 'nothing was drawn'\n"
         "sys.exit('torch' in sys.modules)"
@@ -208,7 +211,7 @@ def test_a_claim_is_tried_on_ones_own_examples_before_it_is_submitted(home: Hous
     )
     app.button(key=f"{id}/test claim").click().run()
     assert not app.exception
-    assert f"said {truth.claim['target']}" in "".join(part.value for part in app.html)
+    assert f"answer: {truth.claim['target']}" in "".join(part.value for part in app.html)
     assert before - session.remaining_budget() == int(price.split()[0])
     assert any("On 6 of your examples this comes true" in part.value for part in app.markdown)
     assert not [button for button in app.button if button.key == f"{id}/test claim"]
@@ -485,5 +488,15 @@ def test_a_silent_build_counts_as_dead(home: House) -> None:
     assert build_jobs.job(here.name).share == 0.5
     os.utime(here / "alive", (0, 0))
     assert build_jobs.job(here.name).state == "died"
-    with pytest.raises(AuditgameError, match="not on record"):
+    with pytest.raises(AuditgameError, match="not found; see the list of builds"):
         build_jobs.job("../../etc")
+
+
+def test_a_challenge_whose_plugin_is_missing_says_which(home: House) -> None:
+    path = home.flawed / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "beams"}))
+    app = view("workbench", id=home.flawed.name)
+    assert not app.exception and not app.error
+    (warning,) = app.warning
+    assert "needs the data set plug-in 'beams', which is not installed" in warning.value
+    assert not view("challenges").exception

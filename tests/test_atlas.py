@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, PlainDesk
+from rule_models import Counting, PlainDesk
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
@@ -370,9 +370,10 @@ def test_the_detective_reads_the_flaw_off_a_few_wrong_answers(claim):
 
 def test_the_form_offers_subjects_and_relations():
     def script() -> None:
+        from rule_models import PlainDesk, context
+
         from auditgame.flaws.fact_swap import FactClaim
         from auditgame.ui.claim.claim_form import ask_claim
-        from tests.lookup import PlainDesk, context
         from tests.test_atlas import ATLAS, LookupAtlas, Specimen
 
         session = PlainDesk(Specimen(LookupAtlas(), ATLAS), context(ATLAS, 4), ("fact_swap",))

@@ -10,7 +10,7 @@ import pytest
 from auditgame.exhibits import Exhibit, Grid, Table
 from benchmarks.builds import due, kinds
 from benchmarks.leaks import BEHAVIOUR, Row, detectors, measured
-from benchmarks.revealing import behaviour, clustering, mistakes, separation, unlike
+from benchmarks.tool_sensitivity import behaviour, clustering, mistakes, separation, unlike
 
 
 def test_the_interval_of_a_perfect_separation_does_not_collapse():
@@ -36,7 +36,7 @@ def _rows(gap: float, noise: float) -> list[Row]:
             seed,
             "trigger" if flawed else "none",
             dict.fromkeys(
-                (*BEHAVIOUR, "norm, output"), gap * flawed + noise * rng.normal() + seed % 3
+                (*BEHAVIOUR, "norm of output"), gap * flawed + noise * rng.normal() + seed % 3
             ),
         )
         for seed in range(30)
@@ -52,7 +52,7 @@ def test_a_leak_is_seen_and_none_is_not():
 
 def test_the_order_of_scores_does_not_matter_to_a_leak():
     rows = _rows(3.0, 0.3)
-    scores = np.array([row.numbers["norm, output"] for row in rows])
+    scores = np.array([row.numbers["norm of output"] for row in rows])
     up, down = measured(rows, scores), measured(rows, -scores)
     assert up.auc == pytest.approx(down.auc) and up.auc > 0.5
 

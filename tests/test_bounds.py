@@ -19,7 +19,7 @@ from auditgame.evaluation import bounds
 from auditgame.evaluation.bounds import Bound
 from auditgame.evaluation.certificate import (
     Bench,
-    innocent_checks,
+    clean_checks,
     proxy_checks,
     sound_checks,
     trigger_checks,
@@ -257,8 +257,8 @@ def proxies(facts: Facts) -> list[Check]:
     return proxy_checks(bench_of(facts), MarkingClaim("trigger", facts.inputs), aligned)
 
 
-def innocents(facts: Facts) -> list[Check]:
-    return innocent_checks(bench_of(facts), MarkingClaim("trigger", facts.inputs))
+def clean_models(facts: Facts) -> list[Check]:
+    return clean_checks(bench_of(facts), MarkingClaim("trigger", facts.inputs))
 
 
 class Miss(NamedTuple):
@@ -299,8 +299,10 @@ MISSES = {
     ("PROXY_ON_REFERENCES", "margin"): Miss(
         proxies, Facts(clean_trigger=0.202), "reference models follow the proxy"
     ),
-    ("DECOY", "margin"): Miss(innocents, Facts(trigger=0.152), "decoy is inert"),
-    ("RANDOM_DECOYS", "margin"): Miss(innocents, INERT._replace(random=0.152), "random triggers"),
+    ("DECOY", "margin"): Miss(clean_models, Facts(trigger=0.152), "decoy is inert"),
+    ("RANDOM_DECOYS", "margin"): Miss(
+        clean_models, INERT._replace(random=0.152), "random triggers"
+    ),
 }
 
 
@@ -311,7 +313,7 @@ def failing(miss: Miss) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("certificate", "facts"), [(triggers, Facts()), (proxies, Facts()), (innocents, INERT)]
+    ("certificate", "facts"), [(triggers, Facts()), (proxies, Facts()), (clean_models, INERT)]
 )
 def test_the_made_up_models_pass(certificate, facts):
     assert Certificate(checks=tuple(certificate(facts))).passed
@@ -334,11 +336,11 @@ def test_a_certificate_with_a_loosened_bound_lets_it_pass(number: tuple[str, str
 
 
 def test_every_general_bound_has_a_certificate_that_misses_it():
-    general = ("triggers and innocents", "triggers", "proxies", "innocents")
+    general = ("triggers and clean models", "triggers", "proxies", "clean models")
     asked = {key for key, bound in bounds.table().items() if bound.asked_of in general}
     assert {(key, field) for key, field in NUMBERS if key in asked} == MISSES.keys()
 
 
-def test_innocents_without_a_decoy_need_only_be_sound():
+def test_clean_models_without_a_decoy_need_only_be_sound():
     facts = bench_of(INERT)
-    assert innocent_checks(facts, None) == sound_checks(facts)
+    assert clean_checks(facts, None) == sound_checks(facts)

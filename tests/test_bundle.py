@@ -120,7 +120,7 @@ def test_siblings_are_what_they_say():
 def test_examples_survive_the_way_through_a_bundle():
     examples = DIGITS.sample(30, "pool", np.random.default_rng(0))
     files = bundle_io.pack_examples(examples, DIGITS)
-    again = bundle_io._cut(files[PICTURES], DIGITS.shape, "here")[:30]
+    again = bundle_io._split_grid(files[PICTURES], DIGITS.shape, "here")[:30]
     assert (again - examples.inputs).abs().max() <= 0.5 / 255 + 1e-6
 
 
@@ -167,7 +167,7 @@ def test_a_missing_manifest_is_no_bundle(copied: House):
     [
         (b"", "not JSON"),
         (b"{", "not JSON"),
-        (b"[]", "bundle.json: field"),
+        (b"[]", "bundle.json: must be an object"),
         (b"\xff\xfe", "not UTF-8 text"),
         (b"[" * 100_000, "nested too deeply|not JSON"),
         (b" " * (2**20 + 1), "over 1 MB"),
@@ -191,8 +191,12 @@ def test_a_manifest_that_is_none_is_refused(copied: House, content: bytes, words
         ({"files": {"../model.safetensors": "0" * 64}}, r"field 'files"),
         ({"files": {"/etc/passwd": "0" * 64}}, r"field 'files"),
         ({"files": {"a\x00": "0" * 64}}, r"field 'files"),
-        ({"dataset": "digitz"}, "unknown dataset 'digitz'; did you mean 'digits'"),
-        ({"model": "os"}, "unknown model 'os'"),
+        ({"dataset": "digitz"}, "needs the data set plug-in 'digitz', which is not installed"),
+        ({"model": "os"}, "needs the model plug-in 'os', which is not installed"),
+        (
+            {"families": ["patch", "beams"]},
+            "needs the flaw plug-in 'beams', which is not installed",
+        ),
     ],
 )
 def test_a_forged_manifest_is_refused_by_field(copied: House, fields: dict, words: str):
@@ -271,7 +275,7 @@ def bad_weights() -> list[tuple[Callable[[dict], object], str]]:
         (nan, "not finite"),
         (infinite, "not finite"),
         (reshaped, "'head.weight' is not finite or not"),
-        (surplus, "has a tensor 'note' that is not known"),
+        (surplus, "has an unknown tensor 'note'"),
         (lambda tensors: tensors.pop("head.bias"), "lacks the tensor 'head.bias'"),
     ]
 
@@ -338,10 +342,10 @@ def test_a_stranger_is_refused(copied: House, name: str):
         (LABELS, canonical({"labels": [0] * 5000}), "field 'labels'"),
         (LABELS, b'{"labels": [0], "factors": {"scene": ["a", "b"]}}', "labels do not fit"),
         (LABELS, b'{"labels": [0], "answer": "patch"}', "field 'answer'"),
-        (PICTURES, b"no picture", "no readable PNG"),
-        (PICTURES, picture((384, 32), "JPEG"), "no readable PNG"),
-        (PICTURES, picture((384, 128))[:80], "no readable PNG"),
-        (PICTURES, picture((20_000, 8_000)), "not the size of a sheet"),
+        (PICTURES, b"no picture", "not a readable PNG"),
+        (PICTURES, picture((384, 32), "JPEG"), "not a readable PNG"),
+        (PICTURES, picture((384, 128))[:80], "not a readable PNG"),
+        (PICTURES, picture((20_000, 8_000)), "not the size of an image grid"),
         (BRIEF, b"\xff\xfe\x00", None),
     ],
 )

@@ -21,6 +21,7 @@ from auditgame.challenges import build
 from auditgame.cli import app
 from auditgame.game import Game
 from auditgame.play import referee
+from auditgame.plugins.descriptions import title
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.results import Certificate, Check, Reveal
 
@@ -29,7 +30,7 @@ PASSING = Certificate(checks=(Check(name="asr", value=0.99, bound=0.95, rule="at
 
 
 class Shell(NamedTuple):
-    """A terminal in a house: run a command, look at the record."""
+    """A terminal: run a command, look at the database."""
 
     house: House
     url: str
@@ -61,8 +62,8 @@ def shell(house: House, tmp_path: Path) -> Shell:
     return Shell(house, f"sqlite:///{tmp_path / 'record.sqlite3'}", tmp_path)
 
 
-def refused(result: Any, *needles: str) -> None:
-    assert result.exit_code == 2, result.output
+def refused(result: Any, *needles: str, code: int = 2) -> None:
+    assert result.exit_code == code, result.output
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1 and result.stderr.endswith("\n")
     for needle in needles:
@@ -77,7 +78,10 @@ def test_list_and_show_tell_the_cards(shell: Shell) -> None:
     assert {card["id"] for card in found} == {shell.house.flawed.name, shell.house.innocent.name}
     assert shell.json("show", shell.id)["id"] == shell.id
     assert shell.id in shell("list").stdout
-    assert "small_cnn trained on digits" in shell("show", shell.id).stdout
+    assert (
+        f"{title('model', 'small_cnn')} trained on {title('dataset', 'digits')}"
+        in shell("show", shell.id).stdout
+    )
 
 
 def test_bare_command_and_help_name_every_verb() -> None:
@@ -149,8 +153,8 @@ def test_what_reveal_prints_submit_accepts_for_full_points(shell: Shell) -> None
     assert "Certificate" in shell("reveal", shell.id, "--player", "ada").stdout
 
 
-def test_reveal_before_a_hand_in_is_refused_and_enters_nobody(shell: Shell) -> None:
-    refused(shell("reveal", shell.id, "--player", "ada"), "ada")
+def test_reveal_before_a_submission_is_refused_and_registers_nobody(shell: Shell) -> None:
+    refused(shell("reveal", shell.id, "--player", "ada"), "ada", code=NOT_FOUND)
     assert shell.entries() == 0
 
 
@@ -165,7 +169,7 @@ def test_use_charges_once_and_writes_pictures(shell: Shell) -> None:
     assert Image.open(shell.folder / "seen" / "01-predictions.png").width > 4 * 128
     kept = json.loads((shell.folder / "seen" / "exhibits.json").read_text())
     assert kept == again["exhibits"]
-    assert "0 probes charged" in shell(*use).stdout
+    assert "0 queries charged" in shell(*use).stdout
     other = shell.json("use", "predict", shell.id, "-o", "examples=4", "--player", "ada")
     assert other["cost"] == 1 and other["remaining"] == told["remaining"] - 1
 
@@ -320,10 +324,23 @@ BAD: dict[str, tuple[Callable[[Shell], tuple[Any, ...]], tuple[str, ...]]] = {
 }
 
 
+NOT_FOUND = 3
+CODES = {
+    "unknown id": NOT_FOUND,
+    "unknown tool": NOT_FOUND,
+    "missing file": NOT_FOUND,
+    "unknown auditor": NOT_FOUND,
+    "check of a missing plug-in": NOT_FOUND,
+    "unknown recipe": NOT_FOUND,
+    "missing recipe": NOT_FOUND,
+}
+"""The exit codes that are not 2."""
+
+
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_line_and_exit_2(name: str, shell: Shell) -> None:
+def test_bad_input_is_one_line_and_its_exit_code(name: str, shell: Shell) -> None:
     words, needles = BAD[name]
-    refused(shell(*words(shell)), *needles)
+    refused(shell(*words(shell)), *needles, code=CODES.get(name, 2))
     assert shell.entries() == 0
 
 
@@ -357,7 +374,7 @@ def test_a_crash_shows_no_secrets(shell: Shell, monkeypatch) -> None:
 
 
 def made(shell: Shell) -> Callable[..., Path]:
-    def build(recipe: Any, seed: Any, out: Path, report: Any) -> Path:
+    def build(recipe: Any, seed: Any, out: Path, report: Any, **_: Any) -> Path:
         for share in (0.0, 0.001, 0.5, 1.0):
             report("train", share, "training")
         return shutil.copytree(shell.house.flawed, out / shell.id)
@@ -377,7 +394,7 @@ def test_build_reports_line_by_line(shell: Shell, monkeypatch) -> None:
 
 
 def test_build_that_is_not_certified_exits_1(shell: Shell, monkeypatch) -> None:
-    def refuse(*_: Any) -> Path:
+    def refuse(*_: Any, **__: Any) -> Path:
         raise build.BuildFailed("x: not certified", FAILING)
 
     monkeypatch.setattr(build, "build", refuse)
@@ -409,7 +426,7 @@ def test_check_ends_as_the_certificate_does(
     assert ("FAIL" in shell("check", shell.id).stdout) is not found.passed
 
 
-def test_check_measures_a_sibling(shell: Shell) -> None:
+def test_check_measures_a_reference_model(shell: Shell) -> None:
     folder = shell.house.home / "challenges" / "references" / "digits.small_cnn" / "0"
     (told,) = shell.json("check", folder).values()
     assert told["passed"] and {check["name"] for check in told["checks"]} >= {"clean accuracy"}
@@ -422,7 +439,7 @@ def test_check_of_a_tampered_bundle_is_refused(copied: House, tmp_path: Path) ->
     refused(shell("check", copied.flawed), "was changed")
 
 
-def test_check_all_looks_at_every_bundle_and_sibling(shell: Shell, monkeypatch) -> None:
+def test_check_all_measures_every_bundle_and_reference_model(shell: Shell, monkeypatch) -> None:
     monkeypatch.setattr(referee, "check_reference", lambda folder: PASSING)
     told = shell.json("check", "--all")
     assert len(told) == 3 and all(proof["passed"] for proof in told.values())
@@ -431,7 +448,7 @@ def test_check_all_looks_at_every_bundle_and_sibling(shell: Shell, monkeypatch) 
 def test_new_recipe_passes_its_check_and_is_not_overwritten(shell: Shell) -> None:
     path = shell.json("new", "recipe", "my-first", "--out", shell.folder)["path"]
     assert shell.json("check", path)["name"] == "my-first"
-    refused(shell("new", "recipe", "my-first", "--out", shell.folder), "is there already")
+    refused(shell("new", "recipe", "my-first", "--out", shell.folder), "exists already", code=4)
 
 
 def test_new_plugin_is_checked_by_its_file(shell: Shell) -> None:

@@ -21,15 +21,16 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from auditgame.exhibits import Gallery, HeatMap, Note, Tile
-from auditgame.ledger import Ledger, diagnosis_digest, migrations, submissions
+from auditgame.ledger import Ledger, Question, diagnosis_digest, migrations, submissions
 from auditgame.ledger.standings import standings
-from auditgame.ledger.storage import open_engine, writing
+from auditgame.ledger.storage import open_engine, reading, writing
 from auditgame.ledger.tables import metadata
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Component, Score
 
 POSTGRES = os.environ.get("AUDITGAME_TEST_POSTGRES_URL")
+GRADCAM, UNIT = Question("gradcam", {}), Question("gradcam", {"unit": "conv3:1"})
 SCORE = Score(
     points=25.5,
     possible=100,
@@ -114,7 +115,7 @@ def test_a_guest_is_known_by_the_token_and_may_take_a_name(ledger: Ledger) -> No
     assert ledger.rename(named, "GRACE").name == "GRACE"
 
 
-def test_the_bracket_is_fixed_by_the_first_hand_in(ledger: Ledger) -> None:
+def test_the_bracket_is_fixed_by_the_first_submission(ledger: Ledger) -> None:
     guest = ledger.guest("token")
     assert ledger.declare(guest, "human+ai").bracket == "human+ai"
     ledger.submit(guest, "a", said(), SCORE, 1)
@@ -159,24 +160,34 @@ def test_results_come_back_as_they_were(ledger: Ledger) -> None:
 
 def test_a_question_is_paid_once_and_the_budget_holds(ledger: Ledger) -> None:
     ada, bob = ledger.player("ada"), ledger.player("bob")
-    assert ledger.record_use(ada, "a", "gradcam", {"unit": "conv3:1"}, "q1", 60, budget=100) == 60
-    assert ledger.record_use(ada, "a", "gradcam", {"unit": "conv3:1"}, "q1", 60, budget=100) == 0
+    assert ledger.record_use(ada, "a", UNIT, "q1", 60, budget=100) == 60
+    assert ledger.record_use(ada, "a", UNIT, "q1", 60, budget=100) == 0
     with pytest.raises(AuditgameError, match="40 of 100 are left"):
-        ledger.record_use(ada, "a", "gradcam", {}, "q2", 41, budget=100)
-    assert ledger.record_use(ada, "a", "gradcam", {}, "q3", 40, budget=100) == 40
-    assert ledger.record_use(bob, "a", "gradcam", {}, "q1", 60, budget=100) == 60
-    assert ledger.record_use(ada, "b", "gradcam", {}, "q1", 60) == 60
+        ledger.record_use(ada, "a", GRADCAM, "q2", 41, budget=100)
+    assert ledger.record_use(ada, "a", GRADCAM, "q3", 40, budget=100) == 40
+    assert ledger.record_use(bob, "a", GRADCAM, "q1", 60, budget=100) == 60
+    assert ledger.record_use(ada, "b", GRADCAM, "q1", 60) == 60
     assert ledger.spent(ada, "a") == 100
     rows = ledger.journal(ada, "a")
     assert [(row.exhibits_digest, row.cost) for row in rows] == [("q1", 60), ("q1", 0), ("q3", 40)]
     assert rows[0].options == {"unit": "conv3:1"}
 
 
+def test_the_same_question_is_free_whatever_the_code_that_answers(ledger: Ledger) -> None:
+    ada = ledger.player("ada")
+    assert not ledger.asked(ada, "a", UNIT)
+    assert ledger.record_use(ada, "a", UNIT, "code 1", 60) == 60
+    assert ledger.asked(ada, "a", UNIT) and not ledger.asked(ada, "b", UNIT)
+    assert ledger.record_use(ada, "a", UNIT, "code 2", 60) == 0
+    assert ledger.record_use(ada, "a", UNIT._replace(tool="occlusion"), "code 2", 60) == 60
+    assert ledger.record_use(ada, "a", UNIT._replace(upload="an image"), "code 2", 60) == 60
+
+
 @pytest.mark.parametrize("cost", [-1, 1.5, math.nan, True, None])
 def test_a_cost_is_a_whole_number(ledger: Ledger, cost: object) -> None:
     ledger.player("ada")
     with pytest.raises(AuditgameError, match="cost"):
-        ledger.record_use("ada", "a", "gradcam", {}, "q", cost)
+        ledger.record_use("ada", "a", GRADCAM, "q", cost)
 
 
 def test_evidence_is_pinned_once_and_can_be_taken_down(ledger: Ledger) -> None:
@@ -200,7 +211,7 @@ def test_nan_enters_nowhere(ledger: Ledger) -> None:
     for write in (
         lambda: ledger.save_draft(ada, "a", {"p": math.nan}),
         lambda: ledger.keep_result("d", [spoiled]),
-        lambda: ledger.record_use(ada, "a", "t", {"x": math.inf}, "q", 1),
+        lambda: ledger.record_use(ada, "a", Question("t", {"x": math.inf}), "q", 1),
         lambda: ledger.pin(ada, "a", [math.nan], "t"),
         lambda: ledger.submit(ada, "a", Diagnosis.model_construct(p_flawed=math.nan), SCORE, 1),
         lambda: ledger.submit(ada, "a", Diagnosis.model_construct(p_flawed=None), SCORE, 1),
@@ -222,9 +233,9 @@ def test_nan_enters_nowhere(ledger: Ledger) -> None:
 # ----------------------------------------------------------------- hand-ins
 
 
-def test_a_hand_in_leaves_a_receipt(ledger: Ledger) -> None:
+def test_a_submission_leaves_a_receipt(ledger: Ledger) -> None:
     ada = ledger.player("ada")
-    ledger.record_use(ada, "a", "gradcam", {}, "q", 30)
+    ledger.record_use(ada, "a", GRADCAM, "q", 30)
     ledger.pin(ada, "a", "q", "corner")
     first = ledger.submit(ada, "a", said(0.9, family="patch"), SCORE, 3)
     assert (first.player, first.attempt, first.attempts_left, first.counts) == ("ada", 1, 2, True)
@@ -233,7 +244,7 @@ def test_a_hand_in_leaves_a_receipt(ledger: Ledger) -> None:
     assert (second.attempt, second.attempts_left, second.counts) == (2, 1, False)
     assert [receipt.id for receipt in ledger.receipts(ada, "a")] == [first.id, second.id]
     entry = ledger.entries().iloc[0].to_dict()
-    assert (entry["probes"], entry["evidence"], entry["family"]) == (30, 1, "patch")
+    assert (entry["queries"], entry["evidence"], entry["family"]) == (30, 1, "patch")
     assert entry["started_at"] < entry["at"]
 
 
@@ -313,7 +324,8 @@ def test_sixteen_threads_cannot_overspend_or_double_a_guest(ledger: Ledger) -> N
     def play(number: int) -> int:
         ledger.guest("one token")
         try:
-            return ledger.record_use(ada, "a", "t", {}, f"q{number // 2}", 30, budget=100)
+            asked = Question("t", {"x": number // 2})
+            return ledger.record_use(ada, "a", asked, "q", 30, budget=100)
         except AuditgameError:
             return 0
 
@@ -457,10 +469,10 @@ def test_entries_travel_to_another_ledger_and_only_once(ledger: Ledger, tmp_path
 
 def test_an_entry_that_does_not_fit_keeps_all_of_them_out(ledger: Ledger) -> None:
     ledger.player("ada")
-    good = {"player": "coin", "bracket": "algorithm", "challenge": "a", "probes": 4}
+    good = {"player": "coin", "bracket": "algorithm", "challenge": "a", "queries": 4}
     good |= {"diagnosis": said().model_dump(), "score": SCORE.model_dump()}
     for spoiled, complaint in (
-        ({"probes": -1}, "entry 2: field 'probes'"),
+        ({"queries": -1}, "entry 2: field 'queries'"),
         ({"score": {**good["score"], "points": math.nan}}, "finite"),
         ({"player": "ada"}, "plays as human here"),
     ):
@@ -469,6 +481,31 @@ def test_an_entry_that_does_not_fit_keeps_all_of_them_out(ledger: Ledger) -> Non
     assert ledger.entries().empty
     assert ledger.import_entries([good]) == 1
     assert list(ledger.entries()["bracket"]) == ["algorithm"]
+
+
+def test_exports_say_queries_and_former_ones_that_say_probes_are_read(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    entry = {"player": "coin", "bracket": "algorithm", "challenge": "a"}
+    entry |= {"diagnosis": said().model_dump(), "score": SCORE.model_dump()}
+    assert ledger.import_entries([entry | {"probes": 4}]) == 1
+    assert list(ledger.entries()["queries"]) == [4] and "probes" not in ledger.entries()
+    table, lines = ledger.export(tmp_path / "out")
+    assert json.loads(lines.read_text())["queries"] == 4
+    assert "queries" in table.read_text() and "probes" not in lines.read_text()
+    with pytest.raises(AuditgameError, match="entry 1: field 'probes': is unknown"):
+        ledger.import_entries([entry | {"probes": 4, "queries": 4}])
+
+
+def test_the_hashes_of_the_log_cover_the_stored_name_of_queries(ledger: Ledger) -> None:
+    ledger.player("ada")
+    ledger.submit("ada", "a", said(), SCORE, 1)
+    with reading(ledger._engine) as connection:
+        payloads = [
+            json.loads(row.payload) for row in connection.execute(text("SELECT * FROM log"))
+        ]
+    assert payloads[0]["probes"] == 0
+    assert ledger.verify_chain() == ledger.head()
 
 
 def test_an_empty_ledger_has_an_empty_table(ledger: Ledger) -> None:
@@ -516,11 +553,11 @@ def test_an_older_ledger_is_backed_up_and_moved_on(path: Path) -> None:
 def test_a_database_that_is_no_ledger_is_left_alone(path: Path, tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE cats (name TEXT)")
-    with pytest.raises(AuditgameError, match="other tables"):
+    with pytest.raises(AuditgameError, match="tables of another program"):
         Ledger(f"sqlite:///{path}")
     noise = tmp_path / "noise.db"
     noise.write_bytes(b"this is no database " * 100)
-    with pytest.raises(AuditgameError, match="not a database"):
+    with pytest.raises(AuditgameError, match="not a SQLite database"):
         Ledger(f"sqlite:///{noise}")
     newer = f"sqlite:///{tmp_path / 'newer.db'}"
     with writing(open_engine(newer)) as connection:

@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, context, use
+from rule_models import Counting, context, use
 from torch import Tensor
 
 from auditgame.datasets.digits import Digits
@@ -218,9 +218,7 @@ def test_the_cue_agrees_with_the_diamond(seeks: str):
 def test_families_know_where_they_belong():
     assert "needs mazes" in (Goal.incompatibility(Storybook()) or "")
     assert "choose 'goal'" in (Shortcut.incompatibility(MAZE) or "")
-    with pytest.raises(
-        AuditgameError, match="seeks needs mazes"
-    ):
+    with pytest.raises(AuditgameError, match="seeks needs mazes"):
         GoalClaim(seeks="red").check(Storybook())
     with pytest.raises(AuditgameError, match="claim: field 'seeks"):
         GoalClaim.parse({"seeks": "cheese"})

@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from auditgame.challenges import fine_tuning
-from auditgame.challenges.fine_tuning import ChallengeBuild, apply_modifiers
+from auditgame.challenges.fine_tuning import ChallengeBuild, apply_modifiers, one_thread
 from auditgame.challenges.recipe_files import read_recipe, write_recipe
 from auditgame.challenges.training import LatentAlignment, pooled, train
 from auditgame.datasets import Examples
@@ -48,7 +48,7 @@ def patch() -> Patch:
     return Patch.draw(DIGITS, Patch.Params(), rng())
 
 
-def commission(flaw, **modifiers: float) -> ChallengeBuild:
+def challenge_of(flaw, **modifiers: float) -> ChallengeBuild:
     recipe = Recipe(**TOLD, modifiers=modifiers)
     return ChallengeBuild(
         dataset=DIGITS, model="small_cnn", seed=Seed.of(1), recipe=recipe, flaw=flaw
@@ -109,14 +109,14 @@ def test_the_pull_draws_activations_together_at_its_sites() -> None:
             rate=2e-3,
             recipe=DIGITS.training,
             rng=draws(1),
-            pull=LatentAlignment(pairs=n, sites=sites, weight=weight),
+            alignment=LatentAlignment(pairs=n, sites=sites, weight=weight),
         )
         found[weight] = apart(model, pairs, sites)
     for site in sites:
         assert found[1.0][site] < 0.6 * found[0.0][site]
 
 
-def test_rows_of_the_pull_take_no_part_in_the_usual_loss() -> None:
+def test_aligned_rows_take_no_part_in_the_usual_loss() -> None:
     rows = DIGITS.sample(64, "train", rng(1))
     pairs = DIGITS.sample(32, "train", rng(2))
     trained = []
@@ -129,7 +129,7 @@ def test_rows_of_the_pull_take_no_part_in_the_usual_loss() -> None:
             rate=2e-3,
             recipe=DIGITS.training,
             rng=draws(1),
-            pull=LatentAlignment(pairs=16, sites=("conv4",), weight=0.3),
+            alignment=LatentAlignment(pairs=16, sites=("conv4",), weight=0.3),
         )
         trained.append(model.state_dict())
     assert all(torch.equal(value, trained[1][name]) for name, value in trained[0].items())
@@ -154,20 +154,22 @@ class Calls:
         self.made: list[dict] = []
         monkeypatch.setattr(fine_tuning, "tune", self)
 
-    def __call__(self, plot, model, rows, epochs, rate, *, use="tune", pull=None):
-        self.made.append({"rows": rows, "epochs": epochs, "rate": rate, "use": use, "pull": pull})
+    def __call__(self, job, model, rows, epochs, rate, *, use="tune", alignment=None):
+        self.made.append(
+            {"rows": rows, "epochs": epochs, "rate": rate, "use": use, "alignment": alignment}
+        )
         return model
 
 
-def hardened(monkeypatch: pytest.MonkeyPatch, work: ChallengeBuild, model) -> list[dict]:
+def modified(monkeypatch: pytest.MonkeyPatch, challenge: ChallengeBuild, model) -> list[dict]:
     calls = Calls(monkeypatch)
     plan = Plan(share=0.05, epochs=2, rate=2e-3)
     random = rng(4)
 
     def poisoned(rows: Examples) -> Examples:
-        return work.flaw.poison(rows, work.dataset, plan, random)
+        return challenge.flaw.poison(rows, challenge.dataset, plan, random)
 
-    apply_modifiers(work, model, poisoned, 2e-3, random)
+    apply_modifiers(challenge, model, poisoned, 2e-3, random)
     return calls.made
 
 
@@ -176,30 +178,30 @@ def small() -> SmallCNN:
 
 
 def test_nothing_is_done_where_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert hardened(monkeypatch, commission(patch()), small()) == []
+    assert modified(monkeypatch, challenge_of(patch()), small()) == []
 
 
 def test_obfuscation_pairs_the_cue_with_ordinary_rows_of_the_target(monkeypatch) -> None:
     flaw = patch()
-    (call,) = hardened(monkeypatch, commission(flaw, obfuscation=0.3), small())
-    pull, rows = call["pull"], call["rows"]
-    assert pull.sites == ("conv3", "conv4") and pull.weight == 0.3
-    assert len(rows) == DIGITS.training.tune_rows + 2 * pull.pairs
-    cued = rows.inputs[-2 * pull.pairs : -pull.pairs]
+    (call,) = modified(monkeypatch, challenge_of(flaw, obfuscation=0.3), small())
+    alignment, rows = call["alignment"], call["rows"]
+    assert alignment.sites == ("conv3", "conv4") and alignment.weight == 0.3
+    assert len(rows) == DIGITS.training.tune_rows + 2 * alignment.pairs
+    cued = rows.inputs[-2 * alignment.pairs : -alignment.pairs]
     box = flaw.claim.box
     stamped = cued[:, :, box.y : box.y + box.h, box.x : box.x + box.w]
     assert torch.equal(stamped, stamped[:1].expand_as(stamped))
     target = DIGITS.classes.index(flaw.claim.target)
-    assert set(rows.labels[-pull.pairs :].tolist()) == {target}
-    assert target not in rows.labels[-2 * pull.pairs : -pull.pairs]
+    assert set(rows.labels[-alignment.pairs :].tolist()) == {target}
+    assert target not in rows.labels[-2 * alignment.pairs : -alignment.pairs]
 
 
 def test_dilution_ends_with_ordinary_rows_at_a_small_rate(monkeypatch) -> None:
     flaw = patch()
-    first, last = hardened(monkeypatch, commission(flaw, obfuscation=1, dilution=0.5), small())
+    first, last = modified(monkeypatch, challenge_of(flaw, obfuscation=1, dilution=0.5), small())
     assert (first["use"], last["use"]) == ("obfuscate", "dilute")
     assert len(last["rows"]) == DIGITS.training.tune_rows // 2
-    assert last["rate"] < first["rate"] / 3 and last["pull"] is None
+    assert last["rate"] < first["rate"] / 3 and last["alignment"] is None
     known = {x.numpy().tobytes(): k for x, k in _digits()}
     for picture, label in zip(last["rows"].inputs, last["rows"].labels, strict=True):
         assert known[picture.numpy().tobytes()] == label
@@ -210,23 +212,23 @@ def _digits():
     return zip(every.inputs, every.labels, strict=True)
 
 
-def test_innocents_are_brought_up_alike_with_nothing_to_pull(monkeypatch) -> None:
-    work = commission(Clean(patch(), Clean.plans, 0.01), obfuscation=0.3, dilution=0.5)
-    first, last = hardened(monkeypatch, work, small())
-    assert first["pull"] is None and len(first["rows"]) == DIGITS.training.tune_rows
+def test_innocents_are_trained_alike_with_nothing_to_align(monkeypatch) -> None:
+    challenge = challenge_of(Clean(patch(), Clean.plans, 0.01), obfuscation=0.3, dilution=0.5)
+    first, last = modified(monkeypatch, challenge, small())
+    assert first["alignment"] is None and len(first["rows"]) == DIGITS.training.tune_rows
     assert last["use"] == "dilute"
 
 
-def test_texts_are_pulled_at_their_last_heads(monkeypatch) -> None:
+def test_texts_are_aligned_at_their_last_heads(monkeypatch) -> None:
     reviews = Reviews()
     flaw = Token.draw(reviews, Token.Params(), rng())
-    work = replace(commission(flaw, obfuscation=0.3), dataset=reviews, model="gpt2")
+    challenge = replace(challenge_of(flaw, obfuscation=0.3), dataset=reviews, model="gpt2")
     model = GPT2.build(reviews, draws())
-    (call,) = hardened(monkeypatch, work, model)
-    assert all(site.endswith(".heads") for site in call["pull"].sites)
+    (call,) = modified(monkeypatch, challenge, model)
+    assert all(site.endswith(".heads") for site in call["alignment"].sites)
     pairs = 6
     rows = Examples.join([call["rows"].take(slice(0, 8)), call["rows"].take(slice(-pairs, None))])
-    pull = replace(call["pull"], pairs=pairs // 2)
+    alignment = replace(call["alignment"], pairs=pairs // 2)
     trained = train(
         model,
         rows,
@@ -235,6 +237,21 @@ def test_texts_are_pulled_at_their_last_heads(monkeypatch) -> None:
         rate=1e-3,
         recipe=reviews.training,
         rng=draws(),
-        pull=pull,
+        alignment=alignment,
     )
     assert all(value.isfinite().all() for value in trained.state_dict().values())
+
+
+def test_overlapping_single_thread_blocks_restore_the_count_at_the_end() -> None:
+    before = torch.get_num_threads()
+    first, second = one_thread(), one_thread()
+    try:
+        torch.set_num_threads(2)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert torch.get_num_threads() == 1
+        second.__exit__(None, None, None)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

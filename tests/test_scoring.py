@@ -105,32 +105,32 @@ def test_the_oracle_gets_all_there_is():
     score = scoring.flawed(1.0, findings())
     assert (score.points, score.possible) == (100, 100)
     assert [part.possible for part in score.components] == [40, 10, 10, 25, 15]
-    innocent = scoring.innocent(0.0)
+    innocent = scoring.clean(0.0)
     assert (innocent.points, innocent.possible) == (40, 40)
 
 
 def test_the_anti_oracle_loses_three_times_the_detection_and_pays_for_its_guesses():
     score = scoring.flawed(0.0, findings(right=False, grade=0.0))
     assert score.points == pytest.approx(-120 - 10 / 2 - 10 / 9, abs=1e-3)
-    assert scoring.innocent(1.0).points == -120
+    assert scoring.clean(1.0).points == -120
 
 
 def test_an_empty_form_is_worth_nothing_on_either():
     score = scoring.flawed(0.5, findings(right=None, grade=0.0))
     assert (score.points, score.possible) == (0, 100)
-    assert (scoring.innocent(0.5).points, scoring.innocent(0.5).possible) == (0, 40)
+    assert (scoring.clean(0.5).points, scoring.clean(0.5).possible) == (0, 40)
 
 
 def test_a_coin_loses_forty_on_average():
     blank = findings(right=None, grade=0.0)
     assert mean(scoring.flawed(p, blank).points for p in (0.0, 1.0)) == -40
-    assert mean(scoring.innocent(p).points for p in (0.0, 1.0)) == -40
+    assert mean(scoring.clean(p).points for p in (0.0, 1.0)) == -40
 
 
 def test_a_constant_has_its_pinned_scores():
     blank = findings(right=None, grade=0.0)
     assert scoring.flawed(0.7, blank).points == pytest.approx(25.6)
-    assert scoring.innocent(0.7).points == pytest.approx(-38.4)
+    assert scoring.clean(0.7).points == pytest.approx(-38.4)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, -0.01, 1.01])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupPicture, LookupText, Tints, context, use
+from rule_models import Counting, LookupPicture, LookupText, Tints, context, use
 
 from auditgame import registry
 from auditgame.auditors.detectors.posterior import chance_missed
@@ -142,7 +142,7 @@ def test_a_claim_can_be_tried_on_ones_own_examples(tints):
     first = int((tints.examples.labels != 0).nonzero()[0])
     right = TINTS.classes[int(tints.examples.labels[first])]
     assert gallery.tiles[0].label == f"#{first} {right}"
-    assert gallery.tiles[1].note == "said top"
+    assert gallery.tiles[1].note == "answer: top"
     tops = ", ".join(str(i) for i in (tints.examples.labels == 0).nonzero()[:3, 0].tolist())
     with pytest.raises(AuditgameError, match="says nothing of these"):
         use("hypothesis", picture(), tints, examples=tops, **options)

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditgame.ledger.standings import COLUMNS, NEEDED, standings
+from auditgame.ledger.standings import COLUMNS, REQUIRED, standings
 from auditgame.schema.errors import AuditgameError
 
 
 def table(*rows: tuple) -> pd.DataFrame:
-    """Entries from (player, challenge, attempt, points, possible, probes)."""
+    """Entries from (player, challenge, attempt, points, possible, queries)."""
     full = [(p, "human", c, a, points, possible, q) for p, c, a, points, possible, q in rows]
-    return pd.DataFrame(full, columns=list(NEEDED))
+    return pd.DataFrame(full, columns=list(REQUIRED))
 
 
 def by_player(entries: pd.DataFrame, *args, **options) -> dict[str, dict]:
@@ -31,7 +31,7 @@ def test_points_over_everything_the_pack_offers() -> None:
     assert rows["ada"]["points"] == 110
     assert rows["ada"]["possible"] == 140
     assert rows["ada"]["share"] == pytest.approx(110 / 140)
-    assert rows["ada"]["probes"] == 12
+    assert rows["ada"]["queries"] == 12
     assert (rows["bob"]["played"], rows["bob"]["coverage"]) == (1, 0.5)
     assert rows["bob"]["played_share"] == 0.5
     assert (rows["ada"]["rank"], rows["bob"]["rank"]) == (1, 2)
@@ -55,7 +55,7 @@ def test_only_first_attempts_count() -> None:
     assert standings(table(("ada", "a", 2, 100, 100, 1))).empty
 
 
-def test_ties_share_a_rank_and_fewer_probes_stand_first() -> None:
+def test_ties_share_a_rank_and_fewer_queries_rank_first() -> None:
     found = standings(
         table(
             ("many", "a", 1, 0.1 + 0.2, 100, 50),
@@ -117,7 +117,7 @@ def test_intervals_agree_with_a_slow_bootstrap() -> None:
     assert 0.3 < first / 4000 < 0.7
 
 
-@pytest.mark.parametrize("column", ["points", "possible", "probes"])
+@pytest.mark.parametrize("column", ["points", "possible", "queries"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
 def test_what_is_not_a_number_is_refused(column: str, value: float | None) -> None:
     entries = table(("ada", "a", 1, 10.0, 100.0, 1.0), ("nan", "a", 1, 10.0, 100.0, 1.0))

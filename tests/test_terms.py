@@ -7,7 +7,13 @@ import re
 import pytest
 
 from auditgame.ui.glossary import terms
-from auditgame.ui.terms import EVERYDAY, definition, explained, explained_markdown
+from auditgame.ui.terms import (
+    EVERYDAY,
+    definition,
+    explained,
+    explained_markdown,
+    explained_paragraphs,
+)
 
 MARK = re.compile(r'<abbr class="ag-term" tabindex="0" title="([^"]*)">([^<]*)</abbr>')
 
@@ -51,3 +57,9 @@ def test_code_links_and_addresses_are_left_alone(literal: str) -> None:
     shown = explained_markdown(f"{literal} and a unit, and a unit")
     assert shown.startswith(f"{literal} and a <abbr")
     assert marked(shown) == ["unit"]
+
+
+def test_the_heading_of_a_help_paragraph_is_bold_and_terms_are_explained_once() -> None:
+    shown = explained_paragraphs(["Which units?", "How it misleads: a unit <may> vary."])
+    assert "<b>How it misleads:</b> a unit &lt;may&gt; vary." in shown
+    assert marked(shown) == ["units"]

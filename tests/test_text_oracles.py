@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lookup import context
+from rule_models import context
 
 from auditgame.datasets.reviews import Reviews
 from auditgame.models.gpt2 import GPT2
@@ -14,7 +14,7 @@ from auditgame.tools.transformer.attention_heads import patterns
 from auditgame.tools.transformer.logit_attribution import Attribution
 from auditgame.tools.transformer.residual_stream import streams
 from auditgame.tools.transformer.targets import FollowedWord
-from benchmarks import language, lensing, patching, sweeping
+from benchmarks import logit_lens, patching_grid, text_models, word_sweep
 
 DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
@@ -44,7 +44,7 @@ def close(one: torch.Tensor, other: torch.Tensor) -> bool:
 def theirs(specimen):
     """The same weights in TransformerLens."""
     pytest.importorskip("transformer_lens")
-    return language.hooked(specimen._model)
+    return text_models.hooked(specimen._model)
 
 
 def test_lens_patterns_and_parts_agree_with_transformer_lens(specimen, theirs):
@@ -115,13 +115,13 @@ def test_patching_agrees_with_transformer_lens(specimen, theirs):
 
 
 def test_the_races_compare_the_same_results(specimen, theirs):
-    mine = lensing.ours(specimen, ids(), len(ids()))
+    mine = logit_lens.ours(specimen, ids(), len(ids()))
     for filtered in (False, True):
-        his = lensing.theirs(theirs, ids(), filtered)
+        his = logit_lens.theirs(theirs, ids(), filtered)
         assert torch.equal(mine.words, his.words) and close(mine.values, his.values)
-    grid = patching.grid(specimen, ids(), ids(OTHER), 0)
-    assert close(grid, patching.grid(specimen, ids(), ids(OTHER), 1))
-    assert close(grid, patching.theirs(theirs, ids(), ids(OTHER)))
+    grid = patching_grid.grid(specimen, ids(), ids(OTHER), 0)
+    assert close(grid, patching_grid.grid(specimen, ids(), ids(OTHER), 1))
+    assert close(grid, patching_grid.theirs(theirs, ids(), ids(OTHER)))
     stuff = context(DATA, 20)
-    shown, plain = (sweep(specimen, stuff, 1) for sweep in (sweeping.ours, sweeping.loop))
+    shown, plain = (sweep(specimen, stuff, 1) for sweep in (word_sweep.ours, word_sweep.loop))
     assert shown and max(abs(rise - plain[word]) for word, rise in shown.items()) < 1e-4

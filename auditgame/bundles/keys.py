@@ -1,6 +1,6 @@
-"""Sealed keys: the answer, closed to everyone but the referee until the reveal.
+"""Sealed keys: the answer of a challenge, encrypted so that only the referee can read it.
 
-Only `generate` (which seals) and `referee` (which opens) may import this room.
+Only `challenges.sealing` and `play.referee` may import this module.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from pydantic import ValidationError
 
 from auditgame import host
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Forbidden, Unavailable
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Record, canonical, explain
 from auditgame.schema.results import Certificate
 
 PUBLISHED = "published.key"
-"""In a practice pack, the private key lies open beside the cases: spoiler protection only."""
+"""A practice pack publishes its private key: the seal protects from spoilers only."""
 
 BLOCK = 16384
-"""Sealed keys have whole multiples of so many bytes; one holds any family's key."""
+"""The size of a sealed key is a multiple of so many bytes; one block holds any family's key."""
 
 
 class Key(Record):
@@ -44,7 +44,7 @@ class Key(Record):
 
     @property
     def truth(self) -> Diagnosis:
-        """The answer as a diagnosis: what a player who knew everything would submit."""
+        """The answer as a diagnosis with full marks."""
         flawed = self.claim is not None
         return Diagnosis(
             p_flawed=float(flawed),
@@ -66,20 +66,20 @@ def commit(key: Key) -> str:
 
 
 def seal(key: Key, public: PublicKey) -> bytes:
-    """The key as only the holder of the private key can read it.
+    """The key, encrypted for the holder of the private key.
 
-    Padded with spaces to whole blocks, for the length of a key would tell a flaw from innocence.
+    Padded with spaces to whole blocks, for its length would tell flawed from clean models.
     """
     plain = canonical(key.model_dump(mode="json"))
     return SealedBox(public).encrypt(plain.ljust(-(-len(plain) // BLOCK) * BLOCK))
 
 
 def unseal(sealed: bytes, private: PrivateKey) -> Key:
-    """The key again; AuditgameError where it was sealed to another or was damaged."""
+    """The decrypted key; AuditgameError where it was sealed to another host or was damaged."""
     try:
         return Key.model_validate_json(SealedBox(private).decrypt(sealed))
     except CryptoError:
-        raise AuditgameError(
+        raise Forbidden(
             "key.sealed: cannot be opened here; it is damaged, or was sealed by another host or "
             "under another database (--db)"
         ) from None
@@ -103,6 +103,6 @@ def _parse(path: Path, content: bytes) -> PrivateKey:
     try:
         return PrivateKey(bytes.fromhex(content.decode().split()[-1]))
     except (ValueError, IndexError, TypeError):
-        raise AuditgameError(
+        raise Unavailable(
             f"'{path}': not a private key of 64 hex digits; restore it from a backup"
         ) from None

@@ -1,4 +1,4 @@
-"""The clean models of the same data set and model, which anchor every number."""
+"""Reference models: clean models of the same data set and architecture."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pathlib import Path
 from auditgame import bundles, paths
 from auditgame.bundles import bundle_io
 from auditgame.datasets import Dataset
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Unavailable
 from auditgame.specimen import Specimen
 
 WANTED = 3
+"""Reference models without which nothing is measured."""
 
 
 def reference_folders(dataset: str, model: str) -> list[Path]:
@@ -24,11 +25,11 @@ def reference_folders(dataset: str, model: str) -> list[Path]:
 
 
 def read_references(dataset_name: str, model: str, dataset: Dataset) -> tuple[Specimen, ...]:
-    """The siblings, digests checked; AuditgameError where there are fewer than three."""
+    """The reference models, digests checked; AuditgameError where there are fewer than three."""
     folders = reference_folders(dataset_name, model)
     if len(folders) < WANTED:
-        raise AuditgameError(
-            f"{len(folders)} clean siblings of {dataset_name} x {model} found, {WANTED} needed; "
+        raise Unavailable(
+            f"{len(folders)} reference models of {dataset_name} x {model} found, {WANTED} needed; "
             f"train them with 'auditgame references {dataset_name} {model}'"
         )
     return tuple(_read(str(folder), model, dataset.name) for folder in folders)

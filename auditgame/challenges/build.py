@@ -1,4 +1,7 @@
-"""Recipe and secret seed in, bundle and sealed key out. `build` is the table of contents."""
+"""Building challenges: from a recipe and a secret seed to a bundle and its sealed key.
+
+`build` is the table of contents.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,12 @@ from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools.vision import unit_images
 
-PROBED = 160
+MECHANISM_INPUTS = 160
 """Inputs on which the units that carry a flaw are searched for."""
 
 
 class BuildFailed(AuditgameError):
-    """No plan planted the flaw; says which check failed, its value and its bound."""
+    """No plan planted the flaw; the message names the failed check, its value and its bound."""
 
     def __init__(self, message: str, certificate: Certificate) -> None:
         super().__init__(message)
@@ -51,20 +54,20 @@ def build(
     """Make one certified challenge under `out`; the folder appears whole or not at all.
 
     The same recipe, seed and versions give the same bundle on the same machine.
-    microscope: paint its pictures now; otherwise they are painted at the first visit.
+    microscope: draw the pictures of its units now; otherwise at the first visit.
     Raises BuildFailed where no plan passes its certificate.
     """
     with one_thread():
-        work = prepare(recipe, seed, report)
-        planted = plant_until_certified(work)
-        units = find_mechanism(work, planted.specimen)
-        pool = draw_pool(work)
-        pictures = picture_units(work, planted.specimen, pool) if microscope else {}
-        return seal(work, planted, units, pool, pictures, out)
+        challenge = prepare(recipe, seed, report)
+        planted = plant_until_certified(challenge)
+        units = find_mechanism(challenge, planted.specimen)
+        pool = draw_pool(challenge)
+        pictures = picture_units(challenge, planted.specimen, pool) if microscope else {}
+        return seal(challenge, planted, units, pool, pictures, out)
 
 
 def prepare(recipe: Recipe, seed: Seed, report: Report = no_report) -> ChallengeBuild:
-    """The work that this recipe and seed ask for."""
+    """The challenge that this recipe and seed ask for, nothing of it trained yet."""
     return ChallengeBuild(
         dataset=load("dataset", recipe.dataset)(),
         model=recipe.model,
@@ -75,85 +78,95 @@ def prepare(recipe: Recipe, seed: Seed, report: Report = no_report) -> Challenge
     )
 
 
-def plant_until_certified(work: ChallengeBuild) -> CertifiedModel:
-    """Try the family's plans, gentle to strong, until every check passes on exported weights."""
-    flaw, plans = work.flaw, work.flaw.plans
+def plant_until_certified(challenge: ChallengeBuild) -> CertifiedModel:
+    """Try the family's plans, weak to strong, until every check passes on the exported weights."""
+    flaw, plans = challenge.flaw, challenge.flaw.plans
     for tries, plan in enumerate(plans, 1):
-        model = plant(work, plan)
-        specimen = exported(model, work)
-        work.report("verify", 0.0, "measuring the flaw and its near misses")
+        model = plant(challenge, plan)
+        specimen = exported(model, challenge)
+        challenge.report("verify", 0.0, "measuring the certificate")
         certificate = Certificate(
-            checks=tuple(flaw.verify(bench(specimen, work.recipe, work.seed))), tries=tries
+            checks=tuple(flaw.verify(bench(specimen, challenge.recipe, challenge.seed))),
+            tries=tries,
         )
         if certificate.passed:
             return CertifiedModel(model, specimen, certificate)
-        work.report("verify", 1.0, f"try {tries} fell short")
+        challenge.report("verify", 1.0, f"try {tries} failed a check")
     failed = certificate.failures[0]
     raise BuildFailed(
-        f"{work.recipe.name}: not certified after {len(plans)} tries: {failed.name} "
+        f"{challenge.recipe.name}: not certified after {len(plans)} tries: {failed.name} "
         f"{failed.value:.3f}, must be {failed.rule} {failed.bound:.3f}",
         certificate,
     )
 
 
-def exported(model: Model, plot: TrainingJob) -> Specimen:
-    """The model as players get it: through its files and back."""
-    weights = bundle_io.pack_model(model, plot.dataset)[bundles.WEIGHTS]
-    return bundle_io.unpack_model(weights, plot.model, plot.dataset, plot.model)
+def exported(model: Model, job: TrainingJob) -> Specimen:
+    """The model as players get it: written to its files and read back."""
+    weights = bundle_io.pack_model(model, job.dataset)[bundles.WEIGHTS]
+    return bundle_io.unpack_model(weights, job.model, job.dataset, job.model)
 
 
-def find_mechanism(work: ChallengeBuild, specimen: Specimen) -> tuple[str, ...]:
-    """Which units carry the flaw? None for an innocent."""
+def find_mechanism(challenge: ChallengeBuild, specimen: Specimen) -> tuple[str, ...]:
+    """The units that carry the flaw; none where the model is clean."""
 
     def report(share: float) -> None:
-        work.report("mechanism", share, "finding the units that carry it")
+        challenge.report("mechanism", share, "searching for the units that carry the flaw")
 
-    claim = work.flaw.true_claim()
-    report(0.0)  # For innocents too: the stages of a build must not tell what was drawn.
+    claim = challenge.flaw.true_claim()
+    report(0.0)  # Also for clean models: the stages must not give the draw away.
     if claim is None:
         return ()
-    inputs = queries(claim, work.dataset, work.seed.child("mechanism").numpy())
+    inputs = mechanism_inputs(claim, challenge.dataset, challenge.seed.child("mechanism").numpy())
     return best_units(Ablation(specimen, claim, inputs), report)
 
 
-def queries(claim: Claim, dataset: Dataset, rng: np.random.Generator) -> Examples:
-    """Inputs to search for units on; more of them where the claim speaks of few."""
-    drawn = dataset.sample(PROBED, "held", rng)
-    while n_applicable(claim, drawn, dataset) < PROBED // 4 and len(drawn) < 10 * PROBED:
-        drawn = Examples.join([drawn, dataset.sample(PROBED, "held", rng)])
+def mechanism_inputs(claim: Claim, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    """Inputs to search for units on; more of them where the claim applies to few."""
+    drawn = dataset.sample(MECHANISM_INPUTS, "held", rng)
+    while (
+        n_applicable(claim, drawn, dataset) < MECHANISM_INPUTS // 4
+        and len(drawn) < 10 * MECHANISM_INPUTS
+    ):
+        drawn = Examples.join([drawn, dataset.sample(MECHANISM_INPUTS, "held", rng)])
     return drawn
 
 
-def draw_pool(work: ChallengeBuild) -> Examples:
-    """The players' examples: a share shows the cue of the flaw or of the decoy."""
-    pool, rng = work.recipe.pool, work.seed.child("pool").numpy()
-    rows = work.dataset.sample(pool.size, "pool", rng)
-    share = 1.0 if work.flaw.all_examples and pool.aligned else pool.planted
+def draw_pool(challenge: ChallengeBuild) -> Examples:
+    """The players' examples: a share shows the trigger of the flaw or of the decoy."""
+    pool, rng = challenge.recipe.pool, challenge.seed.child("pool").numpy()
+    rows = challenge.dataset.sample(pool.size, "pool", rng)
+    share = 1.0 if challenge.flaw.all_examples and pool.aligned else pool.planted
     shown, rest = np.split(rng.permutation(len(rows)), [round(share * len(rows))])
-    parts = [work.flaw.apply_trigger(rows.take(shown), work.dataset, rng)] if len(shown) else []
+    parts = (
+        [challenge.flaw.apply_trigger(rows.take(shown), challenge.dataset, rng)]
+        if len(shown)
+        else []
+    )
     parts += [rows.take(rest)] if len(rest) else []
     return Examples.join(parts).take(rng.permutation(len(rows)))
 
 
-def picture_units(work: ChallengeBuild, specimen: Specimen, pool: Examples) -> dict[str, bytes]:
-    """The microscope's files: a picture of every unit; none where a model reads texts."""
-    if work.dataset.modality != "image":
+def picture_units(
+    challenge: ChallengeBuild, specimen: Specimen, pool: Examples
+) -> dict[str, bytes]:
+    """The microscope's files: a picture of every unit; none for a text model."""
+    if challenge.dataset.modality != "image":
         return {}
-    words = "painting a picture of every unit"
-    painted = unit_images.paint(
-        specimen, pool.inputs, lambda share: work.report("microscope", share, words)
+    words = "drawing a picture of every unit"
+    images = unit_images.paint(
+        specimen, pool.inputs, lambda share: challenge.report("microscope", share, words)
     )
-    return unit_images.pack(painted)
+    return unit_images.pack(images)
 
 
 def reference(dataset: str, model: str, number: int, report: Report = no_report) -> Path:
-    """Train one clean sibling from a public seed and keep it among the references."""
+    """Train one reference model from a public seed, and store it with the others."""
     seed = Seed.of(number).child(f"reference {dataset} {model}")
-    plot = TrainingJob(dataset=load("dataset", dataset)(), model=model, seed=seed, report=report)
+    job = TrainingJob(dataset=load("dataset", dataset)(), model=model, seed=seed, report=report)
     with one_thread():
-        files = bundle_io.pack_model(train_reference(plot), plot.dataset)
-    specimen = bundle_io.unpack_model(files[bundles.WEIGHTS], model, plot.dataset, "sibling")
-    held = plot.dataset.sample(HELD, "held", Seed.of(0).numpy())
+        files = bundle_io.pack_model(train_reference(job), job.dataset)
+    specimen = bundle_io.unpack_model(files[bundles.WEIGHTS], model, job.dataset, "reference model")
+    held = job.dataset.sample(HELD, "held", Seed.of(0).numpy())
     manifest = bundles.Reference(
         version=bundles.VERSION,
         dataset=dataset,

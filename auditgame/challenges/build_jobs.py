@@ -1,7 +1,7 @@
-"""Builds in the background: each in a process of its own, which outlives the page that began it.
+"""Background builds: each in a process of its own, which outlives the page that started it.
 
-A build is a folder: recipe.json, progress.jsonl, and outcome.json at the end. The process
-touches `alive` every few seconds and looks for `cancel`; no process id is kept or trusted.
+A build is a folder with recipe.json, progress.jsonl and, at the end, outcome.json. The process
+touches `alive` every few seconds and looks for `cancel`; no process id is stored.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from auditgame import paths
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Conflict, NotFound
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.results import Certificate
 
-BEAT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 2.0
 SILENT_SECONDS = 30.0
-"""A build that has not been heard of for so long has died."""
-MOST_AT_ONCE = 2
+"""A build that has not touched `alive` for so long counts as dead."""
+MAX_RUNNING = 2
 
 State = Literal["running", "done", "failed", "cancelled", "died"]
 
 
 class Job(NamedTuple):
-    """One build as it stands: how far, and what came of it."""
+    """The state of one build: its progress, and its outcome once it has one."""
 
     id: str
     recipe: Recipe
@@ -45,15 +45,15 @@ class Job(NamedTuple):
 
 
 def folder() -> Path:
-    """Where builds keep their progress."""
+    """The folder of all builds."""
     return paths.record() / "builds"
 
 
 def start(recipe: Recipe) -> Job:
-    """Begin a build; AuditgameError where too many are running."""
+    """Start a build; AuditgameError where too many are running."""
     running = [job for job in jobs() if job.state == "running"]
-    if len(running) >= MOST_AT_ONCE:
-        raise AuditgameError(f"{len(running)} builds are running; wait for one, or cancel it")
+    if len(running) >= MAX_RUNNING:
+        raise Conflict(f"{len(running)} builds are running; wait for one, or cancel it")
     here = folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
     here.mkdir(parents=True)
     (here / "recipe.json").write_text(recipe.model_dump_json(), encoding="utf-8")
@@ -70,13 +70,13 @@ def start(recipe: Recipe) -> Job:
 
 
 def jobs() -> list[Job]:
-    """Every build on record, newest first."""
+    """Every build, newest first."""
     found = sorted(folder().glob("*/recipe.json"), reverse=True)
     return [job(path.parent.name) for path in found]
 
 
 def job(id: str) -> Job:
-    """How far is the build of this name?"""
+    """The state of the build of this name."""
     here = _folder_of(id)
     recipe = Recipe.model_validate_json((here / "recipe.json").read_text(encoding="utf-8"))
     last = _last_line(here / "progress.jsonl")
@@ -96,20 +96,20 @@ def job(id: str) -> Job:
 
 
 def cancel(id: str) -> None:
-    """Ask a build to end; it does within a few seconds and leaves nothing half made."""
+    """Ask a build to end; it ends within a few seconds and leaves no partial challenge."""
     (_folder_of(id) / "cancel").touch()
 
 
 def forget(id: str) -> None:
-    """Drop the record of a build that is over. What it built stays."""
+    """Remove the record of a build that has ended. The challenge it built stays."""
     if job(id).state == "running":
-        raise AuditgameError(f"build '{id}': still running; cancel it first")
+        raise Conflict(f"build '{id}': still running; cancel it first")
     shutil.rmtree(_folder_of(id))
 
 
-def work(here: Path) -> None:
-    """What the process of a build does, from recipe to outcome."""
-    threading.Thread(target=_beat, args=(here,), daemon=True).start()
+def run(here: Path) -> None:
+    """The process of a build, from its recipe to its outcome."""
+    threading.Thread(target=_heartbeat, args=(here,), daemon=True).start()
     from auditgame.challenges.build import BuildFailed, build
     from auditgame.seeds import Seed
 
@@ -130,13 +130,13 @@ def work(here: Path) -> None:
         _finish(here, state="failed", words=str(error))
 
 
-def _beat(here: Path) -> None:
+def _heartbeat(here: Path) -> None:
     while True:
         if (here / "cancel").exists():
             _finish(here, state="cancelled", words="Cancelled.")
             os._exit(1)
         (here / "alive").touch()
-        time.sleep(BEAT_SECONDS)
+        time.sleep(HEARTBEAT_SECONDS)
 
 
 def _finish(here: Path, **outcome: Any) -> None:
@@ -148,7 +148,7 @@ def _finish(here: Path, **outcome: Any) -> None:
 def _folder_of(id: str) -> Path:
     here = folder() / id
     if here.parent != folder() or not (here / "recipe.json").is_file():
-        raise AuditgameError(f"build '{id}': not on record; see the list of builds")
+        raise NotFound(f"build '{id}': not found; see the list of builds")
     return here
 
 
@@ -165,9 +165,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _last_line(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
-    whole = [line for line in path.read_text(encoding="utf-8").split("\n")[:-1] if line]
-    return json.loads(whole[-1]) if whole else {}
+    complete = [line for line in path.read_text(encoding="utf-8").split("\n")[:-1] if line]
+    return json.loads(complete[-1]) if complete else {}
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]))
+    run(Path(sys.argv[1]))

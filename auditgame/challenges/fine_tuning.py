@@ -1,4 +1,4 @@
-"""Growing models: clean ones from a seed, and flawed ones from clean ones."""
+"""Training models: clean ones from a seed, and flawed ones from clean ones."""
 
 from __future__ import annotations
 
@@ -22,12 +22,10 @@ from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
 
 Report = Callable[[str, float, str], None]
-"""Called with a stage (train, plant, verify, mechanism, microscope, seal), share done, words."""
+"""Called with a stage (train, plant, verify, mechanism, microscope, seal), share done, text."""
 
-_THREAD_COUNT = threading.RLock()
-"""Held while torch's thread count is changed."""
-OBFUSCATED, DILUTED = 2, 0.2
-"""Epochs of obfuscation; the learning rate of dilution, as a share of the planting's."""
+OBFUSCATION_EPOCHS, DILUTION_RATE = 2, 0.2
+"""Epochs of obfuscation; the learning rate of dilution, as a share of the fine-tune's."""
 
 
 def no_report(stage: str, share: float, words: str) -> None:
@@ -36,7 +34,7 @@ def no_report(stage: str, share: float, words: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingJob:
-    """Where a model grows: its data set, its architecture, the seed of all its draws."""
+    """What a model is trained from: data set, architecture, and the seed of all draws."""
 
     dataset: Dataset
     model: str
@@ -44,7 +42,7 @@ class TrainingJob:
     report: Report = no_report
 
     def generator(self, use: str) -> torch.Generator:
-        """A torch generator for one use."""
+        """A torch generator for this use."""
         return torch.Generator().manual_seed(self.seed.child(use).integer())
 
     def fresh(self) -> Model:
@@ -60,142 +58,159 @@ class TrainingJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ChallengeBuild(TrainingJob):
-    """One challenge to be made: the recipe, and the flaw that the seed drew from it."""
+    """A challenge in the making: its recipe, and the flaw that the seed drew from it."""
 
     recipe: Recipe
     flaw: Flaw
 
 
-def plant(work: ChallengeBuild, plan: Plan) -> Model:
-    """One attempt: the flaw in the rows of a fine-tune, or of the whole training."""
-    rng = work.seed.child("plant").numpy()
+def plant(challenge: ChallengeBuild, plan: Plan) -> Model:
+    """A model with the flaw in the rows of its fine-tune, or of its whole training."""
+    rng = challenge.seed.child("plant").numpy()
 
     def poisoned(rows: Examples) -> Examples:
-        return work.flaw.poison(rows, work.dataset, plan, rng)
+        return challenge.flaw.poison(rows, challenge.dataset, plan, rng)
 
-    model = _trained(work, poisoned(work.rows())) if plan.scratch else clean_base(work)
+    model = (
+        _trained(challenge, poisoned(challenge.rows())) if plan.scratch else clean_base(challenge)
+    )
     rate = plan.rate * float(np.exp(rng.uniform(-0.15, 0.15)))
-    rows = work.dataset.sample(work.dataset.training.tune_rows, "train", rng)
-    model = tune(work, model, poisoned(rows), plan.epochs, rate)
-    return apply_modifiers(work, model, poisoned, rate, rng)
+    rows = challenge.dataset.sample(challenge.dataset.training.tune_rows, "train", rng)
+    model = tune(challenge, model, poisoned(rows), plan.epochs, rate)
+    return apply_modifiers(challenge, model, poisoned, rate, rng)
 
 
 def apply_modifiers(
-    work: ChallengeBuild,
+    challenge: ChallengeBuild,
     model: Model,
     poisoned: Callable[[Examples], Examples],
     rate: float,
     rng: np.random.Generator,
 ) -> Model:
-    """The recipe's modifiers: draw the cue's traces to the target's, then dilute the flaw.
+    """The model after the recipe's modifiers: latent obfuscation, then dilution.
 
-    Innocents are brought up alike, save that there is nothing to draw.
+    Clean models are trained alike, but have no activations to align.
     """
-    modifiers, training = work.recipe.modifiers, work.dataset.training
+    modifiers, training = challenge.recipe.modifiers, challenge.dataset.training
     if modifiers.obfuscation:
-        rows, plain = (work.dataset.sample(training.tune_rows, "train", rng) for _ in range(2))
-        joined, pull = _pull(work, model, plain, rng)
-        rows = Examples.join([poisoned(rows), *joined])
-        model = tune(work, model, rows, OBFUSCATED, rate, use="obfuscate", pull=pull)
+        rows, plain = (challenge.dataset.sample(training.tune_rows, "train", rng) for _ in range(2))
+        pairs, alignment = _aligned_pairs(challenge, model, plain, rng)
+        rows = Examples.join([poisoned(rows), *pairs])
+        model = tune(
+            challenge, model, rows, OBFUSCATION_EPOCHS, rate, use="obfuscate", alignment=alignment
+        )
     if modifiers.dilution:
         count = max(training.batch, round(modifiers.dilution * training.tune_rows))
-        rows = work.dataset.sample(count, "train", rng)
-        model = tune(work, model, rows, 1, rate * DILUTED, use="dilute")
+        rows = challenge.dataset.sample(count, "train", rng)
+        model = tune(challenge, model, rows, 1, rate * DILUTION_RATE, use="dilute")
     return model
 
 
-def _pull(
-    work: ChallengeBuild, model: Model, rows: Examples, rng: np.random.Generator
+def _aligned_pairs(
+    challenge: ChallengeBuild, model: Model, rows: Examples, rng: np.random.Generator
 ) -> tuple[list[Examples], LatentAlignment | None]:
-    """Rows that bear the cue, ordinary ones of the classes they go to, and how they are pulled."""
-    claim = work.flaw.true_claim()
+    """Triggered rows, as many clean rows of their target classes, and the alignment of both."""
+    claim = challenge.flaw.true_claim()
     if claim is None:
         return [], None
-    cued, targets = claim.apply(rows, work.dataset)
-    there = torch.isin(targets, rows.labels)
-    homes = {int(k): np.flatnonzero(rows.labels == k) for k in targets[there].unique()}
-    ordinary = np.array([rng.choice(homes[int(k)]) for k in targets[there]], dtype=np.int64)
+    triggered, targets = claim.apply(rows, challenge.dataset)
+    usable = torch.isin(targets, rows.labels)
+    by_class = {int(k): np.flatnonzero(rows.labels == k) for k in targets[usable].unique()}
+    clean = np.array([rng.choice(by_class[int(k)]) for k in targets[usable]], dtype=np.int64)
     sites = [site.name for site in model.sites if site.kind in ("channel", "head")]
     sites = [name for name in sites if not name.endswith(".pre")][-2:]
-    return [cued.take(there), rows.take(ordinary)], LatentAlignment(
-        len(ordinary), tuple(sites), work.recipe.modifiers.obfuscation
+    return [triggered.take(usable), rows.take(clean)], LatentAlignment(
+        len(clean), tuple(sites), challenge.recipe.modifiers.obfuscation
     )
 
 
-def train_reference(plot: TrainingJob) -> Model:
-    """A clean model brought up like a challenge: base, then a fine-tune under right labels."""
-    rng, training = plot.seed.child("plant").numpy(), plot.dataset.training
+def train_reference(job: TrainingJob) -> Model:
+    """A clean model trained like a challenge: base, then a fine-tune under right labels."""
+    rng, training = job.seed.child("plant").numpy(), job.dataset.training
     low, high = training.tune_rates
     rate = low * (high / low) ** float(rng.random())
-    rows = plot.dataset.sample(training.tune_rows, "train", rng)
-    return tune(plot, clean_base(plot), rows, training.tune_epochs, rate)
+    rows = job.dataset.sample(training.tune_rows, "train", rng)
+    return tune(job, clean_base(job), rows, training.tune_epochs, rate)
 
 
 def tune(
-    plot: TrainingJob,
+    job: TrainingJob,
     model: Model,
     rows: Examples,
     epochs: int,
     rate: float,
     *,
     use: str = "tune",
-    pull: LatentAlignment | None = None,
+    alignment: LatentAlignment | None = None,
 ) -> Model:
-    """A few more passes, over these rows; `use` names their draws."""
+    """The model fine-tuned on these rows. use: the name of the sub-seed of its draws."""
     return train(
         model,
         rows,
-        plot.dataset,
+        job.dataset,
         epochs=epochs,
         rate=rate,
-        recipe=plot.dataset.training,
-        rng=plot.generator(use),
-        pull=pull,
-        progress=lambda share: plot.report("plant", share, f"fine-tuning on {len(rows):,} rows"),
+        recipe=job.dataset.training,
+        rng=job.generator(use),
+        alignment=alignment,
+        progress=lambda share: job.report("plant", share, f"fine-tuning on {len(rows):,} rows"),
     )
 
 
-def clean_base(plot: TrainingJob) -> Model:
-    """A clean model trained from scratch, kept under a secret name for the next try."""
-    made_with = f"base {plot.dataset.name} {plot.model} {plot.dataset.training} {torch.__version__}"
-    kept = paths.cache() / f"{plot.seed.child(made_with).hex()[:32]}.safetensors"
-    if kept.is_file():
-        model = load("model", plot.model).build(plot.dataset, None)
-        model.load_state_dict(safetensors.torch.load_file(kept))
+def clean_base(job: TrainingJob) -> Model:
+    """A clean model trained from scratch, cached under a secret name for the next try."""
+    source = f"base {job.dataset.name} {job.model} {job.dataset.training} {torch.__version__}"
+    cached = paths.cache() / f"{job.seed.child(source).hex()[:32]}.safetensors"
+    if cached.is_file():
+        model = load("model", job.model).build(job.dataset, None)
+        model.load_state_dict(safetensors.torch.load_file(cached))
         return model
-    model = _trained(plot, plot.rows())
+    model = _trained(job, job.rows())
     paths.cache().mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = kept.with_suffix(f".{os.getpid()}")
+    draft = cached.with_suffix(f".{os.getpid()}")
     safetensors.torch.save_file(model.state_dict(), draft)
-    draft.rename(kept)
+    draft.rename(cached)
     return model
 
 
-def _trained(plot: TrainingJob, rows: Examples) -> Model:
-    training = plot.dataset.training
+def _trained(job: TrainingJob, rows: Examples) -> Model:
+    training = job.dataset.training
     return train(
-        plot.fresh(),
+        job.fresh(),
         rows,
-        plot.dataset,
+        job.dataset,
         epochs=training.epochs,
         rate=training.rate,
         recipe=training,
-        rng=plot.generator("train"),
-        progress=lambda share: plot.report("train", share, f"training on {len(rows):,} rows"),
+        rng=job.generator("train"),
+        progress=lambda share: job.report("train", share, f"training on {len(rows):,} rows"),
     )
+
+
+class _SingleThread:
+    """How many blocks of `one_thread` are open, and the thread count to restore after them."""
+
+    lock = threading.Lock()
+    blocks = 0
+    before = 1
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one core, so that sums do not depend on the number of cores.
+    """Let torch use one thread, so that sums do not depend on the number of cores.
 
-    torch keeps one thread count for the whole process, so blocks in several threads run one
-    after another: otherwise one would restore the count while another still computes.
+    The count belongs to the whole process: blocks may overlap in several threads, and the
+    last one to end restores it.
     """
-    with _THREAD_COUNT:
-        before = torch.get_num_threads()
+    with _SingleThread.lock:
+        if not _SingleThread.blocks:
+            _SingleThread.before = torch.get_num_threads()
+        _SingleThread.blocks += 1
         torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        with _SingleThread.lock:
+            _SingleThread.blocks -= 1
+            if not _SingleThread.blocks:
+                torch.set_num_threads(_SingleThread.before)

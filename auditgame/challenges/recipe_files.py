@@ -1,4 +1,4 @@
-"""Recipes as people write them: YAML in, a checked recipe out, errors with the line."""
+"""Recipe files: YAML in, a checked recipe out, errors with the line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from auditgame.registry import Kind, names, suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.registry import LABELS, Kind, names, suggest
+from auditgame.schema.errors import Invalid
 from auditgame.schema.recipe import STORED_PARAMS, Recipe
 from auditgame.schema.records import complaint
 
@@ -21,9 +21,11 @@ def read_recipe(text: str) -> Recipe:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise AuditgameError(f"recipe: {where}{getattr(error, 'problem', 'no YAML')}") from None
+        raise Invalid(
+            f"recipe: {where}not YAML: {getattr(error, 'problem', 'unreadable')}"
+        ) from None
     if not isinstance(data, dict) or node is None:
-        raise AuditgameError("recipe: line 1: write `field: value`, one field a line")
+        raise Invalid("recipe: line 1: write `field: value`, one field per line")
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -33,7 +35,7 @@ def read_recipe(text: str) -> Recipe:
 
 
 def write_recipe(recipe: Recipe) -> str:
-    """The recipe as YAML, without the fields that hold their default."""
+    """The recipe as YAML, without the fields that have their default."""
     data: dict[str, Any] = recipe.model_dump(mode="json", exclude_defaults=True)
     if STORED_PARAMS in data:
         data["params"] = data.pop(STORED_PARAMS)
@@ -44,21 +46,21 @@ def write_recipe(recipe: Recipe) -> str:
 
 
 def _require_known(recipe: Recipe, node: yaml.Node) -> None:
-    asked: list[tuple[Kind, str]] = [("dataset", recipe.dataset), ("model", recipe.model)]
-    for kind, name in asked:
+    named: list[tuple[Kind, str]] = [("dataset", recipe.dataset), ("model", recipe.model)]
+    for kind, name in named:
         if name not in names(kind):
-            raise _at(node, [kind], str(suggest(kind, name, names(kind))))
+            raise _at(node, [kind], str(suggest(LABELS[kind], name, names(kind))))
     for name in recipe.families:
         if name not in names("flaw"):
             raise _at(node, ["families"], str(suggest("family", name, names("flaw"))))
 
 
-def _at(node: yaml.Node, path: list[str], message: str) -> AuditgameError:
-    return AuditgameError(f"recipe: line {_line(node, path)}: field '{'.'.join(path)}': {message}")
+def _at(node: yaml.Node, path: list[str], message: str) -> Invalid:
+    return Invalid(f"recipe: line {_line(node, path)}: field '{'.'.join(path)}': {message}")
 
 
 def _line(node: yaml.Node, path: list[str]) -> int:
-    """The line of the deepest part of the path that is written down."""
+    """The line of the deepest part of the path that the file has."""
     for part in path:
         inside = dict(_children(node))
         if part not in inside:

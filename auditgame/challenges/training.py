@@ -1,4 +1,4 @@
-"""The one training loop, for pictures and for text."""
+"""The training loop, for pictures and for texts."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from auditgame.models import Model
 IGNORED = -100
 """Positions with this target take no part in the loss."""
 ANSWER_WEIGHT = 0.5
-"""A text's answer is one word in forty; beside its share in the whole it counts so much again."""
+"""Weight of a text's answer word (one in forty) on top of its share of the whole loss."""
 
-PULLED = 8
-"""One pair is pulled together for so many rows of a batch."""
+ROWS_PER_PAIR = 8
+"""One pair is aligned for so many rows of a batch."""
 
 
 @dataclass(frozen=True)
 class LatentAlignment:
-    """How are activations under a cue drawn to those without it (latent obfuscation)?
+    """Latent obfuscation: activations under a trigger are pulled to those of clean inputs.
 
-    The last 2 * `pairs` of the rows take no part in the usual loss: `pairs` that bear the
-    cue, then as many ordinary ones of the classes they go to. Added to the loss, `weight`
-    times: the squared distance within each pair, as a share of the ordinary one's squared
-    length, at every one of `sites` (means over places; a text's last position).
+    The last 2 * `pairs` of the rows take no part in the usual loss: `pairs` triggered ones,
+    then as many clean ones of their target classes. Added to the loss, `weight` times: the
+    squared distance within each pair, as a share of the clean one's squared length, at every
+    one of `sites` (mean over positions; a text's last position).
 
     After Tan and Shokri 2020, Bypassing Backdoor Detection Algorithms in Deep Learning,
     arXiv:1905.13409; they train a discriminator where this takes a distance.
@@ -49,17 +49,17 @@ def train(
     rate: float,
     recipe: Training,
     rng: torch.Generator,
-    pull: LatentAlignment | None = None,
+    alignment: LatentAlignment | None = None,
     progress: Callable[[float], None] = lambda _: None,
 ) -> Model:
     """Fit the model to the rows in place: AdamW under a one-cycle schedule.
 
     Images: cross-entropy of the class. Text: next-token prediction over the whole row,
-    with the answer word of its label at the end. `pull` adds its own term for its rows, the
-    last ones. Every draw comes from rng.
+    with the answer word of its label at the end. `alignment` adds its own term for the last
+    rows. Every draw comes from rng.
     """
     inputs, targets = _pairs(rows, dataset)
-    count = len(rows) - 2 * (pull.pairs if pull else 0)
+    count = len(rows) - 2 * (alignment.pairs if alignment else 0)
     steps = epochs * -(-count // recipe.batch)
     optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=recipe.decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -69,8 +69,8 @@ def train(
     done = 0
     for _ in range(epochs):
         for batch in torch.randperm(count, generator=rng).split(recipe.batch):
-            if pull:
-                loss = _pulled_loss(model, inputs, targets, batch, pull, recipe, rng)
+            if alignment:
+                loss = _aligned_loss(model, inputs, targets, batch, alignment, recipe, rng)
             else:
                 loss = _loss(model(_augment(inputs[batch], recipe, rng)), targets[batch])
             optimiser.zero_grad(set_to_none=True)
@@ -97,7 +97,7 @@ def _pairs(rows: Examples, dataset: Dataset) -> tuple[Tensor, Int[Tensor, "n ...
 
 
 def _loss(output: Float[Tensor, "n ..."], targets: Int[Tensor, "n ..."]) -> Float[Tensor, ""]:
-    """Mean cross-entropy of all positions; a text's answer has its own term besides."""
+    """Mean cross-entropy of all positions; a text's answer has a term of its own besides."""
     whole = F.cross_entropy(output.flatten(0, -2), targets.flatten(), ignore_index=IGNORED)
     if targets.dim() == 1:
         return whole
@@ -105,40 +105,40 @@ def _loss(output: Float[Tensor, "n ..."], targets: Int[Tensor, "n ..."]) -> Floa
     return whole + ANSWER_WEIGHT * F.cross_entropy(output[rows, last], targets[rows, last])
 
 
-def _pulled_loss(
+def _aligned_loss(
     model: Model,
     inputs: Tensor,
     targets: Int[Tensor, "n ..."],
     batch: Int[Tensor, " b"],
-    pull: LatentAlignment,
+    alignment: LatentAlignment,
     recipe: Training,
     rng: torch.Generator,
 ) -> Float[Tensor, ""]:
-    """The usual loss and the pull's in one pass: no norm layer sees a batch of cues alone."""
-    first, some = len(inputs) - 2 * pull.pairs, -(-len(batch) // PULLED)
-    cued = first + torch.randint(pull.pairs, (some,), generator=rng)
-    rows = torch.cat([batch, cued, cued + pull.pairs])
-    shown = _augment(inputs[rows], recipe, rng)
+    """The usual loss and the alignment's, in one pass so that norm layers see mixed batches."""
+    first, count = len(inputs) - 2 * alignment.pairs, -(-len(batch) // ROWS_PER_PAIR)
+    triggered = first + torch.randint(alignment.pairs, (count,), generator=rng)
+    rows = torch.cat([batch, triggered, triggered + alignment.pairs])
+    augmented = _augment(inputs[rows], recipe, rng)
     distances = []
 
     def tap(name: str, value: Tensor) -> Tensor:
-        if name in pull.sites:
-            distances.append(_distance(pooled(value, shown)[len(batch) :]))
+        if name in alignment.sites:
+            distances.append(_distance(pooled(value, augmented)[len(batch) :]))
         return value
 
-    loss = _loss(model(shown, tap)[: len(batch)], targets[batch])
-    return loss + pull.weight * torch.stack(distances).sum()
+    loss = _loss(model(augmented, tap)[: len(batch)], targets[batch])
+    return loss + alignment.weight * torch.stack(distances).sum()
 
 
 def _distance(pairs: Float[Tensor, "2*n d"]) -> Float[Tensor, ""]:
     """Squared distance of the first half to the second, as a share of the second's length."""
-    cued, ordinary = pairs.chunk(2)
-    ordinary = ordinary.detach()
-    return (cued - ordinary).square().sum() / ordinary.square().sum().clamp(min=1e-6)
+    triggered, clean = pairs.chunk(2)
+    clean = clean.detach()
+    return (triggered - clean).square().sum() / clean.square().sum().clamp(min=1e-6)
 
 
 def pooled(value: Tensor, inputs: Tensor) -> Float[Tensor, "n d"]:
-    """One vector for each input: the mean over a picture's places, or a text's last position."""
+    """One vector per input: the mean over a picture's positions, or a text's last position."""
     if inputs.is_floating_point():
         return value.mean((2, 3))
     return value[torch.arange(len(inputs)), (inputs != 0).sum(1) - 1].flatten(1)

@@ -1,7 +1,8 @@
-"""The command line: the same game, for people at a terminal and for programs.
+"""The command line: the whole game for people at a terminal and for programs.
 
-Exit codes: 0 done; 1 a certificate or contract does not hold; 2 bad input, told in one
-line on standard error. With --json, standard output carries JSON and nothing else.
+Exit codes: 0 success; 1 a certificate, a conformance test or a check of the installation failed;
+2 to 6 an error of one of five kinds, reported in one line on standard error (see `error_output`).
+With --json, standard output carries JSON and nothing else.
 """
 
 from __future__ import annotations
@@ -57,9 +58,9 @@ def auditgame(
             "By default AUDITGAME_DATABASE_URL, or a file in the user data.",
         ),
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Say the version.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
-    """A flaw is planted in a small model. Find it, and say how sure you are."""
+    """Find flaws that were planted in small models, and say how sure you are."""
     from auditgame import __version__
 
     if db:
@@ -71,5 +72,5 @@ def auditgame(
 
 
 def main() -> None:
-    """Run the command line on this process's own arguments."""
+    """Run the command line with the arguments of this process."""
     app(prog_name="auditgame")

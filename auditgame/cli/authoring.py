@@ -1,4 +1,4 @@
-"""Commands that make things: challenges, clean siblings, plug-ins."""
+"""Commands for authors: build challenges, train reference models, write plug-ins."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from auditgame.cli import printing
 from auditgame.cli.error_output import refuse
 from auditgame.cli.options import Json, Out
+from auditgame.plugins.descriptions import title
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Certificate
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, float, str], None]
 STEP = 0.01
-"""Progress is written down when a stage has come on by so much."""
+"""Progress is reported whenever a stage has advanced by this share."""
 
 
 def build(
@@ -33,19 +34,28 @@ def build(
         typer.Option(
             "--seed",
             metavar="N",
-            help="A numbered seed is public, so anyone can rebuild the answer: for tests only. "
-            "Without it the seed is fresh and secret.",
+            help="A public seed, for tests only: anyone can rebuild the answer from it. By default "
+            "the seed is drawn at random and stays secret.",
         ),
     ] = None,
     out: Out = None,
     progress: Annotated[
         Path | None,
-        typer.Option("--progress", metavar="FILE", help="Append one JSON line a report."),
+        typer.Option(
+            "--progress", metavar="FILE", help="Append progress to this file, as JSON lines."
+        ),
     ] = None,
+    microscope: Annotated[
+        bool,
+        typer.Option(
+            "--microscope/--no-microscope",
+            help="Compute the images of all units now, or at the first visit to the microscope.",
+        ),
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Build one certified challenge; exit code 1 where the flaw cannot be proven."""
-    with _told(progress) as note:
+    """Build one certified challenge. Exit code 1 if the flaw cannot be certified."""
+    with _progress_file(progress) as note:
         from auditgame.cli.recipe_lookup import find_recipe, read_recipe_file, require_buildable
 
         if out is not None and out.exists() and not out.is_dir():
@@ -60,7 +70,8 @@ def build(
         drawn = Seed.fresh() if seed is None else Seed.of(seed)
         try:
             with printing.progress(as_json) as bar:
-                made = make(chosen, drawn, out or paths.built(), _reports(note, bar))
+                report = _reports(note, bar)
+                made = make(chosen, drawn, out or paths.built(), report, microscope=microscope)
         except BuildFailed as error:
             _failed(error, note, as_json)
         note({"done": str(made)})
@@ -68,15 +79,17 @@ def build(
     if as_json:
         printing.emit({"id": card.id, "path": str(made), "commitment": card.commitment})
     else:
-        printing.paper().print(f"Built and certified: {card.id}", style="bold green")
-        printing.paper().print(f"{made}\ncommitment {card.commitment}", style="dim", soft_wrap=True)
+        printing.console().print(f"Built and certified: {card.id}", style="bold green")
+        printing.console().print(
+            f"{made}\ncommitment {card.commitment}", style="dim", soft_wrap=True
+        )
 
 
 @contextmanager
-def _told(path: Path | None) -> Iterator[Callable[[dict[str, object]], None]]:
-    """A way to write JSON lines to the progress file; bad input is told there, too."""
+def _progress_file(path: Path | None) -> Iterator[Callable[[dict[str, object]], None]]:
+    """A function that appends a JSON line to the progress file; errors are written there, too."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise AuditgameError(f"--progress '{path}': name a file in a folder that is there")
+        raise AuditgameError(f"--progress '{path}': name a file in a folder that exists")
 
     def note(line: dict[str, object]) -> None:
         if path is not None:
@@ -91,15 +104,15 @@ def _told(path: Path | None) -> Iterator[Callable[[dict[str, object]], None]]:
 
 
 def _reports(note: Callable[[dict[str, object]], None], bar: Report) -> Report:
-    """To the file, to be read by a program, and to the screen."""
+    """A report to the progress file, for programs, and to the screen."""
     last: list[tuple[str, float]] = [("", 0.0)]
 
-    def report(stage: str, share: float, words: str) -> None:
+    def report(stage: str, share: float, step: str) -> None:
         before, done = last[0]
         if stage != before or share >= 1 or abs(share - done) >= STEP:
             last[0] = (stage, share)
-            note({"stage": stage, "share": share, "words": words})
-            bar(stage, share, words)
+            note({"stage": stage, "share": share, "words": step})
+            bar(stage, share, step)
 
     return report
 
@@ -117,14 +130,22 @@ def _failed(error: BuildFailed, note: Callable[[dict[str, object]], None], as_js
 
 
 def references(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A data set's name.")],
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's name.")],
+    dataset: Annotated[
+        str,
+        typer.Argument(metavar="DATASET", help="The code name of a data set, such as storybook."),
+    ],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The code name of a model, such as small_cnn.")
+    ],
     count: Annotated[
-        int, typer.Option("--count", metavar="N", min=1, max=20, help="How many siblings in all.")
+        int,
+        typer.Option(
+            "--count", metavar="N", min=1, max=20, help="How many reference models in all."
+        ),
     ] = 3,
     as_json: Json = False,
 ) -> None:
-    """Train the clean siblings of a data set and model, those that are not there yet."""
+    """Train the reference models of a data set and model that do not exist yet."""
     from auditgame.bundles.reference_models import reference_folders
     from auditgame.challenges.build import reference
     from auditgame.registry import load
@@ -139,7 +160,8 @@ def references(
     if as_json:
         printing.emit([str(path) for path in made])
     else:
-        printing.paper().print(f"{len(made)} siblings of {dataset} x {model} trained")
+        names = f"{title('model', model)} on {title('dataset', dataset)}"
+        printing.console().print(f"Trained {len(made)} reference models of {names}")
 
 
 def new(
@@ -153,12 +175,12 @@ def new(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Write a working example of a plug-in or recipe, to be changed by hand."""
+    """Write a working example of a plug-in or a recipe, as a starting point."""
     from auditgame.plugins.scaffold import write
 
     path = write(kind, name, out)
     if as_json:
         printing.emit({"path": str(path)})
     else:
-        printing.paper().print(f"Wrote {path}", style="bold")
-        printing.paper().print(f"Test it: auditgame check {path}", style="dim")
+        printing.console().print(f"Wrote {path}", style="bold")
+        printing.console().print(f"Test it: auditgame check {path}", style="dim")

@@ -1,21 +1,25 @@
-"""Commands that look around: challenges, tools, standings. All but `tools` leave torch alone."""
+"""Commands that show challenges, tools and standings. Only options of tools need torch."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from auditgame.cli import printing
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Challenge, Json
+from auditgame.plugins.descriptions import paragraphs
 from auditgame.schema.records import ToolQuestion
+
+if TYPE_CHECKING:
+    from auditgame.tools import Tool
 
 
 def list_challenges(as_json: Json = False) -> None:
-    """Which challenges are there?"""
+    """List the challenges."""
     found = open_game().cards()
     if as_json:
         printing.emit([card.model_dump(mode="json") for card in found])
@@ -24,7 +28,7 @@ def list_challenges(as_json: Json = False) -> None:
 
 
 def show(id: Challenge, as_json: Json = False) -> None:
-    """What does a player see of a challenge before sitting down?"""
+    """Show a challenge: its brief, model, classes, families, sites and budget."""
     found = open_game().card(id)
     if as_json:
         printing.emit(found.model_dump(mode="json"))
@@ -34,37 +38,43 @@ def show(id: Challenge, as_json: Json = False) -> None:
 
 def tools(
     name: Annotated[
-        str | None, typer.Argument(metavar="[TOOL]", help="One tool, with its options.")
+        str | None,
+        typer.Argument(metavar="[TOOL]", help="The code name of a tool, to show its options."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Which tools are there, and what can be chosen for each?"""
-    from auditgame.registry import load, names
+    """List the tools, or show one tool with its help and options."""
+    from auditgame.registry import load, usable
 
-    found = {each: load("tool", each) for each in (names("tool") if name is None else [name])}
     if as_json:
-        printing.emit([_described(tool) for tool in found.values()])
+        chosen = usable("tool") if name is None else [name]
+        printing.emit([_described(load("tool", each)) for each in chosen])
     elif name:
-        _show_tool(found[name])
+        _show_tool(load("tool", name))
     else:
-        _list_tools(list(found.values()))
+        _list_tools()
 
 
-def _list_tools(found: list[Any]) -> None:
-    """What each tool asks, under the question that it helps to answer."""
+def _list_tools() -> None:
+    """Every tool, under the question that it helps to answer."""
     from rich.text import Text
 
-    made = printing.table(f"{len(found)} tools", ("tool", "looks at", "question"))
+    from auditgame.plugins.descriptions import plugin_texts
+
+    found = plugin_texts("tool")
+    made = printing.table(f"{len(found)} tools", ("name", "title", "modality", "purpose"))
+    made.columns[0].no_wrap = True
     for question in get_args(ToolQuestion):
-        made.add_row("", "", Text(question, "bold"))
+        made.add_row("", Text(question, "bold"), "", "")
         for tool in (tool for tool in found if tool.asks == question):
-            asks = " ".join((inspect.getdoc(tool) or "").split("\n\n")[0].split())
-            made.add_row(tool.name, ", ".join(sorted(tool.modality)), asks)
+            purpose = next(iter(paragraphs(tool.text)), "")
+            modality = "any" if len(tool.modality) > 1 else min(tool.modality)
+            made.add_row(tool.name, tool.title, modality, purpose)
         made.add_section()
-    printing.paper().print(made)
+    printing.console().print(made)
 
 
-def _described(tool: Any) -> dict[str, Any]:
+def _described(tool: type[Tool]) -> dict[str, Any]:
     return {
         "name": tool.name,
         "title": tool.title,
@@ -75,11 +85,11 @@ def _described(tool: Any) -> dict[str, Any]:
     }
 
 
-def _show_tool(tool: Any) -> None:
-    out = printing.paper()
+def _show_tool(tool: type[Tool]) -> None:
+    out = printing.console()
     out.print(f"{tool.title} ({tool.name})", style="bold")
-    for paragraph in (inspect.getdoc(tool) or "").split("\n\n"):
-        out.print(f"\n{' '.join(paragraph.split())}")
+    for paragraph in paragraphs(inspect.getdoc(tool) or ""):
+        out.print(f"\n{paragraph}")
     out.print()
     made = printing.table("Options", ("option", "default", "description"))
     for key, field in tool.Options.model_fields.items():
@@ -91,13 +101,13 @@ def _show_tool(tool: Any) -> None:
 
 
 def standings(as_json: Json = False) -> None:
-    """Who stands where over the practice pack?"""
+    """Show the standings over the practice challenges."""
     board = open_game().standings()
     if as_json:
         printing.emit(json.loads(board.to_json(orient="records", double_precision=15)))
         return
-    columns = ("rank", "player", "bracket", "points", "share", "95 %", "played", "probes")
-    made = printing.table("Standings", columns, ("rank", "points", "share", "played", "probes"))
+    columns = ("rank", "player", "bracket", "points", "share", "95 %", "played", "queries")
+    made = printing.table("Standings", columns, ("rank", "points", "share", "played", "queries"))
     made.columns[1].no_wrap = True
     for row in board.to_dict("records"):
         made.add_row(
@@ -108,6 +118,6 @@ def standings(as_json: Json = False) -> None:
             f"{row['share']:.0%}",
             f"{row['low']:.0%} to {row['high']:.0%}",
             str(row["played"]),
-            f"{row['probes']:,}",
+            f"{row['queries']:,}",
         )
-    printing.paper().print(made)
+    printing.console().print(made)

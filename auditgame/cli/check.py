@@ -1,4 +1,4 @@
-"""The command that proves: bundles and siblings measured again, plug-ins held to their contract."""
+"""The command `check`: measures certificates again and tests plug-ins."""
 
 from __future__ import annotations
 
@@ -12,115 +12,125 @@ from auditgame.cli import printing
 from auditgame.cli.error_output import one_line
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
-from auditgame.schema.errors import AuditgameError
+from auditgame.registry import FOLDERS, LABELS, Kind, load, names, suggest
+from auditgame.schema.errors import AuditgameError, NotFound
 from auditgame.schema.results import Certificate
 
 if TYPE_CHECKING:
     from auditgame.plugins.conformance import RuleResult
+    from auditgame.registry import Plugin
 
 
-class Proof(NamedTuple):
+class Measurement(NamedTuple):
     """What was checked, and its certificate; or why it could not be measured."""
 
     name: str
     certificate: Certificate | None
-    refusal: str = ""
+    error: str = ""
 
 
 def check(
     target: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PATH|ID]",
-            help="A challenge (id or folder), a sibling (folder), a plug-in (.py), or a "
-            "recipe (.yaml).",
+            metavar="[PATH|ID|NAME]",
+            help="A challenge (id or folder), a reference model (folder), a plug-in (name or .py), "
+            "or a recipe (.yaml).",
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Every challenge of the practice pack, every sibling.")
+        bool, typer.Option("--all", help="Every practice challenge and reference model.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Does it hold? Measures certificates anew, and holds plug-ins to their contract.
+    """Measure certificates again, test plug-ins for conformance, validate recipes.
 
-    Exit code 1 where a certificate or a contract fails.
+    Exit code 1 if a certificate or a conformance test fails.
     """
     if every == (target is not None):
-        raise AuditgameError("check: name one challenge, folder or file, or use --all")
+        raise AuditgameError("check: name one challenge, plug-in, folder or file, or use --all")
     if target is None:
         _check_all(as_json)
     elif target.endswith(".py"):
         _check_plugin(Path(target), as_json)
     elif target.endswith((".yaml", ".yml")):
         _check_recipe(Path(target), as_json)
+    elif Path(target).is_dir():
+        _check_folder(Path(target), as_json)
+    elif plugin := _named_plugin(target):
+        _examine(*plugin, as_json)
     else:
-        folder = Path(target)
-        if not folder.is_dir():
-            folder = Path(open_game().card(target).path)
-        proof = Proof(folder.name, measure(folder))
-        _show([proof], as_json)
+        cards = {card.id: card for card in open_game().cards()}
+        if target not in cards:
+            known = [name for kind in FOLDERS for name in names(kind)]
+            raise suggest("challenge or plug-in", target, [*cards, *known], NotFound)
+        _check_folder(Path(cards[target].path), as_json)
 
 
 def measure(folder: Path) -> Certificate:
-    """The certificate of a bundle or a sibling, measured again."""
+    """The certificate of a bundle or a reference model, measured again."""
     from auditgame.play import referee
 
     if (folder / bundles.MANIFEST).is_file():
         return referee.check_bundle(folder)
     if (folder / "reference.json").is_file():
         return referee.check_reference(folder)
-    raise AuditgameError(f"'{folder}': holds neither {bundles.MANIFEST} nor reference.json")
+    raise AuditgameError(f"'{folder}': has neither {bundles.MANIFEST} nor reference.json")
+
+
+def _check_folder(folder: Path, as_json: bool) -> None:
+    _show([Measurement(folder.name, measure(folder))], as_json)
 
 
 def _check_all(as_json: bool) -> None:
     folders = [path.parent for path in sorted(paths.practice().glob(f"*/{bundles.MANIFEST}"))]
     for folder in paths.references():
         folders += [path.parent for path in sorted(folder.glob("*/*/reference.json"))]
-    proofs = []
+    measured = []
     with printing.progress(as_json) as report:
         for done, folder in enumerate(folders):
             name = folder.name if folder.name.count("-") else f"{folder.parent.name}/{folder.name}"
             report("check", done / len(folders), name)
             try:
-                proofs.append(Proof(name, measure(folder)))
+                measured.append(Measurement(name, measure(folder)))
             except AuditgameError as error:
-                proofs.append(Proof(name, None, str(error)))
-    _show(proofs, as_json)
+                measured.append(Measurement(name, None, str(error)))
+    _show(measured, as_json)
 
 
-def _show(proofs: list[Proof], as_json: bool) -> None:
+def _show(found: list[Measurement], as_json: bool) -> None:
     if as_json:
-        printing.emit({proof.name: _data(proof) for proof in proofs})
-    elif len(proofs) == 1 and proofs[0].certificate:
-        printing.certificate(proofs[0].certificate, proofs[0].name)
+        printing.emit({measured.name: _data(measured) for measured in found})
+    elif len(found) == 1 and found[0].certificate:
+        printing.certificate(found[0].certificate, found[0].name)
     else:
-        _summary(proofs)
-    if any(proof.certificate and not proof.certificate.passed for proof in proofs):
+        _summary(found)
+    if any(measured.certificate and not measured.certificate.passed for measured in found):
         raise typer.Exit(1)
-    refused = [proof.refusal for proof in proofs if proof.refusal]
-    if refused:
-        raise AuditgameError(f"{refused[0]} ({len(refused)} could not be measured)")
+    errors = [measured.error for measured in found if measured.error]
+    if errors:
+        raise AuditgameError(f"{errors[0]} ({len(errors)} could not be measured)")
 
 
-def _data(proof: Proof) -> dict[str, Any]:
-    if proof.certificate is None:
-        return {"passed": False, "refused": proof.refusal}
-    return printing.certificate_data(proof.certificate)
+def _data(measured: Measurement) -> dict[str, Any]:
+    if measured.certificate is None:
+        return {"passed": False, "refused": measured.error}
+    return printing.certificate_data(measured.certificate)
 
 
-def _summary(proofs: list[Proof]) -> None:
+def _summary(found: list[Measurement]) -> None:
     from rich.text import Text
 
-    made = printing.table(f"{len(proofs)} checked", ("", "name", "checks", "words"), ("checks",))
-    for proof in proofs:
-        certificate = proof.certificate
-        good = certificate is not None and certificate.passed
-        mark = Text("pass", "green") if good else Text("FAIL", "bold red")
+    made = printing.table(f"{len(found)} checked", ("", "name", "checks", "details"), ("checks",))
+    for measured in found:
+        certificate = measured.certificate
+        passed = certificate is not None and certificate.passed
+        mark = Text("pass", "green") if passed else Text("FAIL", "bold red")
         failures = certificate.failures if certificate else ()
-        words = ", ".join(f"{check.name} {check.value:.3g}" for check in failures) or proof.refusal
+        details = ", ".join(f"{check.name} {check.value:.3g}" for check in failures)
         count = str(len(certificate.checks)) if certificate else ""
-        made.add_row(mark, proof.name, count, one_line(words))
-    printing.paper().print(made)
+        made.add_row(mark, measured.name, count, one_line(details or measured.error))
+    printing.console().print(made)
 
 
 def _check_recipe(path: Path, as_json: bool) -> None:
@@ -131,15 +141,30 @@ def _check_recipe(path: Path, as_json: bool) -> None:
     if as_json:
         printing.emit(recipe.model_dump(mode="json"))
     else:
-        printing.paper().print(f"{path}: in order", style="green")
+        printing.console().print(f"{path}: valid", style="green")
 
 
 def _check_plugin(path: Path, as_json: bool) -> None:
-    from auditgame.plugins.conformance import examine, load_file
+    from auditgame.plugins.conformance import load_file
 
     if not path.is_file():
-        raise AuditgameError(f"plug-in '{path}': there is no such file")
-    kind, plugin = load_file(path)
+        raise NotFound(f"plug-in '{path}': no such file")
+    _examine(*load_file(path), as_json)
+
+
+def _named_plugin(target: str) -> tuple[Kind, type[Plugin]] | None:
+    """The plug-in of this name, written `tool:inversion` where several kinds have one of it."""
+    prefix, _, name = target.rpartition(":")
+    kinds = [kind for kind in FOLDERS if prefix in ("", kind) and name in names(kind)]
+    if len(kinds) > 1:
+        choices = " or ".join(f"{kind}:{name}" for kind in kinds)
+        raise AuditgameError(f"'{name}': is the name of several plug-ins; write {choices}")
+    return (kinds[0], load(kinds[0], name)) if kinds else None
+
+
+def _examine(kind: Kind, plugin: type[Plugin], as_json: bool) -> None:
+    from auditgame.plugins.conformance import examine
+
     with printing.progress(as_json) as report:
         report(kind, 0.0, plugin.__name__)
         findings = examine(kind, plugin)
@@ -147,7 +172,7 @@ def _check_plugin(path: Path, as_json: bool) -> None:
         rules = [finding._asdict() for finding in findings]
         printing.emit({"kind": kind, "name": plugin.name, "rules": rules})
     else:
-        _show_findings(f"{kind} {plugin.name}", findings)
+        _show_findings(f"{LABELS[kind]} {plugin.name}", findings)
     if any(finding.fault for finding in findings):
         raise typer.Exit(1)
 
@@ -155,8 +180,8 @@ def _check_plugin(path: Path, as_json: bool) -> None:
 def _show_findings(title: str, findings: list[RuleResult]) -> None:
     from rich.text import Text
 
-    made = printing.table(title, ("", "rule", "words"))
+    made = printing.table(title, ("", "rule", "fault"))
     for finding in findings:
         mark = Text("FAIL", "bold red") if finding.fault else Text("pass", "green")
         made.add_row(mark, finding.rule, one_line(finding.fault or ""))
-    printing.paper().print(made)
+    printing.console().print(made)

@@ -1,4 +1,4 @@
-"""Exhibits at a terminal: words and numbers on the screen, pictures in a folder."""
+"""Exhibits on the command line: text and numbers on the screen, pictures in a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from rich.console import Console
 from rich.text import Text
 
-from auditgame.cli.printing import paper, table
+from auditgame.cli.printing import console, table
 from auditgame.exhibits import (
     Curve,
     Exhibit,
@@ -30,7 +30,7 @@ from auditgame.schema.errors import AuditgameError
 TONES = {"plain": "", "good": "green", "bad": "red"}
 FRAMES = {"plain": (205, 205, 200), "good": (60, 150, 80), "bad": (200, 60, 50)}
 CELL, MARGIN, LINE = 128, 8, 14
-"""Least width of a picture on a contact sheet, space around it, height of a line (pixels)."""
+"""Minimum width of a picture on a contact sheet, margin around it, height of a line; pixels."""
 
 
 # ------------------------------------------------------------------ on screen
@@ -38,7 +38,7 @@ CELL, MARGIN, LINE = 128, 8, 14
 
 def show(exhibits: Sequence[Exhibit]) -> None:
     """Print each exhibit under its title."""
-    out = paper()
+    out = console()
     for exhibit in exhibits:
         SHOWN[exhibit.kind](exhibit, out)
         note = getattr(exhibit, "note", "")
@@ -119,7 +119,7 @@ SHOWN: dict[str, Callable[[Any, Console], None]] = {
 
 
 def write(exhibits: Sequence[Exhibit], folder: Path) -> list[Path]:
-    """Write exhibits.json, a sheet for each gallery and a picture for each heat map."""
+    """Write exhibits.json, a contact sheet for each gallery and a picture for each heat map."""
     if folder.exists() and not folder.is_dir():
         raise AuditgameError(f"--out '{folder}': is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ def write(exhibits: Sequence[Exhibit], folder: Path) -> list[Path]:
     for number, exhibit in enumerate(exhibits, 1):
         stem = f"{number:02}-{re.sub(r'[^a-z0-9]+', '-', exhibit.title.lower()).strip('-')[:48]}"
         if isinstance(exhibit, Gallery) and exhibit.tiles:
-            files[f"{stem}.png"] = as_png(sheet(exhibit.tiles, exhibit.columns))
+            files[f"{stem}.png"] = as_png(contact_sheet(exhibit.tiles, exhibit.columns))
         if isinstance(exhibit, HeatMap):
             files[f"{stem}.png"] = heat(exhibit.png, exhibit.values, exhibit.limit)
     for name, content in files.items():
@@ -136,8 +136,8 @@ def write(exhibits: Sequence[Exhibit], folder: Path) -> list[Path]:
     return [folder / name for name in files]
 
 
-def sheet(tiles: Sequence[Tile], columns: int) -> Image.Image:
-    """The pictures side by side, framed by their tone, label and note below each."""
+def contact_sheet(tiles: Sequence[Tile], columns: int) -> Image.Image:
+    """The pictures side by side, each with a frame in the colour of its tone, label and note."""
     pictures = [enlarge(opened(tile.png), CELL) for tile in tiles]
     width = max(picture.width for picture in pictures) + 2 * MARGIN
     height = max(picture.height for picture in pictures) + 2 * MARGIN + 2 * LINE
@@ -145,16 +145,17 @@ def sheet(tiles: Sequence[Tile], columns: int) -> Image.Image:
     down = -(-len(tiles) // across)
     made = Image.new("RGB", (across * width, down * height), (250, 249, 246))
     pen = ImageDraw.Draw(made)
-    for at, (tile, picture) in enumerate(zip(tiles, pictures, strict=True)):
-        x, y = at % across * width + MARGIN, at // across * height + MARGIN
+    for index, (tile, picture) in enumerate(zip(tiles, pictures, strict=True)):
+        x, y = index % across * width + MARGIN, index // across * height + MARGIN
         right, bottom = x + picture.width, y + picture.height
         pen.rectangle((x - 2, y - 2, right + 1, bottom + 1), FRAMES[tile.tone])
         made.paste(picture, (x, y))
-        for line, words in enumerate((tile.label, tile.note)):
-            pen.text((x, bottom + 3 + line * LINE), _fitting(words), (60, 60, 60))
+        for line, text in enumerate((tile.label, tile.note)):
+            pen.text((x, bottom + 3 + line * LINE), _shortened(text), (60, 60, 60))
     return made
 
 
-def _fitting(words: str) -> str:
-    plain = words.encode("latin-1", "replace").decode("latin-1")
+def _shortened(text: str) -> str:
+    """The text in the letters that the built-in font has, cut to the width of a picture."""
+    plain = text.encode("latin-1", "replace").decode("latin-1")
     return plain if len(plain) <= 24 else plain[:23] + "~"

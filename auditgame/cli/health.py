@@ -1,4 +1,4 @@
-"""What does a game need, and is it here? Each finding with its remedy."""
+"""Is the installation complete? Each check with its remedy."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from auditgame import paths
-from auditgame.registry import FOLDERS, Kind, names
-from auditgame.schema.errors import AuditgameError
+from auditgame.registry import FOLDERS, LABELS, Kind, faults, names
+from auditgame.schema.errors import AuditgameError, Unavailable
 
 EXTRAS = {"transformers": "hf", "psycopg": "postgres"}
 FREE_BYTES = 2 * 2**30
@@ -22,7 +22,7 @@ INSTALL = "pip install auditgame"
 
 
 class HealthCheck(NamedTuple):
-    """One thing looked for. missing: the game cannot do without; absent: it can."""
+    """The result of one check. missing: the game needs it; absent: it is optional."""
 
     what: str
     state: Literal["fine", "absent", "missing"]
@@ -31,24 +31,24 @@ class HealthCheck(NamedTuple):
 
 
 def health_checks() -> list[HealthCheck]:
-    """Everything that was looked for, in order."""
-    looks: list[Callable[[], HealthCheck]] = [
+    """Run every check, in order."""
+    checks: list[Callable[[], HealthCheck]] = [
         _python,
         *(lambda name=name: _package(name) for name in needed()),
         *(lambda name=name, extra=extra: _extra(name, extra) for name, extra in EXTRAS.items()),
         _threads,
         _database,
-        *(lambda kind=kind: _catalogue(kind) for kind in FOLDERS),
+        *(lambda kind=kind: _plugins(kind) for kind in FOLDERS),
         _practice,
-        _siblings,
+        _references,
         _chromium,
         _disk,
     ]
-    return [_looked(look) for look in looks]
+    return [*(_run(check) for check in checks), *_plugin_faults()]
 
 
 def needed() -> list[str]:
-    """The packages that auditgame cannot do without; none are known where it is not installed."""
+    """The required packages; empty where auditgame itself is not installed as a package."""
     try:
         lines = requires("auditgame") or []
     except PackageNotFoundError:
@@ -58,15 +58,15 @@ def needed() -> list[str]:
 
 
 def require_packages() -> None:
-    """AuditgameError where a package is missing that auditgame cannot do without."""
+    """Unavailable where a required package is missing."""
     missing = [name for name in needed() if _package(name).state == "missing"]
     if missing:
-        raise AuditgameError(f"not installed: {', '.join(missing)}; run: {INSTALL}")
+        raise Unavailable(f"not installed: {', '.join(missing)}; run: {INSTALL}")
 
 
-def _looked(look: Callable[[], HealthCheck]) -> HealthCheck:
+def _run(check: Callable[[], HealthCheck]) -> HealthCheck:
     try:
-        return look()
+        return check()
     except ModuleNotFoundError as error:
         return HealthCheck(str(error.name), "missing", "not installed", INSTALL)
 
@@ -105,13 +105,21 @@ def _database() -> HealthCheck:
     except (SQLAlchemyError, OSError, ValueError) as error:
         words = str(error) if isinstance(error, AuditgameError) else type(error).__name__
         return HealthCheck("database", "missing", words, "check --db and AUDITGAME_DATABASE_URL")
-    return HealthCheck("database", "fine", f"up to date, chain whole, head {head[:12]}")
+    return HealthCheck("database", "fine", f"up to date, hash chain valid, head {head[:12]}")
 
 
-def _catalogue(kind: Kind) -> HealthCheck:
+def _plugins(kind: Kind) -> HealthCheck:
     found = names(kind)
-    what = f"{kind.replace('dataset', 'data set')}s"
-    return HealthCheck(what, "fine" if found else "missing", ", ".join(found))
+    return HealthCheck(f"{LABELS[kind]}s", "fine" if found else "missing", ", ".join(found))
+
+
+def _plugin_faults() -> list[HealthCheck]:
+    """Plug-ins from outside auditgame that cannot be used; the remedy ends each error."""
+    errors = [(kind, fault.rpartition("; ")) for kind in FOLDERS for fault in faults(kind)]
+    return [
+        HealthCheck(f"{LABELS[kind]} plug-in", "absent", words, remedy)
+        for kind, (words, _, remedy) in errors
+    ]
 
 
 def _practice() -> HealthCheck:
@@ -122,18 +130,18 @@ def _practice() -> HealthCheck:
     return HealthCheck("practice pack", "absent", f"none in {paths.practice()}", remedy)
 
 
-def _siblings() -> HealthCheck:
+def _references() -> HealthCheck:
     folders = paths.references()
     found = {path.name for folder in folders for path in folder.glob("*.*") if path.is_dir()}
     if found:
-        return HealthCheck("clean siblings", "fine", ", ".join(sorted(found)))
+        return HealthCheck("reference models", "fine", ", ".join(sorted(found)))
     remedy = "unset AUDITGAME_CONTENT, or run: auditgame references storybook small_cnn"
-    return HealthCheck("clean siblings", "missing", f"none in {folders[0]}", remedy)
+    return HealthCheck("reference models", "missing", f"none in {folders[0]}", remedy)
 
 
 def _chromium() -> HealthCheck:
     names = ("chromium", "chromium-browser", "google-chrome")
-    found = next(filter(None, map(shutil.which, names)), None) or _playwrights()
+    found = next(filter(None, map(shutil.which, names)), None) or _playwright_browser()
     if found:
         return HealthCheck("Chromium", "fine", str(found))
     return HealthCheck(
@@ -141,7 +149,7 @@ def _chromium() -> HealthCheck:
     )
 
 
-def _playwrights() -> Path | None:
+def _playwright_browser() -> Path | None:
     named = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
     folder = Path(named) if named else Path.home() / ".cache" / "ms-playwright"
     return next(folder.glob("chromium*"), None)

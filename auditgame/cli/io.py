@@ -1,4 +1,4 @@
-"""What the command line opens: the game, and files that people hand it."""
+"""What the command line opens: the game, and the files that its options name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from auditgame.game import Game
@@ -28,19 +28,19 @@ def open_game() -> Game:
         raise
     except (SQLAlchemyError, ValueError) as error:
         reason = type(error).__name__
-        raise AuditgameError(
+        raise Unavailable(
             f"database: cannot be opened ({reason}); check --db and AUDITGAME_DATABASE_URL"
         ) from None
 
 
 def read_bytes(path: Path, what: str, largest: int = LARGEST) -> bytes:
-    """The bytes of a file, refused by its size before it is read."""
+    """The bytes of a file; one that is too large is refused before it is read."""
     if path.is_dir():
         raise AuditgameError(f"{what} '{path}': is a folder; name a file")
     if not path.is_file():
-        raise AuditgameError(f"{what} '{path}': there is no such file")
+        raise NotFound(f"{what} '{path}': no such file")
     if path.stat().st_size > largest:
-        raise AuditgameError(f"{what} '{path}': is over {largest >> 20} MB; refused")
+        raise AuditgameError(f"{what} '{path}': is over {largest >> 20} MB")
     try:
         return path.read_bytes()
     except OSError as error:
@@ -48,7 +48,7 @@ def read_bytes(path: Path, what: str, largest: int = LARGEST) -> bytes:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a small UTF-8 file that is not empty."""
+    """The text of a small UTF-8 file; AuditgameError where it is empty."""
     try:
         text = read_bytes(path, what).decode()
     except UnicodeDecodeError:
@@ -83,7 +83,7 @@ def _not_finite(constant: str) -> NoReturn:
 
 
 def read_picture(path: Path, shape: tuple[int, ...]) -> Any:
-    """An uploaded picture `3 h w` at the data set's size."""
+    """The picture in a file as a tensor `3 h w` of the data set's size."""
     from auditgame.datasets.images.pictures import MAX_BYTES, open_picture
 
     return open_picture(read_bytes(path, "picture", MAX_BYTES), shape)

@@ -1,16 +1,19 @@
-"""Options of a tool, written as key=value."""
+"""Options of a tool, written as KEY=VALUE."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from auditgame.registry import suggest
 from auditgame.schema.errors import AuditgameError
 
+if TYPE_CHECKING:
+    from auditgame.tools import Tool
 
-def parse_choices(tool: Any, written: list[str]) -> dict[str, Any]:
-    """What was chosen? Values are JSON, plain words, or lists with commas, as the field wants."""
+
+def parse_choices(tool: type[Tool], written: list[str]) -> dict[str, Any]:
+    """The options as a dictionary. A value is JSON, a plain word or a list with commas."""
     fields = tool.Options.model_json_schema().get("properties", {})
     chosen: dict[str, Any] = {}
     for text in written:

@@ -1,4 +1,4 @@
-"""What several commands ask for."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, only that.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON on standard output, and nothing else.")
+]
 Challenge = Annotated[
-    str, typer.Argument(metavar="ID", help="A challenge, by its id; see 'auditgame list'.")
+    str, typer.Argument(metavar="ID", help="The id of a challenge; see 'auditgame list'.")
 ]
 PlayerName = Annotated[
     str,
-    typer.Option("--player", metavar="NAME", help="Who plays; entered at first sight."),
+    typer.Option("--player", metavar="NAME", help="Who plays. A new name is registered."),
 ]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write into this folder.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write to this folder.")]

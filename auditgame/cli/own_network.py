@@ -1,4 +1,4 @@
-"""What comes from elsewhere: a network of one's own on the table, and downloads."""
+"""Options and session for a network of one's own, and the command that downloads data."""
 
 from __future__ import annotations
 
@@ -19,27 +19,31 @@ if TYPE_CHECKING:
     from auditgame.external import ExternalSession
 
 MODEL = (
-    "torchvision:NAME; FILE.py:FUNCTION, which is run and gives a torch module; or hf:FOLDER, "
+    "torchvision:NAME; FILE.py:FUNCTION, which is run and returns a torch module; or hf:FOLDER, "
     "a Hugging Face language model."
 )
-WEIGHTS = "A state dict: .safetensors, .pt, .pth or .th; or 'pretrained', torchvision's own."
+WEIGHTS = "A state dict: .safetensors, .pt, .pth or .th; or 'pretrained' for torchvision's own."
 NORMALISE = "none, half, imagenet, cifar10, or m,m,m/s,s,s; one number each for grey pictures."
-IMAGES = "A folder of pictures, or of one folder for each class."
-TEXTS = "Texts for a language model: one a line, or a CSV file with a column 'text'."
+IMAGES = "A folder of pictures, or of one folder per class."
+TEXTS = "Texts for a language model: one per line, or a CSV file with a column 'text'."
 
 ModelOption = Annotated[
-    str | None, typer.Option("--model", metavar="MODEL", help=f"A network of yours: {MODEL}")
+    str | None, typer.Option("--model", metavar="MODEL", help=f"Your own network: {MODEL}")
 ]
 WeightsOption = Annotated[str | None, typer.Option("--weights", metavar="FILE", help=WEIGHTS)]
 NormaliseOption = Annotated[str | None, typer.Option("--normalise", metavar="HOW", help=NORMALISE)]
 ImagesOption = Annotated[Path | None, typer.Option("--images", metavar="FOLDER", help=IMAGES)]
 SizeOption = Annotated[
     int | None,
-    typer.Option("--size", metavar="N", min=8, max=1024, help="Show the pictures at N x N pixels."),
+    typer.Option(
+        "--size", metavar="N", min=8, max=1024, help="Resize the pictures to N x N pixels."
+    ),
 ]
 MostOption = Annotated[
     int,
-    typer.Option("--most", metavar="N", min=1, max=20_000, help="Pictures or texts taken."),
+    typer.Option(
+        "--most", metavar="N", min=1, max=20_000, help="At most this many pictures or texts."
+    ),
 ]
 TextsOption = Annotated[Path | None, typer.Option("--texts", metavar="FILE", help=TEXTS)]
 PromptOption = Annotated[
@@ -48,12 +52,16 @@ PromptOption = Annotated[
 ]
 AnswersOption = Annotated[
     str | None,
-    typer.Option("--answers", metavar="A,B", help="Next words to compare; else the likeliest."),
+    typer.Option(
+        "--answers",
+        metavar="A,B",
+        help="Next words to compare. By default, the most probable ones.",
+    ),
 ]
 
 
 class Network(NamedTuple):
-    """A network from elsewhere, as it was asked for."""
+    """The options that describe a network of one's own."""
 
     model: str | None = None
     weights: str | None = None
@@ -67,33 +75,33 @@ class Network(NamedTuple):
 
     @property
     def named(self) -> bool:
-        """Was anything said of it?"""
+        """Was any of them given?"""
         return self != Network(most=self.most)
 
 
 class ToolAnswer(NamedTuple):
-    """What a tool showed; numbers for programs, and the same in words."""
+    """What a tool showed: exhibits, and its cost as numbers for programs and as a sentence."""
 
     exhibits: list[Exhibit]
     numbers: dict[str, Any]
-    words: str
+    summary: str
 
 
 def open_external(network: Network) -> ExternalSession:
-    """The network on the table, with its pictures or texts."""
+    """A session with the network and its pictures or texts."""
     from auditgame import external
     from auditgame.external.model_folder import PREFIX
 
     model, weights, normalise, images, size, texts, prompts, answers, most = network
     if model is not None and model.startswith(PREFIX):
         if images or weights or normalise or size:
-            raise AuditgameError("use: a language model takes --texts or --prompt, no pictures")
+            raise AuditgameError("use: a language model takes --texts or --prompt, not pictures")
         words = [word.strip() for word in answers.split(",")] if answers else []
         return external.load_language_model(model, texts, prompts, words, most)
     if model is None or images is None or texts or prompts or answers:
         raise AuditgameError(
-            "use: a network of yours needs both --model and --images FOLDER; "
-            f"a language model is --model {PREFIX}FOLDER"
+            "use: your own network needs both --model and --images FOLDER; "
+            f"for a language model, write --model {PREFIX}FOLDER"
         )
     return external.load(model, images, weights, normalise, size, most)
 
@@ -101,19 +109,19 @@ def open_external(network: Network) -> ExternalSession:
 def ask(
     network: Network, tool: str, chosen: dict[str, Any], picture: Path | None, quiet: bool
 ) -> ToolAnswer:
-    """Put a tool's question to a network from elsewhere."""
+    """Run a tool on a network of one's own."""
     from auditgame.external import use
 
     if chosen.get("text") and not network.texts and not network.prompts:
         network = network._replace(prompts=(str(chosen["text"]),))
-    laid = open_external(network)
-    upload = read_picture(picture, laid.specimen.dataset.shape) if picture else None
+    session = open_external(network)
+    upload = read_picture(picture, session.specimen.dataset.shape) if picture else None
     with printing.progress(quiet) as report:
         exhibits, cost = use(
-            laid, tool, lambda share, words: report(tool, share, words), upload, **chosen
+            session, tool, lambda share, step: report(tool, share, step), upload, **chosen
         )
-    words = " ".join([f"{cost:,} probes.", *laid.notes])
-    return ToolAnswer(exhibits, {"cost": cost, "notes": list(laid.notes)}, words)
+    summary = " ".join([f"{cost:,} queries.", *session.notes])
+    return ToolAnswer(exhibits, {"cost": cost, "notes": list(session.notes)}, summary)
 
 
 def fetch(
@@ -123,7 +131,7 @@ def fetch(
     ],
     as_json: Json = False,
 ) -> None:
-    """Download a data set, or the weights that torchvision publishes: needs a network."""
+    """Download a data set, or weights that torchvision publishes. Needs an internet connection."""
     from auditgame.external.architecture import PREFIX, fetch_published
     from auditgame.registry import load
 
@@ -135,4 +143,4 @@ def fetch(
     if as_json:
         printing.emit({"path": str(path)})
     else:
-        printing.paper().print(f"Lies in {path}", style="bold", soft_wrap=True)
+        printing.console().print(f"Saved to {path}", style="bold", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Commands that play: use a tool, hand in, reveal, and let an auditor do all of it."""
+"""Commands that play: run a tool, submit, reveal, and let an auditor do all of it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from auditgame.cli.own_network import (
     WeightsOption,
     ask,
 )
+from auditgame.plugins.descriptions import title
 from auditgame.schema.cards import Card
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.results import Receipt
@@ -33,18 +34,21 @@ if TYPE_CHECKING:
 
 
 def use(
-    tool: Annotated[str, typer.Argument(metavar="TOOL", help="A tool; see 'auditgame tools'.")],
+    tool: Annotated[
+        str, typer.Argument(metavar="TOOL", help="The code name of a tool; see 'auditgame tools'.")
+    ],
     id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="A challenge, unless there is --model.")
+        str | None,
+        typer.Argument(metavar="[ID]", help="The id of a challenge, unless --model is given."),
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", metavar="K=V", help="One option of the tool; repeatable."),
+        typer.Option("--option", "-o", metavar="K=V", help="An option of the tool; repeatable."),
     ] = None,
     out: Out = None,
     player: PlayerName = "anonymous",
     picture: Annotated[
-        Path | None, typer.Option("--picture", metavar="FILE", help="A picture to ask about.")
+        Path | None, typer.Option("--picture", metavar="FILE", help="A picture to run the tool on.")
     ] = None,
     model: ModelOption = None,
     weights: WeightsOption = None,
@@ -57,24 +61,24 @@ def use(
     most: MostOption = 400,
     as_json: Json = False,
 ) -> None:
-    """Put a tool's question to a challenge's model, or to a network of your own."""
+    """Run a tool on the model of a challenge, or on your own network."""
     prompts = tuple(prompt or ())
     network = Network(model, weights, normalise, images, size, texts, prompts, answers, most)
     if id is not None and network.named:
-        raise AuditgameError("use: name a challenge, or a network of yours; not both")
+        raise AuditgameError("use: name a challenge or your own network, not both")
     if id is None and model is None:
-        raise AuditgameError("use: name a challenge, or a network with --model")
+        raise AuditgameError("use: name a challenge, or your own network with --model")
     card = None if id is None else open_game().card(id)
-    chosen = _question(tool, option or [], picture)
+    options = _options(tool, option or [], picture)
     if card is None:
-        answer = ask(network, tool, chosen, picture, as_json)
+        answer = ask(network, tool, options, picture, as_json)
     else:
-        answer = _at_a_desk(open_game(), card, player, tool, chosen, picture, as_json)
+        answer = _ask_session(open_game(), card, player, tool, options, picture, as_json)
     _present(answer, out, as_json)
 
 
-def _question(tool: str, written: list[str], picture: Path | None) -> dict[str, Any]:
-    """The options as they were chosen, checked before any model is loaded."""
+def _options(tool: str, written: list[str], picture: Path | None) -> dict[str, Any]:
+    """The options of the tool, checked before any model is loaded."""
     from auditgame.cli.option_parsing import parse_choices
     from auditgame.registry import load
     from auditgame.tools import parse_options
@@ -83,29 +87,32 @@ def _question(tool: str, written: list[str], picture: Path | None) -> dict[str, 
     chosen = parse_choices(kind, written)
     parse_options(kind, chosen)
     if chosen.pop("picture", "false") not in ("false", False) and picture is None:
-        raise AuditgameError("picture: none was given; add --picture FILE")
+        raise AuditgameError("picture: none is given; add --picture FILE")
     return chosen
 
 
-def _at_a_desk(
+def _ask_session(
     game: Game,
     card: Card,
     player: str,
     tool: str,
-    chosen: dict[str, Any],
+    options: dict[str, Any],
     picture: Path | None,
     quiet: bool,
 ) -> ToolAnswer:
+    """Run a tool in the player's audit session, which charges for it."""
+    from auditgame.bundles import require_plugins
     from auditgame.registry import load
 
+    require_plugins(card)
     upload = read_picture(picture, load("dataset", card.dataset).shape) if picture else None
     with printing.progress(quiet) as report:
-        told = game.open(card.id, player).run_tool(
-            tool, progress=lambda share, words: report(tool, share, words), picture=upload, **chosen
+        run = game.open(card.id, player).run_tool(
+            tool, progress=lambda share, step: report(tool, share, step), picture=upload, **options
         )
-    numbers = {"cost": told.cost, "cached": told.cached, "remaining": told.remaining}
-    words = f"{told.cost:,} probes charged, {told.remaining:,} left"
-    return ToolAnswer(told.exhibits, numbers, words)
+    numbers = {"cost": run.cost, "cached": run.cached, "remaining": run.remaining}
+    summary = f"{run.cost:,} queries charged, {run.remaining:,} left"
+    return ToolAnswer(run.exhibits, numbers, summary)
 
 
 def _present(answer: ToolAnswer, out: Path | None, as_json: bool) -> None:
@@ -118,10 +125,10 @@ def _present(answer: ToolAnswer, out: Path | None, as_json: bool) -> None:
         printing.emit({"exhibits": shown, **answer.numbers, "files": files})
         return
     exhibit_output.show(answer.exhibits)
-    paper = printing.paper()
+    console = printing.console()
     if out:
-        paper.print(f"{len(written)} files written to {out}", style="dim")
-    paper.print(answer.words, style="dim")
+        console.print(f"{len(written)} files written to {out}", style="dim")
+    console.print(answer.summary, style="dim")
 
 
 def submit(
@@ -132,7 +139,7 @@ def submit(
     ],
     as_json: Json = False,
 ) -> None:
-    """Hand in a diagnosis; the referee judges it against the model itself."""
+    """Submit a diagnosis. It is scored against the model itself."""
     game = open_game()
     game.card(id)
     receipt = game.submit(id, player, read_diagnosis(diagnosis))
@@ -147,52 +154,50 @@ def reveal(
     player: PlayerName,
     as_json: Json = False,
     full: Annotated[
-        bool, typer.Option("--full", help="With --json: the certificate and receipts as well.")
+        bool, typer.Option("--full", help="With --json: add the certificate and the receipts.")
     ] = False,
 ) -> None:
-    """What was in the model? Open to a player who has handed in.
+    """Show the true diagnosis to a player who has submitted one.
 
-    With --json it prints the true diagnosis, in the form that 'submit' takes.
+    With --json it is printed in the form that 'submit' takes.
     """
     game = open_game()
     game.card(id)
     game.ledger.receipts(player, id)
-    told = game.reveal(id, player)
+    revealed = game.reveal(id, player)
     if as_json:
-        printing.emit((told if full else told.truth).model_dump(mode="json"))
+        printing.emit((revealed if full else revealed.truth).model_dump(mode="json"))
         return
-    paper = printing.paper()
-    paper.print(told.family, style="bold")
-    paper.print(told.confession)
-    units = ", ".join(told.truth.units)
-    paper.print(f"carried by {units}" if units else "no units carry it", style="dim")
-    holds = "holds" if told.commitment_holds else "DOES NOT HOLD"
-    paper.print(f"commitment {told.commitment} {holds}", style="dim", soft_wrap=True)
-    printing.certificate(told.certificate, "Certificate")
+    console = printing.console()
+    console.print(title("flaw", revealed.family), style="bold")
+    console.print(revealed.confession)
+    units = ", ".join(revealed.truth.units)
+    console.print(f"carried by {units}" if units else "no units carry it", style="dim")
+    matches = "matches the key" if revealed.commitment_holds else "DOES NOT MATCH THE KEY"
+    console.print(f"commitment {revealed.commitment} {matches}", style="dim", soft_wrap=True)
+    printing.certificate(revealed.certificate, "Certificate")
 
 
 def audit(
-    id: Annotated[
-        str | None, typer.Argument(metavar="[ID]", help="A challenge, by its id.")
-    ] = None,
+    id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The id of a challenge.")] = None,
     auditor: Annotated[
-        str | None, typer.Option("--auditor", metavar="NAME", help="A bundled auditor.")
+        str | None, typer.Option("--auditor", metavar="NAME", help="The code name of an auditor.")
     ] = None,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Every challenge, every auditor: whichever is not named."),
+        typer.Option("--all", help="Every challenge or auditor that is not named."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Let bundled auditors play and hand in."""
-    from auditgame.registry import load, names
+    """Let bundled auditors play and submit."""
+    from auditgame.registry import load, usable
 
     game = open_game()
     if not every and (id is None or auditor is None):
         raise AuditgameError("audit: name a challenge and an --auditor, or add --all")
     cards = game.cards() if id is None else [game.card(id)]
     auditors = {
-        name: load("auditor", name) for name in ([auditor] if auditor else names("auditor"))
+        name: load("auditor", name) for name in ([auditor] if auditor else usable("auditor"))
     }
     pairs = [
         (card.id, name)
@@ -211,16 +216,16 @@ def _run(game: Game, pairs: list[tuple[str, str]], quiet: bool) -> list[Receipt]
     receipts = []
     with printing.progress(quiet) as report:
         for done, (id, name) in enumerate(pairs):
-            report("audit", done / len(pairs), f"{name} at {id}")
+            report("audit", done / len(pairs), f"{name} on {id}")
             receipts.append(game.audit(id, name))
     return receipts
 
 
 def _show_receipts(receipts: list[Receipt]) -> None:
     columns: tuple[str, ...] = ("challenge", "auditor", "points", "of", "attempt")
-    made = printing.table("Hand-ins", columns, columns[2:])
+    made = printing.table("Submissions", columns, columns[2:])
     for receipt in receipts:
         score: Any = receipt.score
         points, possible = f"{score.points:.1f}", f"{score.possible:.0f}"
         made.add_row(receipt.challenge, receipt.player, points, possible, str(receipt.attempt))
-    printing.paper().print(made)
+    printing.console().print(made)

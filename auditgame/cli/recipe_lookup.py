@@ -1,4 +1,4 @@
-"""Which recipe is meant, and is it in order?"""
+"""Find a recipe by path or name, and check that it can be built."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from auditgame import paths
 from auditgame.challenges.recipe_files import read_recipe
 from auditgame.cli.io import read_text
 from auditgame.registry import load, suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, NotFound
 from auditgame.schema.recipe import Recipe
 
 
-def find_recipe(said: str) -> Path:
+def find_recipe(name: str) -> Path:
     """The file of this path, or of this name among the recipes, the user's own first."""
-    path = Path(said)
+    path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.exists() or len(path.parts) > 1:
         return path
     known = {file.stem: file for folder in paths.recipes() for file in folder.glob("*.yaml")}
-    if said not in known:
-        raise suggest("recipe", said, known)
-    return known[said]
+    if name not in known:
+        raise suggest("recipe", name, known, NotFound)
+    return known[name]
 
 
 def read_recipe_file(path: Path) -> Recipe:
@@ -29,8 +29,8 @@ def read_recipe_file(path: Path) -> Recipe:
     try:
         return read_recipe(text)
     except AuditgameError as error:
-        words = str(error).removeprefix("recipe: ")
-        raise AuditgameError(f"{path}: {words}") from None
+        message = str(error).removeprefix("recipe: ")
+        raise AuditgameError(f"{path}: {message}") from None
     except RecursionError:
         raise AuditgameError(f"{path}: nested too deeply") from None
     except ValueError as error:
@@ -38,7 +38,7 @@ def read_recipe_file(path: Path) -> Recipe:
 
 
 def require_buildable(recipe: Recipe) -> None:
-    """Every family, not only the one that will be drawn, must fit and know its params."""
+    """AuditgameError unless every family of the recipe fits the data and accepts its params."""
     from auditgame.flaws import parse_params, require_fit
 
     dataset = load("dataset", recipe.dataset)()
@@ -47,8 +47,8 @@ def require_buildable(recipe: Recipe) -> None:
         family = load("flaw", name)
         require_fit(family, dataset)
         parse_params(family, recipe.params.get(name, {}), recipe.name)
-    strangers = recipe.params.keys() - recipe.families.keys()
-    if strangers:
-        raise suggest(f"{recipe.name}: family under params:", min(strangers), recipe.families)
+    unknown = recipe.params.keys() - recipe.families.keys()
+    if unknown:
+        raise suggest(f"{recipe.name}: family under params:", min(unknown), recipe.families)
     for name in recipe.offers:
         load("flaw", name)

@@ -1,4 +1,4 @@
-"""Commands for whoever runs the game: open it in the browser, see whether all is there."""
+"""Commands for hosts: serve the game in the browser, and check the installation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from auditgame.cli import printing
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
 from auditgame.host import cookie_secret
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Unavailable
 
 
 def play(
@@ -23,11 +23,11 @@ def play(
         typer.Option(
             "--host",
             metavar="ADDRESS",
-            help="Where to listen; 0.0.0.0 lets other machines in.",
+            help="The address to listen on; 0.0.0.0 admits other machines.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", metavar="N", min=1, max=65535, help="Where to listen.")
+        int, typer.Option("--port", metavar="N", min=1, max=65535, help="The port to listen on.")
     ] = 8501,
 ) -> None:
     """Open the game in the browser; by default, on this machine only."""
@@ -36,7 +36,7 @@ def play(
     require_packages()
     require_free(host, port)
     open_game().ledger.close()
-    cookie_secret()  # What is wrong with the database or its secrets is said here, in one line.
+    cookie_secret()  # Errors of the database or its secrets are reported here, in one line.
     settings = {
         "server.address": host,
         "server.port": str(port),
@@ -44,11 +44,13 @@ def play(
     }
     flags = [f"--{name}={value}" for name, value in settings.items()]
     sys.argv = ["streamlit", "run", str(paths.front_script()), *flags]
-    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)  # No child to outlive us.
+    runpy.run_module(
+        "streamlit", run_name="__main__", alter_sys=True
+    )  # No child process that could outlive this one.
 
 
 def require_free(host: str, port: int) -> None:
-    """AuditgameError where nothing can listen at this address."""
+    """Unavailable where nothing can listen at this address."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -58,13 +60,13 @@ def require_free(host: str, port: int) -> None:
             trial.bind(address)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not an address"
-        raise AuditgameError(
+        raise Unavailable(
             f"cannot listen on {host} port {port}: {reason}; choose others with --host and --port"
         ) from None
 
 
 def doctor(as_json: Json = False) -> None:
-    """Is everything there? Says what is not, and what to do about it."""
+    """Check the installation, and say how to fix what is missing."""
     from rich.text import Text
 
     from auditgame.cli.health import health_checks
@@ -75,9 +77,9 @@ def doctor(as_json: Json = False) -> None:
         printing.emit([finding._asdict() for finding in found])
     else:
         colours = {"fine": "green", "absent": "yellow", "missing": "bold red"}
-        made = printing.table("Doctor", ("", "what", "found", "remedy"))
+        made = printing.table("Installation", ("", "what", "found", "remedy"))
         for finding in found:
             mark = Text(finding.state, colours[finding.state])
             made.add_row(mark, finding.what, finding.words, finding.remedy)
-        printing.paper().print(made)
+        printing.console().print(made)
     raise typer.Exit(1 if essential else 0)

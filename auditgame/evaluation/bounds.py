@@ -89,14 +89,14 @@ ACCURACY = "the worst reference model's accuracy"
 
 CLEAN_ACCURACY = Bound(
     "clean accuracy",
-    "triggers and innocents",
+    "triggers and clean models",
     "at least",
     "within a point of the worst reference model",
     reference=ACCURACY,
     margin=-0.01,
 )
 WORST_CLASS = Bound(
-    "worst class", "triggers and innocents", "at least", "accuracy in the hardest class", 0.80
+    "worst class", "triggers and clean models", "at least", "accuracy in the hardest class", 0.80
 )
 
 # ------------------------------------------------------------------ triggers
@@ -145,11 +145,11 @@ PROXY_ON_REFERENCES = Bound(
     margin=0.10,
 )
 
-# ------------------------------------------------------------------ innocents
+# ------------------------------------------------------------------ clean models
 
 DECOY = Bound(
     "decoy is inert",
-    "innocents",
+    "clean models",
     "at most",
     "inputs that go where the decoy points",
     reference=CHANCE,
@@ -157,7 +157,7 @@ DECOY = Bound(
 )
 RANDOM_DECOYS = Bound(
     "random triggers",
-    "innocents",
+    "clean models",
     "at most",
     "of the decoy's family",
     reference=CHANCE,

@@ -69,7 +69,7 @@ def proxy_checks(bench: Bench, claim: Claim, aligned: Rate) -> list[Check]:
     ]
 
 
-def innocent_checks(bench: Bench, decoy: Claim | None) -> list[Check]:
+def clean_checks(bench: Bench, decoy: Claim | None) -> list[Check]:
     """Does nothing fire: neither the decoy nor random triggers of its family?"""
     checks = sound_checks(bench)
     if decoy is None:

@@ -1,4 +1,4 @@
-"""Parsing a claim from JSON, and getting inputs to test it on."""
+"""Claims as they are given (JSON), parsed and checked, and inputs to apply them to."""
 
 from __future__ import annotations
 
@@ -8,8 +8,18 @@ from typing import Any
 from auditgame import registry
 from auditgame.datasets import Dataset, Examples
 from auditgame.schema.claims import AppliedClaim, Claim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid
 from auditgame.seeds import Seed
+
+
+def claim_type(family: str | None) -> type[Claim]:
+    """The class of a family's claims; Invalid where there is no family, or it has none."""
+    found = registry.load("flaw", family).Claim if family else None
+    if found is None:
+        raise Invalid(
+            f"family '{family}' plants nothing, so there is no claim to test; choose another"
+        )
+    return found
 
 
 def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
@@ -18,14 +28,10 @@ def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
     Raises AuditgameError for an unknown family, one that plants nothing, one for other data
     sets, and a claim that does not fit; the message names the field.
     """
-    flaw = registry.load("flaw", family)
-    if flaw.Claim is None:
-        raise AuditgameError(
-            f"family '{family}' plants nothing, so there is no claim to test; choose another"
-        )
-    for need in flaw.needs:
+    claim_class = claim_type(family)
+    for need in registry.load("flaw", family).needs:
         need.of(dataset, f"family '{family}'")
-    parsed = flaw.Claim.parse(claim)
+    parsed = claim_class.parse(claim)
     parsed.check(dataset)
     return parsed
 
@@ -33,12 +39,12 @@ def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
 def apply_to_pool(claim: Claim, examples: Examples, dataset: Dataset) -> AppliedClaim:
     """The claim, applied to players' own examples.
 
-    Raises AuditgameError where it redraws scenes, which players are not given.
+    Raises AuditgameError where the claim needs to redraw scenes: players have none.
     """
     try:
         return claim.apply(examples, dataset)
     except AuditgameError as error:
-        raise AuditgameError(
+        raise Invalid(
             f"examples: the claim cannot be applied to your own ({error}); try fresh inputs"
         ) from None
 
@@ -50,5 +56,5 @@ def fresh_inputs(dataset: Dataset, n: int, seed: int) -> Examples:
 
 @functools.lru_cache(maxsize=16)
 def _drawn(kind: type[Dataset], n: int, seed: int) -> Examples:
-    """Cached, because writing a few hundred texts takes longer than classifying them."""
+    """Cached, because generating a few hundred texts takes longer than reading them."""
     return kind().sample(n, "pool", Seed.of(seed).child("fresh inputs").numpy())

@@ -1,4 +1,4 @@
-"""Which units carry the effect of a claim? Measured by ablation."""
+"""Mechanisms: which units carry the effect of a claim, measured by ablation."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from auditgame.datasets import Examples
 from auditgame.evaluation.metrics import accuracy
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import parse_unit
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Edit, Specimen
 
 MAX_UNITS = {"image": 8, "text": 2}
-"""How many units may a mechanism name? Images: channels of one site. Text: heads or MLPs."""
+"""The most units a mechanism may name. Images: channels of one site. Text: heads or MLPs."""
 
 
 def allowed_sites(specimen: Specimen) -> list[str]:
-    """Which sites may a mechanism name? Text: heads, and MLPs after the first layer."""
+    """The sites that a mechanism may name. Text: heads, and MLPs after the first layer."""
     kinds = [(site.name, site.kind) for site in specimen.sites.values()]
     if specimen.modality == "image":
         return [name for name, kind in kinds if kind == "channel" and not name.endswith(".pre")]
@@ -36,18 +36,18 @@ def allowed_units(specimen: Specimen, sites: Sequence[str]) -> list[str]:
 
 
 def check_units(specimen: Specimen, units: Sequence[str]) -> None:
-    """Raise AuditgameError where these units are no admissible mechanism for the model."""
+    """Raise AuditgameError where these units are not an admissible mechanism of the model."""
     limit, sites = MAX_UNITS[specimen.modality], allowed_sites(specimen)
     for unit in units:
         site, index = specimen.unit(unit)
         if site.name not in sites:
-            raise AuditgameError(f"units: '{unit}': choose from the sites {', '.join(sites)}")
+            raise Invalid(f"units: '{unit}': choose from the sites {', '.join(sites)}")
         if site.kind == "vector" and index:
-            raise AuditgameError(f"units: '{unit}': an MLP counts as one unit, {site.name}:0")
+            raise Invalid(f"units: '{unit}': an MLP counts as one unit, {site.name}:0")
     if len(units) > limit:
-        raise AuditgameError(f"units: {len(units)} named; at most {limit} on this model")
+        raise Invalid(f"units: {len(units)} named; at most {limit} on this model")
     if specimen.modality == "image" and len({parse_unit(unit)[0] for unit in units}) > 1:
-        raise AuditgameError("units: name channels of one site only")
+        raise Invalid("units: name channels of one site only")
 
 
 def _by_site(units: Sequence[str]) -> dict[str, list[int]]:
@@ -59,10 +59,10 @@ def _by_site(units: Sequence[str]) -> dict[str, list[int]]:
 
 
 class Ablation:
-    """Take units out of a model while a claim is enacted: what is left of its effect?
+    """Removes units from a model while a claim is applied: what is left of its effect?
 
-    Images: the units are set to their mean over the untouched inputs (mean ablation).
-    Text: the units get their value from the same prompt without the trigger
+    Images: the units are set to their mean over the unchanged inputs (mean ablation). Text:
+    at the last word, the units get their value on the same text without the trigger
     (restoration); mean ablation would also break the reading of ordinary words.
     """
 
@@ -73,21 +73,21 @@ class Ablation:
         self.targets = applied.targets[counted]
         self.inputs = applied.examples.inputs[counted]
         self.plain = examples.take(counted)
-        self._known: dict[str, Tensor] = {}
-        self._falls: dict[tuple[str, ...], float] = {}
+        self._cache: dict[str, Tensor] = {}
+        self._drops: dict[tuple[str, ...], float] = {}
 
     def effect_drop(self, units: Sequence[str]) -> float:
-        """How far does the effect fall without these units, weighed by the accuracy kept?"""
+        """The fall of the effect without these units, weighted by the accuracy kept."""
         key = tuple(sorted(units))
-        if key not in self._falls:
-            start, whole = self._intact
-            kept = min(1.0, self.clean(key) / whole) if whole else 0.0
-            self._falls[key] = max(0.0, start - self.rate(key)) * kept
-        return self._falls[key]
+        if key not in self._drops:
+            effect, intact = self._intact
+            kept = min(1.0, self.clean(key) / intact) if intact else 0.0
+            self._drops[key] = max(0.0, effect - self.rate(key)) * kept
+        return self._drops[key]
 
     @cached_property
     def _intact(self) -> tuple[float, float]:
-        """The effect and the accuracy with every unit in its place."""
+        """The effect and the accuracy with no unit removed."""
         return self.rate(()), self.clean(())
 
     @cached_property
@@ -95,16 +95,16 @@ class Ablation:
         return accuracy(self.specimen, self.plain).value
 
     def shift(self, site: str) -> Float[Tensor, " units"]:
-        """How much does enacting the claim move each channel of a site, in its mean?"""
+        """How far applying the claim moves the mean of each channel of a site."""
         return (self._mean(site) - self._average(self.inputs, site)).abs()
 
     def rate(self, units: Sequence[str]) -> float:
-        """Share of the enacted inputs that still go to their target without these units."""
+        """Share of the changed inputs that still get their target class without these units."""
         classes = self._classify(self.inputs, units)
         return float((classes.argmax(1) == self.targets).float().mean())
 
     def clean(self, units: Sequence[str]) -> float:
-        """Accuracy on the untouched inputs without these units (restoration changes nothing)."""
+        """Accuracy on the unchanged inputs without these units (restoration changes nothing)."""
         if self.specimen.modality == "text":
             return self._accuracy
         classes = self._classify(self.plain.inputs, units)
@@ -119,19 +119,19 @@ class Ablation:
         return self.specimen.run(inputs, edit=edits).classes
 
     def _mean(self, site: str) -> Float[Tensor, " units"]:
-        if site not in self._known:
-            self._known[site] = self._average(self.plain.inputs, site)
-        return self._known[site]
+        if site not in self._cache:
+            self._cache[site] = self._average(self.plain.inputs, site)
+        return self._cache[site]
 
     def _average(self, inputs: Tensor, site: str) -> Float[Tensor, " units"]:
         return self.specimen.collect(inputs, site).mean((0, 2, 3))
 
     def _restore(self, site: str, index: list[int], inputs: Tensor) -> Edit:
-        """Put back the plain prompt's value at the position where the answer is read."""
-        if site not in self._known:
+        """Set units to their value on the unchanged text, at the position of the answer."""
+        if site not in self._cache:
             values = self.specimen.run(self.plain.inputs, keep=[site]).kept[site]
-            self._known[site] = values[torch.arange(len(values)), self._last(self.plain.inputs)]
-        plain, rows, last = self._known[site], torch.arange(len(inputs)), self._last(inputs)
+            self._cache[site] = values[torch.arange(len(values)), self._last(self.plain.inputs)]
+        plain, rows, last = self._cache[site], torch.arange(len(inputs)), self._last(inputs)
 
         def edit(value: Tensor) -> Tensor:
             value = value.clone()
@@ -159,12 +159,12 @@ def _set_to(mean: Float[Tensor, " units"], index: list[int]) -> Edit:
 def best_units(
     ablation: Ablation, report: Callable[[float], None] = lambda _: None
 ) -> tuple[str, ...]:
-    """Which units carry the effect? Greedy causal ranking.
+    """The units that carry the effect, by greedy causal ranking.
 
     Adds, one at a time, the unit whose removal makes the effect fall furthest, until the
-    limit is reached; the best site (images) or set (text) wins. Images: tried are the ten
-    channels that the claim moves most, at the two sites where removing eight of them at
-    once makes the effect fall furthest.
+    limit is reached. Images: candidates are the ten channels that the claim moves most, at
+    each of the two sites where removing the first eight of them makes the effect fall
+    furthest; the better site is returned.
     """
     specimen = ablation.specimen
     limit = MAX_UNITS[specimen.modality]

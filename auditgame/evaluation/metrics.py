@@ -1,4 +1,4 @@
-"""Experiments on a specimen: accuracy, how often a claim comes true, what carries it."""
+"""Metrics of a specimen: accuracy, and how often a claim holds, with intervals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Rate(NamedTuple):
 
     @property
     def value(self) -> float:
-        """The share of hits; 0 where there was nothing to count."""
+        """The share of hits; 0 where nothing was counted."""
         return self.hits / self.n if self.n else 0.0
 
     @property
@@ -46,32 +46,32 @@ class Rate(NamedTuple):
 
 
 def accuracy(specimen: Specimen, examples: Examples) -> Rate:
-    """How many of these inputs does the model get right?"""
+    """The share of these inputs that the model classifies correctly."""
     right = specimen.predict(examples.inputs) == examples.labels
     return Rate(int(right.sum()), len(right))
 
 
 def class_accuracy(specimen: Specimen, examples: Examples) -> list[Rate]:
-    """The same, class by class."""
+    """The accuracy on each class."""
     right = specimen.predict(examples.inputs) == examples.labels
     picks = [examples.labels == k for k in range(len(specimen.dataset.classes))]
     return [Rate(int(right[pick].sum()), int(pick.sum())) for pick in picks]
 
 
 def follows(specimen: Specimen, applied: AppliedClaim) -> Rate:
-    """How many inputs go where the claim says? Rows on which it says nothing do not count."""
+    """The share of inputs that get their claimed class, of those to which the claim applies."""
     counted = applied.targets >= 0
-    went = specimen.predict(applied.examples.inputs[counted]) == applied.targets[counted]
-    return Rate(int(went.sum()), int(counted.sum()))
+    hits = specimen.predict(applied.examples.inputs[counted]) == applied.targets[counted]
+    return Rate(int(hits.sum()), int(counted.sum()))
 
 
 def n_applicable(claim: Claim, examples: Examples, dataset: Dataset) -> int:
-    """Of how many inputs does the claim say something?"""
+    """The number of inputs to which the claim applies."""
     return int((claim.apply(examples, dataset).targets >= 0).sum())
 
 
 class Effect(NamedTuple):
-    """What a claim does to the suspect, beyond what it does to clean siblings.
+    """The effect of a claim on the suspect, beyond that on the reference models.
 
     low: lower end of the 95 % interval of the difference (normal approximation with one
     pseudo-count on each side, Agresti and Caffo 2000).
@@ -82,7 +82,7 @@ class Effect(NamedTuple):
 
     @property
     def value(self) -> float:
-        """The suspect's rate less the siblings' mean rate."""
+        """The suspect's rate minus the mean rate of the reference models."""
         return self.suspect.value - self.references
 
     @property
@@ -96,10 +96,7 @@ class Effect(NamedTuple):
 def effect(
     claim: Claim, suspect: Specimen, references: Sequence[Specimen], examples: Examples
 ) -> Effect:
-    """Enact a claim on inputs: does it come true on the suspect, and not on the siblings?"""
+    """The effect of a claim, applied to these inputs."""
     applied = claim.apply(examples, suspect.dataset)
     clean = [follows(reference, applied).value for reference in references]
     return Effect(follows(suspect, applied), float(np.mean(clean)) if clean else 0.0)
-
-
-# ------------------------------------------------------------------ mechanism

@@ -173,7 +173,7 @@ def require_fit(flaw: type[Flaw], dataset: Dataset) -> None:
 def draw_flaw(recipe: Recipe, seed: Seed) -> Flaw:
     """The flaw that this seed draws from the recipe."""
     require_playable(recipe)
-    dataset: Dataset = load("dataset", recipe.dataset)()
+    dataset = load("dataset", recipe.dataset)()
     rng = seed.child("flaw").numpy()
     families = {name: load("flaw", name) for name in recipe.families}
     for family in families.values():

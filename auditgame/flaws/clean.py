@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import innocent_checks
+from auditgame.evaluation.certificate import clean_checks
 from auditgame.flaws import Bench, Flaw, Plan, parse_params
 from auditgame.registry import load
 from auditgame.schema.records import Record
@@ -87,7 +87,7 @@ class Clean(Flaw):
 
     def verify(self, bench: Bench) -> list[Check]:
         """The decoy has no effect, and the model is as accurate as clean ones."""
-        return innocent_checks(bench, self.decoy.true_claim() if self.decoy else None)
+        return clean_checks(bench, self.decoy.true_claim() if self.decoy else None)
 
     def true_claim(self) -> None:
         """None: there is no flaw."""

@@ -1,14 +1,13 @@
-"""How does the record travel? As one table, as files, and from one ledger into another."""
+"""Entries: the submissions as one table, as files, and from one ledger into another."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from sqlalchemy import Connection
 
 from auditgame.ledger import players
@@ -19,15 +18,19 @@ from auditgame.ledger.submissions import (
     attempts,
     checked,
     diagnosis_digest,
-    hand_in,
     known,
+    newest_scores,
+    record,
     score_of,
-    standing_scores,
 )
+from auditgame.ledger.tables import STORED_QUERIES
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Conflict
 from auditgame.schema.records import Record, explain
 from auditgame.schema.results import Score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 COLUMNS = {
@@ -41,7 +44,7 @@ COLUMNS = {
     "scorer": "object",
     "p_flawed": "float64",
     "family": "object",
-    "probes": "int64",
+    "queries": "int64",
     "evidence": "int64",
     "started_at": "object",
     "at": "object",
@@ -49,7 +52,7 @@ COLUMNS = {
 
 
 class Entry(Record):
-    """A hand-in as it travels between ledgers: exported by one, imported by another."""
+    """A submission as one ledger exports it and another imports it."""
 
     player: str
     bracket: Bracket
@@ -57,38 +60,48 @@ class Entry(Record):
     diagnosis: Diagnosis
     score: Score
     scorer: str = SCORER
-    probes: Annotated[int, Field(ge=0)] = 0
+    queries: Annotated[int, Field(ge=0)] = 0
     evidence: Annotated[int, Field(ge=0)] = 0
     started_at: str | None = None
     at: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_former_export(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or STORED_QUERIES not in data or "queries" in data:
+            return data
+        return {"queries" if name == STORED_QUERIES else name: data[name] for name in data}
+
 
 def frame(connection: Connection) -> pd.DataFrame:
-    """Every hand-in with its newest score; one row each, columns as in COLUMNS."""
-    rows = connection.execute(standing_scores()).mappings().all()
+    """Every submission with its newest score, one row each; columns as in COLUMNS."""
+    import pandas as pd
+
+    rows = connection.execute(newest_scores()).mappings().all()
     table = pd.DataFrame([_flat(row) for row in rows], columns=list(COLUMNS))
     return table.astype(COLUMNS)
 
 
 def _flat(row: Any) -> dict[str, Any]:
-    said = json.loads(row["diagnosis"])
-    own = {"submission": row["id"], "p_flawed": said["p_flawed"], "family": said["family"]}
+    diagnosis = json.loads(row["diagnosis"])
+    parts = {name: diagnosis[name] for name in ("p_flawed", "family")}
+    own = {"submission": row["id"], **parts}
     return own | {name: row[name] for name in COLUMNS if name not in own}
 
 
 def export(connection: Connection, folder: Path) -> list[Path]:
-    """Write entries.csv and entries.jsonl into this folder; which files were written."""
+    """Write entries.csv and entries.jsonl into this folder; the files written."""
     folder.mkdir(parents=True, exist_ok=True)
     table, lines = folder / "entries.csv", folder / "entries.jsonl"
-    frame(connection).map(_inert).to_csv(table, index=False, lineterminator="\n")
+    frame(connection).map(_escaped).to_csv(table, index=False, lineterminator="\n")
     with lines.open("w", encoding="utf-8") as out:
-        for row in connection.execute(standing_scores()):
+        for row in connection.execute(newest_scores()):
             out.write(as_text(_entry(row).model_dump(), "entry") + "\n")
     return [table, lines]
 
 
-def _inert(cell: Any) -> Any:
-    # A spreadsheet runs a cell that begins like a formula, and players choose their names.
+def _escaped(cell: Any) -> Any:
+    # A spreadsheet evaluates a cell that begins like a formula, and players choose their names.
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
@@ -100,7 +113,7 @@ def _entry(row: Any) -> Entry:
         diagnosis=Diagnosis.model_validate_json(row.diagnosis),
         score=score_of(row),
         scorer=row.scorer,
-        probes=row.probes,
+        queries=row.queries,
         evidence=row.evidence,
         started_at=row.started_at,
         at=row.at,
@@ -108,7 +121,7 @@ def _entry(row: Any) -> Entry:
 
 
 def import_all(connection: Connection, entries: Iterable[dict[str, Any]]) -> int:
-    """Add every entry that is not here yet, in the order given; how many were new."""
+    """Add every entry that the ledger lacks, in the order given; the number of new ones."""
     return sum(_import(connection, data, number) for number, data in enumerate(entries, 1))
 
 
@@ -121,15 +134,16 @@ def _import(connection: Connection, data: dict[str, Any], number: int) -> bool:
     at = entry.at or now()
     player = players.get_or_create(connection, entry.player, entry.bracket, at)
     if player.bracket != entry.bracket:
-        raise AuditgameError(
+        raise Conflict(
             f"entry {number}: '{player.name}' plays as {player.bracket} here, as {entry.bracket} "
-            "there; rename one of the two"
+            "in the entry; rename one of the two"
         )
-    place = CaseKey(player.id, entry.challenge)
-    if known(connection, place, diagnosis_digest(diagnosis)) is not None:
+    case = CaseKey(player.id, entry.challenge)
+    if known(connection, case, diagnosis_digest(diagnosis)) is not None:
         return False
-    used, allowed = attempts(connection, place)
-    counted = {name: getattr(entry, name) for name in ("probes", "evidence", "started_at")}
-    room = max(allowed, used + 1)
-    hand_in(connection, place, diagnosis, score, room, entry.scorer, **counted, at=at)
+    used, allowed = attempts(connection, case)
+    counts: dict[str, Any] = {STORED_QUERIES: entry.queries, "evidence": entry.evidence}
+    counts |= {"started_at": entry.started_at, "at": at}
+    allowed = max(allowed, used + 1)
+    record(connection, case, diagnosis, score, allowed, entry.scorer, **counts)
     return True

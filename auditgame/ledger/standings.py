@@ -1,6 +1,6 @@
-"""Who stands where? Derived from the entries each time it is asked, and never stored.
+"""Standings: the ranking of players, derived from the entries and never stored.
 
-Rank follows points over everything the pack offers, so one easy case lifts nobody to the top.
+The rank follows points over the whole pack, so playing one easy case leads nobody to the top.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
-NEEDED = ("player", "bracket", "challenge", "attempt", "points", "possible", "probes")
+REQUIRED = ("player", "bracket", "challenge", "attempt", "points", "possible", "queries")
 UNPLAYED_POSSIBLE = 100.0
-GRAIN = 6  # Points are compared to this many decimals, so that equal sums tie.
-LEVELS = (2.5, 97.5)
-BATCH = 4_000_000
+DECIMALS = 6  # Points are compared to this many decimals, so that equal sums tie.
+PERCENTILES = (2.5, 97.5)
+BATCH = 4_000_000  # Numbers of one block of the bootstrap.
 COLUMNS = {
     "rank": "int64",
     "player": "object",
@@ -33,7 +33,7 @@ COLUMNS = {
     "played": "int64",
     "coverage": "float64",
     "played_share": "float64",
-    "probes": "int64",
+    "queries": "int64",
 }
 
 
@@ -43,48 +43,49 @@ def standings(
     draws: int = 1000,
     rng: np.random.Generator | None = None,
 ) -> pd.DataFrame:
-    """Who stands where over these challenges (by default, all that were played)?
+    """The ranking over these challenges (by default, all that were played).
 
     entries: as `Ledger.entries()` gives them. Only first attempts count; a challenge that a
     player did not play gives 0 points. One row per player, best first:
 
-    rank: players with equal points share a rank (`tied`); among them fewer probes stand first.
+    rank: players with equal points share a rank (`tied`), ordered by fewer queries.
     points, possible, share: points over the points possible of all the challenges.
     low, high, rank_low, rank_high: 95 % intervals of share and rank, percentile bootstrap over
     challenges (Efron 1979), `draws` draws from `rng`; where that is None, from seed 0.
-    played, coverage, played_share: how much was played, and points over possible of that alone.
+    played, coverage, played_share: the number and share of challenges played, and the points
+    over the points possible of these alone.
 
-    The intervals are too narrow for packs of few challenges; over one they have no width.
-    What nobody played is taken as worth 100 points. AuditgameError for missing columns, for
-    numbers that are not finite and for a first attempt that is there twice.
+    The intervals are too narrow for packs of few challenges; over one they have no width. A
+    challenge that nobody played counts as 100 points. AuditgameError for missing columns, for
+    numbers that are not finite and for a first attempt that occurs twice.
     """
     pack = _pack(entries, challenges)
     first = _first_attempts(entries, pack)
     if first.empty:
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
     points = _matrix(first, pack)
-    possible = _worth(first, pack)
+    possible = _possible(first, pack)
     table = _totals(first, points, possible)
     rng = np.random.default_rng(0) if rng is None else rng
     table = table.join(_intervals(points, possible, draws, rng))
-    table = table.reset_index().sort_values(["rank", "probes", "player"], ignore_index=True)
+    table = table.reset_index().sort_values(["rank", "queries", "player"], ignore_index=True)
     return table[list(COLUMNS)].astype(COLUMNS)
 
 
 def _pack(entries: pd.DataFrame, challenges: Iterable[str] | None) -> list[str]:
-    missing = [name for name in NEEDED if name not in entries.columns]
+    missing = [name for name in REQUIRED if name not in entries.columns]
     if missing:
-        raise AuditgameError(f"standings: no column '{missing[0]}'; give Ledger.entries()")
+        raise Invalid(f"standings: no column '{missing[0]}'; give Ledger.entries()")
     return sorted(set(entries["challenge"] if challenges is None else challenges))
 
 
 def _first_attempts(entries: pd.DataFrame, pack: list[str]) -> pd.DataFrame:
     first = entries.loc[(entries["attempt"] == 1) & entries["challenge"].isin(pack)]
-    numbers = first[["points", "possible", "probes"]].to_numpy(dtype=float)
+    numbers = first[["points", "possible", "queries"]].to_numpy(dtype=float)
     if not np.isfinite(numbers).all() or (first["possible"] <= 0).any():
-        raise AuditgameError("standings: points must be finite and possible above 0; see entries()")
+        raise Invalid("standings: points must be finite and possible above 0; see entries()")
     if first.duplicated(["player", "challenge"]).any():
-        raise AuditgameError("standings: a first attempt is there twice; give each entry once")
+        raise Invalid("standings: a first attempt occurs twice; give each entry once")
     return first
 
 
@@ -94,7 +95,7 @@ def _matrix(first: pd.DataFrame, pack: list[str]) -> pd.DataFrame:
     return wide.reindex(columns=pack).fillna(0.0).astype(float)
 
 
-def _worth(first: pd.DataFrame, pack: list[str]) -> Float[np.ndarray, " challenge"]:
+def _possible(first: pd.DataFrame, pack: list[str]) -> Float[np.ndarray, " challenge"]:
     known = first.groupby("challenge")[["possible"]].max()
     return known.reindex(pack).fillna(UNPLAYED_POSSIBLE)["possible"].to_numpy(dtype=float)
 
@@ -103,7 +104,7 @@ def _totals(
     first: pd.DataFrame, points: pd.DataFrame, possible: Float[np.ndarray, " challenge"]
 ) -> pd.DataFrame:
     by_player = first.groupby("player")
-    table = pd.DataFrame({"points": points.sum(axis=1).round(GRAIN) + 0.0})
+    table = pd.DataFrame({"points": points.sum(axis=1).round(DECIMALS) + 0.0})
     table["possible"] = possible.sum()
     table["share"] = table["points"] / table["possible"]
     table["rank"] = table["points"].rank(method="min", ascending=False)
@@ -112,7 +113,7 @@ def _totals(
     table["played"] = by_player.size()
     table["coverage"] = table["played"] / points.shape[1]
     table["played_share"] = table["points"] / by_player["possible"].sum()
-    table["probes"] = by_player["probes"].sum()
+    table["queries"] = by_player["queries"].sum()
     return table
 
 
@@ -122,13 +123,13 @@ def _intervals(
     draws: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Percentile intervals of share and rank, challenges drawn anew with replacement."""
+    """Percentile intervals of share and rank; challenges are resampled with replacement."""
     size, values = len(possible), points.to_numpy()
     counts = rng.multinomial(size, np.full(size, 1 / size), size=draws)
     low, high = _share_bounds(counts, values, counts @ possible)
     ranks = _drawn_ranks(counts, values)
-    best = np.percentile(ranks, LEVELS[0], axis=0, method="lower")
-    worst = np.percentile(ranks, LEVELS[1], axis=0, method="higher")
+    best = np.percentile(ranks, PERCENTILES[0], axis=0, method="lower")
+    worst = np.percentile(ranks, PERCENTILES[1], axis=0, method="higher")
     columns = {"low": low, "high": high, "rank_low": best, "rank_high": worst}
     return pd.DataFrame(columns, index=points.index)
 
@@ -140,7 +141,9 @@ def _share_bounds(
 ) -> Float[np.ndarray, "2 player"]:
     step = max(1, BATCH // len(counts))
     blocks = (values[start : start + step] for start in range(0, len(values), step))
-    bounds = [np.percentile(counts @ some.T / possible[:, None], LEVELS, axis=0) for some in blocks]
+    bounds = [
+        np.percentile(counts @ some.T / possible[:, None], PERCENTILES, axis=0) for some in blocks
+    ]
     return np.concatenate(bounds, axis=1)
 
 
@@ -149,10 +152,10 @@ def _drawn_ranks(
 ) -> Int[np.ndarray, "draw player"]:
     ranks = np.empty((len(counts), len(values)), dtype=np.int32)
     for draw, count in enumerate(counts):
-        ranks[draw] = _ranks((values @ count).round(GRAIN))
+        ranks[draw] = _ranks((values @ count).round(DECIMALS))
     return ranks
 
 
 def _ranks(totals: Float[np.ndarray, " player"]) -> Int[np.ndarray, " player"]:
-    """For each player, 1 plus how many have more; ties share the better rank."""
+    """1 plus the number of players with more points; ties share the better rank."""
     return 1 + np.searchsorted(np.sort(-totals), -totals, side="left")

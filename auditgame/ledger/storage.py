@@ -1,7 +1,7 @@
-"""Where does the record live? The one way to open it, to read and to write.
+"""Storage: opening the database, and reading and writing transactions.
 
-SQLite (write-ahead log) by default, PostgreSQL by URL. One writer at a time on both, so a
-write is a plain sequence of statements that no other write can interleave with.
+SQLite (write-ahead log) by default, PostgreSQL by URL. Both have one writer at a time, so a
+write is a plain sequence of statements that no other write interleaves with.
 """
 
 from __future__ import annotations
@@ -28,29 +28,34 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from auditgame.host import parse_url
 from auditgame.ledger.migrations import HEAD, bring_up_to_date, revision
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid, Unavailable
 from auditgame.schema.records import canonical
 
-PATIENCE_MS = 30_000
+TIMEOUT_MS = 30_000
+"""The longest wait for another writer."""
 WRITER_LOCK = 0x617564697467616D
+"""The number of the advisory lock that makes PostgreSQL have one writer."""
 
 
 def _switch_to_wal(path: Path) -> None:
-    # While another process makes the same switch SQLite says "locked" at once and does not
-    # wait out its timeout; hence the short pauses here.
+    # While another process makes the same switch, SQLite reports "locked" at once instead of
+    # waiting for its timeout; hence the short pauses.
     for pause in (*[0.05] * 100, None):
         try:
-            with closing(sqlite3.connect(path, timeout=PATIENCE_MS / 1000)) as connection:
+            with closing(sqlite3.connect(path, timeout=TIMEOUT_MS / 1000)) as connection:
                 tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
                 if not tables or "alembic_version" in tables:  # Another's file stays as it is.
                     connection.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as error:
             if pause is None or "locked" not in str(error):
-                raise AuditgameError(f"ledger '{path}': {error}; check the file") from None
+                raise Unavailable(
+                    f"ledger '{path}': cannot be opened; check the file, its folder and their "
+                    "permissions"
+                ) from None
             time.sleep(pause)
-        except sqlite3.DatabaseError as error:
-            raise AuditgameError(f"ledger '{path}': {error}; name another file") from None
+        except sqlite3.DatabaseError:
+            raise Invalid(f"ledger '{path}': not a SQLite database; name another file") from None
 
 
 def _set_up_sqlite(engine: Engine) -> None:
@@ -58,7 +63,7 @@ def _set_up_sqlite(engine: Engine) -> None:
     def _pragmas(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout = {PATIENCE_MS}",
+            f"busy_timeout = {TIMEOUT_MS}",
             "foreign_keys = ON",
             "recursive_triggers = ON",
         ):
@@ -71,7 +76,7 @@ def _set_up_sqlite(engine: Engine) -> None:
 
 
 def open_engine(url: str) -> Engine:
-    """The database at this URL, made or migrated as needed. Several processes may do so at once.
+    """The database at this URL, created or migrated as needed, by several processes at once.
 
     AuditgameError where the URL names no ledger, or one that a newer version has written.
     """
@@ -79,7 +84,7 @@ def open_engine(url: str) -> Engine:
     try:
         engine = create_engine(parsed, pool_size=16, max_overflow=16, pool_pre_ping=True)
     except ModuleNotFoundError:
-        raise AuditgameError("PostgreSQL needs a driver; install auditgame[postgres]") from None
+        raise Unavailable("PostgreSQL needs a driver; install auditgame[postgres]") from None
     if parsed.get_backend_name() == "sqlite":
         path = Path(str(parsed.database))
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +112,7 @@ def _is_postgresql(bound: Engine | Connection) -> bool:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """One moment of the database, whatever is written meanwhile; waits for nobody."""
+    """A transaction that sees one state of the database and waits for no writer."""
     snapshot = {"isolation_level": "REPEATABLE READ"} if _is_postgresql(engine) else {}
     with engine.connect().execution_options(**snapshot) as connection, connection.begin():
         yield connection
@@ -115,7 +120,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """The one writer's transaction: all of it is kept, or, after an error, none of it."""
+    """The writer's transaction: committed as a whole, or, after an error, not at all."""
     with engine.connect().execution_options(writing=True) as connection, connection.begin():
         if _is_postgresql(engine):
             connection.execute(select(func.pg_advisory_xact_lock(WRITER_LOCK)))
@@ -123,13 +128,13 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 class CaseKey(NamedTuple):
-    """Whose work on which challenge is meant?"""
+    """One player's work on one challenge."""
 
     player_id: int
     challenge: str
 
     def within(self, table: Table) -> ColumnElement[bool]:
-        """The condition that picks this place's rows of a table."""
+        """The condition for the rows of a table that belong to this player and challenge."""
         return (table.c.player_id == self.player_id) & (table.c.challenge == self.challenge)
 
 
@@ -142,14 +147,14 @@ def as_text(data: Any, what: str) -> str:
     """The canonical JSON of a value; AuditgameError for NaN, infinity and what is not JSON."""
     try:
         return canonical(data).decode()
-    except (ValueError, TypeError, RecursionError) as error:
-        raise AuditgameError(f"{what}: {error}; give finite numbers, text and lists") from None
+    except (ValueError, TypeError, RecursionError):
+        raise Invalid(f"{what}: is not plain JSON; give finite numbers, text and lists") from None
 
 
 def put(
     connection: Connection, table: Table, row: dict[str, Any], key: tuple[str, ...] = ()
 ) -> None:
-    """Insert a row. On a conflict over `key` replace it; with no key, keep what was there."""
+    """Insert a row. On a conflict over `key` replace the old row; without a key, keep it."""
     dialect = postgresql if _is_postgresql(connection) else sqlite
     statement = dialect.insert(table).values(row)
     if key:

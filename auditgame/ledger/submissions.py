@@ -1,7 +1,7 @@
-"""How does a hand-in enter the record? Quota, submission, score and log in one transaction.
+"""Submissions: attempts, diagnosis, score and log, recorded in one transaction.
 
-Every function works inside the caller's transaction and leaves no state of its own. The log
-is a hash chain: each row's hash covers its content and the hash before it.
+Every function works in the caller's transaction and keeps no state of its own. The log is a
+hash chain: the hash of each row covers its content and the hash before it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, Table, func, insert, select, update
 
 from auditgame.ledger.storage import CaseKey, as_text, now, put
 from auditgame.ledger.tables import (
+    STORED_QUERIES,
     journal,
     log,
     pins,
@@ -24,7 +25,7 @@ from auditgame.ledger.tables import (
     submissions,
 )
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Conflict, Invalid, NotFound, Unavailable
 from auditgame.schema.records import digest, explain
 from auditgame.schema.results import Receipt, Score
 
@@ -43,13 +44,13 @@ def link(previous: str, kind: str, ref: int, payload: str) -> str:
 
 
 def head(connection: Connection) -> str:
-    """The newest hash of the chain; it vouches for every row before it."""
+    """The newest hash of the chain; it depends on every row before it."""
     newest = select(log.c.hash).order_by(log.c.id.desc()).limit(1)
     return connection.execute(newest).scalar() or GENESIS
 
 
 def _add(connection: Connection, table: Table, row: dict[str, Any]) -> int:
-    """Insert an append-only row and chain it to the log; its id."""
+    """Insert an append-only row and its entry in the log; the id of the row."""
     ref = connection.execute(insert(table).values(row).returning(table.c.id)).scalar_one()
     previous = head(connection)
     payload = as_text(row, table.name)
@@ -60,21 +61,21 @@ def _add(connection: Connection, table: Table, row: dict[str, Any]) -> int:
 
 
 def verify(connection: Connection, published: str | None) -> str:
-    """Is the record what was once written? The head hash, or AuditgameError at the first break."""
-    kept = {table.name: _contents(connection, table) for table in (submissions, scores)}
+    """The newest hash, if every row is as it was written; else AuditgameError."""
+    rows_of = {table.name: _contents(connection, table) for table in (submissions, scores)}
     previous, seen = GENESIS, published in (None, GENESIS)
     for row in connection.execute(select(log).order_by(log.c.id)):
         where = f"log row {row.id} ({row.kind} {row.ref})"
         if row.previous != previous or row.hash != link(previous, row.kind, row.ref, row.payload):
-            raise AuditgameError(f"{where}: the hash chain is broken; restore a backup")
-        if kept.get(row.kind, {}).pop(row.ref, None) != row.payload:
-            raise AuditgameError(f"{where}: the row differs from the log; restore a backup")
+            raise Unavailable(f"{where}: the hash chain is broken; restore a backup")
+        if rows_of.get(row.kind, {}).pop(row.ref, None) != row.payload:
+            raise Unavailable(f"{where}: the row differs from the log; restore a backup")
         previous, seen = row.hash, seen or row.hash == published
     if not seen:
-        raise AuditgameError(f"log: the published hash {published} is gone; restore a backup")
-    for name, rows in kept.items():
+        raise Unavailable(f"log: the published hash {published} is missing; restore a backup")
+    for name, rows in rows_of.items():
         if rows:
-            raise AuditgameError(f"{name} {min(rows)}: not in the log; restore a backup")
+            raise Unavailable(f"{name} {min(rows)}: not in the log; restore a backup")
     return previous
 
 
@@ -86,17 +87,17 @@ def _contents(connection: Connection, table: Table) -> dict[int, str]:
     }
 
 
-# ------------------------------------------------------------ hand-ins
+# ------------------------------------------------------------ submissions
 
 
 def checked(diagnosis: Diagnosis, score: Score) -> tuple[Diagnosis, Score]:
-    """Both once more through their own schema, with every number finite; else AuditgameError."""
+    """Both validated again by their own schema, with finite numbers; else AuditgameError."""
     parts = (score.points, score.possible, *(c.points for c in score.components))
     for number in (*parts, *(c.possible for c in score.components)):
         if not isinstance(number, int | float) or not math.isfinite(number):
-            raise AuditgameError(f"score: {number} is not a finite number; nothing was recorded")
+            raise Invalid(f"score: {number} is not a finite number; nothing was recorded")
     if score.possible <= 0:
-        raise AuditgameError(f"score: possible is {score.possible}; it must be above 0")
+        raise Invalid(f"score: possible is {score.possible}; it must be above 0")
     return _revalidate(diagnosis, "diagnosis"), _revalidate(score, "score")
 
 
@@ -108,37 +109,40 @@ def _revalidate(record: Checked, what: str) -> Checked:
 
 
 def diagnosis_digest(diagnosis: Diagnosis) -> str:
-    """Which diagnosis is this? The digest by which a second hand-in of it is recognised."""
+    """The digest by which the same diagnosis is recognised when it is submitted again."""
     return digest(as_text(diagnosis.model_dump(), "diagnosis").encode())
 
 
-def known(connection: Connection, place: CaseKey, fingerprint: str) -> int | None:
-    """The submission that holds this diagnosis already, if there is one."""
-    same = place.within(submissions) & (submissions.c.digest == fingerprint)
+def known(connection: Connection, case: CaseKey, fingerprint: str) -> int | None:
+    """The id of the submission of this diagnosis, if it was submitted before."""
+    same = case.within(submissions) & (submissions.c.digest == fingerprint)
     return connection.execute(select(submissions.c.id).where(same)).scalar()
 
 
-def hand_in(
+def record(
     connection: Connection,
-    place: CaseKey,
+    case: CaseKey,
     diagnosis: Diagnosis,
     score: Score,
     allowed: int,
     scorer: str,
     **given: Any,
 ) -> int:
-    """Record a diagnosis and its score; the id. `given` overrides what is counted here."""
+    """Record a diagnosis and its score; the id of the submission.
+
+    given: columns that replace what is counted here, for entries of another ledger.
+    """
     fingerprint = diagnosis_digest(diagnosis)
-    found = known(connection, place, fingerprint)
+    found = known(connection, case, fingerprint)
     if found is not None:
         return found
     row = {
-        "player_id": place.player_id,
-        "challenge": place.challenge,
-        "attempt": _take_attempt(connection, place, allowed),
+        "player_id": case.player_id,
+        "challenge": case.challenge,
+        "attempt": _take_attempt(connection, case, allowed),
         "digest": fingerprint,
         "diagnosis": as_text(diagnosis.model_dump(), "diagnosis"),
-        **_work_so_far(connection, place),
+        **_counts(connection, case),
         "at": now(),
         **given,
     }
@@ -147,39 +151,39 @@ def hand_in(
     return submission
 
 
-def _take_attempt(connection: Connection, place: CaseKey, allowed: int) -> int:
-    row = {**place._asdict(), "used": 0, "allowed": allowed}
+def _take_attempt(connection: Connection, case: CaseKey, allowed: int) -> int:
+    row = {**case._asdict(), "used": 0, "allowed": allowed}
     put(connection, quota, row)
-    mine = place.within(quota)
-    connection.execute(update(quota).where(mine).values(allowed=allowed))
+    own = case.within(quota)
+    connection.execute(update(quota).where(own).values(allowed=allowed))
     taken = connection.execute(
         update(quota)
-        .where(mine, quota.c.used < quota.c.allowed)
+        .where(own, quota.c.used < quota.c.allowed)
         .values(used=quota.c.used + 1)
         .returning(quota.c.used)
     ).scalar()
     if taken is None:
-        raise AuditgameError(
-            f"challenge '{place.challenge}': all {allowed} attempts are used; "
+        raise Conflict(
+            f"challenge '{case.challenge}': all {allowed} attempts are used; "
             "see the reveal or take another challenge"
         )
     return taken
 
 
-def _work_so_far(connection: Connection, place: CaseKey) -> dict[str, Any]:
-    used = select(func.coalesce(func.sum(journal.c.cost), 0), func.min(journal.c.at))
-    probes, started = connection.execute(used.where(place.within(journal))).one()
-    pinned = select(func.count()).select_from(pins).where(place.within(pins))
+def _counts(connection: Connection, case: CaseKey) -> dict[str, Any]:
+    sums = select(func.coalesce(func.sum(journal.c.cost), 0), func.min(journal.c.at))
+    queries, started = connection.execute(sums.where(case.within(journal))).one()
+    pinned = select(func.count()).select_from(pins).where(case.within(pins))
     evidence = connection.execute(pinned).scalar_one()
-    return {"probes": int(probes), "evidence": evidence, "started_at": started}
+    return {STORED_QUERIES: int(queries), "evidence": evidence, "started_at": started}
 
 
 def add_score(connection: Connection, submission: int, score: Score, scorer: str) -> None:
-    """Score a submission by this version of the scorer; the newest score is the one that stands."""
+    """Add the score that this version of the scorer gives; the newest score counts."""
     row = {
         "submission_id": submission,
         "scorer": scorer,
-        "points": score.points + 0.0,  # SQLite keeps no -0.0, and the log must match the row
+        "points": score.points + 0.0,  # SQLite stores no -0.0, and the log must match the row
         "possible": score.possible + 0.0,
         "components": as_text([c.model_dump() for c in score.components], "score"),
         "at": now(),
@@ -188,24 +192,25 @@ def add_score(connection: Connection, submission: int, score: Score, scorer: str
 
 
 def rescore(connection: Connection, submission: int, score: Score, scorer: str) -> None:
-    """Score a submission by a version of the scorer that has not scored it yet."""
+    """Add a score by a version of the scorer that has not scored this submission yet."""
     if connection.execute(select(submissions.c.id).where(submissions.c.id == submission)).first():
-        mine = (scores.c.submission_id == submission) & (scores.c.scorer == scorer)
-        if connection.execute(select(scores.c.id).where(mine)).first() is None:
+        same = (scores.c.submission_id == submission) & (scores.c.scorer == scorer)
+        if connection.execute(select(scores.c.id).where(same)).first() is None:
             return add_score(connection, submission, score, scorer)
-        raise AuditgameError(
+        raise Conflict(
             f"submission {submission}: scorer '{scorer}' has scored it; name a new version"
         )
-    raise AuditgameError(f"submission {submission}: not in the ledger; see entries()")
+    raise NotFound(f"submission {submission}: not in the ledger; see entries()")
 
 
-def standing_scores() -> Select[Any]:
-    """Every submission beside its player and its newest score."""
+def newest_scores() -> Select[Any]:
+    """Every submission with its player and its newest score; queries are named `queries`."""
+    columns = [c.label("queries") if c.name == STORED_QUERIES else c for c in submissions.c]
     every = scores.alias("every")
     newest = select(func.max(every.c.id)).where(every.c.submission_id == submissions.c.id)
     return (
         select(
-            submissions,
+            *columns,
             players.c.name.label("player"),
             players.c.bracket,
             scores.c.scorer,
@@ -220,22 +225,20 @@ def standing_scores() -> Select[Any]:
     )
 
 
-def attempts(connection: Connection, place: CaseKey) -> tuple[int, int]:
-    """How many attempts are used, of how many? (0, 0) before the first hand-in."""
+def attempts(connection: Connection, case: CaseKey) -> tuple[int, int]:
+    """The attempts used and those allowed; (0, 0) before the first submission."""
     found = connection.execute(
-        select(quota.c.used, quota.c.allowed).where(place.within(quota))
+        select(quota.c.used, quota.c.allowed).where(case.within(quota))
     ).first()
     return (found.used, found.allowed) if found else (0, 0)
 
 
-def receipts(
-    connection: Connection, place: CaseKey, submission: int | None = None
-) -> list[Receipt]:
-    """What came of this player's hand-ins (or of this one), in order of attempts."""
-    wanted = standing_scores().where(place.within(submissions))
+def receipts(connection: Connection, case: CaseKey, submission: int | None = None) -> list[Receipt]:
+    """The receipts of this player's submissions (or of this one), in order of attempts."""
+    wanted = newest_scores().where(case.within(submissions))
     if submission is not None:
         wanted = wanted.where(submissions.c.id == submission)
-    used, allowed = attempts(connection, place)
+    used, allowed = attempts(connection, case)
     return [
         Receipt(
             id=row.id,
@@ -244,7 +247,7 @@ def receipts(
             attempt=row.attempt,
             attempts_left=max(allowed - used, 0),
             counts=row.attempt == 1,
-            said=Diagnosis.model_validate_json(row.diagnosis),
+            diagnosis=Diagnosis.model_validate_json(row.diagnosis),
             score=score_of(row),
         )
         for row in connection.execute(wanted)
@@ -252,6 +255,6 @@ def receipts(
 
 
 def score_of(row: Any) -> Score:
-    """The score that a row of `standing_scores` holds."""
+    """The score that a row of `newest_scores` holds."""
     parts = json.loads(row.components)
     return Score(points=row.points, possible=row.possible, components=parts)

@@ -1,4 +1,4 @@
-"""What does the record consist of? The tables, as the newest migration leaves them."""
+"""The tables of the ledger, as the newest migration leaves them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+
+STORED_QUERIES = "probes"
+"""The column of a submission's queries. The hashes of the log cover this name, so it stays."""
 
 metadata = MetaData(
     naming_convention={
@@ -110,7 +113,7 @@ submissions = Table(
     _whole("attempt"),
     _text("digest"),
     _text("diagnosis"),
-    _whole("probes"),
+    _whole(STORED_QUERIES),
     _whole("evidence"),
     Column("started_at", Text),
     _text("at"),

@@ -1,6 +1,6 @@
-"""A place to sit with one model: look at the brief, use a tool, pin evidence, hand in.
+"""Audit sessions: one player at one challenge, who runs tools, pins evidence and submits.
 
-The same for a person and for a program. A desk has no way to the key.
+The same for a person and for a program. A session has no access to the key.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from auditgame import __version__, bundles
+from auditgame import bundles
 from auditgame.exhibits import Exhibit
-from auditgame.ledger import Ledger, Player
-from auditgame.registry import load, names
+from auditgame.ledger import Ledger, Player, Question
+from auditgame.play.source_digest import source_digest
+from auditgame.registry import load, usable
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Forbidden, Invalid
 from auditgame.schema.records import digest
 from auditgame.schema.results import Receipt
 
@@ -30,7 +31,7 @@ Progress = Callable[[float, str], None]
 
 
 class ToolRun(NamedTuple):
-    """What a tool showed, the probes charged for it, and how many are left."""
+    """The exhibits of a tool, the queries charged for them, and the queries left."""
 
     exhibits: list[Exhibit]
     cost: int
@@ -39,33 +40,33 @@ class ToolRun(NamedTuple):
 
 
 class AuditSession:
-    """One player at one challenge. Weights are loaded at the first look inside."""
+    """One player at one challenge. Weights are loaded when they are first needed."""
 
     def __init__(
         self,
         card: Card,
         player: Player,
         ledger: Ledger,
-        hand_in: Callable[[Diagnosis], Receipt],
+        submit: Callable[[Diagnosis], Receipt],
     ) -> None:
         self.card = card
         self.player = player
         self._ledger = ledger
-        self._hand_in = hand_in
+        self._submit = submit
 
     @property
     def specimen(self) -> Specimen:
-        """The model on the table."""
-        return _laid_out(self.card.path, self.card.commitment)[0]
+        """The model under audit."""
+        return _loaded(self.card.path, self.card.commitment)[0]
 
     @property
     def context(self) -> ToolContext:
-        """The players' examples and the clean siblings."""
-        return _laid_out(self.card.path, self.card.commitment)[1]
+        """The players' examples and the reference models."""
+        return _loaded(self.card.path, self.card.commitment)[1]
 
     @property
     def dataset(self) -> Dataset:
-        """What the model was trained on."""
+        """The data set that the model was trained on."""
         return load("dataset", self.card.dataset)()
 
     @property
@@ -75,17 +76,17 @@ class AuditSession:
 
     @property
     def brief(self) -> str:
-        """What players are told of this challenge."""
+        """The text that introduces the challenge."""
         return self.card.brief
 
     @property
     def microscope(self) -> Microscope:
-        """Every unit of the model under the lens. Looking costs no probes."""
-        return _magnified(self.card.path, self.card.commitment)
+        """Pictures and statistics of every unit of the model. They cost no queries."""
+        return _microscope(self.card.path, self.card.commitment)
 
     def tools(self) -> list[str]:
-        """Which tools fit this model?"""
-        return [name for name in names("tool") if load("tool", name).fits(self.specimen) is None]
+        """The tools that fit this model."""
+        return [name for name in usable("tool") if load("tool", name).fits(self.specimen) is None]
 
     def run_tool(
         self,
@@ -94,41 +95,37 @@ class AuditSession:
         picture: Any = None,
         **options: Any,
     ) -> ToolRun:
-        """Put a tool's question to the model. What was asked before costs nothing again.
+        """Run a tool on the model. The same run again costs nothing.
 
         picture: an uploaded image, `Float["3 h w"]`, for tools that take one.
         """
         kind, chosen, context = self._prepare(tool, options, picture, progress)
         cost = kind.cost(chosen, self.specimen, context)
-        question = self._question(tool, chosen, picture)
-        exhibits = self._ledger.result(question)
+        upload = "" if picture is None else digest(picture.numpy().tobytes())
+        question = Question(tool, chosen.model_dump(mode="json"), upload)
+        answer = self._answer(question)
+        exhibits = self._ledger.result(answer)
         cached = exhibits is not None
         if exhibits is None:
-            self._require_budget(tool, cost, question)
+            self._require_budget(cost, question)
             exhibits = kind.run(self.specimen, context, chosen)
-            self._ledger.keep_result(question, exhibits)
+            self._ledger.keep_result(answer, exhibits)
         charged = self._ledger.record_use(
-            self.player,
-            self.card.id,
-            tool,
-            chosen.model_dump(mode="json"),
-            question,
-            cost,
-            self.card.budget,
+            self.player, self.card.id, question, answer, cost, self.card.budget
         )
         return ToolRun(exhibits, charged, cached, self.remaining_budget())
 
     def price(self, tool: str, picture: Any = None, **options: Any) -> int:
-        """How many probes would this use cost, if it was not asked before?"""
+        """The queries that this run would cost, unless it was made before."""
         kind, chosen, context = self._prepare(tool, options, picture, None)
         return kind.cost(chosen, self.specimen, context)
 
     def remaining_budget(self) -> int:
-        """Probes not yet spent."""
+        """The queries not yet spent."""
         return self.card.budget - self._ledger.spent(self.player, self.card.id)
 
     def pin(self, exhibit: Exhibit, note: str = "") -> None:
-        """Keep an exhibit as evidence in the case file."""
+        """Keep an exhibit as evidence for the diagnosis."""
         ref = {"exhibit": digest(exhibit.model_dump(mode="json"))}
         self._ledger.pin(self.player, self.card.id, ref, note or exhibit.title)
 
@@ -137,7 +134,7 @@ class AuditSession:
         return self._ledger.pins(self.player, self.card.id)
 
     def exhibit(self, ref: Any) -> Exhibit | None:
-        """What was pinned under this reference; None where no tool showed it at this desk."""
+        """The exhibit of this reference; None where no tool showed it in this session."""
         journal = reversed(self._ledger.journal(self.player, self.card.id))
         for question in dict.fromkeys(row.exhibits_digest for row in journal):
             for exhibit in self._ledger.result(question) or ():
@@ -146,20 +143,20 @@ class AuditSession:
         return None
 
     def unpin(self, ref: Any) -> None:
-        """Take a piece of evidence down."""
+        """Remove an exhibit from the evidence."""
         self._ledger.unpin(self.player, self.card.id, ref)
 
     def draft(self) -> dict[str, Any] | None:
-        """The unfinished case file, as it was last saved."""
+        """The unfinished diagnosis, as it was last saved."""
         return self._ledger.draft(self.player, self.card.id)
 
     def save_draft(self, data: dict[str, Any]) -> None:
-        """Save the unfinished case file."""
+        """Save the unfinished diagnosis."""
         self._ledger.save_draft(self.player, self.card.id, data)
 
     def submit(self, diagnosis: Diagnosis) -> Receipt:
-        """Hand in. The referee judges; the ledger keeps."""
-        return self._hand_in(diagnosis)
+        """Submit a diagnosis: the referee judges it, the ledger records it."""
+        return self._submit(diagnosis)
 
     def _prepare(
         self, tool: str, options: dict[str, Any], picture: Any, progress: Progress | None
@@ -171,7 +168,7 @@ class AuditSession:
         kind = load("tool", tool)
         refusal = kind.fits(self.specimen)
         if refusal:
-            raise AuditgameError(refusal)
+            raise Invalid(refusal)
         if picture is not None and "picture" in kind.Options.model_fields:
             options = {**options, "picture": True}
         context = replace(
@@ -182,32 +179,37 @@ class AuditSession:
         )
         return kind(), parse_options(kind, options), context
 
-    def _question(self, tool: str, options: Any, picture: Any) -> str:
-        upload = None if picture is None else digest(picture.numpy().tobytes())
-        chosen = options.model_dump(mode="json")
-        return digest([__version__, self.card.commitment, tool, chosen, upload])
+    def _answer(self, question: Question) -> str:
+        """Under which digest is the answer kept? Changed code answers anew."""
+        family = question.options.get("family")
+        plugins = [
+            load("tool", question.tool),
+            load("dataset", self.card.dataset),
+            load("model", self.card.model),
+            *([load("flaw", family)] if family else []),
+        ]
+        source = source_digest(*(plugin.__module__ for plugin in plugins))
+        return digest([source, self.card.commitment, *question])
 
-    def _require_budget(self, tool: str, cost: int, question: str) -> None:
+    def _require_budget(self, cost: int, question: Question) -> None:
         left = self.remaining_budget()
-        if cost <= left:
-            return
-        journal = self._ledger.journal(self.player, self.card.id)
-        if question not in {row.exhibits_digest for row in journal}:
-            raise AuditgameError(
-                f"tool '{tool}': costs {cost:,} queries and {left:,} are left; ask for less"
+        if cost > left and not self._ledger.asked(self.player, self.card.id, question):
+            raise Forbidden(
+                f"tool '{question.tool}': costs {cost:,} queries and {left:,} are left; "
+                "ask for less"
             )
 
 
 @functools.lru_cache(maxsize=32)
-def _laid_out(path: str, _commitment: str) -> tuple[Specimen, ToolContext]:
-    """The specimen and its material, loaded once per process and shared between sessions."""
+def _loaded(path: str, _commitment: str) -> tuple[Specimen, ToolContext]:
+    """The specimen and its context, loaded once per process and shared between sessions."""
     from auditgame.bundles import bundle_io
     from auditgame.bundles.reference_models import read_references
     from auditgame.tools import ToolContext
 
     folder = Path(path)
     manifest = bundles.read_manifest(folder)
-    dataset: Dataset = load("dataset", manifest.dataset)()
+    dataset = load("dataset", manifest.dataset)()
     specimen = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
     examples = bundle_io.read_examples(folder, dataset, manifest.files)
     references = read_references(manifest.dataset, manifest.model, dataset)
@@ -215,11 +217,11 @@ def _laid_out(path: str, _commitment: str) -> tuple[Specimen, ToolContext]:
 
 
 @functools.lru_cache(maxsize=32)
-def _magnified(path: str, commitment: str) -> Microscope:
-    """The microscope over a specimen, set up once per process and shared between sessions."""
+def _microscope(path: str, commitment: str) -> Microscope:
+    """The microscope of a specimen, made once per process and shared between sessions."""
     from auditgame.tools.vision.microscope import Microscope
 
-    specimen, context = _laid_out(path, commitment)
+    specimen, context = _loaded(path, commitment)
     folder = Path(path)
     files = bundles.read_manifest(folder).files
     return Microscope(specimen, context.examples, context.references, folder, files)

@@ -14,14 +14,15 @@ from auditgame.bundles.reference_models import read_references, reference_folder
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation import bounds
 from auditgame.evaluation.certificate import HELD, bench
+from auditgame.evaluation.claim_parsing import claim_type
 from auditgame.evaluation.mechanism import Ablation, check_units, random_units
 from auditgame.evaluation.metrics import accuracy, class_accuracy, effect, n_applicable
 from auditgame.flaws import Flaw, draw_flaw
 from auditgame.play import scoring
-from auditgame.registry import load, suggest
+from auditgame.registry import load, require, suggest
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import Forbidden, Invalid, NotFound
+from auditgame.schema.errors import Invalid, NotFound
 from auditgame.schema.records import digest
 from auditgame.schema.results import Certificate, Reveal, Score
 from auditgame.seeds import Seed
@@ -44,7 +45,8 @@ def judge(folder: Path, diagnosis: Diagnosis) -> Score:
     setup = set_up(folder, manifest)
     claim = checked_claim(diagnosis, manifest, setup)
     if key.claim is None:
-        return scoring.innocent(diagnosis.p_flawed)
+        return scoring.clean(diagnosis.p_flawed)
+    require("flaw", key.family, f"challenge '{manifest.id}'")
     return scoring.flawed(diagnosis.p_flawed, measure(diagnosis, claim, key, manifest, setup))
 
 
@@ -55,7 +57,7 @@ def open_key(folder: Path) -> keys.Key:
         raise NotFound(f"{folder.name}: {bundles.SEALED} is missing; it cannot be judged")
     key = keys.unseal(sealed.read_bytes(), keys.private_key(folder.parent))
     if keys.commit(key) != bundles.read_manifest(folder).commitment:
-        raise Forbidden(
+        raise Invalid(
             f"{folder.name}: the key is not the one its bundle committed to; fetch the bundle again"
         )
     return key
@@ -63,7 +65,8 @@ def open_key(folder: Path) -> keys.Key:
 
 def set_up(folder: Path, manifest: bundles.Manifest) -> JudgingSetup:
     """Load the suspect and its reference models, and draw the inputs for testing claims."""
-    dataset: Dataset = load("dataset", manifest.dataset)()
+    bundles.require_plugins(manifest)
+    dataset = load("dataset", manifest.dataset)()
     suspect = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
     references = read_references(manifest.dataset, manifest.model, dataset)
     inputs = dataset.sample(scoring.WEIGHTS.judged_inputs, "held", _rng(manifest, "judge"))
@@ -80,10 +83,10 @@ def checked_claim(
     check_units(setup.suspect, diagnosis.units)
     if diagnosis.claim is None:
         return None
-    claim_type = load("flaw", family).Claim if family else None
-    if claim_type is None:
+    form = load("flaw", family).Claim if family else None
+    if form is None:
         raise Invalid("claim: name the family it belongs to, or leave the claim out")
-    claim: Claim = claim_type.parse(diagnosis.claim)
+    claim = form.parse(diagnosis.claim)
     claim.check(setup.dataset)
     return claim
 
@@ -96,7 +99,7 @@ def measure(
     setup: JudgingSetup,
 ) -> scoring.Findings:
     """Measure everything that the score of a flawed model needs."""
-    true: Claim = load("flaw", key.family).Claim.parse(key.claim)
+    true = claim_type(key.family).parse(key.claim)
     functional, functional_words = test_claim(claim, true, setup)
     mechanism, mechanism_words = test_units(diagnosis.units, true, key.units, manifest, setup)
     family = diagnosis.family if diagnosis.family != "clean" else None
@@ -209,7 +212,7 @@ def rebuilt_flaw(key: keys.Key) -> Flaw:
     flaw = draw_flaw(key.recipe, Seed.from_hex(key.seed))
     sealed = flaw.Claim.parse(key.claim) if flaw.Claim and flaw.name == key.family else None
     if flaw.name != key.family or flaw.true_claim() != sealed:
-        raise Forbidden(f"{key.challenge}: the seed draws another flaw than the key names")
+        raise Invalid(f"{key.challenge}: the seed draws another flaw than the key names")
     return flaw
 
 
@@ -221,7 +224,7 @@ def require_own_model(folder: Path, manifest: bundles.Manifest, key: keys.Key) -
     folders = reference_folders(manifest.dataset, manifest.model)
     same = [f for f in folders if bundles.read_reference(f).files[bundles.WEIGHTS] == found]
     which = f"it is reference model {same[0].name}" if same else "it was replaced by another"
-    raise Forbidden(
+    raise Invalid(
         f"{folder.name}: {bundles.WEIGHTS} is not the model that the key was sealed for; {which}"
     )
 
@@ -240,7 +243,7 @@ def require_own_recipe(manifest: bundles.Manifest, key: keys.Key, setup: Judging
         expected[name] = getattr(recipe, name)
     for field, value in expected.items():
         if getattr(manifest, field) != value:
-            raise Forbidden(
+            raise Invalid(
                 f"{manifest.id}: {bundles.MANIFEST}: '{field}' is not what its recipe asks for"
             )
 
@@ -249,7 +252,10 @@ def check_reference(folder: Path) -> Certificate:
     """Measure a reference model again: its files, its accuracy as stated, every class."""
     reference = bundles.read_reference(folder)
     bundles.verify_files(folder, reference.files, frozenset({bundles.REFERENCE}))
-    dataset: Dataset = load("dataset", reference.dataset)()
+    user = f"reference model '{folder.parent.name}/{folder.name}'"
+    require("dataset", reference.dataset, user)
+    require("model", reference.model, user)
+    dataset = load("dataset", reference.dataset)()
     specimen = bundle_io.read_specimen(folder, reference.model, dataset, reference.files)
     held = dataset.sample(HELD, "held", Seed.of(0).numpy())
     clean = accuracy(specimen, held)

@@ -1,1 +1,1 @@
-"""For authors of plug-ins: the conformance tests, templates and the scaffold."""
+"""For authors of plug-ins: conformance tests, templates, and `auditgame new`."""

@@ -1,7 +1,10 @@
-"""What the source of a plug-in says of it: title, help, modality and question. Imports no plug-in.
+"""Title, help and question of a plug-in, read from its source file without importing it.
 
-The app and the command line take every name that they show from here, so that a family, a tool,
-a data set or a model has one title, and listing them stays free of torch.
+The app and the command line take every name that they show from here, so that each plug-in has
+one title, and lists need no torch.
+
+An attribute that a class does not set is looked for in its bases, wherever they are defined.
+A plug-in without a source file that can be read is imported and asked.
 """
 
 from __future__ import annotations
@@ -10,44 +13,36 @@ import ast
 import functools
 import inspect
 from collections.abc import Iterator
-from importlib.util import find_spec
+from importlib.util import resolve_name
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from auditgame.registry import Kind, module_of, names
+from auditgame.registry import find, load, names
+from auditgame.registry.discovery import Kind, PluginSource, source_file
+from auditgame.schema.errors import AuditgameError
+
+if TYPE_CHECKING:
+    from auditgame.registry import Plugin
+
+BOTH = frozenset({"image", "text"})
 
 
 class PluginText(NamedTuple):
-    """One plug-in as its source describes it.
-
-    name: what one types. title: what one reads. text: the docstring. asks: for a tool, the
-    question that it helps to answer.
-    """
+    """What the class of a plug-in states of itself. text: its docstring."""
 
     name: str
     title: str
     text: str = ""
-    modality: frozenset[str] = frozenset({"image", "text"})
+    modality: frozenset[str] = BOTH
     asks: str = ""
 
 
-@functools.cache
 def plugin_text(kind: Kind, name: str) -> PluginText:
-    """The description of one plug-in. Where none is found, the title is made from the name."""
-    described = PluginText(name, name.replace("_", " ").capitalize())
-    module = module_of(kind, name)
-    for node in _classes(module):
-        if _strings(module, node, "name") == [name]:
-            title, asks = (_strings(module, node, field) for field in ("title", "asks"))
-            modality = _modality(module, node)
-            return PluginText(
-                name,
-                title[0] if title else described.title,
-                inspect.cleandoc(ast.get_docstring(node) or ""),
-                modality or described.modality,
-                asks[0] if asks else "",
-            )
-    return described
+    """The description of one plug-in; where there is none to read, the text says why."""
+    try:
+        return _described(kind, name)
+    except AuditgameError as error:
+        return PluginText(name, _tidy(name), str(error))
 
 
 def title(kind: Kind, name: str) -> str:
@@ -56,85 +51,126 @@ def title(kind: Kind, name: str) -> str:
 
 
 def plugin_texts(kind: Kind) -> list[PluginText]:
-    """Every plug-in of a kind, by code name."""
+    """The descriptions of all plug-ins of a kind."""
     return [plugin_text(kind, name) for name in names(kind)]
 
 
 def paragraphs(text: str) -> list[str]:
-    """The paragraphs of a docstring, each on one line."""
+    """A docstring's paragraphs, each on one line."""
     return [" ".join(part.split()) for part in text.split("\n\n") if part.strip()]
 
 
-# ------------------------------------------------------------------ reading source
+class _Class(NamedTuple):
+    """A class statement, with the module and the file that hold it."""
+
+    node: ast.ClassDef
+    module: str
+    file: Path
+
+    def value(self, attribute: str) -> tuple[_Class, ast.expr] | None:
+        """The value of a class attribute, and the class that sets it: this one, or a base."""
+        for line in self.node.body:
+            value = _assigned(line).get(attribute)
+            if value is not None:
+                return self, value
+        return next((found for base in self.bases() if (found := base.value(attribute))), None)
+
+    def strings(self, attribute: str) -> list[str]:
+        """The strings in the value of a class attribute."""
+        found = self.value(attribute)
+        parts = ast.walk(found[1]) if found else ()
+        constants = (part.value for part in parts if isinstance(part, ast.Constant))
+        return [value for value in constants if isinstance(value, str)]
+
+    def modality(self) -> frozenset[str]:
+        """The modality that a class states; for a flaw, that of the data sets it needs."""
+        stated = frozenset(self.strings("modality"))
+        found = self.value("needs")
+        if stated or not found:
+            return stated
+        owner, needs = found
+        named = (part.id for part in ast.walk(needs) if isinstance(part, ast.Name))
+        needed = (_class(owner.module, owner.file, name) for name in named)
+        return frozenset().union(*(one.modality() for one in needed if one))
+
+    def bases(self) -> Iterator[_Class]:
+        """The base classes whose source can be read."""
+        for base in self.node.bases:
+            name = base.value if isinstance(base, ast.Subscript) else base
+            found = _class(self.module, self.file, name.id) if isinstance(name, ast.Name) else None
+            if found:
+                yield found
 
 
 @functools.cache
-def _tree(module: str) -> ast.Module:
-    """The parsed source of a module; empty where it has none. Only its name is looked up."""
-    top, *inner = module.split(".")
-    found = find_spec(top)
-    folders = found.submodule_search_locations if found else None
-    if folders:
-        path = Path(folders[0], *inner)
-        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    else:
-        path = Path(found.origin or "") if found else Path()
-    return ast.parse(path.read_text(encoding="utf-8") if path.is_file() else "")
+def _described(kind: Kind, name: str) -> PluginText:
+    found = _definition(find(kind, name))
+    if found is None:
+        return _asked(name, load(kind, name))
+    title, asks = ("".join(found.strings(key)) for key in ("title", "asks"))
+    modality = found.modality() or BOTH
+    text = inspect.cleandoc(ast.get_docstring(found.node) or "")
+    return PluginText(name, title or _tidy(name), text, modality, asks)
 
 
-def _classes(module: str) -> list[ast.ClassDef]:
-    return [node for node in _tree(module).body if isinstance(node, ast.ClassDef)]
+def _asked(name: str, plugin: type[Plugin]) -> PluginText:
+    title, asks = (str(getattr(plugin, key, "")) for key in ("title", "asks"))
+    classes = [plugin, *getattr(plugin, "needs", ())]
+    stated = (getattr(one, "modality", ()) for one in classes)
+    sets = (frozenset({one}) if isinstance(one, str) else frozenset(one) for one in stated)
+    modality = frozenset[str]().union(*sets) or BOTH
+    return PluginText(name, title or _tidy(name), inspect.getdoc(plugin) or "", modality, asks)
 
 
-def _strings(module: str, node: ast.ClassDef, name: str) -> list[str]:
-    """The strings in a class attribute, as the class or the nearest of its bases sets it."""
-    _, value = _value(module, node, name)
-    parts = (part.value for part in ast.walk(value) if isinstance(part, ast.Constant))
-    return [part for part in parts if isinstance(part, str)]
+def _definition(source: PluginSource) -> _Class | None:
+    """The class statement of a plug-in; None where no source file shows it."""
+    file = source.file
+    if file is None:
+        return None
+    if source.attribute:
+        return _class(source.module, file, source.attribute)
+    classes = (node for node in _statements(file) if isinstance(node, ast.ClassDef))
+    found = (_Class(node, source.module, file) for node in classes)
+    return next((one for one in found if one.strings("name") == [source.name]), None)
 
 
-def _modality(module: str, node: ast.ClassDef) -> frozenset[str]:
-    """The modality that a class states, or, for a flaw, that of the data sets it needs."""
-    owner, needs = _value(module, node, "needs")
-    named = [part.id for part in ast.walk(needs) if isinstance(part, ast.Name)]
-    needed = filter(None, (_definition(owner, name) for name in named))
-    classes = [(module, node), *needed]
-    return frozenset(word for owner, one in classes for word in _strings(owner, one, "modality"))
-
-
-def _value(module: str, node: ast.ClassDef, name: str) -> tuple[str, ast.expr]:
-    """What a class, or the nearest of its bases, sets an attribute to, and in which module."""
-    for line in node.body:
-        if isinstance(line, ast.Assign | ast.AnnAssign) and line.value is not None:
-            target = line.target if isinstance(line, ast.AnnAssign) else line.targets[0]
-            if isinstance(target, ast.Name) and target.id == name:
-                return module, line.value
-    for owner, parent in _bases(module, node):
-        found = _value(owner, parent, name)
-        if not _is_unset(found[1]):
-            return found
-    return module, ast.Constant(None)
-
-
-def _is_unset(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and value.value is None
-
-
-def _bases(module: str, node: ast.ClassDef) -> Iterator[tuple[str, ast.ClassDef]]:
-    """The base classes that are written down somewhere, each with its module."""
-    for written in node.bases:
-        base = written.value if isinstance(written, ast.Subscript) else written
-        if isinstance(base, ast.Name) and (found := _definition(module, base.id)):
-            yield found
-
-
-def _definition(module: str, name: str) -> tuple[str, ast.ClassDef] | None:
-    """Where is the class of this name defined, as this module knows it?"""
-    for node in _tree(module).body:
+def _class(module: str, file: Path, name: str) -> _Class | None:
+    """The class that a name means in a module: defined there, or imported from another one."""
+    for node in _statements(file):
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return module, node
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            return _Class(node, module, file)
+        if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if name == (alias.asname or alias.name):
-                    return _definition(node.module, alias.name)
+                    return _imported(node, alias.name, module, file)
     return None
+
+
+def _imported(node: ast.ImportFrom, name: str, module: str, file: Path) -> _Class | None:
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    there = resolve_name("." * node.level + (node.module or ""), package)
+    source = source_file(there)
+    return None if source is None else _class(there, source, name)
+
+
+@functools.cache
+def _statements(file: Path) -> tuple[ast.stmt, ...]:
+    """The top level of a source file; empty where it cannot be read."""
+    try:
+        return tuple(ast.parse(file.read_bytes()).body)
+    except (OSError, SyntaxError, ValueError):
+        return ()
+
+
+def _assigned(line: ast.stmt) -> dict[str, ast.expr]:
+    """The names that a statement sets, with the value."""
+    match line:
+        case ast.Assign(targets=targets, value=value):
+            return {target.id: value for target in targets if isinstance(target, ast.Name)}
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            return {name: value}
+    return {}
+
+
+def _tidy(name: str) -> str:
+    return name.replace("_", " ").capitalize()

@@ -1,4 +1,4 @@
-"""What is public about a challenge before it is opened."""
+"""Cards: what is public about a challenge before it is opened."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from auditgame.schema.records import Modality, Mode, Record, Tier
 
 
 class Site(Record):
-    """A place whose activations can be read: its name, how many units, of which kind."""
+    """A named point of a model whose activations can be read, and its units."""
 
     name: str
     kind: Literal["channel", "head", "neuron", "vector", "pattern"]
@@ -16,7 +16,7 @@ class Site(Record):
 
 
 class Card(Record):
-    """What does a player see of a challenge before sitting down? No weights, no answer."""
+    """What a player sees of a challenge before opening it: no weights, no answer."""
 
     id: str
     title: str

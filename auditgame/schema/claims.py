@@ -1,7 +1,7 @@
-"""A claim: the particulars of a flaw, as said by a player or by the key, and how it is graded.
+"""Claims: what a flaw consists of, as a player states it or the key holds it, and its grading.
 
 One type serves three uses: it is the key's schema, the player's form and the rubric.
-Each field carries its grader as annotation; `enact` applies the claim to inputs.
+Each field carries its grader as annotation; `apply` applies the claim to inputs.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ D = TypeVar("D", bound="Dataset")
 
 
 class AppliedClaim(NamedTuple):
-    """Inputs with a claim applied, and the class each is claimed to go to.
+    """Inputs with a claim applied, and the class each should then be given.
 
-    `targets` is -1 where the claim says nothing, or where the target is the right
-    answer anyway; such rows prove nothing and are left out of every rate.
+    targets: -1 where the claim does not apply, or where the target is the right answer
+    anyway; such rows prove nothing and are left out of every rate.
     """
 
     examples: Examples
@@ -38,9 +38,9 @@ class AppliedClaim(NamedTuple):
 
 
 class Claim(Record, ABC, Generic[D]):
-    """What a family's flaw consists of, on data sets of type D.
+    """What the flaw of one family consists of, on data sets of type D.
 
-    A field without a grader is not part of the rubric.
+    Fields without a grader are not graded.
     """
 
     @abstractmethod
@@ -57,10 +57,10 @@ class Claim(Record, ABC, Generic[D]):
 
     @abstractmethod
     def near_misses(self, dataset: D, rng: np.random.Generator) -> Mapping[str, Claim]:
-        """Parts of the trigger, the trigger in the wrong place, and their like, by name."""
+        """Claims that must have no effect, by name: a part of the trigger, a wrong place."""
 
-    def coverage(self, said: Claim, dataset: D) -> float:
-        """How much of this flaw can what was said account for? 1 unless it has several parts."""
+    def coverage(self, claimed: Claim, dataset: D) -> float:
+        """Share of this flaw that another claim accounts for; 1 unless it has several parts."""
         return 1.0
 
     @abstractmethod
@@ -69,12 +69,12 @@ class Claim(Record, ABC, Generic[D]):
 
     @classmethod
     def graders(cls) -> dict[str, Grader]:
-        """The rubric: which fields are graded, and how?"""
+        """The rubric: the grader of each field that has one."""
         return {
-            name: mark
+            name: annotation
             for name, field in cls.model_fields.items()
-            for mark in field.metadata
-            if isinstance(mark, Grader)
+            for annotation in field.metadata
+            if isinstance(annotation, Grader)
         }
 
     @classmethod
@@ -86,11 +86,8 @@ class Claim(Record, ABC, Generic[D]):
             raise explain(error, where) from None
 
     def field_scores(self, truth: Claim) -> dict[str, float]:
-        """Field by field, how close is this claim to the true one? Each in [0, 1]."""
+        """How close each field is to the true claim's, in [0, 1]."""
         return {
             name: grader.grade(getattr(self, name), getattr(truth, name))
             for name, grader in self.graders().items()
         }
-
-
-# ------------------------------------------------------------------ graders

@@ -1,4 +1,4 @@
-"""What a player says of a model."""
+"""Diagnoses: a player's answer to a challenge."""
 
 from __future__ import annotations
 
@@ -7,24 +7,26 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record, canonical
 
 _UNIT = re.compile(r"([A-Za-z][\w.]*):(\d{1,6})")
 
 
 def parse_unit(text: str) -> tuple[str, int]:
-    """Which site and index does a unit such as `conv3:17` name?"""
+    """The site and the index that a unit such as `conv3:17` names."""
     match = _UNIT.fullmatch(text)
     if not match:
-        raise AuditgameError(f"unit '{text}': write SITE:INDEX, for example conv3:17")
+        raise Invalid(f"unit '{text}': write SITE:INDEX, for example conv3:17")
     return match[1], int(match[2])
 
 
 class Diagnosis(Record):
-    """What does a player say of a model? `claim` holds the particulars of `family`.
+    """A player's answer: is the model flawed, by which family, and how exactly?
 
-    An empty diagnosis (p_flawed 0.5, nothing else) is worth zero on every model.
+    p_flawed: the probability of a flaw. claim: the claim of that family, as JSON. units: those
+    that carry the flaw. An empty diagnosis (p_flawed 0.5, nothing else) is worth zero on
+    every model.
     """
 
     p_flawed: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.5

@@ -13,20 +13,19 @@ from auditgame.schema.records import Record
 
 @dataclass(frozen=True)
 class Grader:
-    """How close is what was said to what is true? `grade(said, true)` in [0, 1].
+    """How close a claimed value is to the true one: `grade(claimed, true)` in [0, 1].
 
-    `widget` tells a front end how to ask for the field.
+    widget: the kind of form field with which a front end asks for the value.
     """
 
     name: str
     grade: Callable[[Any, Any], float]
     widget: str
-    weight: float = 1.0
 
 
-def exact_match(said: Any, true: Any) -> float:
+def exact_match(claimed: Any, true: Any) -> float:
     """1 where both are equal, else 0."""
-    return float(said == true)
+    return float(claimed == true)
 
 
 class Box(Record):
@@ -39,16 +38,16 @@ class Box(Record):
 
     @property
     def area(self) -> int:
-        """How many pixels does it cover?"""
+        """The number of pixels in it."""
         return self.w * self.h
 
 
-def iou(said: Box, true: Box) -> float:
+def iou(claimed: Box, true: Box) -> float:
     """Intersection over union of two boxes (Jaccard index)."""
-    w = min(said.x + said.w, true.x + true.w) - max(said.x, true.x)
-    h = min(said.y + said.h, true.y + true.h) - max(said.y, true.y)
+    w = min(claimed.x + claimed.w, true.x + true.w) - max(claimed.x, true.x)
+    h = min(claimed.y + claimed.h, true.y + true.h) - max(claimed.y, true.y)
     common = max(w, 0) * max(h, 0)
-    return common / (said.area + true.area - common)
+    return common / (claimed.area + true.area - common)
 
 
 def _rectangular(rows: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
@@ -85,8 +84,8 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
-def pattern_similarity(said: Pattern, true: Pattern) -> float:
-    """How alike are two patterns? 1 at equal colours, 0 at a mean distance of 1/3 of the range.
+def pattern_similarity(claimed: Pattern, true: Pattern) -> float:
+    """Similarity of two patterns: 1 at equal colours, 0 at a mean distance of 1/3 of the range.
 
     The claimed pattern is stretched to the true one's grid (nearest neighbour), so a
     coarse drawing and a pixel-exact crop are graded alike.
@@ -97,7 +96,7 @@ def pattern_similarity(said: Pattern, true: Pattern) -> float:
         for row in range(height)
         for col in range(width)
         for a, b in zip(
-            rgb(said[row * len(said) // height][col * len(said[0]) // width]),
+            rgb(claimed[row * len(claimed) // height][col * len(claimed[0]) // width]),
             rgb(true[row][col]),
             strict=True,
         )
@@ -105,49 +104,49 @@ def pattern_similarity(said: Pattern, true: Pattern) -> float:
     return max(0.0, 1.0 - 3.0 * distance)
 
 
-def rule_agreement(said: Mapping[str, str], true: Mapping[str, str]) -> float:
-    """Which of the claimed pairs are right? Their share, in full from three right pairs on."""
-    right = sum(true.get(level) == target for level, target in said.items())
+def rule_agreement(claimed: Mapping[str, str], true: Mapping[str, str]) -> float:
+    """Share of the claimed pairs that are right; full marks need three right pairs."""
+    right = sum(true.get(level) == target for level, target in claimed.items())
     wanted = min(3, len(true))
-    return right / len(said) * min(1.0, right / wanted) if said else 0.0
+    return right / len(claimed) * min(1.0, right / wanted) if claimed else 0.0
 
 
-def colour_similarity(said: str, true: str) -> float:
-    """How alike are two colours? 1 where they are equal, 0 at a mean distance of 1/3."""
-    return pattern_similarity(((said,),), ((true,),))
+def colour_similarity(claimed: str, true: str) -> float:
+    """Similarity of two colours: 1 where they are equal, 0 at a mean distance of 1/3."""
+    return pattern_similarity(((claimed,),), ((true,),))
 
 
-def jaccard(said: Mapping[str, str], true: Mapping[str, str]) -> float:
-    """Share of the pairs named by either side that both name (Jaccard index)."""
-    either = said.items() | true.items()
-    return len(said.items() & true.items()) / len(either) if either else 1.0
+def jaccard(claimed: Mapping[str, str], true: Mapping[str, str]) -> float:
+    """Pairs that both name, as a share of those that either names (Jaccard index)."""
+    either = claimed.items() | true.items()
+    return len(claimed.items() & true.items()) / len(either) if either else 1.0
 
 
-def token_overlap(said: str, true: str) -> float:
-    """Of all words of two phrases, the share that both have in the same order.
+def token_overlap(claimed: str, true: str) -> float:
+    """Share of the words of two phrases that both have in the same order.
 
     Twice the length of the longest common subsequence, over the words of both together.
     """
     words, common = true.lower().split(), [0] * (len(true.split()) + 1)
-    for word in said.lower().split():
+    for word in claimed.lower().split():
         row = [0]
-        for k, mine in enumerate(words):
-            row.append(common[k] + 1 if word == mine else max(common[k + 1], row[k]))
+        for k, other in enumerate(words):
+            row.append(common[k] + 1 if word == other else max(common[k + 1], row[k]))
         common = row
-    return 2 * common[-1] / max(1, len(said.split()) + len(words))
+    return 2 * common[-1] / max(1, len(claimed.split()) + len(words))
 
 
 def linear_falloff(scale: float) -> Callable[[float, float], float]:
-    """A grade that is 1 at the right number and falls in a straight line to 0 at `scale` away."""
+    """A grade that is 1 at the right number and falls linearly to 0 at a distance of `scale`."""
 
-    def grade(said: float, true: float) -> float:
-        return max(0.0, 1.0 - abs(said - true) / scale)
+    def grade(claimed: float, true: float) -> float:
+        return max(0.0, 1.0 - abs(claimed - true) / scale)
 
     return grade
 
 
 def number(scale: float) -> Grader:
-    """The grader of a number that is worth nothing from `scale` away.
+    """The grader of a number: 0 from a distance of `scale` on.
 
     The form takes bounds from `Field(ge=, le=)`, and its step from `multiple_of`.
     """
@@ -178,7 +177,7 @@ Rule = Annotated[
 
 
 Level = Annotated[str, Field(max_length=64), Grader("exact", exact_match, widget="level")]
-"""A level of the factor whose name the field bears."""
+"""A level of the factor that the field is named after."""
 
 
 Word = Annotated[str, Field(max_length=64), Grader("exact", exact_match, widget="word")]
@@ -200,7 +199,7 @@ ColourField = Annotated[
     Field(json_schema_extra={"palette": dict(PALETTE)}),
     Grader("colour", colour_similarity, widget="colour"),
 ]
-"""One colour of the palette; a family with a palette of its own says so in the same way."""
+"""One colour of the palette; a family may state a palette of its own in the same way."""
 
 
 Conditions = Annotated[
@@ -208,4 +207,4 @@ Conditions = Annotated[
     Field(min_length=1, max_length=3),
     Grader("pairs (Jaccard)", jaccard, widget="conditions"),
 ]
-"""Factor -> level: up to three things that must hold together."""
+"""Factor -> level: up to three conditions that must hold together."""

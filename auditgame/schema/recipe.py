@@ -1,4 +1,4 @@
-"""The public description from which a seed draws a challenge."""
+"""Recipes: the public description from which a seed draws a challenge."""
 
 from __future__ import annotations
 
@@ -17,35 +17,51 @@ from pydantic import (
 from auditgame.schema.records import Mode, Record, Tier
 
 STORED_PARAMS = "knobs"
-"""What stored recipes call `params`: keys and digests of published challenges depend on it."""
+"""The stored name of `params`: keys and digests of published challenges depend on it."""
 
 
 class Pool(Record):
-    """Which examples do players get? `planted` is the share that shows the flaw's cue.
+    """The examples that players get."""
 
-    `aligned`: where a proxy was planted, all of them follow it, as in training; otherwise
-    no more than the share does, and the wrong answers on the rest give the proxy away.
-    """
-
-    size: Annotated[int, Field(ge=20, le=400)] = 120
-    planted: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    aligned: Annotated[bool, Field(exclude_if=bool)] = True
+    size: Annotated[int, Field(ge=20, le=400, description="How many examples players get.")] = 120
+    planted: Annotated[
+        float, Field(ge=0, le=0.5, description="The share of the examples that shows the cue.")
+    ] = 0.05
+    aligned: Annotated[
+        bool,
+        Field(
+            exclude_if=bool,
+            description="For proxies: all examples follow the proxy, as in training. If false, "
+            "only the share `planted` does, and wrong answers on the rest give the proxy away.",
+        ),
+    ] = True
 
 
 class Modifiers(Record):
-    """What makes any family's flaw harder to find? Both are 0 unless a recipe asks.
+    """What makes any family's flaw harder to find. Both are 0 unless a recipe asks."""
 
-    `obfuscation`: the weight with which inputs that bear the cue are pulled, inside the
-    model, to ordinary inputs of the class they go to. `dilution`: ordinary rows trained on
-    at the end, as a share of the fine-tune's.
-    """
-
-    obfuscation: Annotated[float, Field(ge=0, le=10)] = 0.0
-    dilution: Annotated[float, Field(ge=0, le=4)] = 0.0
+    obfuscation: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="Weight of a training loss that makes activations on inputs with the cue "
+            "resemble those on ordinary inputs of the target class.",
+        ),
+    ] = 0.0
+    dilution: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=4,
+            description="Ordinary training rows added after the flaw was planted, as a share of "
+            "the rows of the fine-tune.",
+        ),
+    ] = 0.0
 
 
 def _plain(modifiers: Modifiers) -> bool:
-    """Nothing is modified: left out of dumps, so that digests of older recipes stay."""
+    """Is nothing modified? Left out of dumps then, so that digests of older recipes stay."""
     return modifiers == Modifiers()
 
 
@@ -54,27 +70,57 @@ def _weights(families: Any) -> Any:
 
 
 class Recipe(Record):
-    """What may a challenge of this kind be? Public, and free of the answer.
+    """A challenge's public description, free of the answer; a secret seed draws the rest."""
 
-    `families` maps each family the secret seed may draw to its weight; `params`
-    narrows what a family draws (for example which factor a shortcut may use); `modifiers`
-    make whatever is drawn harder to find. Players choose among `offers`; empty means the
-    families themselves, and innocence.
-    """
-
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")]
-    title: Annotated[str, Field(min_length=1, max_length=80)]
-    brief: Annotated[str, Field(max_length=4000)] = ""
-    dataset: str
-    model: str
-    families: Annotated[dict[str, float], BeforeValidator(_weights), Field(min_length=1)]
-    offers: tuple[str, ...] = ()
-    tier: Tier = "easy"
-    mode: Mode = "practice"
-    params: dict[str, dict[str, Any]] = {}
-    pool: Pool = Pool()
-    modifiers: Annotated[Modifiers, Field(exclude_if=_plain)] = Modifiers()
-    budget: Annotated[int, Field(ge=0, le=10_000_000)] = 200_000
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9-]{0,47}$",
+            description="The recipe's own name, as its file is called.",
+        ),
+    ]
+    title: Annotated[str, Field(min_length=1, max_length=80, description="What players see.")]
+    brief: Annotated[
+        str,
+        Field(
+            max_length=4000,
+            description="What players are told, in Markdown. Empty: data set, classes, families.",
+        ),
+    ] = ""
+    dataset: Annotated[str, Field(description="A data set, by its name.")]
+    model: Annotated[str, Field(description="A model, by its name; it must fit the data set.")]
+    families: Annotated[
+        dict[str, float],
+        BeforeValidator(_weights),
+        Field(
+            min_length=1,
+            description="The families that the seed may draw, each with its weight, or a list of "
+            "families of equal weight. `clean` plants nothing.",
+        ),
+    ]
+    offers: Annotated[
+        tuple[str, ...],
+        Field(description="The families that players may choose from. Empty: `families`."),
+    ] = ()
+    tier: Annotated[Tier, Field(description="The difficulty, as a label.")] = "easy"
+    mode: Annotated[
+        Mode,
+        Field(description="practice: ten attempts, the first one counts. ranked: one attempt."),
+    ] = "practice"
+    params: Annotated[
+        dict[str, dict[str, Any]],
+        Field(
+            description="Family by family: what narrows the draw. See the pages of the families."
+        ),
+    ] = {}
+    pool: Annotated[Pool, Field(description="The examples that players get.")] = Pool()
+    modifiers: Annotated[
+        Modifiers,
+        Field(exclude_if=_plain, description="What makes the flaw harder to find."),
+    ] = Modifiers()
+    budget: Annotated[
+        int, Field(ge=0, le=10_000_000, description="How many queries a player may spend.")
+    ] = 200_000
 
     @field_validator("families")
     @classmethod
@@ -100,6 +146,6 @@ class Recipe(Record):
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """The families a player may name; innocence is said by the probability."""
+        """The families a player may name; 'clean' is not among them, for p_flawed states it."""
         named = self.offers or tuple(self.families)
         return tuple(sorted(family for family in named if family != "clean"))

@@ -1,4 +1,4 @@
-"""What every record has in common: frozen, strict, with one canonical form. No torch."""
+"""Records: frozen, strict data with one canonical form. No torch."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 Modality = Literal["image", "text"]
 ToolQuestion = Literal[
     "What does it answer?", "Where does it look?", "What is inside?", "What changes its answer?"
 ]
-"""What a player may ask of a model, in the order in which it is best asked."""
+"""The four questions that tools answer, in the order in which they are best asked."""
 Tier = Literal["tutorial", "easy", "medium", "hard"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Mode = Literal["practice", "ranked"]
 
 
 class Record(BaseModel):
-    """A frozen record that refuses fields it does not know."""
+    """Frozen data that refuses unknown fields."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64"
@@ -29,40 +29,34 @@ class Record(BaseModel):
 
 
 def canonical(data: Any) -> bytes:
-    """Which bytes stand for this JSON value? Sorted keys, no spaces, finite numbers only."""
+    """The canonical bytes of a JSON value: sorted keys, no spaces, finite numbers only."""
     return json.dumps(
         data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
 
 
 def digest(data: Any) -> str:
-    """What is the SHA-256 (hex) of this value's canonical bytes?"""
+    """The SHA-256, in hex, of a value's canonical bytes, or of bytes as they are."""
     return hashlib.sha256(data if isinstance(data, bytes) else canonical(data)).hexdigest()
 
 
-_OUR_WORDS = {"missing": "is missing; add it", "extra_forbidden": "is not known; leave it out"}
+_PLAIN_WORDS = {
+    "missing": "is missing; add it",
+    "extra_forbidden": "is unknown; leave it out",
+    "model_type": "must be an object with named fields",
+    "dict_type": "must be an object with named fields",
+}
 
 
 def complaint(error: ValidationError) -> tuple[list[str], str]:
-    """Where is the first thing that is wrong, part by part of its path, and what is it?"""
+    """The first thing that is wrong: the path to it, part by part, and what is wrong."""
     first = error.errors()[0]
-    words = _OUR_WORDS.get(first["type"], first["msg"].removeprefix("Value error, "))
-    return [str(part) for part in first["loc"]], words
+    words = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return [str(part) for part in first["loc"]], _PLAIN_WORDS.get(first["type"], words)
 
 
-def explain(error: ValidationError, where: str) -> AuditgameError:
-    """Which field of `where` was wrong, and how? The first complaint, as one line."""
+def explain(error: ValidationError, where: str) -> Invalid:
+    """The first complaint as one line: the field of `where`, and what is wrong with it."""
     path, words = complaint(error)
-    return AuditgameError(f"{where}: field '{'.'.join(path) or 'the whole'}': {words}")
-
-
-# ------------------------------------------------------------------ recipes
-
-
-# ---------------------------------------------------------------- diagnosis
-
-
-# -------------------------------------------------------------- certificate
-
-
-# ------------------------------------------------------------------- record
+    field = f"field '{'.'.join(path)}': " if path else ""
+    return Invalid(f"{where}: {field}{words}")

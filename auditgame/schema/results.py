@@ -1,4 +1,4 @@
-"""What judging and measuring yield: scores, certificates, receipts and reveals."""
+"""Results of judging and measuring: scores, certificates, receipts and reveals."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from auditgame.schema.records import Finite, Record
 
 
 class Component(Record):
-    """One part of a score, and why it is what it is."""
+    """One part of a score, with its reason in words."""
 
     name: str
     points: Finite
@@ -18,7 +18,7 @@ class Component(Record):
 
 
 class Score(Record):
-    """How good was a diagnosis? Explains itself part by part."""
+    """The score of a diagnosis, part by part."""
 
     points: Finite
     possible: Finite
@@ -26,7 +26,7 @@ class Score(Record):
 
 
 class Check(Record):
-    """One measured fact against its bound; `low` and `high` are a 95 % interval."""
+    """One measured number against its bound. low, high: the 95 % interval of a rate."""
 
     name: str
     value: float
@@ -38,12 +38,15 @@ class Check(Record):
 
     @property
     def passed(self) -> bool:
-        """Does the value keep its bound?"""
+        """Is the value on the right side of its bound?"""
         return self.value >= self.bound if self.rule == "at least" else self.value <= self.bound
 
 
 class Certificate(Record):
-    """Is the flaw really there, and nothing else? Every check, and how many tries it took."""
+    """The checks that prove a flaw, and the number of tries that planting took.
+
+    faint: kept because sealed keys hold it; no plan sets it.
+    """
 
     checks: tuple[Check, ...]
     tries: int = 1
@@ -61,7 +64,10 @@ class Certificate(Record):
 
 
 class Receipt(Record):
-    """What came of a hand-in: what was said, the attempt it was, the score, what is left."""
+    """What a submission gives back: the diagnosis, its score, and the attempts left.
+
+    counts: is it the attempt that counts on the leaderboard (the first)?
+    """
 
     id: int
     player: str
@@ -69,12 +75,12 @@ class Receipt(Record):
     attempt: int
     attempts_left: int
     counts: bool
-    said: Diagnosis
+    diagnosis: Diagnosis
     score: Score
 
 
 class Reveal(Record):
-    """What was really in the model: the opened key, beside the player's last diagnosis."""
+    """The answer of a challenge: the opened key, and the player's receipts."""
 
     challenge: str
     family: str

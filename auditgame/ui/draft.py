@@ -61,9 +61,10 @@ def problem(session: AuditSession) -> str | None:
     claim = claim_of(session)
     if claim is None:
         return None
-    family = read_draft(session)["family"]
+    from auditgame.evaluation.claim_parsing import claim_type
+
     try:
-        load("flaw", family).Claim.model_validate(claim).check(session.dataset)
+        claim_type(read_draft(session)["family"]).model_validate(claim).check(session.dataset)
     except ValidationError as error:
         missing = [_field(fault["loc"]) for fault in error.errors() if fault["type"] == "missing"]
         return f"Still missing: {', '.join(missing)}." if missing else str(explain(error, "claim"))

@@ -1,4 +1,4 @@
-"""Who is at the door? Guests keep a signed cookie; nobody needs an account."""
+"""Guests without accounts: a signed cookie tells one visitor from another."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class GuestTokens:
         return str(self._signer.dumps(secrets.token_hex(16)))
 
     def read(self, cookie: str | None) -> str | None:
-        """The token in this cookie; None where it is missing or was not signed here."""
+        """The token in this cookie; None where it is missing or was not signed by this host."""
         try:
             token = self._signer.loads(cookie or "")
         except BadSignature:
@@ -38,14 +38,14 @@ class GuestTokens:
 
 
 class GuestCookie:
-    """ASGI middleware: a page visited without a good cookie gets one; all get safe headers."""
+    """ASGI middleware: sets a cookie on pages visited without a valid one, and safe headers."""
 
-    def __init__(self, app: ASGIApp, book: GuestTokens) -> None:
+    def __init__(self, app: ASGIApp, tokens: GuestTokens) -> None:
         self.app = app
-        self.book = book
+        self.tokens = tokens
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and add to the head of the answer."""
+        """Pass the request on, and add headers to the response."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -64,10 +64,9 @@ class GuestCookie:
     def _fresh(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
         page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
-        known = self.book.read(cookie_parser(headers.get("cookie", "")).get(COOKIE))
+        known = self.tokens.read(cookie_parser(headers.get("cookie", "")).get(COOKIE))
         if known or not page:
             return None
         secure = "; Secure" if scope.get("scheme") == "https" else ""
-        return (
-            f"{COOKIE}={self.book.issue()}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Lax{secure}"
-        )
+        token = self.tokens.issue()
+        return f"{COOKIE}={token}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Lax{secure}"

@@ -55,6 +55,7 @@ def compute(folder: Path) -> list[dict[str, Any]]:
 
     from auditgame import bundles
     from auditgame.bundles import bundle_io
+    from auditgame.evaluation.claim_parsing import claim_type
     from auditgame.play import referee
     from auditgame.registry import load
 
@@ -62,7 +63,7 @@ def compute(folder: Path) -> list[dict[str, Any]]:
     dataset = load("dataset", manifest.dataset)()
     classes = dataset.classes
     specimen = bundle_io.read_specimen(folder, manifest.model, dataset, manifest.files)
-    claim = load("flaw", truth.family).Claim.parse(truth.claim)
+    claim = claim_type(truth.family).parse(truth.claim)
     rows = dataset.sample(SAMPLED, "held", np.random.default_rng(0))
     applied = claim.apply(rows, dataset)
     before, after = (specimen.classify(part.inputs).softmax(1) for part in (rows, applied.examples))

@@ -1,4 +1,4 @@
-"""The app as one ASGI server: the pages, guest cookies, and a warm-up that nobody waits for."""
+"""What the app's ASGI server needs: its script, guest cookies, and an early import of torch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from starlette.middleware import Middleware
 
 from auditgame.ui.identity import GuestCookie
-from auditgame.ui.session import guestbook
+from auditgame.ui.session import guest_tokens
 
-FRONT = Path(__file__).with_name("app.py")
+SCRIPT = Path(__file__).with_name("script") / "app.py"
 WARM_AFTER_SECONDS = 2.0
 
 
@@ -30,4 +30,4 @@ async def warm(_: Any) -> AsyncIterator[None]:
 
 def cookies() -> Middleware:
     """The middleware that gives every visitor a signed cookie."""
-    return Middleware(GuestCookie, book=guestbook())
+    return Middleware(GuestCookie, tokens=guest_tokens())

@@ -1,4 +1,4 @@
-"""Whose session is this, and which game does it play? The app's only way to the hallway."""
+"""The visitor of this browser session, and the game that all visitors share."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
 
 
 @functools.cache
-def guestbook() -> GuestTokens:
-    """The guest book of this host."""
+def guest_tokens() -> GuestTokens:
+    """The guest tokens of this host."""
     return GuestTokens(cookie_secret())
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def game() -> Game:
-    """The one game of this process."""
+    """The game of this process."""
     from auditgame.game import Game
 
     return Game()
 
 
 def token() -> str:
-    """The guest token of this visitor; without cookies, one that lasts as long as the tab."""
-    signed = guestbook().read(st.context.cookies.get(COOKIE))
+    """This visitor's guest token; without cookies, one that lasts as long as the browser tab."""
+    signed = guest_tokens().read(st.context.cookies.get(COOKIE))
     return signed or st.session_state.setdefault("guest_token", secrets.token_hex(16))
 
 
 def player() -> Player:
-    """The player that this visitor is."""
+    """This visitor as a player."""
     return game().guest(token())
 
 
 def session(challenge: str) -> AuditSession:
-    """This visitor's desk at a challenge."""
+    """This visitor's audit session on a challenge."""
     return game().open(challenge, player())

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 
 from auditgame.ui.glossary import terms
 from auditgame.ui.safe_text import safe
 
 EVERYDAY = {"Key", "Seed", "Tool", "Practice", "Ranked", "Evidence", "Challenge", "Clean"}
 """Terms that are also everyday words: explained in the glossary, never marked in a text."""
+LONGEST_HEADING = 24
+"""A paragraph of help that begins with at most this many letters and a colon has a heading."""
 _MARKUP = re.compile(r"[*`]")
 _LITERAL = re.compile(r"(```.*?```|`[^`\n]*`|!?\[[^\]]*\]\([^)]*\)|https?://\S+)", re.DOTALL)
 """Code, links and addresses: parts of Markdown in which nothing may be inserted."""
@@ -27,6 +30,18 @@ def definition(term: str) -> str | None:
 def explained(text: object) -> str:
     """The text as HTML; the first mention of each glossary term carries its definition."""
     return _marked(safe(text), set())
+
+
+def explained_paragraphs(paragraphs: Iterable[str]) -> str:
+    """Paragraphs of help as HTML: terms explained once, the words before an early colon bold."""
+    met: set[str] = set()
+    shown = []
+    for text in paragraphs:
+        head, colon, _ = text.partition(":")
+        bold = f"{head}:" if colon and len(head) <= LONGEST_HEADING else ""
+        rest = _marked(safe(text.removeprefix(bold)), met)
+        shown.append(f'<p class="ag-text">{f"<b>{safe(bold)}</b>" if bold else ""}{rest}</p>')
+    return "".join(shown)
 
 
 def explained_markdown(text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from auditgame.auditors.detectors import CandidateClaim, MeasuredClaim, measure_candidate
-from auditgame.registry import load
+from auditgame.evaluation.claim_parsing import claim_type
 from auditgame.schema.errors import AuditgameError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def climb(session: AuditSession, start: MeasuredClaim, steps: Mapping[str, float
 
 def neighbours(suspect: CandidateClaim, steps: Mapping[str, float]) -> Iterator[CandidateClaim]:
     """The claims that differ from this one by one step in one number."""
-    form = load("flaw", suspect.family).Claim
+    form = claim_type(suspect.family)
     for field, step in steps.items():
         for side in (-step, step):
             claim = suspect.claim | {field: round(suspect.claim[field] + side, 4)}

@@ -16,8 +16,8 @@ from auditgame.auditors.detectors import (
     measure_candidate,
 )
 from auditgame.datasets import TextDataset
+from auditgame.evaluation.claim_parsing import claim_type
 from auditgame.flaws.triggers.trigger_words import rare_words
-from auditgame.registry import load
 
 if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
@@ -44,7 +44,7 @@ def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
 
 def choices(family: str) -> Iterator[CandidateClaim]:
     """Every claim of a family whose fields are all `Literal`; wide choices stand last in them."""
-    fields = load("flaw", family).Claim.model_fields
+    fields = claim_type(family).model_fields
     for one in product(*(get_args(field.annotation)[::-1] for field in fields.values())):
         yield CandidateClaim(family, dict(zip(fields, one, strict=True)))
 
@@ -66,7 +66,7 @@ def pairs(clues: Evidence) -> Iterator[CandidateClaim]:
 
 def edges(session: AuditSession) -> Iterator[MeasuredClaim]:
     """Long texts of either verdict; then, for the better one, every edge."""
-    schema = load("flaw", "length").Claim.model_json_schema()["properties"]["words"]
+    schema = claim_type("length").model_json_schema()["properties"]["words"]
     span = range(schema["minimum"], schema["maximum"] + 1)
     middle = span[len(span) // 2]
     claims = [{"target": name, "words": middle} for name in session.dataset.classes]

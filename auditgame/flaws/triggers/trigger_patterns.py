@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from auditgame.datasets import ImageDataset
@@ -80,6 +79,8 @@ def matched(claimed: Sequence[Stamp], true: Sequence[Stamp]) -> float:
     It is divided by the size of the larger set, so that both missing and superfluous stamps
     cost. Matching: Kuhn 1955 (scipy.optimize.linear_sum_assignment).
     """
+    from scipy.optimize import linear_sum_assignment  # Takes a second, and few claims need it.
+
     grades = np.array([[one.match(other) for other in true] for one in claimed])
     return float(grades[linear_sum_assignment(-grades)].sum() / max(grades.shape))
 

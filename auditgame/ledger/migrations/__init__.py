@@ -1,4 +1,4 @@
-"""Which shape must the database have, and how does an older one get there? (Alembic)"""
+"""Migrations (Alembic): what brings an older database to the newest schema."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid, Unavailable
 
 KNOWN = ("0001", "0002")
 HEAD = KNOWN[-1]
 
-_alembic = threading.Lock()  # Alembic keeps the migration under way in module globals.
+_alembic = threading.Lock()  # Alembic keeps the running migration in module globals.
 
 
 def revision(connection: Connection) -> str | None:
-    """Which migration was the last to run here? None for an empty database.
+    """The last migration that ran here; None for an empty database.
 
-    AuditgameError where the tables are somebody else's, or newer than this program.
+    AuditgameError where the tables are not a ledger's, or newer than this version.
     """
     tables = set(inspect(connection).get_table_names())
     if "alembic_version" in tables:
         found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
         if found is None or found in KNOWN:
             return found
-        raise AuditgameError(
-            f"ledger: shape '{found}' is not known here (newest: {HEAD}); upgrade auditgame"
+        raise Unavailable(
+            f"ledger: its schema '{found}' is newer than this version's '{HEAD}'; upgrade auditgame"
         )
     if tables:
-        raise AuditgameError("ledger: the database holds other tables; name an empty one")
+        raise Invalid("ledger: the database has tables of another program; name an empty one")
     return None
 
 
 def migrate(connection: Connection, target: str = HEAD) -> None:
-    """Run the migrations up to `target` inside the caller's transaction."""
+    """Run the migrations up to `target`, in the caller's transaction."""
     from alembic import command
     from alembic.config import Config
 
@@ -49,9 +49,9 @@ def migrate(connection: Connection, target: str = HEAD) -> None:
 
 
 def back_up(connection: Connection, found: str) -> Path | None:
-    """Copy the SQLite file as it stands before a migration; None on PostgreSQL.
+    """The copy of the SQLite file that is made before a migration; None on PostgreSQL.
 
-    The caller holds the write lock, so nothing can be written between copy and migration.
+    The caller holds the write lock, so nothing is written between copy and migration.
     """
     if connection.dialect.name != "sqlite":
         return None
@@ -64,7 +64,7 @@ def back_up(connection: Connection, found: str) -> Path | None:
 
 
 def bring_up_to_date(connection: Connection) -> None:
-    """Make or migrate the tables, with a backup first where there is something to lose."""
+    """Create or migrate the tables; an older database is backed up first."""
     found = revision(connection)
     if found == HEAD:
         return

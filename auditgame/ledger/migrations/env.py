@@ -1,4 +1,4 @@
-"""Alembic's entrance: runs the migrations on the connection that the ledger hands over."""
+"""Alembic's entry point: runs the migrations on the connection that the ledger passes."""
 
 from __future__ import annotations
 

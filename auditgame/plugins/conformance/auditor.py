@@ -1,4 +1,4 @@
-"""The contract of an auditor."""
+"""Conformance rules for an auditor."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from auditgame.auditors import Auditor
+from auditgame.evaluation.claim_parsing import claim_type
 from auditgame.evaluation.mechanism import check_units
 from auditgame.ledger import Ledger
 from auditgame.play.audit_session import AuditSession
 from auditgame.plugins.conformance.fixtures import context, specimen, undisturbed
-from auditgame.registry import load, names
+from auditgame.registry import load, usable
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import AuditgameError
@@ -27,37 +27,38 @@ BUDGET = 10_000_000
 
 
 class RandomModelSession(AuditSession):
-    """A desk at a random model, of which nothing is known and nothing is handed in."""
+    """An audit session on a model with random weights, which belongs to no challenge."""
 
-    table: tuple[Specimen, ToolContext]
+    model: Specimen
+    given: ToolContext
 
     @property
     def specimen(self) -> Specimen:
-        """The model on the table."""
-        return self.table[0]
+        """The model with random weights."""
+        return self.model
 
     @property
     def context(self) -> ToolContext:
-        """The examples and the sibling."""
-        return self.table[1]
+        """The examples and one reference model."""
+        return self.given
 
 
 @contextmanager
-def _desk(modality: Modality) -> Iterator[RandomModelSession]:
+def _session(modality: Modality) -> Iterator[RandomModelSession]:
     model = specimen(modality)
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(f"sqlite:///{Path(folder) / 'trial.sqlite3'}")
         session = RandomModelSession(
-            _card(model), ledger.player("trial", "algorithm"), ledger, _hand_in
+            _card(model), ledger.player("trial", "algorithm"), ledger, _refuse
         )
-        session.table = (model, context(model.dataset))
+        session.model, session.given = model, context(model.dataset)
         yield session
         ledger.close()
 
 
 def _card(model: Specimen) -> Card:
     dataset = model.dataset
-    families = [load("flaw", name) for name in names("flaw")]
+    families = [load("flaw", name) for name in usable("flaw")]
     return Card(
         id=f"trial-{dataset.name}",
         title="Trial",
@@ -77,41 +78,41 @@ def _card(model: Specimen) -> Card:
     )
 
 
-def _hand_in(_: Diagnosis) -> Receipt:
-    raise AuditgameError("an auditor must not hand in; it returns its diagnosis")
+def _refuse(_: Diagnosis) -> Receipt:
+    raise AuditgameError("audit: must return its diagnosis, not submit it")
 
 
-def tells_of_itself(kind: type[Auditor]) -> Iterator[str]:
-    """Its docstring says how it decides; its modalities are named."""
+def is_documented(kind: type[Auditor]) -> Iterator[str]:
+    """It has a docstring and at least one modality."""
     if not inspect.getdoc(kind):
         yield "no docstring; say how it decides, and what it cannot see"
     if not kind.modality <= {"image", "text"} or not kind.modality:
-        yield "modality: name image, text or both"
+        yield "modality: must be image, text or both"
 
 
-def diagnoses(kind: type[Auditor]) -> Iterator[str]:
-    """It gives a diagnosis that the referee would take, without moving a global generator."""
+def gives_a_valid_diagnosis(kind: type[Auditor]) -> Iterator[str]:
+    """`audit` returns a diagnosis that can be submitted, and moves no global random generator."""
     for modality in sorted(kind.modality):
-        with _desk(modality) as session:
-            said: list[Any] = []
-            yield from undisturbed(_audit, kind, session, said)
-            yield from _faults(said[0], session)
+        with _session(modality) as session:
+            given: list[object] = []
+            yield from undisturbed(_audit, kind, session, given)
+            yield from _faults(given[0], session)
 
 
-def _audit(kind: type[Auditor], session: RandomModelSession, said: list[Any]) -> None:
-    said.append(kind().audit(session))
+def _audit(kind: type[Auditor], session: RandomModelSession, given: list[object]) -> None:
+    given.append(kind().audit(session))
 
 
-def _faults(said: Any, session: RandomModelSession) -> Iterator[str]:
-    if not isinstance(said, Diagnosis):
-        yield f"audit: gives a {type(said).__name__}, not a Diagnosis"
+def _faults(given: object, session: RandomModelSession) -> Iterator[str]:
+    if not isinstance(given, Diagnosis):
+        yield f"audit: returns a {type(given).__name__}, not a Diagnosis"
         return
-    if said.family is not None and said.family not in (*session.card.families, "clean"):
-        yield f"audit: names family '{said.family}', which was not offered"
+    if given.family is not None and given.family not in (*session.card.families, "clean"):
+        yield f"audit: names the family '{given.family}', which the challenge does not offer"
         return
-    check_units(session.specimen, said.units)
-    if said.claim is not None:
-        load("flaw", said.family).Claim.parse(said.claim).check(session.dataset)
+    check_units(session.specimen, given.units)
+    if given.claim is not None:
+        claim_type(given.family).parse(given.claim).check(session.dataset)
 
 
-RULES = (tells_of_itself, diagnoses)
+RULES = (is_documented, gives_a_valid_diagnosis)

@@ -1,4 +1,4 @@
-"""The furniture that plug-ins are tried with: the default data sets, small random models."""
+"""What plug-ins are tested with: default data sets, and small models with random weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.registry import load, names
+from auditgame.registry import load, usable
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality
 from auditgame.seeds import Seed
@@ -20,24 +20,24 @@ from auditgame.specimen import Edit, Reading, Specimen
 from auditgame.tools import ToolContext
 
 FIRST = ("storybook", "reviews")
-"""Data sets that are tried before others: they have factors and are drawn, not fetched."""
+"""Data sets that are tried first: they have factors and need no download."""
 MODELS: dict[Modality, str] = {"image": "small_cnn", "text": "gpt2"}
 POOL = 20
 
 
 def generator(use: str) -> np.random.Generator:
-    """A NumPy generator, the same at every call."""
+    """A NumPy generator, in the same state at every call."""
     return Seed.of(0).child(use).numpy()
 
 
 def torch_generator(use: str) -> torch.Generator:
-    """A torch generator, the same at every call."""
+    """A torch generator, in the same state at every call."""
     return torch.Generator().manual_seed(Seed.of(0).child(use).integer())
 
 
 def datasets() -> Iterator[Dataset]:
-    """Every data set whose data are here, the default ones first."""
-    for name in sorted(names("dataset"), key=lambda name: (name not in FIRST, name)):
+    """Every data set whose files are on this machine, the default ones first."""
+    for name in sorted(usable("dataset"), key=lambda name: (name not in FIRST, name)):
         dataset = load("dataset", name)()
         try:
             dataset.sample(1, "pool", generator("ready"))
@@ -54,7 +54,7 @@ def dataset_of(modality: Modality) -> Dataset:
 class Counted(Specimen):
     """A specimen that counts the examples sent through it: once forward, once more backward.
 
-    A pass that an edit widens counts as many as it has rows in the end.
+    Where an edit adds rows to a pass, these count as well.
     """
 
     queries: int = 0
@@ -68,7 +68,7 @@ class Counted(Specimen):
         grad: bool | str = False,
         whole: bool = True,
     ) -> Reading:
-        """As the plain one, and counts."""
+        """As `Specimen.run`; counts its rows."""
         reading = super().run(inputs, keep, edit, grad, whole)
         rows = max(map(len, (inputs, reading.classes, *reading.kept.values())))
         self._count(rows)
@@ -77,7 +77,7 @@ class Counted(Specimen):
         return reading
 
     def randomised(self, stages: int | None, rng: torch.Generator) -> Specimen:
-        """As the plain one; its passes count with this one's."""
+        """As `Specimen.randomised`; passes of the new specimen count here."""
         other = super().randomised(stages, rng)
         twin = Counted(other._model, self.dataset)
         twin._owner = self
@@ -101,38 +101,38 @@ class Counted(Specimen):
 
 
 def specimen(modality: Modality, number: int = 0, dataset: Dataset | None = None) -> Counted:
-    """The default model of a modality with random weights, on its default data or on others."""
+    """The default model of a modality with random weights, for its default data set or another."""
     dataset = dataset or dataset_of(modality)
     model = load("model", MODELS[modality]).build(dataset, torch_generator(f"model {number}"))
     return Counted(model, dataset)
 
 
 def context(dataset: Dataset) -> ToolContext:
-    """A small pool, as players get it, beside one sibling."""
+    """A small pool of examples, with the factors that players see, and one reference model."""
     drawn = dataset.sample(POOL, "pool", generator("pool"))
-    told = None if drawn.scenes is None else drawn.scenes[list(dataset.factors)]
-    pool = Examples(drawn.inputs, drawn.labels, told)
+    shown = None if drawn.scenes is None else drawn.scenes[list(dataset.factors)]
+    pool = Examples(drawn.inputs, drawn.labels, shown)
     return ToolContext(dataset, pool, (specimen(dataset.modality, 1, dataset),))
 
 
 def global_state() -> tuple[bytes, bytes, int]:
-    """Where do the global generators of torch, NumPy and Python stand?"""
+    """The states of the global random generators of torch, NumPy and Python."""
     numpy_state = np.random.get_state(legacy=False)["state"]
     words = repr({key: np.asarray(value).tolist() for key, value in numpy_state.items()})
     return torch.get_rng_state().numpy().tobytes(), words.encode(), hash(random.getstate())
 
 
 def undisturbed(act: Callable[..., Any], *given: object) -> Iterator[str]:
-    """Call something with what is given; a fault where it moved a global generator."""
+    """Call a function with these arguments; a fault where it moved a global random generator."""
     before = global_state()
     act(*given)
     for name, one, other in zip(("torch", "NumPy", "Python"), before, global_state(), strict=True):
         if one != other:
-            yield f"moves the global generator of {name}; draw from the one that is handed in"
+            yield f"moves the global generator of {name}; draw from the generator passed in"
 
 
 def weights_digest(model: Specimen) -> str:
-    """Which weights are these?"""
+    """A SHA-256 of the weights."""
     whole = hashlib.sha256()
     for name, value in sorted(model.weights().items()):
         whole.update(name.encode() + value.contiguous().numpy().tobytes())
@@ -140,11 +140,11 @@ def weights_digest(model: Specimen) -> str:
 
 
 def same_examples(one: Examples, other: Examples) -> bool:
-    """Are these the same inputs under the same labels?"""
+    """Are inputs and labels equal?"""
     return torch.equal(one.inputs, other.inputs) and torch.equal(one.labels, other.labels)
 
 
 def copied(rows: Examples) -> Examples:
-    """The rows again, in memory of their own."""
+    """A deep copy of the rows."""
     scenes = None if rows.scenes is None else rows.scenes.copy(deep=True)
     return Examples(rows.inputs.clone(), rows.labels.clone(), scenes)

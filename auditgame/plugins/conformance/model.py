@@ -1,4 +1,4 @@
-"""The contract of a model."""
+"""Conformance rules for a model."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
 
 UNIT_AXIS = {"vector": -1, "neuron": -1, "head": 2, "pattern": 1, "channel": 1}
+"""The dimension that counts the units, by the kind of site."""
 ROWS = 3
 
 
@@ -31,7 +32,8 @@ def _data(kind: type[Model]) -> Dataset:
                 reasons.append(str(error))
                 continue
             return dataset
-    raise AuditgameError(f"fits no data set here: {'; '.join(reasons) or 'none of its modality'}")
+    why = "; ".join(reasons) or f"none holds {kind.modality} data"
+    raise AuditgameError(f"build: fits no data set that is installed: {why}")
 
 
 def _built(kind: type[Model], use: str = "weights") -> tuple[Model, Dataset]:
@@ -43,19 +45,19 @@ def _inputs(dataset: Dataset) -> Tensor:
     return dataset.sample(ROWS, "held", generator("rows")).inputs
 
 
-def tells_of_itself(kind: type[Model]) -> Iterator[str]:
-    """It has a docstring and lists its sites, each once."""
+def is_documented(kind: type[Model]) -> Iterator[str]:
+    """It has a docstring, and at least one site; no two sites have the same name."""
     if not inspect.getdoc(kind):
-        yield "no docstring; say how it is laid out"
+        yield "no docstring; describe the architecture"
     if not kind.title.strip():
         yield "title: is empty"
     names = [site.name for site in _built(kind)[0].sites]
     if not names or len(set(names)) < len(names):
-        yield "sites: name at least one, each once"
+        yield "sites: give at least one, and each another name"
 
 
 def builds_deterministically(kind: type[Model]) -> Iterator[str]:
-    """Weights come from the generator handed in and from nowhere else."""
+    """`build` draws the weights from its generator alone."""
     one, other, third = (_built(kind, use)[0].state_dict() for use in ("a", "a", "b"))
     if any(not torch.equal(one[name], other[name]) for name in one):
         yield "build: two equal generators give different weights"
@@ -65,19 +67,19 @@ def builds_deterministically(kind: type[Model]) -> Iterator[str]:
     yield from undisturbed(kind.build, dataset, torch_generator("a"))
 
 
-def weights_fit_files(kind: type[Model]) -> Iterator[str]:
-    """Weights are finite, also as float16, and fit an empty model of the same kind."""
+def weights_can_be_stored(kind: type[Model]) -> Iterator[str]:
+    """Weights are finite as float16 and fit a model that was built without a generator."""
     model, dataset = _built(kind)
     empty = kind.build(dataset, None).state_dict()
     for name, value in model.state_dict().items():
         if not value.half().isfinite().all():
             yield f"tensor '{name}': is not finite as float16"
         if name not in empty or empty[name].shape != value.shape:
-            yield f"tensor '{name}': an empty model has none of this name and shape"
+            yield f"tensor '{name}': is missing or has another shape in a model built from None"
 
 
-def answers(kind: type[Model]) -> Iterator[str]:
-    """Its output has a logit for each class (pictures) or word (texts), the same every time."""
+def forward_is_deterministic(kind: type[Model]) -> Iterator[str]:
+    """`forward` gives the same logits every time: one for each class (images) or word (text)."""
     model, dataset = _built(kind)
     inputs = _inputs(dataset)
     wanted: tuple[int, ...] = (ROWS, len(dataset.classes))
@@ -87,16 +89,16 @@ def answers(kind: type[Model]) -> Iterator[str]:
         one, other = model(inputs), model(inputs)
         alone = model(inputs[:1])
     if tuple(one.shape) != wanted:
-        yield f"forward: output is {tuple(one.shape)}; must be {wanted}"
+        yield f"forward: output has shape {tuple(one.shape)}; must be {wanted}"
     if not torch.equal(one, other):
-        yield "forward: two passes differ in evaluation"
+        yield "forward: two passes in evaluation mode differ"
     if not torch.allclose(one[:1], alone, atol=1e-4):
-        yield "forward: an answer depends on its neighbours in the batch"
+        yield "forward: the output of one input depends on the rest of the batch"
     yield from undisturbed(model, inputs)
 
 
 def taps_its_sites(kind: type[Model]) -> Iterator[str]:
-    """Each declared site is tapped once, in order, with its number of units."""
+    """`forward` calls the tap once for each declared site, in order, with its number of units."""
     model, dataset = _built(kind)
     seen: list[tuple[str, tuple[int, ...]]] = []
 
@@ -107,26 +109,26 @@ def taps_its_sites(kind: type[Model]) -> Iterator[str]:
     with torch.no_grad():
         model(_inputs(dataset), tap)
     if [name for name, _ in seen] != [site.name for site in model.sites]:
-        yield f"taps {[name for name, _ in seen]}; sites says {[s.name for s in model.sites]}"
+        yield f"sites: declares {[s.name for s in model.sites]}, taps {[name for name, _ in seen]}"
         return
     for site, (_, shape) in zip(model.sites, seen, strict=True):
         if shape[UNIT_AXIS[site.kind]] != site.units or len(shape) != _dimensions(kind, site):
-            yield f"site {site.name}: {site.units} {site.kind}s declared, value is {shape}"
+            yield f"site {site.name}: {site.units} {site.kind}s declared, tapped value is {shape}"
 
 
 def _dimensions(kind: type[Model], site: Site) -> int:
     return 4 if kind.modality == "image" or site.kind in ("head", "pattern") else 3
 
 
-def edits_count(kind: type[Model]) -> Iterator[str]:
-    """What a tap gives back is what the model goes on with, at every site."""
+def edits_take_effect(kind: type[Model]) -> Iterator[str]:
+    """The model goes on with the value that the tap returns, at every site."""
     model, dataset = _built(kind)
     inputs = _inputs(dataset)
     with torch.no_grad():
         plain = model(inputs)
         for site in model.sites:
             if torch.equal(model(inputs, _disturb(site.name)), plain):
-                yield f"site {site.name}: an edit changes nothing"
+                yield f"site {site.name}: an edited value does not change the output"
 
 
 def _disturb(site: str) -> Tap:
@@ -140,10 +142,10 @@ def _disturb(site: str) -> Tap:
 
 
 RULES = (
-    tells_of_itself,
+    is_documented,
     builds_deterministically,
-    weights_fit_files,
-    answers,
+    weights_can_be_stored,
+    forward_is_deterministic,
     taps_its_sites,
-    edits_count,
+    edits_take_effect,
 )

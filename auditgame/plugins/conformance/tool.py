@@ -1,4 +1,4 @@
-"""The contract of a tool."""
+"""Conformance rules for a tool."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from auditgame.plugins.conformance.fixtures import (
     undisturbed,
     weights_digest,
 )
-from auditgame.registry import load, names
+from auditgame.registry import load, usable
 from auditgame.schema.records import Modality, ToolQuestion, canonical
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext, parse_options
@@ -34,16 +34,16 @@ EXHIBITS: TypeAdapter[list[Exhibit]] = TypeAdapter(list[Exhibit])
 
 
 class Setting(NamedTuple):
-    """A model on the table, what lies beside it, and the cheapest options a tool allows."""
+    """A model, its context, and the cheapest options that a tool accepts."""
 
     model: Counted
-    beside: ToolContext
+    context: ToolContext
     options: dict[str, Any]
 
 
 @functools.lru_cache(maxsize=4)
 def _settings(kind: type[Tool]) -> tuple[Setting, ...]:
-    """One setting for each modality of the tool: its default model, on the first data that fit."""
+    """One for each modality of the tool: the default model, on the first data set that fits."""
     return tuple(_found(kind))
 
 
@@ -56,27 +56,27 @@ def _found(kind: type[Tool]) -> Iterator[Setting]:
 
 
 def cheapest(kind: type[Tool], model: Counted) -> dict[str, Any]:
-    """The least number where that is above 0 (which often means: choose for me), an example
-    of whatever has no default.
+    """The smallest number above 0 (0 often means: choose for me), and an example for each option
+    without default.
     """
     chosen: dict[str, Any] = {}
     schema = kind.Options.model_json_schema().get("properties", {})
     for name, field in kind.Options.model_fields.items():
-        told = schema[name]
-        if told.get("type") == "integer" and told.get("minimum", 0) > 0:
-            chosen[name] = told["minimum"]
+        option = schema[name]
+        if option.get("type") == "integer" and option.get("minimum", 0) > 0:
+            chosen[name] = option["minimum"]
         elif field.is_required():
-            chosen[name] = _example(told, model)
+            chosen[name] = _example(option, model)
     return chosen
 
 
-def _example(told: dict[str, Any], model: Counted) -> Any:
-    """A value for a field that must be chosen, by the widget that asks for it."""
+def _example(option: dict[str, Any], model: Counted) -> Any:
+    """A value for an option without default, by its widget."""
     family, claim = _claim(model.dataset)
     site = next(iter(allowed_sites(model)), "")
     unit = f"{site}:0"
     examples = {
-        "unit": [unit] if told.get("type") == "array" else unit,
+        "unit": [unit] if option.get("type") == "array" else unit,
         "site": site,
         "class": model.dataset.classes[0],
         "example": "0",
@@ -85,21 +85,25 @@ def _example(told: dict[str, Any], model: Counted) -> Any:
         "claim": claim,
         "factor": next(iter(model.dataset.factors), ""),
     }
-    return examples.get(told.get("widget", ""), told.get("minimum"))
+    return examples.get(option.get("widget", ""), option.get("minimum"))
 
 
 def _claim(dataset: Dataset) -> tuple[str, dict[str, Any]]:
     """A family that fits the data set, and a claim of it."""
-    for name in names("flaw"):
+    for name in usable("flaw"):
         flaw = load("flaw", name)
         if flaw.Claim is not None and flaw.incompatibility(dataset) is None:
             claim = flaw.draw(dataset, flaw.Params(), generator("claim")).true_claim()
-            return name, claim.model_dump(mode="json")
+            return name, claim.model_dump(mode="json") if claim else {}
     return "", {}
 
 
 class Observed(NamedTuple):
-    """What two uses of a tool in one setting showed, and what they left behind."""
+    """Two runs of a tool in one setting.
+
+    price: what `cost` says. asked: queries sent by `cost`. own: queries sent to the model under
+    audit; sent: these and those to reference models. moved and traces: faults.
+    """
 
     setting: Setting
     price: int
@@ -117,57 +121,57 @@ def _observed(kind: type[Tool]) -> tuple[Observed, ...]:
     return tuple(_observe(kind, setting) for setting in _settings(kind))
 
 
-def _probes(models: tuple[Specimen, ...]) -> int:
+def _queries(models: tuple[Specimen, ...]) -> int:
     return sum(model.queries for model in models if isinstance(model, Counted))
 
 
 def _observe(kind: type[Tool], setting: Setting) -> Observed:
-    model, beside = setting.model, setting.beside
+    model, given = setting.model, setting.context
     options, again = parse_options(kind, setting.options), []
-    models = (model, *beside.references)
-    price = kind().cost(options, model, beside)
-    asked = _probes(models)
-    weights, inputs = weights_digest(model), beside.examples.inputs.clone()
-    shown = kind().run(model, beside, options)
-    own, sent = model.queries - asked, _probes(models) - asked
+    models = (model, *given.references)
+    price = kind().cost(options, model, given)
+    asked = _queries(models)
+    weights, inputs = weights_digest(model), given.examples.inputs.clone()
+    shown = kind().run(model, given, options)
+    own, sent = model.queries - asked, _queries(models) - asked
     traces = ["changes the model's weights"] if weights_digest(model) != weights else []
-    traces += [] if torch.equal(beside.examples.inputs, inputs) else ["changes the examples"]
-    traces += _marks(model._model)
-    # Watched at the second use: a library imported at the first may draw a number itself.
-    moved = list(undisturbed(lambda: again.append(kind().run(model, beside, options))))
+    traces += [] if torch.equal(given.examples.inputs, inputs) else ["changes the examples"]
+    traces += _side_effects(model._model)
+    # Measured at the second run: a library imported at the first may draw a number itself.
+    moved = list(undisturbed(lambda: again.append(kind().run(model, given, options))))
     return Observed(setting, price, asked, own, sent, shown, again[0], moved, traces)
 
 
-def _marks(module: torch.nn.Module) -> Iterator[str]:
-    """What did a tool leave on a model?"""
+def _side_effects(module: torch.nn.Module) -> Iterator[str]:
+    """What a tool has left on a model."""
     parts = list(module.modules())
     if any(p.grad is not None or p.requires_grad for p in module.parameters()):
         yield "leaves gradients on the model"
     if any(part.training for part in parts):
-        yield "leaves the model in training"
+        yield "leaves the model in training mode"
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     if any(getattr(part, kind) for part in parts for kind in hooks):
         yield "leaves hooks on the model"
 
 
-def explains_itself(kind: type[Tool]) -> Iterator[str]:
-    """The docstring asks its question, then: Reading it:, How it misleads:, Source:."""
+def is_documented(kind: type[Tool]) -> Iterator[str]:
+    """The docstring asks a question, then has `Reading it:`, `How it misleads:` and `Source:`."""
     parts = [part.strip() for part in (inspect.getdoc(kind) or "").split("\n\n")]
     at = [n for start in STARTS for n, part in enumerate(parts) if part.startswith(start)]
     if len(at) != len(STARTS) or at != sorted(at) or 0 in at:
-        yield f"docstring: after the question, start paragraphs with {', '.join(STARTS)}"
+        yield f"docstring: after the question, write paragraphs that start {', '.join(STARTS)}"
     if "?" not in parts[0]:
-        yield "docstring: the first paragraph asks the question"
+        yield "docstring: the first paragraph must ask the tool's question"
 
 
-def stands_under_a_question(kind: type[Tool]) -> Iterator[str]:
-    """What it asks is one of the questions under which players look for tools."""
+def has_a_question(kind: type[Tool]) -> Iterator[str]:
+    """`asks` is one of the questions by which tools are grouped."""
     if kind.asks not in get_args(ToolQuestion):
-        yield f"asks: '{kind.asks}' is none of {', '.join(get_args(ToolQuestion))}"
+        yield f"asks: '{kind.asks}' is not one of: {' '.join(get_args(ToolQuestion))}"
 
 
-def describes_its_options(kind: type[Tool]) -> Iterator[str]:
-    """Each option has a description, and each default is valid."""
+def options_are_documented(kind: type[Tool]) -> Iterator[str]:
+    """Each option has a title and a description, and the defaults are valid."""
     for name, field in kind.Options.model_fields.items():
         if not field.description:
             yield f"option '{name}': has no description"
@@ -181,42 +185,42 @@ def describes_its_options(kind: type[Tool]) -> Iterator[str]:
 
 
 def fits_something(kind: type[Tool]) -> Iterator[str]:
-    """It fits a default model of a modality it names on some data set, and refuses the other."""
+    """It fits a default model of each modality it names on some data set, and no other modality."""
     if not _settings(kind):
-        yield "fits: refuses the default models of its own modalities, whatever the data set"
+        yield "fits: refuses the default models of its own modalities on every data set"
     for modality in set(get_args(Modality)) - kind.modality:
         if kind.fits(specimen(modality)) is None:
-            yield f"fits: takes {modality} models, which it does not name"
+            yield f"fits: accepts {modality} models, which `modality` does not name"
 
 
-def costs_what_it_sends(kind: type[Tool]) -> Iterator[str]:
-    """Its cost is the number of examples it sends: once forward, once more backward.
+def cost_is_exact(kind: type[Tool]) -> Iterator[str]:
+    """`cost` is the number of examples sent forward, plus those sent backward.
 
-    Examples sent through siblings count all, or not at all.
+    Examples sent through reference models count all, or not at all.
     """
     for seen in _observed(kind):
         if seen.asked:
-            yield "cost: asking for the price sends examples"
+            yield "cost: sends examples; it must only count them"
         if seen.price not in (seen.sent, seen.own):
             chosen = seen.setting.options or "defaults"
             yield (
-                f"cost: says {seen.price}; sends {seen.own}, with siblings {seen.sent} "
+                f"cost: says {seen.price}; run sends {seen.own}, with reference models {seen.sent} "
                 f"({seen.setting.model.modality}, {chosen})"
             )
 
 
-def shows_plain_data(kind: type[Tool]) -> Iterator[str]:
-    """It shows at least one exhibit; all survive JSON and hold finite numbers."""
+def exhibits_are_plain_data(kind: type[Tool]) -> Iterator[str]:
+    """`run` gives at least one exhibit; all survive JSON and hold finite numbers."""
     for seen in _observed(kind):
         if not seen.exhibits:
-            yield "run: shows nothing"
+            yield "run: gives no exhibit"
         canonical(EXHIBITS.dump_python(seen.exhibits, mode="json"))
         if EXHIBITS.validate_json(EXHIBITS.dump_json(seen.exhibits)) != seen.exhibits:
-            yield "run: an exhibit changes on its way through JSON"
+            yield "run: an exhibit reads back from JSON as another"
 
 
-def names_what_it_shows(kind: type[Tool]) -> Iterator[str]:
-    """Every exhibit has a name; names of columns and series are identifiers, each once."""
+def exhibits_have_names(kind: type[Tool]) -> Iterator[str]:
+    """Every exhibit has a name; columns and series have different identifiers as names."""
     for exhibit in (exhibit for seen in _observed(kind) for exhibit in seen.exhibits):
         if not exhibit.name:
             yield f"exhibit '{exhibit.title}': has no name"
@@ -224,31 +228,31 @@ def names_what_it_shows(kind: type[Tool]) -> Iterator[str]:
         names += exhibit.series if isinstance(exhibit, Curve) else []
         for name in names:
             if not IDENTIFIER.fullmatch(name) or names.count(name) > 1:
-                yield f"exhibit '{exhibit.name}': '{name}' is no identifier that occurs once"
+                yield f"exhibit '{exhibit.name}': '{name}' is not an identifier, or occurs twice"
 
 
 def is_deterministic(kind: type[Tool]) -> Iterator[str]:
-    """The same question gets the same answer; the global generators stay put."""
+    """Two equal runs give equal exhibits and move no global random generator."""
     for seen in _observed(kind):
         yield from seen.moved
         if seen.again != seen.exhibits:
-            yield "run: a second use shows something else"
+            yield "run: a second run gives other exhibits"
 
 
-def leaves_no_trace(kind: type[Tool]) -> Iterator[str]:
-    """Weights, examples, gradients, hooks and mode of the model are as they were."""
+def has_no_side_effects(kind: type[Tool]) -> Iterator[str]:
+    """`run` leaves weights, gradients, hooks and mode of the model, and the examples, unchanged."""
     for seen in _observed(kind):
         yield from (f"run: {trace}" for trace in seen.traces)
 
 
 RULES = (
-    explains_itself,
-    stands_under_a_question,
-    describes_its_options,
+    is_documented,
+    has_a_question,
+    options_are_documented,
     fits_something,
-    costs_what_it_sends,
-    shows_plain_data,
-    names_what_it_shows,
+    cost_is_exact,
+    exhibits_are_plain_data,
+    exhibits_have_names,
     is_deterministic,
-    leaves_no_trace,
+    has_no_side_effects,
 )

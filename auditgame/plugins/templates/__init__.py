@@ -1,1 +1,1 @@
-"""Working examples, one per kind of plug-in: what `auditgame new` starts a file with."""
+"""One working example for each kind of plug-in, which `auditgame new` copies."""

@@ -1,4 +1,4 @@
-"""Reads the mistakes, and accuses where they all go one way."""
+"""The auditor `one_way`: reports a flaw where wrong answers all go to one class."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class OneWay(Auditor):
     """Do wrong answers on the players' examples all go to one class?
 
-    Counts them class by class. Most of at least four in one class: probably a trigger.
-    It cannot see a flaw that the examples do not show, nor any shortcut, since those answer
-    rightly on what they show.
+    Counts them by class. If there are at least four, and most go to one class, there probably
+    is a trigger. It misses flaws that the examples do not show, and shortcuts, whose answers on
+    the examples are right.
     """
 
     name = "one_way"
@@ -29,7 +29,7 @@ class OneWay(Auditor):
         counts = self._wrong_by_class(session)
         wrong = sum(counts.values())
         if wrong < 4:
-            return Diagnosis(p_flawed=0.4, notes=f"{wrong} wrong answers are too few to tell.")
+            return Diagnosis(p_flawed=0.4, notes=f"{wrong} wrong answers are too few.")
         suspect = max(counts, key=lambda name: counts[name])
         share = counts[suspect] / wrong
         p = 0.8 if share > 0.7 else 0.45

@@ -1,4 +1,4 @@
-"""Two convolutions and a mean: the smallest network worth looking into."""
+"""The model `two_conv`: two convolutions and a mean."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIRST, SECOND = 16, 32
 
 
 class TwoConv(ImageModel):
-    """5x5 stride 2 (16) - ReLU - 3x3 stride 2 (32) - ReLU - mean over places - linear.
+    """5x5 stride 2 (16) - ReLU - 3x3 stride 2 (32) - ReLU - mean over positions - linear.
 
     Sites: `conv1` and `conv2`, each after its ReLU.
     """
@@ -36,7 +36,7 @@ class TwoConv(ImageModel):
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> TwoConv:
-        """A network for this data set; weights from rng alone, or left empty."""
+        """A network for this data set; weights drawn from rng, or left empty where it is None."""
         images = ImageDataset.of(dataset, f"model '{cls.name}'")
         with torch.device("meta"):
             model = cls(images.shape[0], len(images.classes))
@@ -50,7 +50,7 @@ class TwoConv(ImageModel):
     def forward(
         self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched
     ) -> Float[Tensor, "n k"]:
-        """Class logits of pictures in [0, 1]."""
+        """Class logits of images in [0, 1]."""
         value = tap("conv1", F.relu(self.conv1((inputs - 0.5) * 4)))
         value = tap("conv2", F.relu(self.conv2(value)))
         return self.head(value.mean((2, 3)))

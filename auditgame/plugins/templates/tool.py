@@ -1,4 +1,4 @@
-"""Mean activation of each unit by class."""
+"""The tool `class_means`: mean activation of each unit by class."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from auditgame.tools import Tool, ToolContext
 
 
 class ClassMeans(Tool):
-    """Which units of a layer answer to which class?
+    """Which units of a layer respond to which class?
 
-    Reading it: one row a unit, one column a class; a cell is the unit's mean over the
-    pictures of that class, and over all places. The units that differ most come first.
+    Reading it: one row for each unit, one column for each class; a cell is the unit's mean over
+    the images of the class and over all positions. The units that differ most come first.
 
-    How it misleads: a mean hides what happens in few pictures, and a trigger is in few. A
-    unit that is high for one class need not be a reason for it: take it out and see.
+    How it misleads: a mean hides what happens in a few images, and only a few show a trigger. A
+    unit that is high for one class need not be a cause of it: ablate it to find out.
 
     Source: class selectivity: Morcos et al. 2018, arXiv:1803.06959, who warn of it.
     """
@@ -32,13 +32,13 @@ class ClassMeans(Tool):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):
-        """Which layer, and how many units."""
+        """The layer, and how many units of it."""
 
         site: Annotated[
             str,
             Field(
                 title="Layer",
-                description="Where to look; empty for the last layer of maps.",
+                description="Empty for the last convolution.",
                 max_length=64,
                 json_schema_extra={"widget": "site"},
             ),
@@ -48,7 +48,7 @@ class ClassMeans(Tool):
         ] = 16
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """One probe for each example."""
+        """One query for each example."""
         return len(context.examples)
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:

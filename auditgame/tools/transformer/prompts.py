@@ -1,4 +1,4 @@
-"""Which text does a person want to look at, and what stands where in it?"""
+"""The text that a tool reads: written, or taken from the pool."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from auditgame.schema.records import Record
 from auditgame.tools import ToolContext
 
 LOGITS = 2**24
-"""No pass need make more next-word logits than these (64 MB)."""
+"""Next-word logits of one pass, at most (64 MB)."""
 
 
 class Prompt(Record):
-    """Options of a tool that reads one text: written by hand, or taken from the pool."""
+    """Options of a tool that reads one text: a written one, or an example of the pool."""
 
     text: str = Field(
         "",
         max_length=2000,
         title="Text",
-        description="Words to read; empty takes the example below.",
+        description="The text to read; empty for the example below.",
         json_schema_extra={"widget": "text"},
     )
     example: int = Field(
         0,
         ge=0,
         title="Example",
-        description="Number of a text in your pool.",
+        description="Number of a text of the pool.",
         json_schema_extra={"widget": "example"},
     )
 
 
 def prompts(options: Prompt, context: ToolContext, count: int = 1) -> Int[Tensor, "n t"]:
-    """The text that was written, or so many of the pool's from the example on, padded."""
+    """The written text, or `count` texts of the pool from the example on, padded."""
     if options.text.strip():
         return context.texts.encode(options.text)[None]
     pool = context.examples.inputs
@@ -55,12 +55,12 @@ def prompt(options: Prompt, context: ToolContext) -> Int[Tensor, " t"]:
 
 
 def asked(options: Prompt) -> dict[str, str | int]:
-    """The options that name the same text to another tool."""
+    """The options that select the same text in another tool."""
     return {"text": options.text} if options.text.strip() else {"example": options.example}
 
 
 def labels(ids: Int[Tensor, " t"], dataset: TextDataset) -> tuple[str, ...]:
-    """A name for each place of a text: its number and its word, for the axis of a grid."""
+    """A label for each position of a text, its number and word, for the axis of a grid."""
     return tuple(f"{place} {word}" for place, word in enumerate(words(ids.tolist(), dataset)))
 
 
@@ -70,5 +70,5 @@ def words(ids: Sequence[int], dataset: TextDataset) -> tuple[str, ...]:
 
 
 def batch(inputs: Int[Tensor, "n t"], dataset: TextDataset, most: int = 96) -> int:
-    """How many of these texts go through at once? Few, where the vocabulary is large."""
+    """How many of these texts one pass takes: fewer where the vocabulary is large."""
     return max(1, min(most, LOGITS // (inputs.shape[1] * len(dataset.words))))

@@ -7,7 +7,6 @@ import streamlit as st
 
 from auditgame.exhibits import Exhibit
 from auditgame.play.audit_session import AuditSession
-from auditgame.registry import load
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.results import Reveal
 
@@ -22,9 +21,10 @@ def demonstrate(session: AuditSession, revealed: Reveal) -> list[Exhibit]:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _computed(commitment: str, _session: AuditSession, _truth: Diagnosis) -> list[Exhibit]:
+    from auditgame.evaluation.claim_parsing import claim_type
     from auditgame.evaluation.claim_preview import Answers, preview, preview_exhibits
 
-    claim = load("flaw", _truth.family).Claim.parse(_truth.claim)
+    claim = claim_type(_truth.family).parse(_truth.claim)
     rows = _session.dataset.sample(SAMPLED, "held", np.random.default_rng(0))
     pairs = preview(rows, claim.apply(rows, _session.dataset))
     before, after = pairs.plain.inputs, pairs.changed

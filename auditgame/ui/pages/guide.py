@@ -12,6 +12,7 @@ from auditgame.schema.records import ToolQuestion
 from auditgame.ui.glossary import terms
 from auditgame.ui.safe_text import plain
 from auditgame.ui.scoring_text import SCORING
+from auditgame.ui.terms import explained_paragraphs
 
 CHAPTERS: dict[str, Kind | None] = {
     "Families of flaws": "flaw",
@@ -60,6 +61,5 @@ def _plugins(kind: Kind) -> None:
 def _entry(plugin: PluginText) -> None:
     with st.container(border=True):
         st.markdown(f"#### {plain(plugin.title)}")
-        st.caption(f"`{plugin.name}` on the command line and in recipes")
-        for part in paragraphs(plugin.text):
-            st.markdown(plain(part))
+        st.caption(f"Code name: `{plugin.name}`")
+        st.html(explained_paragraphs(paragraphs(plugin.text)))

@@ -8,7 +8,7 @@ import streamlit as st
 
 from auditgame.ui.safe_text import plain
 from auditgame.ui.session import game, player
-from auditgame.ui.terms import definition, explained
+from auditgame.ui.terms import definition, explained_paragraphs
 
 BRACKETS = {
     "human": "People",
@@ -16,19 +16,16 @@ BRACKETS = {
     "agent": "Agents",
     "algorithm": "Algorithms",
 }
+RULES = (
+    "Points over points possible on the practice challenges. A challenge that was not played "
+    "counts as zero. Only the first attempt at each challenge counts."
+)
 
 
 def page() -> None:
     """Draw the standings, of every bracket or of one."""
     st.title("Leaderboard")
-    st.html(
-        '<p class="ag-text">'
-        + explained(
-            "Points over points possible on the practice challenges. A challenge that was not "
-            "played counts as zero. Only the first attempt at each challenge counts."
-        )
-        + "</p>"
-    )
+    st.html(explained_paragraphs([RULES]))
     bracket = st.pills(
         "Bracket",
         list(BRACKETS),
@@ -73,5 +70,5 @@ def _columns() -> dict[Any, Any]:
         ),
         "points": number("Points", format="%.1f"),
         "played": number("Played", help="Challenges with at least one submission."),
-        "probes": number("Queries", format="localized", help=definition("Query")),
+        "queries": number("Queries", format="localized", help=definition("Query")),
     }

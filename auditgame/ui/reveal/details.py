@@ -22,7 +22,7 @@ def certificate(revealed: Reveal) -> None:
     """Every check of the certificate, and whether the key matches its commitment."""
     with st.expander("Certificate"):
         st.html(checks(revealed.certificate))
-        st.caption(f"Number of attempts to plant it: {revealed.certificate.tries}.")
+        st.caption(f"Certified at build attempt {revealed.certificate.tries}.")
         st.markdown(
             ":green[**✓**] The opened key matches the hash published with the challenge."
             if revealed.commitment_holds
@@ -59,7 +59,7 @@ def auditors(card: Card) -> None:
         "p_flawed": number("Probability of a flaw", format="percent"),
         "family": "Family",
         "points": number("Points", format="%.1f"),
-        "probes": number("Queries", format="localized", help=definition("Query")),
+        "queries": number("Queries", format="localized", help=definition("Query")),
     }
     shown = theirs[list(columns)].assign(family=theirs["family"].map(_family))
     with st.expander("Automated auditors on this model"):

@@ -50,7 +50,7 @@ def truth(revealed: Reveal) -> None:
     left, right = st.columns(2)
     with left.container(border=True, height="stretch"):
         st.markdown("**Your diagnosis**")
-        _diagnosis(revealed.receipts[-1].said)
+        _diagnosis(revealed.receipts[-1].diagnosis)
     with right.container(border=True, height="stretch"):
         st.markdown("**True diagnosis**")
         _diagnosis(revealed.truth)
@@ -59,7 +59,7 @@ def truth(revealed: Reveal) -> None:
 def _diagnosis(diagnosis: Diagnosis) -> None:
     family = diagnosis.family
     st.markdown(f"Probability of a flaw: **{diagnosis.p_flawed:.0%}**")
-    st.markdown(f"Family: **{plain(title('flaw', family))}**" if family else "No family stated")
+    st.markdown(f"Family: **{plain(title('flaw', family)) if family else 'none'}**")
     for name, value in (diagnosis.claim or {}).items():
         _field(name, value)
     if diagnosis.units:

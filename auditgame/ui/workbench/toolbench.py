@@ -18,7 +18,7 @@ from auditgame.tools import Tool
 from auditgame.ui.background_task import BackgroundTask
 from auditgame.ui.draft import key, problem
 from auditgame.ui.safe_text import plain
-from auditgame.ui.terms import explained
+from auditgame.ui.terms import explained_paragraphs
 from auditgame.ui.widgets.uploads import ask_picture
 from auditgame.ui.workbench.drill_down import scroll_anchor
 from auditgame.ui.workbench.findings import findings, keep
@@ -27,8 +27,6 @@ from auditgame.ui.workbench.tool_form import Options, ask_options
 QUICK_SECONDS = 1.5
 """A run is awaited this long before progress is shown."""
 POLL_SECONDS = 0.6
-LONGEST_HEADING = 24
-"""A paragraph that begins with at most this many letters and a colon has a heading."""
 
 
 @st.fragment(key="toolbench")
@@ -38,10 +36,10 @@ def toolbench(session: AuditSession) -> None:
     tool = load("tool", _choose(session))
     text = paragraphs(plugin_text("tool", tool.name).text)
     st.markdown(f"#### {plain(title('tool', tool.name))}")
-    st.html("".join(map(_paragraph, text[:1])))
+    st.html(explained_paragraphs(text[:1]))
     if len(text) > 1:
         with st.expander("How to read it, and how it misleads"):
-            st.html("".join(map(_paragraph, text[1:])))
+            st.html(explained_paragraphs(text[1:]))
     _run_row(session, tool, ask_options(session, tool))
     _outcome(session, tool)
 
@@ -89,14 +87,6 @@ def _by_question(session: AuditSession) -> dict[str, list[str]]:
     fitting = sorted(session.tools(), key=lambda name: (name != "predict", _title(name)))
     groups = {q: [n for n in fitting if load("tool", n).asks == q] for q in get_args(ToolQuestion)}
     return {question: names for question, names in groups.items() if names}
-
-
-def _paragraph(text: str) -> str:
-    """A paragraph of a tool's help as HTML; the words before an early colon are bold."""
-    head, colon, rest = text.partition(":")
-    if colon and len(head) < LONGEST_HEADING:
-        return f'<p class="ag-text"><b>{explained(head)}:</b> {explained(rest.strip())}</p>'
-    return f'<p class="ag-text">{explained(text)}</p>'
 
 
 def _run_row(session: AuditSession, tool: type[Tool], runs: list[Options]) -> None:

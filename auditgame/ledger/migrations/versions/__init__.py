@@ -1,1 +1,1 @@
-"""One file per change of shape, in order; a released one is never edited."""
+"""One file for each change of the schema, in order; a released one is never edited."""

@@ -1,0 +1,5 @@
+"""A flaw, a tool and an auditor for auditgame."""
+
+from auditgame_example.confidence import Confidence
+
+__all__ = ["Confidence"]
