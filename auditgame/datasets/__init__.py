@@ -6,16 +6,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Split = Literal["train", "held", "pool"]
 
@@ -60,6 +62,8 @@ class Examples:
     @staticmethod
     def join(parts: list[Examples]) -> Examples:
         """All parts, one after the other."""
+        import pandas as pd
+
         scenes = [part.scenes for part in parts if part.scenes is not None]
         return Examples(
             torch.cat([part.inputs for part in parts]),
