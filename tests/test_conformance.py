@@ -147,9 +147,12 @@ def test_a_flaw_without_source_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_trigger_that_relabels_is_caught(tmp_path: Path) -> None:
-    old = "return self.claim.apply(rows, dataset).examples"
-    new = f"{old}.relabel(rows.labels * 0)"
-    assert "apply_trigger: changes labels" in broken("flaw", tmp_path, old, new)
+    old = "    @classmethod\n    def draw"
+    new = (
+        "    def apply_trigger(self, rows, dataset, rng):\n"
+        "        return self.claim.apply(rows, dataset).examples.labelled(0)\n\n"
+    )
+    assert "apply_trigger: changes labels" in broken("flaw", tmp_path, old, new + old)
 
 
 def test_a_model_that_ignores_edits_is_caught(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from auditgame.datasets.digits import FILE, Digits, _splits
 from auditgame.datasets.images.backgrounds import MARKS
-from auditgame.datasets.images.icons import chance
+from auditgame.datasets.images.icons import uniforms
 from auditgame.datasets.storybook import SPARE, Storybook
 from auditgame.models.small_cnn import SmallCNN
 from auditgame.schema.errors import AuditgameError
@@ -160,9 +160,9 @@ def test_no_pictures_can_be_asked_for() -> None:
     assert story(0).inputs.shape == (0, 3, 48, 48)
 
 
-def test_chance_is_uniform_and_of_its_stream() -> None:
+def test_hashed_numbers_are_uniform_and_of_its_stream() -> None:
     seeds = np.arange(2_000)
-    one, two = chance(seeds, 1, 8).flatten(), chance(seeds, 2, 8).flatten()
+    one, two = uniforms(seeds, 1, 8).flatten(), uniforms(seeds, 2, 8).flatten()
     assert one.min() >= 0 and one.max() < 1
     assert abs(one.mean() - 0.5) < 0.01 and abs(one.std() - 12**-0.5) < 0.01
     assert abs(torch.corrcoef(torch.stack([one, two]))[0, 1]) < 0.03

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Examples, ImageDataset, Split, Training
 from auditgame.datasets.images.image_folders import ImageFiles, draw, require_split
 
 FILE = Path(__file__).parent / "images" / "digits.npz"
@@ -34,17 +34,17 @@ def _splits() -> dict[str, ImageFiles]:
     }
 
 
-class Digits(Dataset):
-    """1,797 handwritten digits by 43 people, 8x8 pixels in 17 greys, enlarged to 32x32.
+class Digits(ImageDataset):
+    """1,797 handwritten digits by 43 people, 8x8 pixels in 17 grey levels, enlarged to 32x32.
 
     The test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak,
-    1998, UCI Machine Learning Repository, doi:10.24432/C50P49), as scikit-learn ships it.
+    1998, UCI Machine Learning Repository, doi:10.24432/C50P49), as in scikit-learn.
     White on black, the same in all three channels. Splits are fixed: 1,100 train, 580 held,
-    117 pool. No factors: real pictures cannot be drawn again with one thing changed.
+    117 pool. No factors.
     """
 
     name = "digits"
-    modality = "image"
+    title = "Digits (scikit-learn)"
     licence = "CC BY 4.0"
     classes = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     shape = (3, 32, 32)
@@ -61,6 +61,6 @@ class Digits(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order; only `label` can be fixed (see albums.draw)."""
+        """n images in random order; only `label` can be fixed (see `image_folders.draw`)."""
         require_split(split)
         return Examples(*draw(self.name, _splits()[split], n, split, rng, fixed))

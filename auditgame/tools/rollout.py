@@ -12,7 +12,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import HasMazes
 from auditgame.datasets.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
 from auditgame.datasets.images.pictures import png
 from auditgame.evaluation.rollouts import NEVER, first_visit, trajectories
@@ -93,8 +93,8 @@ class Rollout(Tool):
     @classmethod
     def fits(cls, specimen: Specimen) -> str | None:
         """Needs mazes."""
-        if specimen.modality == "image" and not specimen.dataset.horizon:
-            return f"tool 'rollout' needs mazes; nobody walks in '{specimen.dataset.name}'"
+        if not isinstance(specimen.dataset, HasMazes):
+            return HasMazes.missing(specimen.dataset, f"tool '{cls.name}'")
         return super().fits(specimen)
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
@@ -106,7 +106,8 @@ class Rollout(Tool):
         """Where all walks led, a picture of each, and some move by move."""
         rows = choose(options.examples, len(context.examples), "examples")
         pictures = context.examples.inputs[torch.tensor(rows, dtype=torch.long)]
-        scenes = _changed(specimen.dataset.read(pictures), options.change)
+        mazes = HasMazes.of(specimen.dataset, "tool 'rollout'")
+        scenes = _changed(mazes.read(pictures), options.change)
         walkers = {"specimen": specimen} | {
             f"sibling {n}": model for n, model in enumerate(_controls(options, context), 1)
         }
@@ -117,9 +118,9 @@ class Rollout(Tool):
         mine, names = walked["specimen"], [f"#{row}" for row in rows]
         return [
             _ends(walked, scenes),
-            _overview(mine, scenes, names, specimen.dataset),
+            _overview(mine, scenes, names, mazes),
             *(
-                _film(mine[k], scenes.iloc[[k]], names[k], specimen.dataset)
+                _film(mine[k], scenes.iloc[[k]], names[k], mazes)
                 for k in range(min(options.watch, len(rows)))
             ),
         ]
@@ -160,7 +161,7 @@ def _ends(walked: dict[str, np.ndarray], scenes: pd.DataFrame) -> Table:
 
 
 def _overview(
-    trail: Int[np.ndarray, "n t"], scenes: pd.DataFrame, names: list[str], dataset: Dataset
+    trail: Int[np.ndarray, "n t"], scenes: pd.DataFrame, names: list[str], dataset: HasMazes
 ) -> Gallery:
     """Every maze with the footprints of its walk."""
     pictures = dataset.render(scenes).inputs
@@ -203,7 +204,7 @@ def _trodden(picture: Tensor, trail: Int[np.ndarray, " t"]) -> Tensor:
 
 
 def _film(
-    trail: Int[np.ndarray, " t"], scene: pd.DataFrame, name: str, dataset: Dataset
+    trail: Int[np.ndarray, " t"], scene: pd.DataFrame, name: str, dataset: HasMazes
 ) -> Gallery:
     """One walk, a frame for each move, until it repeats itself."""
     way = _way(trail)
