@@ -240,8 +240,8 @@ def _furthest(
                 tokens=tuple(dataset.words[i] for i in texts[text][there[text]].tolist()),
                 weights=tuple(found[text][there[text]].tolist()),
                 limit=float(found[there].abs().max()),
-                note=f"Furthest word {sign * float(scores[text]):+.2f}. 0: the mean of all words of "
-                "the steered texts; 1: the distance of the two means.",
+                note=f"Furthest word {sign * float(scores[text]):+.2f}. 0: the mean of all words "
+                "of the steered texts; 1: the distance of the two means.",
             )
 
 
