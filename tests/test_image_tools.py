@@ -128,14 +128,14 @@ def test_slow_tools_report_progress_to_the_end(name, specimen, context):
     ("name", "options", "words"),
     [
         ("predict", {"examples": "30-99"}, "outside 0 to 23"),
-        ("predict", {"picture": True}, "none is uploaded"),
+        ("predict", {"picture": True}, "none was uploaded"),
         ("occlusion", {"label": "thre"}, "did you mean 'three'"),
         ("gradcam", {"site": "conv9"}, "unknown site"),
         ("examples", {"unit": "conv2:999"}, "units 0 to 47"),
         ("feature_viz", {"units": "elephant"}, "unknown name"),
         ("inversion", {"classes": "0, 1"}, "at least 3"),
         ("spatial", {"example": 24}, "outside 0 to 23"),
-        ("search", {"x": 30, "w": 3}, "beyond the picture of 32 by 32"),
+        ("search", {"x": 30, "w": 3}, "beyond the image of 32 by 32"),
         ("factors", {"examples": "0-17"}, "at most 16"),
         ("clustering", {"label": "thre"}, "did you mean 'three'"),
         ("atlas", {"site": "conv9"}, "unknown site"),
@@ -279,7 +279,7 @@ def test_waking_keeps_values_and_frees_gradients(specimen, context):
     images = context.examples.inputs[:2]
     plain = specimen.run(images)
     woken = specimen.run(
-        images, keep=["conv4.pre"], edit=feature_visualisation.awake(specimen), grad=True
+        images, keep=["conv4.pre"], edit=feature_visualisation.leaky_relu_edits(specimen), grad=True
     )
     assert torch.equal(plain.classes, woken.classes)
     (slope,) = torch.autograd.grad(woken.classes[:, 0].sum(), woken.kept["conv4.pre"])
