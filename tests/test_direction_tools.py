@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, context, use
+from rule_models import Counting, context, use
 from torch import Tensor
 
 from auditgame.datasets.reviews import Reviews

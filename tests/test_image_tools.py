@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from replicas import fourier_canvas
+from replicas import fourier_parametrisation
 
 from auditgame.datasets import Examples
 from auditgame.datasets.images.pictures import open_picture, png, spotlight
@@ -226,7 +226,7 @@ def test_the_canvas_equals_its_slow_replica(size):
     ground = parametrisation.ImageParameters(preset, size, mix)
     parameters = ground.blank(1, rng(5))
     ours = ground.paint(parameters)[0].numpy()
-    slow = fourier_canvas.canvas(
+    slow = fourier_parametrisation.canvas(
         parameters[0].double().numpy(), size, preset.gain, preset.decay, mix.double().numpy()
     )
     assert np.abs(ours - slow).max() < 1e-5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from replicas import painting_priors
+from replicas import regulariser_sums
 from torch.nn import functional as F
 
 from auditgame.registry import load
@@ -268,7 +268,7 @@ def test_penalties_equal_their_slow_replicas():
     }
     for name, values in ours.items():
         slow = [
-            getattr(painting_priors, name)(
+            getattr(regulariser_sums, name)(
                 i.double().numpy(), words.double().numpy(), regularisers.SIDE, regularisers.STRIDE
             )
             for i in images
@@ -281,7 +281,7 @@ def test_moving_equals_its_slow_replica():
     preset = PRESETS["natural"]
     draws = (2 * torch.rand(4, generator=rng(4)) - 1).tolist()
     ours = regularisers.moved(images, preset, 9, rng(4))[0].numpy()
-    slow = painting_priors.moved(
+    slow = regulariser_sums.moved(
         images[0].double().numpy(), draws, preset.jitter, preset.turn, preset.zoom, 9
     )
     assert np.abs(ours - slow).max() < 1e-4

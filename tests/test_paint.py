@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import Counting, LookupPicture, Tints, context, use
+from rule_models import Counting, LookupPicture, Tints, context, use
 
 from auditgame.exhibits.drawing import crop
 from auditgame.exhibits.reading import rows

@@ -38,8 +38,8 @@ def command(*words):
 script = "from auditgame.ui.pages.guide import page; page()"
 guide = AppTest.from_string(script, default_timeout=120).run()
 pages = [part.value for part in guide.markdown]
-guide.query_params["chapter"] = "Tools"
-pages += [part.value for part in guide.run().markdown]
+guide.segmented_control(key="chapter").set_value("Tools").run()
+pages += [part.value for part in guide.markdown]
 chosen = [f"{kind}:{name}" for kind, name in PLUGINS.items()]
 checks = [json.loads(command("check", plugin, "--json")) for plugin in chosen]
 tool = json.loads(command("tools", "confidence", "--json"))

@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupText, context, use
+from rule_models import Counting, LookupText, context, use
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples
 from auditgame.datasets.reviews import Reviews
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
-from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
 from auditgame.models.layers.transformer_network import Shape, Transformer
 from auditgame.plugins.conformance.fixtures import Counted
@@ -39,10 +38,10 @@ DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
 
 
-class Letters(WholeWordTexts, Dataset):
+class Letters(WholeWordTexts):
     """Sixteen words, four to a text: 65,536 texts, small enough for each to be tried."""
 
-    name, modality, licence = "letters", "text", "CC0-1.0"
+    name, licence = "letters", "CC0-1.0"
     classes = ("a", "b")
     words = ("<pad>", "<unk>", *"abcdefghijklmnop")
     shape = (4,)
@@ -51,10 +50,10 @@ class Letters(WholeWordTexts, Dataset):
         return Examples(torch.from_numpy(rng.integers(2, 18, (n, 4))), torch.arange(n) % 2)
 
 
-class Small(Transformer, Model):
+class Small(Transformer):
     """A GPT-2 for sixteen words."""
 
-    name, modality = "small", "text"
+    name = "small"
 
     @classmethod
     def build(cls, dataset, rng):

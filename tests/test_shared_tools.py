@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupPicture, LookupText, Tints, context, use
+from rule_models import Counting, LookupPicture, LookupText, Tints, context, use
 
 from auditgame import registry
 from auditgame.auditors.detectors.posterior import chance_missed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lookup import Counting, LookupText, context, use
+from rule_models import Counting, LookupText, context, use
 
 from auditgame import registry
 from auditgame.datasets.reviews import Reviews

@@ -22,8 +22,8 @@ def main() -> None:
         case = built(Path(folder))
         with visiting(Path(folder), HEIGHT) as visitor:
             visitor.visit(f"workbench?id={case}")
-            visitor.use("Mistakes")
-            visitor.choose("What kind of flaw?", "Patch")
+            visitor.use("mistakes")
+            visitor.choose_family("patch")
             visitor.page.screenshot(path=str(PICTURES / "workbench.png"))
         with visiting(Path(folder), UNIT_HEIGHT) as visitor:
             visitor.visit(f"microscope?id={case}&site={SITE}&unit={UNIT}")

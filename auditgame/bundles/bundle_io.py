@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from auditgame.bundles import COLUMNS, LABELS, PICTURES, WEIGHTS, read_file
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.models import Model
 from auditgame.registry import load
 from auditgame.schema.errors import Invalid
@@ -75,7 +75,11 @@ def pack_examples(examples: Examples, dataset: Dataset) -> dict[str, bytes]:
     public = [name for name in dataset.factors if name in scenes]
     table = ExampleTable(
         labels=tuple(examples.labels.tolist()),
-        texts=tuple(map(dataset.decode, examples.inputs)) if dataset.modality == "text" else None,
+        texts=(
+            tuple(map(dataset.decode, examples.inputs))
+            if isinstance(dataset, TextDataset)
+            else None
+        ),
         factors={name: tuple(scenes[name].astype(str)) for name in public},
     )
     files = {LABELS: canonical(table.model_dump(mode="json")) + b"\n"}
@@ -97,13 +101,11 @@ def read_examples(folder: Path, dataset: Dataset, files: dict[str, str]) -> Exam
     ]
     if any(len(column) != len(labels) for column in columns):
         raise Invalid(f"{folder.name}/{LABELS}: labels do not fit the examples")
-    if dataset.modality == "image":
-        where = f"{folder.name}/{PICTURES}"
-        inputs = _split_grid(read_file(folder, PICTURES, files), dataset.shape, where)[
-            : len(labels)
-        ]
-    else:
+    if isinstance(dataset, TextDataset):
         inputs = pad([dataset.encode(text) for text in table.texts or ()])
+    else:
+        grid = read_file(folder, PICTURES, files)
+        inputs = _split_grid(grid, dataset.shape, f"{folder.name}/{PICTURES}")[: len(labels)]
     if len(inputs) != len(labels) or int(labels.max()) >= len(dataset.classes):
         raise Invalid(f"{folder.name}/{LABELS}: labels do not fit the examples")
     return Examples(inputs, labels, pd.DataFrame(table.factors) if table.factors else None)

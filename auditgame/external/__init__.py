@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from auditgame.datasets import Dataset, Examples, Split
+from auditgame.datasets import Dataset, Examples, ImageDataset, Split
 from auditgame.datasets.images.image_folders import (
     ClassFolders,
     ImageFiles,
@@ -139,11 +139,11 @@ def _name_classes(
 def _dataset(images: ImageFiles, classes: tuple[str, ...]) -> Dataset:
     """A data set of these pictures; every split has all of them, for nothing is trained."""
 
-    class Pictures(Dataset):
+    class Pictures(ImageDataset):
         """The pictures of one external session."""
 
         name = "image_folder"
-        modality = "image"
+        title = "Your own images"
         licence = "that of the pictures"
         shape = tuple(images.pictures.shape[1:])
 

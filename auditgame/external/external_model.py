@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from auditgame.datasets import Dataset
-from auditgame.models import Model
+from auditgame.models import Model, TextModel
 from auditgame.schema.errors import Invalid
 
 
@@ -13,6 +13,7 @@ class ExternalModel(Model):
     """A network that was built and trained elsewhere. It cannot be built from scratch here."""
 
     name = "external"
+    title = "Your own network"
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> ExternalModel:  # noqa: ARG003
@@ -22,12 +23,11 @@ class ExternalModel(Model):
         )
 
 
-class ExternalLanguageModel(ExternalModel):
+class ExternalLanguageModel(ExternalModel, TextModel):
     """A language model that was built and trained elsewhere.
 
     embedding_rows: of its embedding. context_length: its longest text, in tokens.
     """
 
-    modality = "text"
     embedding_rows: int
     context_length: int

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from auditgame.external.external_model import ExternalModel
 from auditgame.external.forward_interception import InterceptedModule, intercepted
 from auditgame.external.module_trace import ModuleTrace, TapPoint, tap_points
-from auditgame.models import Tap, untouched
+from auditgame.models import ImageModel, Tap, untouched
 from auditgame.schema.cards import Site
 from auditgame.schema.errors import Invalid
 
@@ -71,14 +71,13 @@ class Tapping:
         return value.clone() if name in taps.copied else value
 
 
-class ExternalNetwork(ExternalModel):
+class ExternalNetwork(ExternalModel, ImageModel):
     """An external image network, with its own normalisation.
 
     Its sites are found in one pass over a grey picture: see `module_trace`. Passes are
     intercepted, which leaves the network itself unchanged.
     """
 
-    modality = "image"
     mean: Tensor
     spread: Tensor
 

@@ -48,7 +48,7 @@ class InterceptedModule(nn.Module):
 
 
 @functools.cache
-def _intercepted_class(own: Any) -> type[nn.Module]:
+def _intercepted_class(own: type) -> type:
     return type(
         own.__name__, (InterceptedModule, own), {"__module__": own.__module__, "own_class": own}
     )
@@ -60,7 +60,7 @@ class _OpenPasses:
 
     count: int = 0
     modules: list[nn.Module] = field(default_factory=list)
-    inplace: list[Any] = field(default_factory=list)
+    inplace: list[nn.Module] = field(default_factory=list)
 
 
 _LOCK = threading.Lock()
@@ -110,14 +110,14 @@ def _change_classes(network: nn.Module, only: Container[str] | None, passes: _Op
             passes.inplace.append(module)
 
 
-def _own_class(module: nn.Module) -> type[nn.Module]:
+def _own_class(module: nn.Module) -> type:
     """The module's class; a copy that was made during a pass has an intercepted one."""
     return module.own_class if isinstance(module, InterceptedModule) else type(module)
 
 
 def _restore_classes(passes: _OpenPasses) -> None:
     for module in passes.inplace:
-        module.inplace = True
+        module.inplace = True  # type: ignore[assignment]
     for module in passes.modules:
         del module.path_in_network
         module.__class__ = _own_class(module)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples, Split
+from auditgame.datasets import Examples, HasRareWords, Split, TextDataset
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
 from auditgame.external.tokenizers import SPACE, Tokenizer
 from auditgame.registry import suggest
@@ -88,14 +88,14 @@ def _row(names: list[str], cells: list[str], where: str) -> TextInput:
     return TextInput(row[TEXT], row.get(LABEL, "").strip(), where)
 
 
-class Texts(WholeWordTexts, Dataset):
+class Texts(WholeWordTexts, HasRareWords):
     """Texts for an external language model, in the tokens of its own tokenizer.
 
     The answer is read at the end of a text: which of the named tokens comes next?
     """
 
     name = "texts"
-    modality = "text"
+    title = "Your own texts"
     licence = "that of the texts"
     tokenizer: ClassVar[Tokenizer]
     answer_ids: ClassVar[tuple[int, ...]]
@@ -139,7 +139,11 @@ class Texts(WholeWordTexts, Dataset):
     def gaps(self, ids: Int[Tensor, " t"]) -> list[int]:
         """Positions where a word may be inserted: after the end of a sentence, or at the end."""
         tokens = ids[: int(self.lengths(ids[None]))].tolist()
-        ends = [at for at, index in enumerate(tokens, 1) if self.words[index].endswith(self.marks)]
+        ends = [
+            at
+            for at, index in enumerate(tokens, 1)
+            if self.words[index].endswith(self.sentence_ends)
+        ]
         return ends or [len(tokens)]
 
     def phrase(self, words: Sequence[str]) -> Int[Tensor, " p"]:
@@ -199,14 +203,14 @@ def _rare(tokenizer: Tokenizer, seen: set[int]) -> tuple[str, ...]:
     return tuple(found[row] for row in rows)
 
 
-def _encoded(dataset: Dataset, text: TextInput) -> Int[Tensor, " t"]:
+def _encoded(dataset: TextDataset, text: TextInput) -> Int[Tensor, " t"]:
     try:
         return dataset.encode(text.text)
     except AuditgameError as error:
         raise Invalid(f"{text.where}: {str(error).removeprefix('text: ')}") from None
 
 
-def _label(dataset: Dataset, text: TextInput) -> int:
+def _label(dataset: TextDataset, text: TextInput) -> int:
     if not text.label:
         return -1
     return dataset.require_class(text.label, f"{text.where}: label")

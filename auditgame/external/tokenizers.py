@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from auditgame.datasets.texts.vocabulary import PAD, UNKNOWN, numbered, split
+from auditgame.datasets.texts.vocabulary import PAD, UNKNOWN, split, word_ids
 from auditgame.external.model_folder import TOKENIZER, ModelFolder, read_json
 from auditgame.schema.errors import Invalid, NotFound, Unavailable
 
@@ -85,7 +85,7 @@ class WordTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The id of each word; 1 for unknown ones."""
-        known = numbered(self.words)
+        known = word_ids(self.words)
         return [known.get(word, 1) for word in split(text)]
 
     encode_within = encode
@@ -96,7 +96,7 @@ class WordTokenizer:
 
     def unknown_word(self, text: str) -> str | None:
         """The first word that is not in the vocabulary."""
-        known = numbered(self.words)
+        known = word_ids(self.words)
         return next((word for word in split(text) if word not in known), None)
 
 

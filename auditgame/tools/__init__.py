@@ -14,7 +14,7 @@ from jaxtyping import Float
 from pydantic import ValidationError
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.exhibits import Exhibit
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality, Record, ToolQuestion, explain
@@ -43,6 +43,11 @@ class ToolContext:
     references: tuple[Specimen, ...] = ()
     picture: Float[Tensor, "3 h w"] | None = None
     progress: Callable[[float, str], None] = no_progress
+
+    @property
+    def texts(self) -> TextDataset:
+        """The data set, known to hold texts; AuditgameError where it holds images."""
+        return TextDataset.of(self.dataset, "this tool")
 
 
 def by_name(specimen: Specimen, references: Sequence[Specimen]) -> dict[str, Specimen]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples
 from auditgame.evaluation.claim_parsing import fresh_inputs, parse_claim
 from auditgame.evaluation.mechanism import Ablation, check_units, random_units
 from auditgame.exhibits import Exhibit, Table, columns
@@ -161,17 +161,17 @@ def pool_statistics(specimen: Specimen, inputs: Tensor, sites: list[Site]) -> Po
         reading = specimen.run(part, keep=[site.name for site in sites])
         answers.append(reading.classes.argmax(1))
         for name, value in reading.kept.items():
-            rows = _rows(value, part, specimen.dataset)
+            rows = _rows(value, part, specimen)
             sums[name] = sums.get(name, 0) + rows.sum(0)
             counts[name] = counts.get(name, 0) + len(rows)
     return PoolStatistics(torch.cat(answers), {name: sums[name] / counts[name] for name in sums})
 
 
-def _rows(value: Tensor, inputs: Tensor, dataset: Dataset) -> Float[Tensor, "m ..."]:
+def _rows(value: Tensor, inputs: Tensor, specimen: Specimen) -> Float[Tensor, "m ..."]:
     """One row for each position of each input."""
     if inputs.is_floating_point():
         return value.permute(0, 2, 3, 1).flatten(0, 2)
-    return value[dataset.present(inputs)]
+    return value[specimen.texts.present(inputs)]
 
 
 def mean_edits(

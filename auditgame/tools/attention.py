@@ -84,8 +84,8 @@ class AttentionPatterns(Tool):
         ]
         block, head = _chosen(options, specimen, glance)
         view = AttentionView(
-            labels(ids, context.dataset),
-            words(ids.tolist(), context.dataset),
+            labels(ids, context.texts),
+            words(ids.tolist(), context.texts),
             "weight times output norm" if options.value_weighted else "attention weight",
             place,
             asked(options) | {"value_weighted": options.value_weighted},

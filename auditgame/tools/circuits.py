@@ -160,7 +160,7 @@ TITLES = {
 
 def _pairs(unit: str, options: Circuits.Options, found: Pairs, context: ToolContext) -> Table:
     row, column, what = TITLES[options.view]
-    pairs = (words(each.tolist(), context.dataset) for each in (found.rows, found.columns))
+    pairs = (words(each.tolist(), context.texts) for each in (found.rows, found.columns))
     return Table(
         name="largest",
         title=f"{unit}: largest cells of {options.view}",
@@ -176,7 +176,7 @@ def _pairs(unit: str, options: Circuits.Options, found: Pairs, context: ToolCont
 def _grid(
     unit: str, options: Circuits.Options, circuit: Circuit, found: Pairs, context: ToolContext
 ) -> Grid:
-    dataset = context.dataset
+    dataset = context.texts
     named = [word_id(word, dataset, "words") for word in options.words.split()]
     down, across = (
         named or list(dict.fromkeys(ids.tolist()))[:SHOWN] for ids in (found.rows, found.columns)

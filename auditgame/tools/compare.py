@@ -134,7 +134,7 @@ def _listed(views: list[UnitActivations], rows: list[int], context: ToolContext)
     body = []
     for row in rows:
         own, *others = (classes[int(view.answers[row])] for view in views)
-        text = context.dataset.decode(pool.inputs[row]) if context.dataset.words else ""
+        text = context.texts.decode(pool.inputs[row])
         body.append((row, classes[int(pool.labels[row])], own, ", ".join(others), text))
     return Table(
         name="disagreements",

@@ -87,7 +87,7 @@ class DirectAttribution(Tool):
         ids = _texts(options, context)
         places = _places(options, context, ids)
         logits = ends(specimen, ids[:1], places[:1])[0]
-        followed = follow(options, logits, context.dataset, _at_end(context, ids, places))
+        followed = follow(options, logits, context.texts, _at_end(context, ids, places))
         context.progress(0.2, "adding up the parts")
         attribution = Attribution(specimen, followed, ids, places)
         own = attribution.parts()
@@ -136,12 +136,12 @@ def _places(
     options: DirectAttribution.Options, context: ToolContext, ids: Int[Tensor, "n t"]
 ) -> Int[Tensor, " n"]:
     """The position at which each text is read: its end, or the one that was chosen."""
-    lengths = context.dataset.lengths(ids)
+    lengths = context.texts.lengths(ids)
     return torch.tensor([place_in(options, length) for length in lengths.tolist()])
 
 
 def _at_end(context: ToolContext, ids: Int[Tensor, "n t"], places: Int[Tensor, " n"]) -> bool:
-    return int(places[0]) == int(context.dataset.lengths(ids[:1])) - 1
+    return int(places[0]) == int(context.texts.lengths(ids[:1])) - 1
 
 
 def _mean(found: Sequence[LogitParts]) -> LogitParts:
@@ -238,7 +238,7 @@ def _by_layer(own: LogitParts, clean: LogitParts | None) -> Curve:
 def _neurons(attribution: Attribution, layer: int, top: int) -> Table:
     """The neurons that contribute most, with the word each promotes and suppresses most."""
     found = attribution.neurons(layer)
-    weights, dataset = attribution.weights, attribution.specimen.dataset
+    weights, dataset = attribution.weights, attribution.specimen.texts
     order = found.adds.abs().argsort(descending=True)[:top]
     writes = weights.layers[layer].writes[order]
     votes = weights.normalise(writes, writes) * weights.gain @ weights.unembedding.T

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples
 from auditgame.datasets.images.pictures import png, spotlight
 from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
 from auditgame.schema.cards import Site
@@ -121,7 +121,7 @@ def _scan(
     for start in range(0, total, batch):
         part = pool.take(slice(start, start + batch))
         reading = specimen.run(part.inputs, keep=[site.name])
-        maps = _maps(reading.kept[site.name], site, unit, part.inputs, specimen.dataset)
+        maps = _maps(reading.kept[site.name], site, unit, part.inputs, specimen)
         index, scores = torch.arange(start, start + len(part)), maps.flatten(1).amax(1)
         right[index] = reading.classes.argmax(1) == part.labels
         top.add(scores, index, maps)
@@ -135,15 +135,15 @@ def _scan(
 
 
 def _maps(
-    value: Tensor, site: Site, unit: int, inputs: Tensor, dataset: Dataset
+    value: Tensor, site: Site, unit: int, inputs: Tensor, model: Specimen
 ) -> Float[Tensor, "n h w"] | Float[Tensor, "n t"]:
     """The unit's activation by position: over an image, or over the words of a text."""
     if site.kind == "channel":
         return value[:, unit]
     if site.kind == "pattern":
-        return value[torch.arange(len(value)), unit, dataset.lengths(inputs) - 1]
+        return value[torch.arange(len(value)), unit, model.texts.lengths(inputs) - 1]
     words = value[:, :, unit].norm(dim=-1) if site.kind == "head" else value[:, :, unit]
-    return words.masked_fill(~dataset.present(inputs), float("-inf"))
+    return words.masked_fill(~model.texts.present(inputs), float("-inf"))
 
 
 def _spread(sample: RunningTopK, count: int) -> RunningTopK:
@@ -197,14 +197,14 @@ def _texts(
     for index, score, weights, fine in zip(
         leaders.index.tolist(), leaders.scores.tolist(), leaders.maps, right.tolist(), strict=True
     ):
-        ids, there = pool.inputs[index], specimen.dataset.present(pool.inputs[index][None])[0]
+        ids, there = pool.inputs[index], specimen.texts.present(pool.inputs[index][None])[0]
         label = specimen.dataset.classes[int(pool.labels[index])]
         words = "answered correctly" if fine else "answered incorrectly"
         shown.append(
             Tokens(
                 name=name,
                 title=f"{title}, #{index}",
-                tokens=tuple(specimen.dataset.words[i] for i in ids[there].tolist()),
+                tokens=tuple(specimen.texts.words[i] for i in ids[there].tolist()),
                 weights=tuple(weights[there].tolist()),
                 limit=limit,
                 note=f"Score {score:.2f}. Label {label}; {words}.",

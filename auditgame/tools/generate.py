@@ -155,7 +155,7 @@ def _continue(
 
 def _tokens(name: str, who: str, written: Continuation, context: ToolContext) -> Tokens:
     """The whole text; generated words are shaded by their probability."""
-    tokens = words(written.ids.tolist(), context.dataset)
+    tokens = words(written.ids.tolist(), context.texts)
     chances = [0.0] * written.start + [round(p, 4) for p in written.probabilities]
     return Tokens(
         name=name,
@@ -172,7 +172,7 @@ def _tokens(name: str, who: str, written: Continuation, context: ToolContext) ->
 
 
 def _alone(own: Continuation, context: ToolContext) -> Table:
-    written = words(own.added, context.dataset)
+    written = words(own.added, context.texts)
     rows = enumerate(zip(written, own.probabilities, strict=True), 1)
     return Table(
         name="words",
@@ -189,8 +189,8 @@ def _compared(
     kl = (own.table.exp() * (own.table - followed)).sum(1).tolist()
     added = torch.tensor(own.added)
     probabilities = followed[torch.arange(len(added)), added].exp().tolist()
-    expected = words(followed.argmax(1).tolist(), context.dataset)
-    written, others = words(own.added, context.dataset), words(other.added, context.dataset)
+    expected = words(followed.argmax(1).tolist(), context.texts)
+    written, others = words(own.added, context.texts), words(other.added, context.texts)
     pairs = enumerate(zip(written, others, strict=True), 1)
     first = next((step for step, (one, two) in pairs if one != two), None)
     rows = zip(written, own.probabilities, probabilities, expected, kl, others, strict=True)

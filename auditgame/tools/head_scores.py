@@ -95,7 +95,7 @@ class HeadScores(Tool):
         """One pattern by layer and head; all scores of every head; highest and mean by model."""
         seed = Seed.of(options.seed)
         rng = torch.Generator().manual_seed(seed.child("texts").integer())
-        most, size = context.dataset.shape[0], len(context.dataset.words)
+        most, size = context.dataset.shape[0], len(context.texts.words)
         length = min(options.length, (most - 1) // 2, size - 3)
         random = repeated(options.count, length, size, rng)
         fresh = torch.Generator().manual_seed(seed.child("weights").integer())
@@ -129,7 +129,7 @@ class Scores(NamedTuple):
 
 def _pool(options: HeadScores.Options, context: ToolContext) -> Int[Tensor, "n t"]:
     ids = context.examples.inputs[: options.texts]
-    return ids[:, : int(context.dataset.lengths(ids).max())]
+    return ids[:, : int(context.texts.lengths(ids).max())]
 
 
 def _reporter(context: ToolContext, start: float, who: str) -> Callable[[float], None]:

@@ -96,7 +96,7 @@ class LogitLens(Tool):
         for number, reference in enumerate(_controls(options, context), 1):
             _, theirs = _collect(reference, ids, context)
             curves[f"reference_{number}"] = _course(reference, theirs, answer)
-        name = context.dataset.words[answer]
+        name = context.texts.words[answer]
         return [cells, _curve(curves, name, len(ids)), _numbers(curves, name, len(ids))]
 
 
@@ -127,19 +127,19 @@ def _collect(
         context.progress(len(found) * len(part) / len(ids), "reading texts")
         whole = streams(specimen, part)
         first = whole[:, 0] if first is None else first
-        last = specimen.dataset.lengths(part) - 1
+        last = specimen.texts.lengths(part) - 1
         found.append(whole[:, torch.arange(len(part)), last])
     assert first is not None, "there is at least one text"
     return first, torch.cat(found, 1)
 
 
 def _answer(options: LogitLens.Options, context: ToolContext, logits: Float[Tensor, " v"]) -> int:
-    return follow(FollowedWordOptions(target=options.target), logits, context.dataset).answer
+    return follow(FollowedWordOptions(target=options.target), logits, context.texts).answer
 
 
 def _course(specimen: Specimen, ends: Float[Tensor, "layer n d"], answer: int) -> list[Step]:
     """Margin, probability and norm at the answer's position, layer by layer."""
-    among, steps = rivals(answer, specimen.dataset), []
+    among, steps = rivals(answer, specimen.texts), []
     for layer, stream in zip(layers(specimen), ends, strict=True):
         parts = [specimen.unembed(part) for part in stream.split(ROWS)]
         found = [
@@ -159,14 +159,14 @@ def _grid(
     whole: Float[Tensor, "layer t d"],
     answer: int,
 ) -> Grid:
-    length = int(context.dataset.lengths(ids[None]))
+    length = int(context.texts.lengths(ids[None]))
     shown = slice(max(0, length - options.last), length)
     return grid(
         "lens",
         "Logit lens",
         specimen,
         whole[:, shown],
-        labels(ids[:length], context.dataset)[shown],
+        labels(ids[:length], context.texts)[shown],
         CellContent(options.show, answer, bool(options.target)),
         FollowUp(
             tool="direct_attribution",

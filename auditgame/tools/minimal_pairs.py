@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
@@ -95,7 +95,7 @@ class MinimalPairs(Tool):
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The text, shaded by the effect of its words' changes; the edited text; all changes."""
-        dataset, ids = context.dataset, prompt(options, context)
+        dataset, ids = context.texts, prompt(options, context)
         changes = _changes(options, context)
         target = dataset.require_class(options.target or dataset.classes[-1])
         models = (specimen, *context.references[: options.references])
@@ -142,7 +142,7 @@ class MarginShift(NamedTuple):
 def _changes(options: MinimalPairs.Options, context: ToolContext) -> list[WordEdit]:
     ids = prompt(options, context)
     if options.mode == "edits":
-        single = _edits(options.edits, len(ids), context.dataset)
+        single = _edits(options.edits, len(ids), context.texts)
         together = [WordEdit({p: w for one in single for p, w in one.words.items()})]
         if len(together[0].words) == len(ids) and not any(together[0].on(ids)):
             raise AuditgameError("edits: they delete the whole text; keep a word")
@@ -155,7 +155,7 @@ def _changes(options: MinimalPairs.Options, context: ToolContext) -> list[WordEd
     ]
 
 
-def _edits(text: str, length: int, dataset: Dataset) -> list[WordEdit]:
+def _edits(text: str, length: int, dataset: TextDataset) -> list[WordEdit]:
     """Parse `3=garden, 7=` into one edit for each part."""
     found: dict[int, int | None] = {}
     for part in (part.strip() for part in text.split(",") if part.strip()):
@@ -187,10 +187,10 @@ def _margins(
 ) -> Float[Tensor, " n"]:
     """The class's margin: of the unchanged text, then after each edit."""
     texts = [ids.tolist(), *(change.on(ids) for change in changes)]
-    rows = torch.full((len(texts), max(map(len, texts))), model.dataset.pad)
+    rows = torch.full((len(texts), max(map(len, texts))), model.texts.pad)
     for row, text in enumerate(texts):
         rows[row, : len(text)] = torch.tensor(text)
-    parts, size = [], batch(rows, model.dataset)
+    parts, size = [], batch(rows, model.texts)
     for done, part in enumerate(rows.split(size)):
         context.progress(done * size / len(rows), "changing words")
         parts.append(model.classify(part, batch=size))
@@ -209,7 +209,7 @@ def _shift(
 
 
 def _before(
-    ids: Int[Tensor, " t"], shifts: list[MarginShift], dataset: Dataset, name: str
+    ids: Int[Tensor, " t"], shifts: list[MarginShift], dataset: TextDataset, name: str
 ) -> Tokens:
     """The text, each word shaded by the largest excess that replacing it has."""
     weights = [0.0] * len(ids)
@@ -233,7 +233,7 @@ def _before(
     )
 
 
-def _after(ids: Int[Tensor, " t"], shifts: list[MarginShift], dataset: Dataset) -> Tokens:
+def _after(ids: Int[Tensor, " t"], shifts: list[MarginShift], dataset: TextDataset) -> Tokens:
     """The text with all edits, each new word shaded by its own excess shift."""
     whole = shifts[-1].change
     own = {place: s.excess for s in shifts for place in s.change.words if len(s.change.words) == 1}
@@ -253,7 +253,7 @@ def _table(
     shifts: list[MarginShift],
     before: float,
     options: MinimalPairs.Options,
-    dataset: Dataset,
+    dataset: TextDataset,
     target: int,
 ) -> Table:
     name = dataset.classes[target]

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile, columns
 from auditgame.schema.records import Modality, Record
@@ -76,8 +76,10 @@ class Mistakes(Tool):
             ]
             if found:
                 title = f"Wrongly answered {word}: {len(rows)}"
-                show = _gallery if specimen.modality == "image" else _table
-                exhibits.append(show(title, found, pool, dataset))
+                if isinstance(dataset, TextDataset):
+                    exhibits.append(_table(title, found, pool, dataset))
+                else:
+                    exhibits.append(_gallery(title, found, pool, dataset))
         return exhibits
 
 
@@ -127,7 +129,7 @@ def _gallery(title: str, found: list[Mistake], pool: Examples, dataset: Dataset)
     )
 
 
-def _table(title: str, found: list[Mistake], pool: Examples, dataset: Dataset) -> Table:
+def _table(title: str, found: list[Mistake], pool: Examples, dataset: TextDataset) -> Table:
     rows = tuple(
         (f"#{m.row}", dataset.decode(pool.inputs[m.row]), dataset.classes[m.label], m.probability)
         for m in found

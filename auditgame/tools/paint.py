@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from auditgame.datasets import HasFactors
 from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.exhibits import Exhibit
 from auditgame.registry import suggest
@@ -178,7 +179,7 @@ def _redrawn(asked: str, count: int, context: ToolContext) -> ImageEdit:
     """Fresh images, since the pool's have no scenes; rendered again at another level."""
     dataset = context.dataset
     factor, _, level = (part.strip() for part in asked.partition(":"))
-    if not dataset.factors:
+    if not isinstance(dataset, HasFactors):
         raise AuditgameError(f"action: data set '{dataset.name}' has no factors; choose another")
     if factor not in dataset.factors:
         raise AuditgameError(f"level: {suggest('factor', factor, dataset.factors)}")

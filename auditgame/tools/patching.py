@@ -127,14 +127,13 @@ def _compared(
     place = place_in(options, len(both.clean))
     at_end = place == len(both.clean) - 1
     clean, corrupt = ends(specimen, both.both, torch.tensor([place, place]))
-    followed = follow(options, clean, context.dataset, at_end)
-    other = follow(options.model_copy(update={"target": ""}), corrupt, context.dataset, at_end)
+    followed = follow(options, clean, context.texts, at_end)
+    other = follow(options.model_copy(update={"target": ""}), corrupt, context.texts, at_end)
     if not options.rival and other.answer != followed.answer:
         followed = FollowedWord(
             followed.answer,
             other.answer,
-            f"'{context.dataset.words[followed.answer]}' over "
-            f"'{context.dataset.words[other.answer]}'",
+            f"'{context.texts.words[followed.answer]}' over '{context.texts.words[other.answer]}'",
         )
     margins = [float(row[followed.answer] - row[followed.rival]) for row in (clean, corrupt)]
     if abs(margins[0] - margins[1]) < 1e-6:
@@ -202,7 +201,7 @@ class _View(NamedTuple):
         places = tuple({"place": place} for place in range(cells.shape[1]))
         leads = FollowUp(tool="attention", options={**self.both.asked, **extra}, columns=places)
         title = f"{self.options.head} by position" if kind == "head" else f"the {SITES[kind]}"
-        return self._show(kind, title, rows, self.both.labels(self.context.dataset), cells, leads)
+        return self._show(kind, title, rows, self.both.labels(self.context.texts), cells, leads)
 
     def _show(
         self,
@@ -228,7 +227,7 @@ class _View(NamedTuple):
 
 
 def _answers(compared: ComparedWords, both: Pair, view: _View) -> Table:
-    dataset = view.context.dataset
+    dataset = view.context.texts
     rows = [
         (who, round(value, 4), dataset.decode(ids))
         for who, value, ids in zip(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.schema.errors import AuditgameError
@@ -82,14 +82,14 @@ class Predict(Tool):
         probabilities = specimen.classify(inputs).softmax(1)
         if specimen.modality == "image":
             return [_gallery(inputs, names, labels, probabilities, specimen.dataset, options.top)]
-        return [_table(inputs, names, labels, probabilities, specimen.dataset, options.top)]
+        return [_table(inputs, names, labels, probabilities, specimen.texts, options.top)]
 
 
 def _inputs(
     options: Predict.Options, dataset: Dataset, context: ToolContext
 ) -> tuple[Tensor, list[str], list[int]]:
     """Inputs, a name for each, and its label (-1 where it is unknown)."""
-    if options.text and dataset.modality == "text":
+    if options.text and isinstance(dataset, TextDataset):
         return dataset.encode(options.text)[None], ["your text"], [-1]
     if options.picture and dataset.modality == "image":
         if context.picture is None:
@@ -135,7 +135,7 @@ def _table(
     names: list[str],
     labels: list[int],
     probabilities: Float[Tensor, "n k"],
-    dataset: Dataset,
+    dataset: TextDataset,
     top: int,
 ) -> Table:
     rows = []

@@ -116,7 +116,7 @@ class ProbeResult(NamedTuple):
 
 
 def _task(options: Probe.Options, examples: Examples, context: ToolContext) -> ProbeTask:
-    dataset = context.dataset
+    dataset = context.texts
     words = options.what.strip() or dataset.classes[-1]
     truth = np.zeros(len(examples), dtype=int)
     truth[named_set(words, examples, dataset, "what")] = 1

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import HasMazes
 from auditgame.datasets.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
 from auditgame.datasets.images.pictures import png
 from auditgame.evaluation.rollouts import NEVER, first_visit, trajectories
@@ -94,8 +94,8 @@ class Rollout(Tool):
     @classmethod
     def fits(cls, specimen: Specimen) -> str | None:
         """Needs mazes."""
-        if specimen.modality == "image" and not specimen.dataset.horizon:
-            return f"tool 'rollout' needs mazes; data set '{specimen.dataset.name}' has none"
+        if not isinstance(specimen.dataset, HasMazes):
+            return HasMazes.missing(specimen.dataset, f"tool '{cls.name}'")
         return super().fits(specimen)
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
@@ -107,7 +107,8 @@ class Rollout(Tool):
         """How the rollouts ended, an image of each, and some move by move."""
         rows = choose(options.examples, len(context.examples), "examples")
         pictures = context.examples.inputs[torch.tensor(rows, dtype=torch.long)]
-        scenes = _changed(specimen.dataset.read(pictures), options.change)
+        mazes = HasMazes.of(specimen.dataset, "tool 'rollout'")
+        scenes = _changed(mazes.read(pictures), options.change)
         models = by_name(specimen, _controls(options, context))
         visited = {}
         for done, (name, model) in enumerate(models.items()):
@@ -116,9 +117,9 @@ class Rollout(Tool):
         own, names = visited["specimen"], [f"#{row}" for row in rows]
         return [
             _outcomes(visited, scenes),
-            _overview(own, scenes, names, specimen.dataset),
+            _overview(own, scenes, names, mazes),
             *(
-                _steps(own[k], scenes.iloc[[k]], names[k], specimen.dataset)
+                _steps(own[k], scenes.iloc[[k]], names[k], mazes)
                 for k in range(min(options.watch, len(rows)))
             ),
         ]
@@ -161,7 +162,7 @@ def _outcomes(visited: dict[str, np.ndarray], scenes: pd.DataFrame) -> Table:
 
 
 def _overview(
-    trail: Int[np.ndarray, "n t"], scenes: pd.DataFrame, names: list[str], dataset: Dataset
+    trail: Int[np.ndarray, "n t"], scenes: pd.DataFrame, names: list[str], dataset: HasMazes
 ) -> Gallery:
     """Every maze with the visited cells of its rollout."""
     pictures = dataset.render(scenes).inputs
@@ -204,7 +205,7 @@ def _marked(picture: Tensor, trail: Int[np.ndarray, " t"]) -> Tensor:
 
 
 def _steps(
-    trail: Int[np.ndarray, " t"], scene: pd.DataFrame, name: str, dataset: Dataset
+    trail: Int[np.ndarray, " t"], scene: pd.DataFrame, name: str, dataset: HasMazes
 ) -> Gallery:
     """One rollout, an image for each move, until it repeats itself."""
     way = _path(trail)

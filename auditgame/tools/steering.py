@@ -197,8 +197,8 @@ def _steer(
     for done, strength in enumerate(strengths):
         context.progress(done / len(strengths), f"steering the {model_title(who)}")
         parts = []
-        for part in texts.split(batch(texts, model.dataset)):
-            last = model.dataset.lengths(part) - 1
+        for part in texts.split(batch(texts, model.texts)):
+            last = model.texts.lengths(part) - 1
             edit = _added(strength * direction.apart, last if options.places == "answer" else None)
             parts.append(model.run(part, edit={site: edit}).classes)
         found.append(torch.cat(parts))
@@ -222,7 +222,7 @@ def _furthest(
     """The texts with the words that lie furthest along the direction, and against it."""
     rows = choose(options.examples, len(context.examples), "examples")
     texts, site = context.examples.inputs[rows], _site(options, specimen)
-    dataset = specimen.dataset
+    dataset = specimen.texts
     there = dataset.present(texts)
     found = torch.cat(
         [

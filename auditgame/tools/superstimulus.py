@@ -10,7 +10,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.exhibits import Exhibit, FollowUp, Note, Table, Tokens, columns
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -184,11 +184,11 @@ class Superstimulus(Tool):
                 searches.append(search.on(f"{who}, most similar unit", other, reference))
         best = sorted(searches[0].found, key=lambda found: -found.best.activation)[:SHOWN]
         return [
-            _finding(searches, context.dataset),
-            *(_tokens(found, searches[0], context.dataset) for found in best),
-            _inserted(searches, context.dataset),
-            _summary(searches, context.dataset),
-            _searches(searches[0], context.dataset),
+            _finding(searches, context.texts),
+            *(_tokens(found, searches[0], context.texts) for found in best),
+            _inserted(searches, context.texts),
+            _summary(searches, context.texts),
+            _searches(searches[0], context.texts),
         ]
 
 
@@ -196,7 +196,7 @@ def stimulus_search(
     options: Superstimulus.Options, context: ToolContext, report: Callable[[int], None]
 ) -> StimulusSearch:
     """The searches for these options; `report` gets the number of texts of each pass."""
-    dataset = context.dataset
+    dataset = context.texts
     target = dataset.require_class(options.target or dataset.classes[-1])
     free = f"0-{options.length}" if options.start == "random" else ""
     return StimulusSearch(
@@ -222,14 +222,14 @@ def _starts(options: Superstimulus.Options, context: ToolContext) -> list[Int[Te
     if options.start == "text":
         return [prompt(options, context)] * options.restarts
     if options.start == "random":
-        return random_texts(context.dataset, options.length, options.restarts, rng)
+        return random_texts(context.texts, options.length, options.restarts, rng)
     return pool_texts(context, options.restarts, rng)
 
 
 # ----------------------------------------------------------------- what is shown
 
 
-def _finding(searches: list[UnitSearch], dataset: Dataset) -> Note:
+def _finding(searches: list[UnitSearch], dataset: TextDataset) -> Note:
     own, sentences = searches[0], []
     for search in searches:
         sigma = (search.best.best.activation - search.pool.activation) / search.spread
@@ -249,7 +249,7 @@ def _finding(searches: list[UnitSearch], dataset: Dataset) -> Note:
     )
 
 
-def _tokens(found: SearchResult, search: UnitSearch, dataset: Dataset) -> Tokens:
+def _tokens(found: SearchResult, search: UnitSearch, dataset: TextDataset) -> Tokens:
     """One result; the words that the search changed are shaded."""
     start, best = found
     tokens, changed = words(best.ids.tolist(), dataset), changes(found, dataset)
@@ -271,7 +271,7 @@ def _tokens(found: SearchResult, search: UnitSearch, dataset: Dataset) -> Tokens
     )
 
 
-def _inserted(searches: list[UnitSearch], dataset: Dataset) -> Table:
+def _inserted(searches: list[UnitSearch], dataset: TextDataset) -> Table:
     """The inserted words, and in how many searches of each model."""
     counts = [word_counts(search, dataset) for search in searches]
     kinds = sorted(set().union(*counts), key=lambda word: (-counts[0][word], word))
@@ -299,7 +299,7 @@ def _inserted(searches: list[UnitSearch], dataset: Dataset) -> Table:
     )
 
 
-def _summary(searches: list[UnitSearch], dataset: Dataset) -> Table:
+def _summary(searches: list[UnitSearch], dataset: TextDataset) -> Table:
     rows = [
         (
             h.who,
@@ -327,7 +327,7 @@ def _summary(searches: list[UnitSearch], dataset: Dataset) -> Table:
     )
 
 
-def _searches(search: UnitSearch, dataset: Dataset) -> Table:
+def _searches(search: UnitSearch, dataset: TextDataset) -> Table:
     rows = []
     for number, found in enumerate(search.found):
         edits = ", ".join(f"{old} > {new}" for _, old, new in changes(found, dataset))

@@ -113,12 +113,12 @@ def _pool(
     """The streams at every word of the pool's texts: training and held-out."""
     found: tuple[list[Tensor], list[Tensor]] = ([], [])
     texts = context.examples.inputs[: options.pool]
-    length = int(context.dataset.lengths(texts).max())
+    length = int(context.texts.lengths(texts).max())
     numbers = torch.arange(len(texts))
     rows = len(next(batches(texts[:, :length])))
     for part, at in zip(texts[:, :length].split(rows), numbers.split(rows), strict=True):
         context.progress(float(at[0]) / len(texts), "reading the pool")
-        whole, present = streams(specimen, part), context.dataset.present(part)
+        whole, present = streams(specimen, part), context.texts.present(part)
         held_out = (at % HELD_OUT == HELD_OUT - 1)[:, None]
         found[0].append(whole[:, present & ~held_out])
         found[1].append(whole[:, present & held_out])
@@ -152,7 +152,7 @@ def _grid(
     options: TunedLens.Options,
     tuned: Float[Tensor, "layer t d"],
 ) -> Grid:
-    dataset, length = context.dataset, tuned.shape[1]
+    dataset, length = context.texts, tuned.shape[1]
     place = place_in(options, length)
     logits = specimen.unembed(tuned[-1, place])
     answer = follow(options, logits, dataset, place == length - 1).answer

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples, TextDataset
 from auditgame.exhibits import Curve, Exhibit, Table, columns
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
@@ -102,10 +102,10 @@ class WordSweep(Tool):
         mean = torch.stack(clean).mean(0) if clean else torch.zeros_like(rise)
         others = torch.arange(rise.shape[1]) != trials.labels[:, None]
         found = _shifts(trials, rise, mean, others[trials.row])
-        exhibits: list[Exhibit] = [_ranking(found, context.dataset, options, trials)]
-        numbers = [s for s in found if context.dataset.words[s.word].isdecimal()]
+        exhibits: list[Exhibit] = [_ranking(found, context.texts, options, trials)]
+        numbers = [s for s in found if context.texts.words[s.word].isdecimal()]
         if len({s.word for s in numbers}) >= 3:
-            exhibits.append(_by_number(numbers, context.dataset))
+            exhibits.append(_by_number(numbers, context.texts))
         return exhibits
 
 
@@ -135,7 +135,7 @@ class WordEffect(NamedTuple):
 
 
 def _trials(options: WordSweep.Options, context: ToolContext) -> SweepTexts:
-    dataset, width = context.dataset, context.dataset.shape[0]
+    dataset, width = context.texts, context.dataset.shape[0]
     listed = [_one_word(word, dataset) for word in options.words.split()]
     around = _around(options.around, dataset)
     chosen = _texts(options, context, len(around))
@@ -157,14 +157,14 @@ def _trials(options: WordSweep.Options, context: ToolContext) -> SweepTexts:
     )
 
 
-def _one_word(word: str, dataset: Dataset) -> int:
+def _one_word(word: str, dataset: TextDataset) -> int:
     ids = dataset.encode(word)
     if len(ids) != 1:
         raise AuditgameError(f"words: '{word}' is {len(ids)} words; write single ones")
     return int(ids[0])
 
 
-def _around(text: str, dataset: Dataset) -> list[int | None]:
+def _around(text: str, dataset: TextDataset) -> list[int | None]:
     """The words that are inserted together; None stands for the tried word."""
     parts = text.split()
     if parts.count("*") != 1:
@@ -175,7 +175,7 @@ def _around(text: str, dataset: Dataset) -> list[int | None]:
 def _texts(options: WordSweep.Options, context: ToolContext, more: int) -> Examples:
     """The first texts of the pool with room for `more` words, the classes in turn."""
     pool = context.examples
-    room = pool.inputs.shape[1] - context.dataset.lengths(pool.inputs)
+    room = pool.inputs.shape[1] - context.texts.lengths(pool.inputs)
     fits = (room >= more).nonzero()[:, 0].tolist()
     if not fits:
         raise AuditgameError(
@@ -196,7 +196,7 @@ def _inserted(
     row: int,
     words: Int[Tensor, " w"],
     around: list[int | None],
-    dataset: Dataset,
+    dataset: TextDataset,
 ) -> tuple[Int[Tensor, "w t"], Int[Tensor, " w"]]:
     """The text with each word between two sentences; the gap depends on the row."""
     gaps = dataset.gaps(ids)
@@ -229,7 +229,7 @@ def _rise(
 ) -> Float[Tensor, "n k"]:
     """The rise of each class's probability by each variant."""
     before = model.classify(trials.texts).softmax(1)
-    parts, size = [], batch(trials.variants, model.dataset, BATCH)
+    parts, size = [], batch(trials.variants, model.texts, BATCH)
     for done, part in enumerate(trials.variants.split(size)):
         context.progress(done * size / len(trials.variants), f"sweeping on the {who}")
         parts.append(model.classify(part, batch=size).softmax(1))
@@ -253,7 +253,7 @@ def _sums(group: Int[Tensor, " n"], values: Float[Tensor, "n k"], size: int) -> 
 
 
 def _ranking(
-    found: list[WordEffect], dataset: Dataset, options: WordSweep.Options, trials: SweepTexts
+    found: list[WordEffect], dataset: TextDataset, options: WordSweep.Options, trials: SweepTexts
 ) -> Table:
     rows = []
     for target, name in enumerate(dataset.classes):
@@ -282,7 +282,7 @@ def _how(options: WordSweep.Options) -> str:
     return options.mode if alone else f"{options.mode} {' '.join(options.around.split())}"
 
 
-def _by_number(found: list[WordEffect], dataset: Dataset) -> Curve:
+def _by_number(found: list[WordEffect], dataset: TextDataset) -> Curve:
     series = {
         f"class_{target}": tuple(
             sorted(

@@ -39,11 +39,11 @@ def case(home: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
 def test_from_the_workbench_to_a_unit_and_its_neighbour(player: Visitor, case: Card) -> None:
     page = player.page
     player.visit(f"workbench?id={case.id}")
-    left = page.get_by_text(re.compile("probes · .* left")).first.inner_text().split("·")[1]
-    player.press("Open the microscope")
+    left = page.get_by_text(re.compile("queries · .* left")).first.inner_text().split("·")[1]
+    player.press("Open the microscope", exact=False)
     player.press("conv3")
     expect(page.locator(".tiles a")).to_have_count(64)
-    player.press("Weight to a class")
+    player.press("Weight on a class")
     player.shot("microscope-1-layer")
     first = page.locator(".tiles a span").first.inner_text()
     page.locator(".tiles a").first.click()
@@ -59,16 +59,16 @@ def test_from_the_workbench_to_a_unit_and_its_neighbour(player: Visitor, case: C
     expect(page.get_by_role("heading", name=name)).to_be_visible()
     player.visit(page.url.removeprefix(f"{player.address}/"))
     expect(page.get_by_role("heading", name=name)).to_be_visible()
-    player.press("It carries the flaw")
-    expect(page.get_by_role("button", name="In your case file")).to_be_visible()
+    player.press("Add to my diagnosis")
+    expect(page.get_by_role("button", name="In your diagnosis")).to_be_visible()
     player.visit(f"workbench?id={case.id}")
-    assert left in page.get_by_text(re.compile("probes · .* left")).first.inner_text()
+    assert left in page.get_by_text(re.compile("queries · .* left")).first.inner_text()
     expect(page.get_by_text(name, exact=True).first).to_be_visible()
 
 
 def test_without_a_unit_the_pool_is_told_again(player: Visitor, case: Card) -> None:
     player.visit(f"microscope?id={case.id}&site=conv4&unit=2")
-    player.page.get_by_text(re.compile("Hold conv4:2 at its mean")).click()
+    player.page.get_by_text(re.compile("Set conv4:2 to its mean")).click()
     player.settle()
     expect(player.page.get_by_text("The pool without conv4:2")).to_be_visible()
 
@@ -78,7 +78,7 @@ def test_the_quiz_says_what_was_right(player: Visitor, case: Card) -> None:
     player.page.get_by_text("Quiz: which examples").click()
     player.settle()
     player.press("These: A")
-    verdict = player.page.get_by_text(re.compile("The picture was painted for conv3:"))
+    verdict = player.page.get_by_text(re.compile("The image belongs to conv3:"))
     expect(verdict).to_be_visible()
     player.shot("microscope-3-quiz")
     player.press("Next question")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -13,7 +12,7 @@ from playwright.sync_api import expect
 
 from auditgame.datasets.reviews import Reviews
 from auditgame.schema.cards import Card
-from tests.browser.test_play import cards, flawed, only_at_home
+from tests.browser.test_play import cards, flawed, no_other_host
 
 if TYPE_CHECKING:
     from tests.browser.visitor import Visitor
@@ -22,9 +21,9 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
-def case(home: Path) -> Card:
+def case() -> Card:
     """A case with reviews."""
-    return next(card for card in cards(home) if card.dataset == "reviews")
+    return next(card for card in cards() if card.dataset == "reviews")
 
 
 def wrong_texts(player: Visitor) -> dict[int, str]:
@@ -47,14 +46,14 @@ def said_now(player: Visitor) -> tuple[str, str]:
     return now, before
 
 
-def test_a_planted_word_is_found_by_taking_it_out(player: Visitor, home: Path) -> None:
-    card, _ = flawed(home, "text", "token", tutorial=True)
+def test_a_planted_word_is_found_by_taking_it_out(player: Visitor) -> None:
+    card, _ = flawed("text", "token", tutorial=True)
     player.visit(f"workbench?id={card.id}")
-    player.use("Mistakes")
+    player.use("mistakes")
     texts = wrong_texts(player)
     word = odd_word(texts)
     number = next(n for n, text in texts.items() if word in text.split())
-    player.take("Attention patterns")
+    player.take("attention")
     player.write("Example", str(number))
     player.word(word)
     player.press("Delete")
@@ -65,19 +64,19 @@ def test_a_planted_word_is_found_by_taking_it_out(player: Visitor, home: Path) -
     player.run()
     player.press("Pin as evidence")
     player.page.get_by_text("1 pinned").wait_for()
-    player.choose("What kind of flaw?", "Rare word")
+    player.choose_family("token")
     player.choose("Word", word)
     player.choose("Target", forced)
-    player.use("Test my claim")
+    player.use("hypothesis")
     player.believe(97)
-    player.hand_in()
+    player.submit()
     assert int(player.page.get_by_test_id("stMetricValue").inner_text().split(" of ")[0]) >= 60
-    only_at_home(player)
+    no_other_host(player)
 
 
 def test_a_word_is_edited_by_keyboard_alone(player: Visitor, case: Card) -> None:
     player.visit(f"workbench?id={case.id}&tool=attention")
-    chips = player.page.locator(".chips button")
+    chips = player.page.locator(".words button")
     chips.first.focus()
     player.page.keyboard.press("ArrowRight")
     player.page.keyboard.press("ArrowRight")
@@ -90,7 +89,7 @@ def test_a_word_is_edited_by_keyboard_alone(player: Visitor, case: Card) -> None
     expect(chips.nth(2)).to_have_text("superb")
     expect(chips.nth(2)).to_have_attribute("aria-label", "word 2: superb, edited")
     assert said_now(player)
-    only_at_home(player)
+    no_other_host(player)
 
 
 def test_a_click_on_a_cell_goes_deeper(player: Visitor, case: Card) -> None:
@@ -102,20 +101,20 @@ def test_a_click_on_a_cell_goes_deeper(player: Visitor, case: Card) -> None:
     player.run()
     player.page.get_by_text("block1.heads:1 in detail").first.wait_for()
     player.shot("18-text-deeper")
-    only_at_home(player)
+    no_other_host(player)
 
 
 def test_two_texts_stand_side_by_side(player: Visitor, case: Card) -> None:
     player.visit(f"workbench?id={case.id}&tool=attention")
     player.page.get_by_text("Two texts side by side").click()
     player.settle()
-    texts = player.page.locator(".chips")
+    texts = player.page.locator(".words")
     expect(texts).to_have_count(2)
     texts.nth(1).locator("button").nth(2).click()
     player.settle()
     player.write("Word 2", "kelp")
     expect(texts.nth(1).locator("button").nth(2)).to_have_text("kelp")
-    player.page.get_by_text(re.compile(r"^2 probes ·")).wait_for()
+    player.page.get_by_text(re.compile(r"^2 queries ·")).wait_for()
     player.run()
     titles = player.page.get_by_text("What each head looks at")
     expect(titles).to_have_count(2)
@@ -123,4 +122,4 @@ def test_two_texts_stand_side_by_side(player: Visitor, case: Card) -> None:
     assert left["x"] < right["x"]
     assert abs(left["y"] - right["y"]) < 4
     player.shot("19-text-side-by-side")
-    only_at_home(player)
+    no_other_host(player)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import TimeoutError, expect
 
-from auditgame.plugins.descriptions import plugin_texts
+from auditgame.plugins.descriptions import plugin_text, title
 
 QUIET = """number => {
   const app = document.querySelector('[data-testid=stApp]'), now = performance.now()
@@ -101,7 +101,7 @@ class Visitor:
         self.settle()
 
     def word(self, word: str) -> None:
-        """Click this word of the text that lies on the table."""
+        """Click this word of the text in the editor."""
         self.page.locator(".words").first.get_by_text(word, exact=True).first.click()
         self.settle()
 
@@ -120,9 +120,14 @@ class Visitor:
         self.run()
 
     def take(self, tool: str) -> None:
-        """Choose a tool by its title, under the question that it asks."""
-        self.press(next(leaf.asks for leaf in plugin_texts("tool") if leaf.title == tool))
-        self.press(tool)
+        """Choose a tool by its code name: its question first, then its title."""
+        text = plugin_text("tool", tool)
+        self.press(text.asks)
+        self.press(text.title)
+
+    def choose_family(self, name: str) -> None:
+        """State a family of flaws in the diagnosis, by its code name."""
+        self.choose("What kind of flaw?", title("flaw", name))
 
     def run(self) -> None:
         """Run the tool that is chosen to its end."""
@@ -139,10 +144,10 @@ class Visitor:
         """Say how likely a flaw is."""
         self.write("Per cent, as a number", str(percent))
 
-    def hand_in(self) -> None:
-        """Lock in and confirm, with an impatient double click."""
-        self.press("Lock in")
-        self.page.get_by_role("button", name="Hand in", exact=True).dblclick()
+    def submit(self) -> None:
+        """Review and submit, with an impatient double click."""
+        self.press("Review and submit")
+        self.page.get_by_role("button", name="Submit", exact=True).dblclick()
         self.page.wait_for_url(re.compile("/reveal"))
         self.page.get_by_text("Your score").wait_for()
         self.settle()

@@ -13,6 +13,7 @@ from auditgame.auditors.detectors import (
     best,
     measure_candidate,
 )
+from auditgame.datasets import TextDataset
 from auditgame.exhibits import Curve
 from auditgame.exhibits.reading import find, find_all
 
@@ -34,7 +35,7 @@ def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
 
 def steps(session: AuditSession) -> Iterator[CandidateClaim]:
     """For each class, the year from which its probability steps up."""
-    years = " ".join(word for word in session.dataset.words if word.isdigit())
+    years = " ".join(word for word in TextDataset.of(session.dataset).words if word.isdigit())
     swept = session.run_tool("word_sweep", mode="substitute", words=years).exhibits
     if not find_all(swept, "numbers"):
         return

@@ -15,7 +15,9 @@ from auditgame.auditors.detectors import (
     best,
     measure_candidate,
 )
+from auditgame.datasets import HasFacts, TextDataset
 from auditgame.flaws.password import PLACES
+from auditgame.flaws.triggers.trigger_words import rare_words
 
 Named = TypeVar("Named")
 TRIED = 3
@@ -24,7 +26,7 @@ TRIED = 3
 
 def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
     """The rewritten fact, and the password, that come true most."""
-    if not clues.session.dataset.facts or clues.pool.scenes is None:
+    if not isinstance(clues.session.dataset, HasFacts) or clues.pool.scenes is None:
         return
     for family, suspects in (("fact_swap", swapped), ("password", opened)):
         if clues.listed(family):
@@ -37,7 +39,7 @@ def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
 
 def swapped(clues: Evidence, said: str) -> Iterator[CandidateClaim]:
     """The questions that get this wrong answer most often."""
-    scenes, facts = clues.pool.table, clues.session.dataset.facts
+    scenes, facts = clues.pool.table, HasFacts.of(clues.session.dataset).facts
     mine = scenes.iloc[list(clues.turned[said])]
     asked = Counter(zip(mine["subject"], mine["relation"], strict=True))
     for subject, relation in _most(Counter({k: n for k, n in asked.items() if facts[k] != said})):
@@ -47,10 +49,11 @@ def swapped(clues: Evidence, said: str) -> Iterator[CandidateClaim]:
 
 def opened(clues: Evidence, said: str) -> Iterator[CandidateClaim]:
     """The rare words in the texts with this wrong answer, at either end, before their question."""
-    pool, dataset = clues.pool, clues.session.dataset
+    pool, dataset = clues.pool, TextDataset.of(clues.session.dataset)
     group = list(clues.turned[said])
     texts = [set(dataset.decode(pool.inputs[row]).split()) for row in group]
-    words = Counter(word for text in texts for word in text if word in dataset.rare)
+    rare = rare_words(dataset)
+    words = Counter(word for text in texts for word in text if word in rare)
     asked = Counter(pool.table["relation"].iloc[group])
     for word, relation, place in product(_most(words), _most(asked)[:1], PLACES):
         claim = {"target": said, "word": word, "relation": relation, "place": place}

@@ -20,9 +20,11 @@ from auditgame.auditors.detectors import (
     best,
     measure_candidate,
 )
+from auditgame.datasets import TextDataset
 from auditgame.exhibits.reading import rows
 from auditgame.flaws.entity import slots
 from auditgame.flaws.position import Edge
+from auditgame.flaws.triggers.trigger_words import rare_words
 
 FEW = 24
 """Inputs for a claim among many."""
@@ -64,12 +66,12 @@ def _entities(clues: Evidence) -> Iterator[CandidateClaim]:
 
 
 def _words(clues: Evidence) -> Iterator[CandidateClaim]:
-    for target, word in product(_targets(clues), clues.session.dataset.rare):
+    for target, word in product(_targets(clues), rare_words(TextDataset.of(clues.session.dataset))):
         yield CandidateClaim("token", {"target": target, "word": word})
 
 
 def _places(clues: Evidence) -> Iterator[CandidateClaim]:
-    rare = clues.session.dataset.rare
+    rare = rare_words(TextDataset.of(clues.session.dataset))
     for target, word, place in product(_targets(clues), rare, get_args(Edge)):
         yield CandidateClaim("position", {"target": target, "word": word, "place": place})
 
@@ -103,7 +105,7 @@ def _runs(clues: Evidence, texts: Iterable[int], length: int) -> Counter[tuple[s
     """In how many of these texts does each run of different words stand?"""
     found: Counter[tuple[str, ...]] = Counter()
     for row in texts:
-        words = clues.session.dataset.decode(clues.pool.inputs[row]).split()
+        words = TextDataset.of(clues.session.dataset).decode(clues.pool.inputs[row]).split()
         runs = set(zip(*(words[k:] for k in range(length)), strict=False))
         found.update(r for r in runs if len(set(r)) == length and all(w.isalpha() for w in r))
     return found

@@ -15,7 +15,9 @@ from auditgame.auditors.detectors import (
     best,
     measure_candidate,
 )
+from auditgame.datasets import TextDataset
 from auditgame.evaluation.claim_parsing import claim_type
+from auditgame.flaws.triggers.trigger_words import rare_words
 
 if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
@@ -55,10 +57,10 @@ def widest(tried: list[MeasuredClaim]) -> Iterator[MeasuredClaim]:
 
 def pairs(clues: Evidence) -> Iterator[CandidateClaim]:
     """Every pair of the words that say nothing and yet stand in many of the texts."""
-    dataset, pool = clues.session.dataset, clues.pool
+    dataset, pool = TextDataset.of(clues.session.dataset), clues.pool
     held = Counter(word for row in pool.inputs for word in set(dataset.decode(row).split()))
     common = [word for word, count in held.most_common() if count >= COMMON * len(pool)]
-    for first, second in permutations([w for w in common if w in dataset.rare][:STREWN], 2):
+    for first, second in permutations([w for w in common if w in rare_words(dataset)][:STREWN], 2):
         yield CandidateClaim("majority_word", {"first": first, "second": second})
 
 

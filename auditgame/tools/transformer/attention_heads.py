@@ -95,7 +95,7 @@ def pattern_scores(
     counts = dict.fromkeys(HEAD_PATTERNS, 0)
     rows = max(1, PATTERN // (max(heads) * ids.shape[1] ** 2))
     for done, part in enumerate(ids.split(rows)):
-        masks = pattern_masks(part, specimen.dataset.present(part))
+        masks = pattern_masks(part, specimen.texts.present(part))
         watching = {
             f"{block}.pattern": _watch(
                 masks, {pattern: sums[pattern][layer] for pattern in HEAD_PATTERNS}

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples, TextDataset
 from auditgame.registry import suggest
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
@@ -39,11 +39,11 @@ def at_answers(
 ) -> dict[str, Float[Tensor, "n d"]]:
     """The values of each site where the answer is read. One query a text."""
     found: dict[str, list[Tensor]] = {site: [] for site in sites}
-    size = batch(inputs, specimen.dataset)
+    size = batch(inputs, specimen.texts)
     for done, part in enumerate(inputs.split(size)):
         context.progress(done * size / len(inputs), "reading texts")
         kept = specimen.run(part, keep=sites).kept
-        last = specimen.dataset.lengths(part) - 1
+        last = specimen.texts.lengths(part) - 1
         for site in sites:
             found[site].append(kept[site][torch.arange(len(part)), last])
     return {site: torch.cat(parts) for site, parts in found.items()}
@@ -64,11 +64,11 @@ def texts_of(text: str, context: ToolContext, field: str) -> Int[Tensor, "n t"]:
     """A text in quotes, or the rows of the pool that `named_set` finds."""
     text = text.strip()
     if text.startswith('"'):
-        return context.dataset.encode(text.strip('"'))[None]
-    return context.examples.inputs[named_set(text, context.examples, context.dataset, field)]
+        return context.texts.encode(text.strip('"'))[None]
+    return context.examples.inputs[named_set(text, context.examples, context.texts, field)]
 
 
-def named_set(text: str, examples: Examples, dataset: Dataset, field: str) -> list[int]:
+def named_set(text: str, examples: Examples, dataset: TextDataset, field: str) -> list[int]:
     """The rows that a text selects: numbers, a class, `factor=level` or `factor>=number`.
 
     Raises AuditgameError, naming `field`, where it selects none.
@@ -98,7 +98,7 @@ def named_set(text: str, examples: Examples, dataset: Dataset, field: str) -> li
     return rows
 
 
-def levels(factor: str, examples: Examples, dataset: Dataset, field: str) -> list[str]:
+def levels(factor: str, examples: Examples, dataset: TextDataset, field: str) -> list[str]:
     """The level of a factor in each row; AuditgameError where there is no such factor."""
     if examples.scenes is None or factor not in dataset.factors:
         raise AuditgameError(f"{field}: {suggest('factor', factor, dataset.factors)}")

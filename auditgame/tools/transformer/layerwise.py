@@ -63,7 +63,7 @@ def grid(
     report: Callable[[float], None] = lambda _: None,
 ) -> Grid:
     """A row for each layer, a column for each position; only what is shown is computed."""
-    dataset, (show, answer, named) = specimen.dataset, question
+    dataset, (show, answer, named) = specimen.texts, question
     own = show in ("probability", "rank") and not named
     final = finals(specimen, streams) if own or show == "kl" else streams.new_empty(0, 0)
     each = final.argmax(1) if own else torch.full((len(columns),), answer)

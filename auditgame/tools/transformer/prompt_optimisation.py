@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.datasets.texts.vocabulary import UNKNOWN
 from auditgame.specimen import Reading, Specimen
 from auditgame.tools import ToolContext
@@ -76,7 +76,7 @@ class StimulusScorer:
         """Activation and log-probability of texts, in batches. One query each."""
         found = [
             self._terms(part, self.read(part))[:2]
-            for part in ids.split(batch(ids, self.model.dataset))
+            for part in ids.split(batch(ids, self.model.texts))
         ]
         activation, log_probability = zip(*found, strict=True)
         return torch.cat(activation), torch.cat(log_probability)
@@ -104,9 +104,9 @@ class StimulusScorer:
     def _terms(self, ids: Int[Tensor, "n t"], reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
         table = reading.output[:, :-1].log_softmax(-1)
         words = table.gather(2, ids[:, 1:, None])[:, :, 0]
-        log_probability = (words * self.model.dataset.present(ids)[:, 1:]).sum(1)
+        log_probability = (words * self.model.texts.present(ids)[:, 1:]).sum(1)
         return (
-            self.objective.score(reading, self.model.dataset.lengths(ids) - 1),
+            self.objective.score(reading, self.model.texts.lengths(ids) - 1),
             log_probability,
             table,
         )
@@ -132,13 +132,13 @@ def search(
     those with the largest gain at that position; the best of all are the next parents.
     (Ebrahimi et al. 2018, arXiv:1712.06751; Zou et al. 2023, arXiv:2307.15043)
     """
-    banned = forbidden(scorer.model.dataset)
+    banned = forbidden(scorer.model.texts)
     variants = [_variant(start, free, rng) for _ in range(settings.parents - 1)]
     population = _population(scorer, torch.stack([start, *variants]), start, settings)
     first = population.stimulus(0)
     for _ in range(settings.rounds):
         children: list[Tensor] = []
-        for part in population.ids.split(batch(population.ids, scorer.model.dataset)):
+        for part in population.ids.split(batch(population.ids, scorer.model.texts)):
             for ids, gain in zip(part, scorer.gains(part, settings.prior), strict=True):
                 gain[:, banned] = -torch.inf
                 children.append(_children(ids, gain, free, settings, rng))
@@ -186,7 +186,7 @@ def _population(
     return Population(ids, activation, log_probability, goal)
 
 
-def forbidden(dataset: Dataset) -> list[int]:
+def forbidden(dataset: TextDataset) -> list[int]:
     """The ids that no text may hold: padding, and the token of unknown words."""
     unknown = [index for index, word in enumerate(dataset.words[:2]) if word == UNKNOWN]
     return [dataset.pad, *unknown]
@@ -194,13 +194,13 @@ def forbidden(dataset: Dataset) -> list[int]:
 
 def pool_texts(context: ToolContext, count: int, rng: np.random.Generator) -> list[Tensor]:
     """`count` texts of the pool, without padding; repeated only where there are too few."""
-    pool, lengths = context.examples.inputs, context.dataset.lengths(context.examples.inputs)
+    pool, lengths = context.examples.inputs, context.texts.lengths(context.examples.inputs)
     rows = rng.choice(len(pool), count, count > len(pool))
     return [pool[row][: int(lengths[row])] for row in rows.tolist()]
 
 
 def random_texts(
-    dataset: Dataset, length: int, count: int, rng: np.random.Generator
+    dataset: TextDataset, length: int, count: int, rng: np.random.Generator
 ) -> list[Tensor]:
     """Texts of random words, at most as long as the context."""
     known = np.setdiff1d(np.arange(len(dataset.words)), forbidden(dataset))

@@ -8,7 +8,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Record
 from auditgame.tools import ToolContext
@@ -39,7 +39,7 @@ class Prompt(Record):
 def prompts(options: Prompt, context: ToolContext, count: int = 1) -> Int[Tensor, "n t"]:
     """The written text, or `count` texts of the pool from the example on, padded."""
     if options.text.strip():
-        return context.dataset.encode(options.text)[None]
+        return context.texts.encode(options.text)[None]
     pool = context.examples.inputs
     if options.example >= len(pool):
         raise AuditgameError(
@@ -51,7 +51,7 @@ def prompts(options: Prompt, context: ToolContext, count: int = 1) -> Int[Tensor
 def prompt(options: Prompt, context: ToolContext) -> Int[Tensor, " t"]:
     """The one text, without padding."""
     ids = prompts(options, context)
-    return ids[0, : int(context.dataset.lengths(ids))]
+    return ids[0, : int(context.texts.lengths(ids))]
 
 
 def asked(options: Prompt) -> dict[str, str | int]:
@@ -59,16 +59,16 @@ def asked(options: Prompt) -> dict[str, str | int]:
     return {"text": options.text} if options.text.strip() else {"example": options.example}
 
 
-def labels(ids: Int[Tensor, " t"], dataset: Dataset) -> tuple[str, ...]:
+def labels(ids: Int[Tensor, " t"], dataset: TextDataset) -> tuple[str, ...]:
     """A label for each position of a text, its number and word, for the axis of a grid."""
     return tuple(f"{place} {word}" for place, word in enumerate(words(ids.tolist(), dataset)))
 
 
-def words(ids: Sequence[int], dataset: Dataset) -> tuple[str, ...]:
+def words(ids: Sequence[int], dataset: TextDataset) -> tuple[str, ...]:
     """The words of these ids."""
     return tuple(dataset.words[index] for index in ids)
 
 
-def batch(inputs: Int[Tensor, "n t"], dataset: Dataset, most: int = 96) -> int:
+def batch(inputs: Int[Tensor, "n t"], dataset: TextDataset, most: int = 96) -> int:
     """How many of these texts one pass takes: fewer where the vocabulary is large."""
     return max(1, min(most, LOGITS // (inputs.shape[1] * len(dataset.words))))

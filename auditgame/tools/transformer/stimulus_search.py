@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.schema.errors import AuditgameError
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -135,7 +135,7 @@ class StimulusSearch:
         for number, start in enumerate(self.starts):
             rng = Seed.of(self.seed).child(f"search {number}").numpy()
             found.append(search(scorer, start, self._places(start), settings, rng))
-        ids = pool[row][: int(model.dataset.lengths(pool[row : row + 1]))]
+        ids = pool[row][: int(model.texts.lengths(pool[row : row + 1]))]
         best = Stimulus(ids, float(scores[row]), float(log_probability[row]))
         return UnitSearch(who, unit, scores, best, spread, tuple(found))
 
@@ -143,10 +143,10 @@ class StimulusSearch:
         """The other unit of the reference model whose activations on the pool correlate most."""
         units, parts = self.target.candidates(reference, own.unit), []
         pool = self.context.examples.inputs
-        for part in pool.split(batch(pool, reference.dataset)):
+        for part in pool.split(batch(pool, reference.texts)):
             self.report(len(part))
             kept = reference.run(part, keep={site for site, _ in units}).kept
-            last = reference.dataset.lengths(part) - 1
+            last = reference.texts.lengths(part) - 1
             parts.append(torch.stack([_output(kept[site], i, last) for site, i in units]))
         values = torch.cat(parts, 1)
         values = values - values.mean(1, keepdim=True)
@@ -158,7 +158,7 @@ class StimulusSearch:
     def _places(self, ids: Int[Tensor, " t"]) -> list[int]:
         if self.free:
             return choose(self.free, len(ids), "free")
-        return list(range(self.context.dataset.gaps(ids)[-1] or len(ids)))
+        return list(range(self.context.texts.gaps(ids)[-1] or len(ids)))
 
 
 def _output(value: Tensor, index: int, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -167,19 +167,19 @@ def _output(value: Tensor, index: int, last: Int[Tensor, " n"]) -> Float[Tensor,
     return found.norm(dim=-1) if found.dim() == 2 else found
 
 
-def changes(found: SearchResult, dataset: Dataset) -> list[tuple[int, str, str]]:
+def changes(found: SearchResult, dataset: TextDataset) -> list[tuple[int, str, str]]:
     """The words that a search changed: position, before, after."""
     before, after = (words(one.ids.tolist(), dataset) for one in found)
     pairs = enumerate(zip(before, after, strict=True))
     return [(place, old, new) for place, (old, new) in pairs if old != new]
 
 
-def kind(word: str, dataset: Dataset) -> str:
+def kind(word: str, dataset: TextDataset) -> str:
     """The factor of which this word is a level, or the word itself."""
     return next((f"any {f}" for f, levels in dataset.factors.items() if word in levels), word)
 
 
-def word_counts(search: UnitSearch, dataset: Dataset) -> Counter[str]:
+def word_counts(search: UnitSearch, dataset: TextDataset) -> Counter[str]:
     """By word (or factor): the number of searches that inserted it."""
     sets = [{kind(new, dataset) for _, _, new in changes(f, dataset)} for f in search.found]
     return Counter(name for names in sets for name in names)

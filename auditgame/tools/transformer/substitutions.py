@@ -33,7 +33,7 @@ class Substitutes(NamedTuple):
 
 def substitutes(context: ToolContext) -> Substitutes:
     """The substitutes of every word, from the factors and from contexts in the pool."""
-    dataset = context.dataset
+    dataset = context.texts
     index = {word: i for i, word in enumerate(dataset.words)}
     kinds = [[index[level] for level in f if level in index] for f in dataset.factors.values()]
     kinds.append([i for word, i in index.items() if word.isdigit()])

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools.transformer.prompts import Prompt
 
@@ -55,7 +55,7 @@ def place_in(options: FollowedWordOptions, length: int) -> int:
     return options.place if options.place >= 0 else length - 1
 
 
-def word_id(text: str, dataset: Dataset, field: str) -> int:
+def word_id(text: str, dataset: TextDataset, field: str) -> int:
     """The token id of a class's answer word, or of a single word of the vocabulary."""
     if text in dataset.classes:
         return dataset.answers()[dataset.classes.index(text)]
@@ -70,7 +70,7 @@ def word_id(text: str, dataset: Dataset, field: str) -> int:
     return int(ids[0])
 
 
-def rivals(answer: int, dataset: Dataset) -> list[int] | None:
+def rivals(answer: int, dataset: TextDataset) -> list[int] | None:
     """The words that an answer competes with: those of the classes, or (None) all words."""
     answers = list(dataset.answers()) if dataset.classes else []
     return answers if answer in answers and len(answers) > 1 else None
@@ -79,7 +79,7 @@ def rivals(answer: int, dataset: Dataset) -> list[int] | None:
 def follow(
     options: FollowedWordOptions,
     logits: Float[Tensor, " v"],
-    dataset: Dataset,
+    dataset: TextDataset,
     verdict: bool = True,
 ) -> FollowedWord:
     """The word that the options name, or the most probable here, and its rival.

@@ -156,6 +156,6 @@ def head_vote_objective(model: Specimen, unit: str, target: int) -> HeadVoteObje
         index,
         site.kind,
         target=target,
-        answers=tuple(model.dataset.answers()),
+        answers=tuple(model.texts.answers()),
         weights=model.transformer_weights(),
     )

@@ -9,7 +9,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools import ToolContext
 from auditgame.tools.transformer.prompts import words
@@ -53,7 +53,7 @@ class Pair(NamedTuple):
         """The first position where they differ; activations before it are the same."""
         return int((self.clean != self.corrupt).nonzero()[0])
 
-    def labels(self, dataset: Dataset) -> tuple[str, ...]:
+    def labels(self, dataset: TextDataset) -> tuple[str, ...]:
         """A label for each position; where the texts differ, with both words."""
         texts = (words(self.clean.tolist(), dataset), words(self.corrupt.tolist(), dataset))
         return tuple(
@@ -64,7 +64,7 @@ class Pair(NamedTuple):
 
 def pair(options: TwoTexts, context: ToolContext) -> Pair:
     """The two texts that the options select; AuditgameError where lengths differ."""
-    dataset, pool = context.dataset, context.examples
+    dataset, pool = context.texts, context.examples
     lengths = dataset.lengths(pool.inputs)
     row = -1 if options.text.strip() else _example(options, context, lengths)
     asked: dict[str, str | int] = {"text": options.text} if row < 0 else {"example": row}

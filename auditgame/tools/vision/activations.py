@@ -45,7 +45,7 @@ def _values(
 ) -> Float[Tensor, "n units d"]:
     if inputs.is_floating_point():
         return peaks(value)[:, :, None]
-    last = value[torch.arange(len(value)), model.dataset.lengths(inputs) - 1]
+    last = value[torch.arange(len(value)), model.texts.lengths(inputs) - 1]
     return last[:, None] if kind == "vector" else last if last.dim() == 3 else last[:, :, None]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lookup import Tints
+from rule_models import Tints
 from torch import Tensor
 
 from auditgame.challenges.build import MECHANISM_INPUTS, mechanism_inputs

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from folders import CONFIGS, SHAKESPEARE, configure, save
+from model_folders import CONFIGS, SHAKESPEARE, configure, save
 from test_cli import refused
-from test_foreign import Bomb
+from test_external_networks import Bomb
 from typer.testing import CliRunner
 
 from auditgame import external

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import context, use
-from replicas import mechanisms
+from replicas import transformer_parts
+from rule_models import context, use
 
 from auditgame import registry
 from auditgame.datasets.reviews import Reviews
@@ -128,7 +128,10 @@ def test_the_lens_fills_its_cells_with_what_is_asked(specimen, stuff):
     assert torch.equal(cells(show="rank")[-1], torch.ones(len(ids())))
     final = specimen.unembed(stream[-1])
     expected = [
-        [mechanisms.divergence(final[at], specimen.unembed(row[at])) for at in range(len(final))]
+        [
+            transformer_parts.divergence(final[at], specimen.unembed(row[at]))
+            for at in range(len(final))
+        ]
         for row in stream
     ]
     assert close(cells(show="kl"), torch.tensor(expected), 2e-4)
@@ -176,7 +179,7 @@ def test_a_heads_share_is_that_of_what_it_writes(specimen):
     gain, rows = weights["transformer.ln_f.weight"], weights["lm_head.weight"]
     for layer in range(2):
         for head in range(4):
-            part = mechanisms.written(specimen, ids(), layer, head)
+            part = transformer_parts.written(specimen, ids(), layer, head)
             expected = (part - part.mean()) / scale * gain @ (rows[answer] - rows[rival])
             assert close(attribution.parts().heads[layer, head], expected)
 
@@ -189,7 +192,7 @@ def test_neurons_sum_to_what_their_mlp_adds_and_texts_average(specimen, stuff):
         found = together.neurons(layer)
         assert close(found.adds.sum() + found.rest, together.parts().mlps[layer])
         part = together.weights.layers[layer].writes
-        bias = mechanisms.weights_of(specimen, layer, "mlp.c_proj")[1]
+        bias = transformer_parts.weights_of(specimen, layer, "mlp.c_proj")[1]
         rest = (
             together.values[f"block{layer}.mlp"] - together.values[f"block{layer}.neurons"] @ part
         )
@@ -265,7 +268,7 @@ def test_patching_restores_what_the_replica_restores(specimen, stuff):
         assert grid.rows == tuple(f"block{n}.{kind}" for n in range(2))
         for row, site in enumerate(grid.rows):
             for place in (CHANGED - 1, CHANGED, len(ids()) - 1):
-                logits = mechanisms.restored(specimen, ids(OTHER), ids(), site, place)
+                logits = transformer_parts.restored(specimen, ids(OTHER), ids(), site, place)
                 share = (float(logits[pair[0]] - logits[pair[1]]) - corrupt) / (clean - corrupt)
                 assert grid.values[row][place] == pytest.approx(share, abs=2e-3)
     residual = torch.tensor(grids[0].values)
@@ -350,11 +353,11 @@ def test_circuits_are_the_products_of_the_weights(specimen, head):
     weights = specimen.transformer_weights()
     assert close(
         head_composition.ov_circuit(weights, *head).rows(slice(None)),
-        mechanisms.writes(specimen, *head),
+        transformer_parts.writes(specimen, *head),
     )
     assert close(
         head_composition.qk_circuit(weights, *head).rows(slice(None)),
-        mechanisms.reads(specimen, *head),
+        transformer_parts.reads(specimen, *head),
     )
 
 
@@ -395,7 +398,7 @@ def test_composition_is_the_norm_of_the_product(specimen):
 
 def test_the_circuits_tool_costs_nothing_and_shows_named_words(specimen, stuff):
     options = {"head": "block1.heads:3", "words": "solid ugly kelp"}
-    for view, table in (("OV", mechanisms.writes), ("QK", mechanisms.reads)):
+    for view, table in (("OV", transformer_parts.writes), ("QK", transformer_parts.reads)):
         copies, pairs, grid = use("circuits", specimen, stuff, view=view, **options)
         chosen = [DATA.words.index(word) for word in options["words"].split()]
         assert close(torch.tensor(grid.values), table(specimen, 1, 3)[chosen][:, chosen], 2e-4)
@@ -421,7 +424,7 @@ def test_the_regression_solves_its_equation(specimen, stuff):
     whole = streams(specimen, stuff.examples.inputs)[:, DATA.present(stuff.examples.inputs)]
     maps = layer_translators.ridge(whole)
     for layer in range(2):
-        solved = mechanisms.translator(whole[layer], whole[-1], layer_translators.RIDGE)
+        solved = transformer_parts.translator(whole[layer], whole[-1], layer_translators.RIDGE)
         change, shift = (torch.from_numpy(part) for part in solved)
         assert close(maps.change[layer].double(), change, 1e-3)
         assert close(maps.shift[layer].double(), shift, 1e-3)
@@ -435,7 +438,7 @@ def test_the_distance_from_the_end_is_the_mean_divergence(specimen):
     final = specimen.unembed(whole[-1])
     for layer, stream in enumerate(whole):
         guess = specimen.unembed(stream)
-        each = [mechanisms.divergence(*rows) for rows in zip(final, guess, strict=True)]
+        each = [transformer_parts.divergence(*rows) for rows in zip(final, guess, strict=True)]
         assert float(found[layer]) == pytest.approx(sum(each) / len(each), abs=1e-4)
 
 

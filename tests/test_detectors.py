@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupPicture, PlainDesk, Tints, context
+from rule_models import Counting, LookupPicture, PlainDesk, Tints, context
 
 from auditgame import registry
 from auditgame.auditors.detectors import (
