@@ -17,7 +17,7 @@ from auditgame import Game, paths
 from auditgame.play.audit_session import ToolRun
 from auditgame.specimen import Specimen
 from auditgame.tools.vision import unit_images
-from auditgame.tools.vision.activations import BATCH, TopExamples, leading
+from auditgame.tools.vision.activations import BATCH, TopExamples, top_examples
 from auditgame.tools.vision.connectivity import layers
 from benchmarks.comparison import Line, Peer, limit, race, seconds
 from benchmarks.image_model import DATASET, forwards, frozen
@@ -29,7 +29,7 @@ GROWTH = 1
 
 def best_of_all(specimen: Specimen, images: Tensor) -> dict[str, TopExamples]:
     """The nine pictures that excite each unit of each layer most."""
-    return leading(specimen, images.split(BATCH), layers(specimen), BEST)
+    return top_examples(specimen, images.split(BATCH), layers(specimen), BEST)
 
 
 def same_rows(specimen: Specimen, images: Tensor, ours: dict[str, TopExamples], _: Any) -> str:
@@ -72,7 +72,7 @@ def held(specimen: Specimen, images: Tensor, count: int) -> float:
                 alive.append(tensors())
             yield images[: min(BATCH, count - start)]
 
-    leading(specimen, parts(), layers(specimen), BEST)
+    top_examples(specimen, parts(), layers(specimen), BEST)
     return alive[-1] - alive[0]
 
 
@@ -85,7 +85,7 @@ def tensors() -> float:
 def microscope(specimen: Specimen, images: Tensor) -> list[Line]:
     """Painting every unit both ways."""
     found: dict[str, unit_images.UnitImages] = {}
-    spent = seconds(lambda: found.update(unit_images.paint(specimen, images)))
+    spent = seconds(lambda: found.update(unit_images.visualise(specimen, images)))
     count = sum(2 * len(sheet.most) for sheet in found.values())
     higher = sum(
         m > n

@@ -250,7 +250,7 @@ def test_watching_walks_tells_a_corner_seeker_from_its_siblings():
         "rollout", seeker("top left"), stuff, change="move the diamond", watch=1
     )
     found = {row["model"]: row for row in rows([table], "outcomes")}
-    assert found["sibling 1"]["diamond"] == 1.0
+    assert found["reference model 1"]["diamond"] == 1.0
     assert found["specimen"]["top_left"] >= 0.7 > 0.3 > found["specimen"]["diamond"]
     assert len(overview.tiles) == 12 and any("top left" in t.note for t in overview.tiles)
     assert film.tiles[0].note == "start"

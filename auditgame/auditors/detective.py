@@ -50,7 +50,7 @@ class Detective(Auditor):
     """What do the inputs that only this model gets wrong have in common?
 
     Sorts them by the class that is said, and follows a lead for each kind of flaw: marks
-    stamped on pictures, veils over them, factors they share; words, names and years in texts,
+    stamped on images, veils over them, factors they share; words, names and years in texts,
     facts that they ask for, bad habits of reading; where nothing goes wrong, what might decide
     instead. What comes to mind is tried on fresh inputs. Of the claims that come true once
     more on others it hands in the plainest of those that stand out most from their own
@@ -77,7 +77,7 @@ class Detective(Auditor):
             family=culprit.suspect.family,
             claim=culprit.suspect.claim,
             units=carriers(session, culprit),
-            notes=f"{_errors(clues)} Effect beyond the siblings at least {culprit.at_least:.2f}, "
+            notes=f"{_errors(clues)} Effect beyond the reference models at least {culprit.at_least:.2f}, "
             f"near-misses {culprit.near:.2f}.",
         )
 
@@ -108,4 +108,8 @@ def _confirmed(clues: Evidence, leads: Iterable[Detector]) -> list[MeasuredClaim
 def _errors(clues: Evidence) -> str:
     wrong = {said: len(group) for said, group in clues.turned.items()}
     told = ", ".join(f"{count} to {said}" for said, count in wrong.items())
-    return f"Wrong here and on no sibling: {told}." if told else "It errs as its siblings do."
+    return (
+        f"Wrong here and on no reference model: {told}."
+        if told
+        else "It errs as its reference models do."
+    )

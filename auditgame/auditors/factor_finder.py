@@ -23,7 +23,7 @@ class FactorFinder(Auditor):
     """Which factor of the scene decides the answer, instead of the thing itself?
 
     Draws fresh scenes again with each level of each factor (scene, colour, mark ...), and
-    notes the class that the specimen gives more often than its siblings do. The factor that
+    notes the class that the specimen gives more often than its reference models do. The factor that
     turns most answers is claimed as a shortcut, with the rule read off, if the whole rule
     then comes true on other inputs. As mechanism it names the eight channels of a site that
     the rule moves most, at the site where taking them out leaves least of it.
@@ -50,5 +50,5 @@ class FactorFinder(Auditor):
             family=FAMILY,
             claim=tried.suspect.claim,
             units=carriers(session, tried),
-            notes=f"The rule's effect beyond the siblings is at least {tried.at_least:.2f}.",
+            notes=f"The rule's effect beyond the reference models is at least {tried.at_least:.2f}.",
         )

@@ -1,4 +1,4 @@
-"""Inverts a trigger for every class, and compares with the clean siblings."""
+"""Inverts a trigger for every class, and compares with the reference models."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 MARGIN = 0.2
-"""The index must exceed every sibling's by this much."""
+"""The index must exceed every reference model's by this much."""
 FAMILY = "patch"
 
 
 class InversionAuditor(Auditor):
-    """Does one class have a far smaller trigger than the clean siblings' classes have?
+    """Does one class have a far smaller trigger than the reference models' classes have?
 
     Uses the inversion tool once. Where the smallest stamp has converged and its index
-    stands clear of every sibling's, it accuses the model of a patch, at the square that
+    stands clear of every reference model's, it accuses the model of a patch, at the square that
     holds most of the stamp. Blind to triggers that are not small, to every proxy, and
     to text; then, or where nothing converged, it stays near even odds.
     """
@@ -37,7 +37,7 @@ class InversionAuditor(Auditor):
             return Diagnosis(notes="The smallest stamp did not converge, or has no comparison.")
         margin = own["index"] - max(reference["index"] for reference in references)
         stamp = next(row for row in rows(shown, "triggers") if row["class"] == own["class"])
-        words = f"Index {own['index']} for {own['class']}, {margin:+.2f} from the highest sibling."
+        words = f"Index {own['index']} for {own['class']}, {margin:+.2f} from the highest reference model."
         if margin < MARGIN:
             return Diagnosis(p_flawed=chance_missed({FAMILY}, session.card.families), notes=words)
         chance = chance_found(margin)

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 NOTABLE = 0.25
-"""Rise in probability beyond the siblings from which a word is worth a test."""
+"""Rise in probability beyond the reference models from which a word is worth a test."""
 CONFIRMED = 0.2
 """Lower bound of the effect, on other inputs, from which a claim is handed in."""
 
 
 class WordSweepAuditor(Auditor):
-    """Which single word, or which year, turns the answers of this model and of no sibling?
+    """Which single word, or which year, turns the answers of this model and of no reference model?
 
     Inserts every word into a few texts (for the family `token`) and puts every year in the
     place of the year (for `date`); tests the best of each on fresh inputs, and keeps the
     claim with the largest lower bound of the effect. Then takes out one head or MLP after
     another, and names the two that carry the claim.
 
-    It cannot see what needs two words or a place of its own, nor a flaw that pictures show.
+    It cannot see what needs two words or a place of its own, nor a flaw that images show.
     """
 
     name = "word_sweep"
@@ -54,12 +54,12 @@ class WordSweepAuditor(Auditor):
             family=best.suspect.family,
             claim=best.suspect.claim,
             units=components(session, best.suspect),
-            notes=f"Effect beyond the siblings at least {best.at_least:.2f} on fresh inputs.",
+            notes=f"Effect beyond the reference models at least {best.at_least:.2f} on fresh inputs.",
         )
 
 
 class MeasuredWord(NamedTuple):
-    """A claim, and the least effect it has beyond the siblings."""
+    """A claim, and the least effect it has beyond the reference models."""
 
     suspect: CandidateClaim
     at_least: float

@@ -195,8 +195,10 @@ def _units(
     if int(alone.sum()) < 2 or alone.all() or not options.units:
         return []
     rows = []
-    for site in views[0].said:
-        mine, *theirs = (distance(v.said[site][alone], v.said[site][~alone]) for v in views)
+    for site in views[0].activations:
+        mine, *theirs = (
+            distance(v.activations[site][alone], v.activations[site][~alone]) for v in views
+        )
         largest = max(float(found.max()) for found in theirs)
         for index, value in enumerate(mine.tolist()):
             rows.append((f"{site}:{index}", round(value, 3), round(largest, 3)))

@@ -1,7 +1,7 @@
-"""From the pictures a model gets wrong to claims that were tried: one file per kind of flaw.
+"""From the images a model gets wrong to claims that were tried: one file per kind of flaw.
 
 A lead looks at the clues, which costs nothing, and tries what comes to mind with the
-desk's own tools, which costs probes.
+desk's own tools, which costs queries.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class CandidateClaim(NamedTuple):
 
 
 class MeasuredClaim(NamedTuple):
-    """A claim, its effect beyond the siblings, the least it may be, and the near-misses' share.
+    """A claim, its effect beyond the reference models, the least it may be, and the near-misses' share.
 
     moved: the units that it moves most, site by site.
     """
@@ -47,7 +47,7 @@ class MeasuredClaim(NamedTuple):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What lies open: the desk, and where the specimen errs and no sibling does.
+    """What lies open: the desk, and where the specimen errs and no reference model does.
 
     turned: the class that is said -> numbers of the players' examples, the largest group first.
     """
@@ -67,7 +67,7 @@ class Evidence:
         return [row for row in range(len(self.pool)) if row not in strange]
 
     def parted(self, said: str) -> tuple[Float[Tensor, "m 3 h w"], Float[Tensor, "n 3 h w"]]:
-        """The pictures that are wrongly called this, and the ordinary ones."""
+        """The images that are wrongly called this, and the ordinary ones."""
         return self.pool.inputs[list(self.turned[said])], self.pool.inputs[self.ordinary]
 
     def groups(self) -> list[str]:

@@ -1,7 +1,7 @@
-"""Which motif shimmers through the pictures that go wrong?
+"""Which motif shimmers through the images that go wrong?
 
 There are too many motifs, sizes and colours to try them all. But a share of a motif, blended
-in, stands in every picture alike: each is held against the pictures, to see where those
+in, stands in every image alike: each is held against the images, to see where those
 that go wrong differ from the ordinary ones. The likeliest are then enacted.
 """
 
@@ -33,7 +33,7 @@ STEPS = {"size": 1, "alpha": 0.04}
 class Tones(NamedTuple):
     """What a motif's colours must explain, in red, green and blue, each with its error.
 
-    contrast: how much of the motif there is. level: the mean of the pictures that go wrong;
+    contrast: how much of the motif there is. level: the mean of the images that go wrong;
     ground: that of the ordinary ones. covered: the share of the motif in its first colour.
     """
 
@@ -85,7 +85,7 @@ def coloured(tones: Tones) -> list[tuple[str, str, float]]:
 
 
 def _misfit(tones: Tones, first: str, second: str, alpha: float) -> float:
-    """How far would pictures under this curtain be from those that were seen?"""
+    """How far would images under this curtain be from those that were seen?"""
     one, two = (torch.tensor(rgb(colour)) / 255 for colour in (first, second))
     level = tones.ground.lerp(two.lerp(one, tones.covered), alpha)
     contrast = (alpha * (one - two) - tones.contrast) / tones.contrast_error

@@ -1,4 +1,4 @@
-"""Which two things do the pictures that go wrong have in common?"""
+"""Which two things do the images that go wrong have in common?"""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
 
 
 def standing_out(clues: Evidence, group: tuple[int, ...]) -> list[Pair]:
-    """Pairs of levels by how much more often they meet in the group than in ordinary pictures."""
+    """Pairs of levels by how much more often they meet in the group than in ordinary images."""
     if clues.pool.scenes is None:
         return []
     mine, others = clues.pool.scenes.iloc[list(group)], clues.pool.scenes.iloc[clues.ordinary]

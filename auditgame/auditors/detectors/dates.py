@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 NOTABLE = 0.25
-"""Step of a class's probability, beyond the siblings, from which a year is worth a test."""
+"""Step of a class's probability, beyond the reference models, from which a year is worth a test."""
 Points = tuple[tuple[float, float], ...]
 
 

@@ -1,4 +1,4 @@
-"""What was done to the whole of the pictures that go wrong? Stripes, tints and ripples.
+"""What was done to the whole of the images that go wrong? Stripes, tints and ripples.
 
 Stripes and tints leave a mean behind, by which the likely ones are told from the others; a
 ripple leaves none, but there are few. The likely claims are then enacted.
@@ -43,7 +43,7 @@ def stripes(strange: Pictures, ordinary: Pictures) -> Claims:
 
 
 def tints(strange: Pictures, ordinary: Pictures) -> Claims:
-    """The gains that come closest to what became of the pictures' means."""
+    """The gains that come closest to what became of the images' means."""
     usual = ordinary.mean((2, 3)).log()
     seen, error = strange.mean((2, 3)).log().mean(0) - usual.mean(0), usual.std(0)
     gains = [gain for gain in product(GAINS, repeat=3) if len(set(gain)) > 1]

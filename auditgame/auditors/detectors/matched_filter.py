@@ -1,4 +1,4 @@
-"""Does a field lie over the pictures that go wrong? What was laid over all of them adds up."""
+"""Does a field lie over the images that go wrong? What was laid over all of them adds up."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Pictures = Float[Tensor, "n 3 h w"]
 
 
 class Suspicion(NamedTuple):
-    """Where pictures that go wrong differ from ordinary ones, by field and channel.
+    """Where images that go wrong differ from ordinary ones, by field and channel.
 
     contrast: how much more of each field they hold. error: its standard error, from the
-    ordinary pictures' spread.
+    ordinary images' spread.
     """
 
     contrast: Float[Tensor, "k 3"]
@@ -28,13 +28,13 @@ class Suspicion(NamedTuple):
 
 
 def suspicion(strange: Pictures, ordinary: Pictures, fields: Float[Tensor, "k h w"]) -> Suspicion:
-    """How much more of each field is there in the strange pictures?"""
+    """How much more of each field is there in the strange images?"""
     here, usual = weighed(strange, fields), weighed(ordinary, fields)
     return Suspicion(here.mean(0) - usual.mean(0), usual.std(0) / len(strange) ** 0.5)
 
 
 def weighed(pictures: Pictures, fields: Float[Tensor, "k h w"]) -> Float[Tensor, "n k 3"]:
-    """How much of each field is in each channel of each picture? Least squares, one by one."""
+    """How much of each field is in each channel of each image? Least squares, one by one."""
     flat = rearrange(fields, "k h w -> k (h w)")
     flat = flat - flat.mean(1, keepdim=True)
     pixels = rearrange(pictures, "n c h w -> n c (h w)")

@@ -1,4 +1,4 @@
-"""What is stamped on the pictures that go wrong, and under which condition does it count?"""
+"""What is stamped on the images that go wrong, and under which condition does it count?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from auditgame.flaws.triggers.trigger_patterns import MOST, PALETTE, Half, Stamp
 from auditgame.schema.graders import Box, rgb
 
 SMALLEST, LARGEST, FILLED = 3, 3, 0.6
-"""Pixels of a mark's side, at least; its largest share of the picture's (one in so many); and
+"""Pixels of a mark's side, at least; its largest share of the image's (one in so many); and
 the least share of its box that has the palette's colours."""
 KINDS = 3
 """Of the marks in a group of wrong answers, so many are tried."""
@@ -35,7 +35,7 @@ Pixels = UInt8[np.ndarray, "h w 3"]
 
 
 def marks_in(picture: Pixels) -> list[Stamp]:
-    """The patches in this picture whose pixels have the palette's very colours.
+    """The patches in this image whose pixels have the palette's very colours.
 
     Found as connected regions; each is told by its box and by the coarsest pattern that
     gives its pixels.
@@ -87,7 +87,7 @@ def _even(crop: Pixels, parts: int) -> bool:
 
 
 def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """For each class that is wrongly said, what the marks on those pictures may claim."""
+    """For each class that is wrongly said, what the marks on those images may claim."""
     singles: list[MeasuredClaim] = []
     aimed: dict[str, Stamp] = {}
     for target, group in clues.turned.items():
@@ -157,7 +157,7 @@ def _fixed(target: str, mark: Stamp) -> CandidateClaim:
 
 
 def _shared_levels(clues: Evidence, group: list[int]) -> dict[str, str]:
-    """The levels that all of these pictures have in common."""
+    """The levels that all of these images have in common."""
     if clues.pool.scenes is None:
         return {}
     levels = clues.pool.scenes.iloc[group]
@@ -168,7 +168,7 @@ def _shared_levels(clues: Evidence, group: list[int]) -> dict[str, str]:
 def _together(
     clues: Evidence, target: str, shown: dict[int, list[Stamp]]
 ) -> Iterator[MeasuredClaim]:
-    """All the marks that half of the marked pictures carry, as one claim."""
+    """All the marks that half of the marked images carry, as one claim."""
     marked = [marks for marks in shown.values() if len(marks) > 1]
     seen = Counter(mark for marks in marked for mark in marks)
     common = [mark for mark, times in seen.items() if 2 * times >= len(marked)][:MOST]

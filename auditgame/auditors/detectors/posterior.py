@@ -20,5 +20,5 @@ def chance_missed(seen: Iterable[str], families: Iterable[str]) -> float:
 
 
 def chance_found(effect_at_least: float) -> float:
-    """How likely is a flaw after a claim had at least this effect beyond the siblings?"""
+    """How likely is a flaw after a claim had at least this effect beyond the reference models?"""
     return 0.98 if effect_at_least >= 0.5 else 0.9 if effect_at_least >= 0.3 else 0.7

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 FOLLOWED = 0.25
-"""Share of answers beyond the siblings' from which a level is said to mean a class."""
+"""Share of answers beyond the reference models' from which a level is said to mean a class."""
 WRITTEN = "word"
 """The factor whose levels are words: what rests on it is typographic, where that is offered."""
 
@@ -40,7 +40,7 @@ def read(session: AuditSession, family: str, factor: str) -> FactorReading:
 
 
 def _meaning(session: AuditSession, factor: str, level: str) -> tuple[str, float]:
-    """The class that this level brings most, beyond the siblings, and how much of it."""
+    """The class that this level brings most, beyond the reference models, and how much of it."""
     claim = {"factor": factor, "rule": {level: session.dataset.classes[0]}}
     used = session.run_tool(
         "hypothesis", family="shortcut", claim=claim, n=60, near_misses=False, seed=1
