@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import Bench, proxy_checks, trigger_checks
 from auditgame.evaluation.metrics import accuracy
 from auditgame.flaws.triggers.poisoning import align_share, poison
 from auditgame.registry import load, names, suggest
@@ -24,6 +23,9 @@ from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Record, explain
 from auditgame.schema.results import Check
 from auditgame.seeds import Seed
+
+if TYPE_CHECKING:
+    from auditgame.evaluation.certificate import Bench
 
 C = TypeVar("C", bound=claims.Claim)
 D = TypeVar("D", bound=Dataset)
@@ -120,6 +122,8 @@ class TriggerFlaw(Flaw[D], Generic[C, D]):
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate."""
+        from auditgame.evaluation.certificate import trigger_checks  # Judging needs claims alone.
+
         return trigger_checks(bench, self.claim)
 
     def true_claim(self) -> C:
@@ -147,6 +151,8 @@ class ProxyFlaw(Flaw[D], Generic[C, D]):
 
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""
+        from auditgame.evaluation.certificate import proxy_checks  # As above.
+
         aligned = accuracy(bench.suspect, self.apply_trigger(bench.held, bench.dataset, bench.rng))
         return proxy_checks(bench, self.claim, aligned)
 
