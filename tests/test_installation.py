@@ -76,7 +76,7 @@ def test_without_torch_the_cards_are_listed(house: House) -> None:
     ("name", "words"),
     [
         ("torch", ("use", "predict", "ID")),
-        ("pandas", ("list",)),
+        ("pandas", ("standings",)),
         ("typer", ("list",)),
         ("pydantic", ("list",)),
     ],

@@ -11,16 +11,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Split = Literal["train", "held", "pool"]
 
@@ -80,8 +82,14 @@ class Examples:
         return Examples(
             torch.cat([part.inputs for part in parts]),
             torch.cat([part.labels for part in parts]),
-            pd.concat(scenes, ignore_index=True) if len(scenes) == len(parts) else None,
+            _concatenated(scenes) if len(scenes) == len(parts) else None,
         )
+
+
+def _concatenated(scenes: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd  # Here, because data sets without scenes do without it.
+
+    return pd.concat(scenes, ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -65,5 +65,5 @@ def materialise(model: nn.Module) -> None:
     for module in model.modules():
         for name, value in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(torch.empty(value.shape, dtype=value.dtype)))
-        for name, value in module.named_buffers(recurse=False):
-            setattr(module, name, torch.empty(value.shape, dtype=value.dtype))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
