@@ -20,7 +20,7 @@ from auditgame.registry import load, names, suggest
 from auditgame.schema import claims
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
-from auditgame.schema.records import Record, explain
+from auditgame.schema.records import Modality, Record, explain
 from auditgame.schema.results import Check
 from auditgame.seeds import Seed
 
@@ -54,6 +54,8 @@ class Flaw(ABC, Generic[D]):
     title: ClassVar[str]
     needs: ClassVar[tuple[type[Dataset], ...]] = ()
     """The kinds and capabilities that a data set must have, as (ImageDataset, HasFactors)."""
+    modality: ClassVar[frozenset[Modality]]
+    """Of the data sets that it needs; both where it needs neither images nor texts."""
     kind: ClassVar[Literal["trigger", "proxy", "none"]]
     Claim: ClassVar[type[claims.Claim] | None]
     all_examples: bool = False
@@ -66,6 +68,10 @@ class Flaw(ABC, Generic[D]):
 
     class Params(Record):
         """What a recipe may narrow about the draw."""
+
+    def __init_subclass__(cls) -> None:
+        needed = frozenset(need.modality for need in cls.needs if hasattr(need, "modality"))
+        cls.modality = needed or frozenset(get_args(Modality))
 
     @classmethod
     @abstractmethod
