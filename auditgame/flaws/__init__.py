@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -70,6 +70,7 @@ class Flaw(ABC, Generic[D]):
         """What a recipe may narrow about the draw."""
 
     def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
         needed = frozenset(need.modality for need in cls.needs if hasattr(need, "modality"))
         cls.modality = needed or frozenset(get_args(Modality))
 
