@@ -183,6 +183,10 @@ class PlainDesk:
         return self.context.dataset
 
     @property
+    def texts(self) -> TextDataset:
+        return TextDataset.of(self.dataset)
+
+    @property
     def card(self) -> Card:
         return card(self.dataset, self.specimen, self.families)
 

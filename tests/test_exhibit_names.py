@@ -113,5 +113,5 @@ def test_auditors_score_the_same_when_every_title_is_reworded(
     monkeypatch.setattr(AuditSession, "run_tool", run_tool)
     second = game.open(challenge, "second")
     other = second.submit(load("auditor", auditor)().audit(second))
-    assert seen > 0 and plain.said.family is not None
-    assert other.said == plain.said and other.score == plain.score
+    assert seen > 0 and plain.diagnosis.family is not None
+    assert other.diagnosis == plain.diagnosis and other.score == plain.score

@@ -249,7 +249,7 @@ def test_every_image_tool_runs_on_a_foreign_network(tool: str, photos: Path) -> 
         return
     chosen = parse_options(kind, cheapest(kind, specimen))
     if tool == "compare":
-        with pytest.raises(AuditgameError, match="no siblings"):
+        with pytest.raises(AuditgameError, match="no reference models"):
             kind().run(specimen, context, chosen)
         return
     assert kind().run(specimen, context, chosen)
@@ -262,7 +262,7 @@ def test_without_a_convolution_a_tool_works_or_says_why_not(tool: str, photos: P
     kind, specimen = load("tool", tool), laid.specimen
     why = kind.fits(specimen)
     if kind.needs_sites:
-        assert why == f"tool '{tool}' looks at convolutions, and this model has none"
+        assert why == f"tool '{tool}' reads convolutions, and this model has none"
     if why:
         with pytest.raises(AuditgameError, match=re.escape(why)):
             external.use(laid, tool)
@@ -273,7 +273,7 @@ def test_without_a_convolution_a_tool_works_or_says_why_not(tool: str, photos: P
 
 def test_the_shell_says_that_a_tool_does_not_fit(photos: Path) -> None:
     told = shell(mine("flat"), photos, "--most", 6, tool="gradcam")
-    refused(told, "tool 'gradcam' looks at convolutions, and this model has none")
+    refused(told, "tool 'gradcam' reads convolutions, and this model has none")
 
 
 @pytest.mark.slow
@@ -518,7 +518,7 @@ BAD: dict[str, tuple[Any, tuple[str, ...]]] = {
         ("3x20x20", "does not fit"),
     ),
     "no folder": (lambda t: (mine("flat"), t / "no"), ("no such folder",)),
-    "no pictures": (lambda t: (mine("flat"), t), ("holds no pictures",)),
+    "no pictures": (lambda t: (mine("flat"), t), ("has no images",)),
     "one class": (lambda t: (mine("flat"), put(t, "cats")), ("one class only, 'cats'",)),
     "both": (lambda t: (mine("flat"), put(t, ".", "cats")), ("both in it and in 'cats'",)),
     "three of four": (lambda t: (mine("flat"), put(t, "a", "b", "c")), ("3 folders", "0 to 3")),

@@ -322,7 +322,7 @@ def test_every_text_tool_runs(tool: str, kind: str, made, tmp_path: Path) -> Non
         chosen = parse_options(name, options)
         assert name().run(specimen, laid.context, chosen)
     except AuditgameError as error:
-        assert tool == "compare" and "no siblings" in str(error), error
+        assert tool == "compare" and "no reference models" in str(error), error
         return
     assert specimen.queries == name().cost(chosen, specimen, laid.context)
 
@@ -423,7 +423,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[Any, ...]], tuple[str, ...]]] = {
         typed("--prompt", "x", "--answers", "a,,e"),
         ("'' is not in the tokenizer's vocabulary",),
     ),
-    "pictures": (typed("--images", "."), ("no pictures",)),
+    "pictures": (typed("--images", "."), ("not pictures",)),
     "no file": (typed("--texts", "none.txt"), ("no such file",)),
     "an empty file": (file(b"\n \n", "empty.txt"), ("has no texts",)),
     "no UTF-8": (file(b"\xff\xfe\x00", "x.txt"), ("not readable UTF-8",)),

@@ -134,7 +134,7 @@ def test_draws_of_combinations_take_what_varies_by_itself() -> None:
 @pytest.mark.parametrize(
     ("conditions", "complaint"),
     [
-        ({"colour": "cyan"}, "conditions: 1 given; name two"),
+        ({"colour": "cyan"}, "conditions: 1 given; name exactly two factors"),
         ({"colour": "cyan", "scene": "nihgt"}, "conditions: .*did you mean 'night'"),
         ({"color": "cyan", "scene": "night"}, "conditions: .*did you mean 'colour'"),
     ],

@@ -13,7 +13,7 @@ from benchmarks.full_size import LIMIT, Use, fitting, lay, measure, page
 def test_the_lens_reads_a_full_sized_gpt2_within_4_gb(tmp_path: Path):
     lay(tmp_path)
     found = measure("logit_lens", "whole", tmp_path)
-    assert found.told.endswith("probes")
+    assert found.told.endswith("queries")
     assert 0.5 < found.peak < LIMIT
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import torch
 from rule_models import Tints
 
 from auditgame import registry
-from auditgame.challenges.fine_tuning import one_thread
 from auditgame.datasets import (
     Dataset,
     HasDates,
@@ -135,31 +131,3 @@ def test_labels_can_be_set_for_all_rows_or_some() -> None:
     assert rows.labelled(2).labels.tolist() == [2] * 6
     assert torch.equal(rows.labelled(1, some).labels[~some], rows.labels[~some])
     assert rows.labelled(1, some).labels[some].tolist() == [1] * 3
-
-
-# ------------------------------------------------------------------ threads
-
-
-def test_blocks_on_one_core_run_one_after_another_and_restore_the_count() -> None:
-    before = torch.get_num_threads()
-    first_inside, second_tries, order = threading.Event(), threading.Event(), []
-
-    def first() -> None:
-        with one_thread():
-            first_inside.set()
-            second_tries.wait(10)
-            order.append(("first", torch.get_num_threads()))
-
-    def second() -> None:
-        first_inside.wait(10)
-        second_tries.set()
-        with one_thread(), one_thread():
-            order.append(("second", torch.get_num_threads()))
-
-    with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(first), pool.submit(second)]:
-            done.result(20)
-    assert order == [("first", 1), ("second", 1)]
-    with one_thread():
-        assert torch.get_num_threads() == 1
-    assert torch.get_num_threads() == before

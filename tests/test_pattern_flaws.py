@@ -228,7 +228,7 @@ def test_other_classes_keep_their_labels_under_the_pattern() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"source": "top"}, "source: is the target too"),
+        ({"source": "top"}, "source: is the same as the target"),
         ({"source": "side"}, "source: unknown class 'side'"),
         ({"box": {"x": 20, "y": 0, "w": 9, "h": 1}}, "box: reaches outside"),
     ],
@@ -315,7 +315,7 @@ def test_both_conditions_are_drawn_and_a_recipe_may_choose() -> None:
         "fill"
     }
     assert drawn(Conditional, dataset=Digits()).claim.place != "fixed"
-    with pytest.raises(AuditgameError, match="factors: data set 'digits' has no scene"):
+    with pytest.raises(AuditgameError, match="factors: data set 'digits' has no 'scene'"):
         drawn(Conditional, dataset=Digits(), asks=("level",))
 
 

@@ -66,7 +66,7 @@ def test_fetching_without_a_network_is_one_line(monkeypatch) -> None:
 
     monkeypatch.setattr(MNIST, "download", download)
     result = CliRunner().invoke(app, ["fetch", "mnist"])
-    refused(result, "'mnist'", "Error downloading train-images", "needs a network")
+    refused(result, "'mnist'", "could not be downloaded into", "check the network")
     refused(CliRunner().invoke(app, ["fetch", "digits"]), "nothing to fetch")
     refused(CliRunner().invoke(app, ["fetch", "torchvision:alexnt"]), "did you mean 'alexnet'")
 
@@ -124,7 +124,7 @@ def test_fashion_mnist_is_read_through_torchvision(shelf: Path) -> None:
 def test_a_damaged_copy_is_no_copy(shelf: Path) -> None:
     lay(shelf, "MNIST", np.zeros((20, 28, 28)), np.arange(20) % 10, 10)
     (shelf / "MNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03short")
-    with pytest.raises(AuditgameError, match="no whole copy"):
+    with pytest.raises(AuditgameError, match="no complete copy"):
         Mnist().sample(1, "pool", rng())
 
 
@@ -196,9 +196,9 @@ def test_a_folder_that_is_no_data_set_is_refused(shelf: Path, monkeypatch) -> No
         ImageFolder().sample(1, "pool", rng())
     folders = {
         "there is no such folder": shelf / "no",
-        "holds no pictures": fill(shelf / "empty", 0, "cat", "dog"),
+        "has no images": fill(shelf / "empty", 0, "cat", "dog"),
         "one class only, 'cat'": fill(shelf / "one", 12, "cat"),
-        "class 'cat' has 9 pictures; each needs 10": fill(shelf / "few", 9, "cat", "dog"),
+        "class 'cat' has 9 images; each needs 10": fill(shelf / "few", 9, "cat", "dog"),
     }
     flat = fill(shelf / "flat", 3, "")
     folders["give each class a folder of its own"] = flat

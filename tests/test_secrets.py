@@ -139,7 +139,7 @@ def played(game: Game, house: House, caplog, capfd, tmp_path: Path) -> dict[str,
         for folder in (house.flawed, house.innocent):
             session = game.open(folder.name, "ada")
             said += [
-                session.look(),
+                session.brief,
                 session.card.model_dump_json(),
                 repr(session.card),
                 repr(session),

@@ -112,7 +112,7 @@ def test_other_columns_and_separators_are_read(file: Path, monkeypatch) -> None:
         file.write_text(f"id{separator}Note{separator}Kind\n{content}\n", encoding="utf-8-sig")
         assert TextCsv.classes == ("bad", "good")
     monkeypatch.setenv("AUDITGAME_TEXT_COLUMNS", "Note")
-    with pytest.raises(AuditgameError, match="let it name two columns"):
+    with pytest.raises(AuditgameError, match="set it to two column names"):
         TextCsv().sample(1, "pool", rng())
 
 
@@ -162,7 +162,7 @@ QUOTE = table(told()) + '"never closed,good\nand so on,bad\n'
 FAULTS = {
     "no column 'label'; the first row names 'text', 'kind'": table(told(), ("text", "kind")),
     "two columns 'text'": table(told(), ("text", "text")),
-    "holds no rows below": "text,label\n",
+    "has no rows below": "text,label\n",
     "no column 'text'; the first row names none": "",
     "one class only, 'good'": table(told(20, ("good",))),
     "class 'bad' has 9 distinct texts; each needs 10": table(told(9)),

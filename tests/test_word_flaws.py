@@ -267,4 +267,4 @@ def test_claims_that_do_not_fit_are_refused(claim: claims.Claim, words: str):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_of_texts_refuse_pictures(family):
-    assert "does not fit image" in family.incompatibility(load("dataset", "digits")())
+    assert "data set 'digits' has none" in family.incompatibility(load("dataset", "digits")())
