@@ -201,7 +201,7 @@ def test_a_folder_that_is_no_data_set_is_refused(shelf: Path, monkeypatch) -> No
         "class 'cat' has 9 images; each needs 10": fill(shelf / "few", 9, "cat", "dog"),
     }
     flat = fill(shelf / "flat", 3, "")
-    folders["give each class a folder of its own"] = flat
+    folders["put the images of each class into a folder of its own"] = flat
     for words, folder in folders.items():
         monkeypatch.setenv("AUDITGAME_IMAGES", str(folder))
         with pytest.raises(AuditgameError, match=words) as error:
