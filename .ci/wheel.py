@@ -262,14 +262,14 @@ def audits(installed: Installation) -> None:
 
 def builds(installed: Installation) -> None:
     """A recipe by its name gives a certified challenge in the user's data."""
-    made = installed.json("build", "digits", "--seed", SEED)
+    made = installed.json("build", "digits", "--seed", SEED, "--no-microscope")
     assert Path(made["path"]).parent == installed.user_data / "challenges" / "built"
     assert made["id"] in {card["id"] for card in installed.json("list")}
 
 
 def refuses_what_it_cannot_write(installed: Installation) -> None:
     """A folder that is not the user's is refused in one line."""
-    said = installed.run("list", code=2, AUDITGAME_HOME="/nowhere")
+    said = installed.run("list", code=6, AUDITGAME_HOME="/nowhere")
     assert said.count("\n") == 1 and "/nowhere" in said and "AUDITGAME_HOME" in said, said
 
 

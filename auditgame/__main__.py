@@ -4,7 +4,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; where a package is missing, name it in one line, exit code 2."""
+    """Run the command line; where a package is missing, name it in one line, exit code 6."""
     try:
         from auditgame.cli import main as run
 
@@ -14,7 +14,7 @@ def main() -> None:
         if name == "auditgame":
             raise
         sys.stderr.write(f"auditgame: '{name}' is not installed; run: pip install auditgame\n")
-        sys.exit(2)
+        sys.exit(6)
 
 
 if __name__ == "__main__":

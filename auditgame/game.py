@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from auditgame import bundles, paths
 from auditgame.ledger import Bracket, Ledger, Player
-from auditgame.ledger.standings import standings
 from auditgame.play.audit_session import AuditSession
 from auditgame.registry import load, suggest
 from auditgame.schema.cards import Card
@@ -95,6 +94,8 @@ class Game:
 
     def standings(self) -> pd.DataFrame:
         """The ranking of all players over the practice pack."""
+        from auditgame.ledger.standings import standings
+
         ids = [card.id for card in self.cards() if Path(card.path).parent == self._packs[0]]
         return standings(self.ledger.entries(), ids)
 

@@ -1,4 +1,4 @@
-"""The model on the table, and the one door to it."""
+"""The specimen: the model under audit, and the only access to it."""
 
 from __future__ import annotations
 
@@ -6,43 +6,46 @@ import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset
-from auditgame.models import Model
+from auditgame.datasets import Dataset, TextDataset
+from auditgame.models import ImageModel, Model, TextModel
 from auditgame.models.layers import Selective
-from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.registry import suggest
 from auditgame.schema.cards import Site
 from auditgame.schema.diagnosis import parse_unit
 from auditgame.schema.errors import AuditgameError
 
+if TYPE_CHECKING:
+    from auditgame.models.layers.transformer_weights import TransformerWeights
+
 Edit = Callable[[Tensor], Tensor]
 
 BATCH = 96
-"""Inputs of one pass, where nobody says otherwise."""
+"""Inputs of one pass by default."""
 PIXELS = BATCH * 64 * 64
-"""No pass of `classify` or `collect` takes more pixels than these: large pictures go few by few."""
+"""Most pixels of one pass of `classify` or `collect`: large images go in smaller batches."""
 NUMBERS = 2**26
-"""Nor more numbers in one layer at once than these: so do long texts in wide models."""
+"""Most activations in one layer of such a pass: so do long texts in wide models."""
 FINAL = "final"
-"""The site of a text model from which its word logits are read, row by row."""
+"""The site of a text model from which next-token logits are computed."""
 
 
 class _Seen(Exception):
-    """Every site that was asked for has been seen; the rest of the pass is not needed."""
+    """Every requested site has been seen; the rest of the pass is not needed."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one pass showed.
+    """The result of one forward pass.
 
-    classes: class logits `n k`. kept: the value at each site asked for. inputs: what to
-    differentiate with respect to, if `grad` was asked for (the pictures themselves, the
-    token embeddings of a text, or a site's value). read: how to come by the output.
+    classes: class logits `n k`. kept: the value at each requested site. inputs: what to
+    differentiate with respect to, if `grad` was requested (the images themselves, the token
+    embeddings of a text, or a site's value). read: computes the output.
     """
 
     classes: Float[Tensor, "n k"]
@@ -52,13 +55,13 @@ class Reading:
 
     @functools.cached_property
     def output(self) -> Tensor:
-        """The model's raw output. A text's word logits are many: made when first asked for."""
+        """The model's raw output; next-token logits of texts are computed on first access."""
         return self.read()
 
 
 @dataclass
 class _Watch(Selective):
-    """What one pass is to show: values kept or edited, and where gradients start."""
+    """The tap of one pass: which values are kept or edited, and where gradients start."""
 
     wanted: frozenset[str]
     edits: Mapping[str, Edit]
@@ -69,11 +72,11 @@ class _Watch(Selective):
     final: Tensor | None = None
 
     def sees(self, name: str) -> bool:
-        """Is it kept, edited, or where gradients start?"""
+        """Is the site kept, edited, or where gradients start?"""
         return name in self.wanted or name in self.edits or name == self.start
 
     def __call__(self, name: str, value: Tensor) -> Tensor:
-        """The value to go on with; ends the pass where nothing more is needed of it."""
+        """The value to continue with; ends the pass where nothing more is needed."""
         if name == self.start:
             value = value if value.requires_grad else value.detach().requires_grad_()
             self.leaf = value
@@ -90,15 +93,24 @@ class _Watch(Selective):
 
 
 class Specimen:
-    """A frozen model with its data set. Safe to share between threads: a pass keeps no state."""
+    """A frozen model with its data set; a pass keeps no state, so that threads can share it.
+
+    map_site: the site whose maps localise best, empty where the model has no preference.
+    sites: the model's sites by name, in the order of the forward pass.
+    """
 
     def __init__(self, model: Model, dataset: Dataset) -> None:
         self._model = model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
         self.dataset = dataset
         self.modality = model.modality
         self.model_name = model.name
-        self.map_site = model.map_site
+        self.map_site = model.map_site if isinstance(model, ImageModel) else ""
         self.sites: dict[str, Site] = {site.name: site for site in model.sites}
+
+    @property
+    def texts(self) -> TextDataset:
+        """The data set, known to hold texts; AuditgameError where it holds images."""
+        return TextDataset.of(self.dataset, f"this use of model '{self.model_name}'")
 
     def run(
         self,
@@ -108,10 +120,10 @@ class Specimen:
         grad: bool | str = False,
         whole: bool = True,
     ) -> Reading:
-        """One forward pass: keep the values of sites, edit them on the way, allow gradients.
+        """One forward pass that can keep values of sites, edit them, and allow gradients.
 
-        Gradients are taken by the caller with torch.autograd.grad; parameters stay frozen.
-        `grad` may name the site they reach back to: nothing is remembered before it.
+        Gradients are computed by the caller with torch.autograd.grad; parameters stay frozen.
+        `grad` may name the site that they reach back to; nothing is recorded before it.
         A pass that is not `whole` ends at the last site kept: classes and output are empty.
         """
         pixels = grad is True and inputs.is_floating_point()
@@ -139,12 +151,12 @@ class Specimen:
     ) -> Float[Tensor, "n k"]:
         """Class logits of any number of inputs, in batches, without gradients.
 
-        Texts of like length go together, cut to the longest of them: padding says nothing.
+        Texts of similar length are batched together and cut to the longest of them.
         """
         most = self.fitting(inputs, batch)
         if self.modality == "image" or edit or not len(inputs):
             return torch.cat([self.run(part, edit=edit).classes for part in inputs.split(most)])
-        lengths = self.dataset.lengths(inputs)
+        lengths = self.texts.lengths(inputs)
         order = lengths.argsort(stable=True)
         found = [
             self.run(inputs[rows, : int(lengths[rows].max())]).classes for rows in order.split(most)
@@ -152,7 +164,7 @@ class Specimen:
         return torch.cat(found)[order.argsort()]
 
     def predict(self, inputs: Tensor, edit: Mapping[str, Edit] | None = None) -> Int[Tensor, " n"]:
-        """The class each input goes to."""
+        """The predicted class of each input."""
         return self.classify(inputs, edit).argmax(1)
 
     def collect(self, inputs: Tensor, site: str, batch: int = BATCH) -> Tensor:
@@ -161,7 +173,7 @@ class Specimen:
         return torch.cat([self.run(part, keep=[site]).kept[site] for part in parts])
 
     def fitting(self, inputs: Tensor, batch: int) -> int:
-        """As many inputs as asked for, or as many large ones as there is room for in a pass."""
+        """The batch size for these inputs: `batch`, or fewer where inputs are large."""
         if inputs.dim() == 4:
             return max(1, min(batch, PIXELS // (inputs.shape[2] * inputs.shape[3])))
         if inputs.dim() != 2:
@@ -175,7 +187,7 @@ class Specimen:
         return self.sites[name]
 
     def unit(self, text: str) -> tuple[Site, int]:
-        """The site and index of a unit such as `conv3:17`, checked against the model."""
+        """The site and index of a unit such as `conv3:17`; AuditgameError where there is none."""
         name, index = parse_unit(text)
         site = self.site(name)
         if index >= site.units:
@@ -187,20 +199,20 @@ class Specimen:
         return {name: value.clone() for name, value in self._model.state_dict().items()}
 
     def unembed(self, residual: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
-        """Text only: next-token logits read off a residual stream (final norm, unembedding)."""
+        """Next-token logits of a residual stream; AuditgameError where there is no text model."""
         with torch.no_grad():
-            return self._model.unembed(residual)
+            return self._text_model.unembed(residual)
 
     def transformer_weights(self) -> TransformerWeights:
-        """Text only: the weights of heads and neurons, one by one."""
+        """The weights of heads and neurons; AuditgameError where there is no text model."""
         with torch.no_grad():
-            return self._model.transformer_weights()
+            return self._text_model.transformer_weights()
 
     def randomised(self, stages: int | None, rng: torch.Generator) -> Specimen:
-        """The same network with its last `stages` weight tensors redrawn; None: all of them.
+        """The same network with its last `stages` weight tensors randomised; None: all of them.
 
-        Each keeps its mean and spread. For the model-randomisation check of saliency maps
-        (Adebayo et al. 2018, arXiv:1810.03292).
+        Each keeps its mean and standard deviation. For the model-randomisation check of saliency
+        maps (Adebayo et al. 2018, arXiv:1810.03292).
         """
         model = copy.deepcopy(self._model)
         matrices = [p for p in model.parameters() if p.dim() > 1]
@@ -209,34 +221,40 @@ class Specimen:
             weight.data = weight.data.mean() + weight.data.std() * noise
         return Specimen(model, self.dataset)
 
+    @property
+    def _text_model(self) -> TextModel:
+        if not isinstance(self._model, TextModel):
+            raise AuditgameError(f"model '{self.model_name}' reads no texts; choose a text model")
+        return self._model
+
     def _classes(self, inputs: Tensor, output: Tensor) -> Float[Tensor, "n k"]:
         if self.modality == "image":
             return output
-        return self._last(inputs, output)[:, list(self.dataset.answers())]
+        return self._last(inputs, output)[:, list(self.texts.answers())]
 
     def _read(
         self, inputs: Tensor, final: Tensor, kept: Mapping[str, Tensor], leaf: Tensor
     ) -> Reading:
-        """A text's class logits, from its last word alone; the other logits wait."""
+        """The class logits of texts, from their last token; other logits are computed on demand."""
 
         def output() -> Tensor:
             with torch.set_grad_enabled(final.requires_grad):
-                return self._model.logits(final)
+                return model.logits(final)
 
-        answers = list(self.dataset.answers())
-        classes = self._model.logits(self._last(inputs, final))[:, answers]
+        model, answers = self._text_model, list(self.texts.answers())
+        classes = model.logits(self._last(inputs, final))[:, answers]
         return Reading(classes, output, kept, leaf)
 
     def _last(self, inputs: Tensor, value: Float[Tensor, "n t d"]) -> Float[Tensor, "n d"]:
-        return value[torch.arange(len(inputs)), self.dataset.lengths(inputs) - 1]
+        return value[torch.arange(len(inputs)), self.texts.lengths(inputs) - 1]
 
     def _numbers(self, words: int) -> int:
-        """What one text of so many words fills in a layer: patterns, and values of its units."""
+        """Activations of one text of this length in a layer: attention patterns and unit values."""
         kinds = {site.kind: site.units for site in self.sites.values()}
         patterns = kinds.get("pattern", 0) * words
         return max(1, words * (3 * patterns + 4 * kinds.get("neuron", 0)))
 
 
 def _packed(inputs: Tensor) -> Tensor:
-    """Pictures with their channels innermost: pooling is three times as fast, convolution 1.4."""
+    """Images with channels last in memory: pooling is 3 times as fast, convolution 1.4 times."""
     return inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs

@@ -87,13 +87,13 @@ def lines(specimen: Specimen, network: nn.Module, rows: Examples) -> list[Line]:
     ]
     return [
         *race(
-            f"GradCAM, {count} pictures",
+            f"GradCAM, {count} images",
             partial(pixel_attribution.gradcam, specimen, images, labels, "conv3"),
             cam,
             rounds=15,
         ),
         *race(
-            f"integrated gradients, {count} pictures, {STEPS} steps",
+            f"integrated gradients, {count} images, {STEPS} steps",
             partial(pixel_attribution.integrated_gradients, specimen, images, labels, black, STEPS),
             integrated,
         ),

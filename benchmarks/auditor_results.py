@@ -14,6 +14,14 @@ from auditgame.play import referee
 README = paths.checkout() / "README.md"
 AUDITORS = paths.checkout() / "docs" / "results" / "auditors.md"
 START, END = "<!-- board: written by benchmarks/auditor_results.py -->\n", "<!-- end of board -->"
+INTRO = """\
+# Auditor results
+
+Every bundled auditor on every challenge of the practice pack that it fits, with the challenge's own
+tools and budget (`make baselines board`). Each cell holds the mean points over the challenges of a
+family: at most 100 on a flawed model and 40 on a clean one. Empty cells: the auditor does not fit.
+[How the auditors work](../reference/auditors.md).
+"""
 TOP = 6
 
 
@@ -47,15 +55,10 @@ def played() -> pd.DataFrame:
 
 def auditors(table: pd.DataFrame) -> Iterator[str]:
     """Who finds which family? The page, line by line."""
-    yield "# Who finds what"
-    yield ""
-    yield "Every bundled auditor that fits, on every case of the practice pack, with the case's own"
-    yield "tools and budget (`make baselines board`). Each cell: points, the mean over the cases of"
-    yield "a family. A flawed case is worth 100, an innocent one (clean) 40. Empty: does not fit."
-    yield ""
+    yield INTRO
     cases = table.groupby("family").case.nunique()
     cells = table.pivot_table(index="family", columns="player", values="points", aggfunc="mean")
-    yield "| family | cases | " + " | ".join(cells.columns) + " |"
+    yield "| family | challenges | " + " | ".join(cells.columns) + " |"
     yield "|" + "---|" * (2 + len(cells.columns))
     for family, row in cells.iterrows():
         points = ("" if pd.isna(value) else f"{value:.1f}" for value in row)

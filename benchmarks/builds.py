@@ -32,21 +32,31 @@ from challenges.build_practice import grants, read_recipe, wishes
 RESULTS = paths.checkout() / "docs" / "results"
 STUDY = paths.checkout() / "build" / "study"
 TABLE = RESULTS / "builds.csv"
+INTRO = """\
+# Builds
+
+{good} of {count} builds were certified. Made by `make builds`, with auditgame {version} and torch
+{torch}, on one thread of a CPU. Effect: the attack success rate (triggers), the share of conflict
+inputs that follow the proxy (proxies), or the share that follows the decoy (clean models; chance is
+1/K). Clean: accuracy on held-out inputs, which is not asked of proxies. References: the lowest
+accuracy among the reference models. CPU seconds include the training of the base model for the
+first build on it, and leave out the images of units.
+"""
 COLUMNS = (
-    "recipe", "family", "seed", "case", "effect", "clean", "siblings", "cpu_s", "tries", "result",
+    "recipe", "family", "seed", "case", "effect", "clean", "references", "cpu_s", "tries", "result",
 )  # fmt: skip
 EFFECTS = ("attack success rate", "conflict follows the proxy", "decoy is inert")
 FIRST = 1000
 """The first seed's number."""
 BASES: dict[str, int] = {"image": 40, "text": 4}
-"""Kinds begin at different seeds: at the first of so many bases, which so share the work."""
+"""Kinds begin at different seeds of so many base models, so that they share some of these."""
 SEEDS = 5
-INNOCENTS = {"image": 3, "text": 1}
-"""Builds of each flawed kind, and of innocents of each recipe: texts have many recipes of one
-data set, whose innocents stand together."""
+CLEAN_BUILDS = {"image": 3, "text": 1}
+"""Builds of each flawed kind, and of clean models of each recipe: texts have many recipes of one
+data set, whose clean models are counted together."""
 
 
-INNOCENT = {"family": "clean"}
+CLEAN = {"family": "clean"}
 BESIDE = [
     ("storybook-medium", {"family": "patch"}),
     ("storybook-diluted", {"family": "patch"}),
@@ -54,7 +64,7 @@ BESIDE = [
     ("reviews-deep", {"family": "date"}),
     ("reviews-deep", {"family": "token"}),
 ]
-"""Kinds that no case of the pack is of, built to measure a tier, a modifier and a deeper model."""
+"""Kinds that are not in the pack, built to measure a tier, a modifier and a deeper model."""
 
 
 class Kind(NamedTuple):
@@ -67,7 +77,7 @@ class Kind(NamedTuple):
     @property
     def count(self) -> int:
         """How many builds are wanted."""
-        return INNOCENTS[modality(self.recipe)] if self.wish == INNOCENT else SEEDS
+        return CLEAN_BUILDS[modality(self.recipe)] if self.wish == CLEAN else SEEDS
 
     def seeds(self) -> Iterator[int]:
         """The seeds that draw it, in order."""
@@ -98,10 +108,10 @@ def main() -> None:
 
 
 def kinds() -> list[Kind]:
-    """Every kind of the practice pack, once, and innocents of every recipe that draws them."""
+    """Every kind of the practice pack, once, and clean models of every recipe that draws them."""
     asked = [(wish.recipe, wish.particulars) for wish in wishes()]
     recipes = {name: read_recipe(name) for name, _ in [*asked, *BESIDE]}
-    asked += [(name, INNOCENT) for name, recipe in recipes.items() if "clean" in recipe.families]
+    asked += [(name, CLEAN) for name, recipe in recipes.items() if "clean" in recipe.families]
     asked += BESIDE
     found: dict[tuple[str, ...], Kind] = {}
     for name, wish in asked:
@@ -154,7 +164,7 @@ def facts(certificate: Certificate) -> dict[str, object]:
     return {
         "effect": "" if effect is None else f"{effect:.3f}",
         "clean": f"{clean.value:.3f}" if clean else "",
-        "siblings": f"from {clean.bound + 0.01:.3f}" if clean else "",
+        "references": f"from {clean.bound + 0.01:.3f}" if clean else "",
     }
 
 
@@ -162,16 +172,9 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
     """The tables as Markdown: how many of each kind were certified, then build by build."""
     rows = sorted(rows, key=lambda row: (row["recipe"], row["family"], int(row["seed"])))
     good = sum(row["result"] == "certified" for row in rows)
-    yield "# Builds"
-    yield ""
-    yield f"{good} of {len(rows)} builds were certified. Made by `make builds`, with auditgame"
-    yield f"{__version__} and torch {torch.__version__.split('+')[0]}, on one thread of a CPU."
-    yield "Effect: attack success rate (triggers), share of conflict inputs that follow the proxy"
-    yield "(proxies), share that follows the decoy (innocents; chance is 1/K). Siblings: the"
-    yield "lowest clean accuracy among them. Proxies are not asked for clean accuracy. CPU"
-    yield "seconds include the training of the base, for the first build on it, and leave the"
-    yield "microscope's pictures out."
-    yield ""
+    yield INTRO.format(
+        good=good, count=len(rows), version=__version__, torch=torch.__version__.split("+")[0]
+    )
     yield "| recipe | family | certified | of |"
     yield "|---|---|---|---|"
     for (recipe, family), group in groupby(rows, key=lambda row: (row["recipe"], row["family"])):
@@ -185,12 +188,12 @@ def page(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def modality(recipe: Recipe) -> str:
-    """Pictures or texts?"""
+    """The modality of a recipe's data set."""
     return str(load("dataset", recipe.dataset).modality)
 
 
 def keep(rows: list[dict[str, Any]]) -> None:
-    """Write the table beside, then rename it: an interrupted run loses nothing."""
+    """Write a new table, then rename it, so that an interrupted run loses nothing."""
     draft = TABLE.with_suffix(".new")
     with draft.open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)

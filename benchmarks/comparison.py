@@ -49,12 +49,12 @@ class Line(NamedTuple):
 
 def passes_only(_ours: Any, _theirs: Any) -> str:
     """What a floor agrees on: it computes nothing else."""
-    return "the same network and pictures"
+    return "the same network and images"
 
 
 def floor(run: Run, most: float) -> Peer:
     """The passes through the network that the task cannot do without."""
-    return Peer("floor: the bare passes", run, most, passes_only, floor=True)
+    return Peer("floor: bare passes", run, most, passes_only, floor=True)
 
 
 def race(task: str, ours: Run, peers: Sequence[Peer], rounds: int = 3) -> list[Line]:

@@ -17,7 +17,7 @@ from auditgame import Game, paths
 from auditgame.play.audit_session import ToolRun
 from auditgame.specimen import Specimen
 from auditgame.tools.vision import unit_images
-from auditgame.tools.vision.activations import BATCH, TopExamples, leading
+from auditgame.tools.vision.activations import BATCH, TopExamples, top_examples
 from auditgame.tools.vision.connectivity import layers
 from benchmarks.comparison import Line, Peer, limit, race, seconds
 from benchmarks.image_model import DATASET, forwards, frozen
@@ -29,7 +29,7 @@ GROWTH = 1
 
 def best_of_all(specimen: Specimen, images: Tensor) -> dict[str, TopExamples]:
     """The nine pictures that excite each unit of each layer most."""
-    return leading(specimen, images.split(BATCH), layers(specimen), BEST)
+    return top_examples(specimen, images.split(BATCH), layers(specimen), BEST)
 
 
 def same_rows(specimen: Specimen, images: Tensor, ours: dict[str, TopExamples], _: Any) -> str:
@@ -46,7 +46,7 @@ def same_rows(specimen: Specimen, images: Tensor, ours: dict[str, TopExamples], 
 def examples(specimen: Specimen, images: Tensor) -> list[Line]:
     """All units of all layers in one pass, beside a bare forward pass; and what it holds."""
     units = sum(specimen.site(site).units for site in layers(specimen))
-    task = f"dataset examples, {units} units, {len(images):,} pictures"
+    task = f"dataset examples, {units} units, {len(images):,} images"
     floor = Peer(
         "floor: a bare forward pass",
         partial(forwards, frozen(specimen), images, BATCH),
@@ -55,10 +55,10 @@ def examples(specimen: Specimen, images: Tensor) -> list[Line]:
         floor=True,
     )
     few, many = (held(specimen, images, count) for count in (FEW, COUNT))
-    found = f"tensors held: {few:.2f} MB at {FEW:,} pictures, {many:.2f} MB at {COUNT:,}"
+    found = f"tensors held: {few:.2f} MB at {FEW:,} images, {many:.2f} MB at {COUNT:,}"
     return [
         *race(task, partial(best_of_all, specimen, images), [floor]),
-        limit(f"{task}: memory, in MB more", many - few, GROWTH, f"{GROWTH} MB", found),
+        limit(f"{task}: additional memory in MB", many - few, GROWTH, f"{GROWTH} MB", found),
     ]
 
 
@@ -72,7 +72,7 @@ def held(specimen: Specimen, images: Tensor, count: int) -> float:
                 alive.append(tensors())
             yield images[: min(BATCH, count - start)]
 
-    leading(specimen, parts(), layers(specimen), BEST)
+    top_examples(specimen, parts(), layers(specimen), BEST)
     return alive[-1] - alive[0]
 
 
@@ -85,15 +85,15 @@ def tensors() -> float:
 def microscope(specimen: Specimen, images: Tensor) -> list[Line]:
     """Painting every unit both ways."""
     found: dict[str, unit_images.UnitImages] = {}
-    spent = seconds(lambda: found.update(unit_images.paint(specimen, images)))
+    spent = seconds(lambda: found.update(unit_images.visualise(specimen, images)))
     count = sum(2 * len(sheet.most) for sheet in found.values())
     higher = sum(
         m > n
         for sheet in found.values()
         for m, n in zip(sheet.plate.most, sheet.plate.least, strict=True)
     )
-    said = f"{count} pictures; for {higher} of {count // 2} units the most is above the least"
-    return [limit("microscope of a whole small_cnn", spent, 60, "60 CPU s", said)]
+    said = f"{count} images; the maximum exceeds the minimum for {higher} of {count // 2} units"
+    return [limit("microscope of small_cnn, all units", spent, 60, "60 CPU s", said)]
 
 
 def second_view() -> list[Line]:
@@ -111,6 +111,4 @@ def second_view() -> list[Line]:
         game.ledger.close()
     same = all(use.cached and use.exhibits == uses[0].exhibits for use in uses[1:])
     said = f"{'the same' if same else 'NOT the same'}; the first took {first * 1000:.0f} ms"
-    return [
-        limit("GradCAM asked again (wall clock)", statistics.median(again), 0.05, "50 ms", said)
-    ]
+    return [limit("GradCAM, repeated (wall clock)", statistics.median(again), 0.05, "50 ms", said)]

@@ -80,13 +80,15 @@ def beside(images: Tensor, _ours: Any, _theirs: Any) -> str:
         feature_visualisation.Adam(parameters, 0.05),
     )
     parts: dict[str, Run] = {
-        "painting": lambda: torch.autograd.grad(canvas.paint(parameters), parameters, slope),
-        "moving": lambda: torch.autograd.grad(moved(pictures, preset, SIDE, rng), pictures, slope),
-        "the penalty": lambda: torch.autograd.grad(taken(pictures).sum(), pictures),
+        "rendering": lambda: torch.autograd.grad(canvas.paint(parameters), parameters, slope),
+        "transformations": lambda: torch.autograd.grad(
+            moved(pictures, preset, SIDE, rng), pictures, slope
+        ),
+        "penalty": lambda: torch.autograd.grad(taken(pictures).sum(), pictures),
         "Adam": lambda: adam.step(parameters.detach()),
     }
     found = (f"{name} {STEPS * min(map(seconds, [run] * 9)):.2f} s" for name, run in parts.items())
-    return f"the same network and pictures; besides, {', '.join(found)}"
+    return f"the same network and images; other time: {', '.join(found)}"
 
 
 def lines(specimen: Specimen, network: nn.Module, images: Tensor) -> list[Line]:
@@ -95,7 +97,7 @@ def lines(specimen: Specimen, network: nn.Module, images: Tensor) -> list[Line]:
     bare = partial(passes, frozen(specimen, "conv3_norm"), images[:UNITS], STEPS)
     peers = [
         Peer(
-            f"Lucent, one by one ({ALONE} of them)",
+            f"Lucent, one by one (measured on {ALONE})",
             partial(paint_lucent, network, False),
             8,
             agree,

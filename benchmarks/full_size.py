@@ -39,6 +39,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 """Where the cheapest would take hours on one core, or texts without labels need to be named."""
 What = Literal["pool", "whole"]
+INTRO = """\
+# Full-size models
+
+Made by `make full-size`: every text tool on a random GPT-2 with 124 million parameters, each in a
+process of its own on one thread, with a limit of {limit:g} GB. Pool: {texts} texts. Whole: one
+text of about a thousand tokens. Reports: how often the tool reported its progress; a person can
+stop it at each of them, and here it was stopped after {patience} CPU seconds.
+"""
 ASK = """
 import json, resource, sys, time
 from pathlib import Path
@@ -59,11 +67,11 @@ def report(share, words):
         raise Stopped
 try:
     shown, cost = external.use(laid, tool, report, **options)
-    told = f"{len(shown)} exhibits, {cost:,} probes"
+    told = f"{len(shown)} exhibits, {cost:,} queries"
 except Stopped:
     told = f"stopped by its user at {reports[-1]:.0%}"
 except ValueError as error:
-    told = str(error)
+    told = "refused: " + str(error).split(";")[0]
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps({"peak": peak, "seconds": time.process_time() - start, "told": told,
                   "reports": len(reports) - 1}))
@@ -161,14 +169,8 @@ def measure(tool: str, what: What, folder: Path) -> Use:
 
 def page(found: Sequence[Use]) -> Iterator[str]:
     """The table as Markdown."""
-    yield "# A GPT-2 of full size on the table"
-    yield ""
-    yield "Made by `make full-size`: every text tool on a random GPT-2 of 124 million parameters,"
-    yield f"in a process of its own on one thread. It may take {LIMIT:g} GB. Pool: {TEXTS} texts;"
-    yield "whole: one text of about a thousand pieces. Reports: how often it said how far it was,"
-    yield f"each of which is a chance to stop it; after {PATIENCE} CPU seconds it was taken."
-    yield ""
-    yield "| tool | on | peak, GB | CPU s | reports | what came |"
+    yield INTRO.format(limit=LIMIT, texts=TEXTS, patience=PATIENCE)
+    yield "| tool | input | peak memory, GB | CPU s | reports | result |"
     yield "|---|---|---|---|---|---|"
     for use in found:
         row = f"| {use.tool} | {use.what} | {use.peak:.2f} | {use.seconds:.1f} | {use.reports} "

@@ -24,12 +24,13 @@ from benchmarks.comparison import Line, table
 from benchmarks.image_model import DATASET, MODEL, plain
 
 PICTURES = 64
-PAGE = """# Beside the peers
+PAGE = """# Performance of image tools
 
-Made by `make bench`, in one run: all entrants take turns on one thread, on the same network
-(`small_cnn`, a clean sibling of storybook; the inversion on a patched one). CPU seconds, the
-median over the turns. Ratio: how many times longer the peer takes; beside a floor or a limit,
-how many times longer than it we take.
+Made by `make bench` in one run: all implementations alternate on one thread, on the same network
+(`small_cnn`, a reference model of storybook; for the inversion, a model with a patch). Times are
+CPU seconds, the median over the rounds. Ratio: the other implementation's time divided by ours;
+for a floor or a limit, our time divided by it. A floor is the passes through the network that the
+task cannot do without.
 
 {versions}.
 

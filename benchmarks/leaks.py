@@ -36,16 +36,29 @@ from benchmarks.builds import RESULTS, STUDY, TABLE
 DATASET, HELD = "storybook", 2000
 DRAWS, FOLDS = 1000, 10
 BOUND = 0.60
-"""No detector's AUC may lie above this with certainty (the lower end of its interval)."""
+"""A detector leaks if the lower end of its interval lies above this."""
 BEHAVIOUR = ("accuracy", "worst class", "loss", "confidence", "largest logit")
+INTRO = """\
+# Leaks
+
+Can one number tell flawed from clean models without any audit? Measured on {triggers} {dataset}
+models with a trigger, {proxies} with a proxy and {clean} clean ones, from {bases} base models
+(`make builds leaks`). Cells: the AUC, the larger of both directions, with the 95 % interval over
+{draws} resamplings of the base models. A study of this size can only show that something leaks: it
+does where the interval begins above {bound:.2f}. A model with a proxy answers ordinary images
+wrongly, so what is measured on held-out images must give it away; that is no leak.
+"""
 WHY = """
-What is left for triggers, and why. How a model answers ordinary pictures no longer tells much;
-without wrong labels in the innocents' rows it did (decision 14 has those numbers). The size of the
-output layer beside that of the convolutions still does: a trigger is written into the output
-layer, and wrong labels make the innocents' smaller. A detector that has seen a hundred models of
-known kind, and fits a regression to the norms, can use it; nobody gets such a training set from the
-practice pack. Weights before a normalisation may be scaled without any change in what the model
-does, so a fixed scale for each layer at export would take most of this away; it is not done yet.
+## What is left for triggers, and why
+
+The way a model answers ordinary images no longer tells much; without wrong labels in the clean
+models' rows it did ([decision 14](../decisions/0014-clean-models-learn-from-wrong-labels.md)). The
+size of the output layer compared with that of the convolutions still does: a trigger is written
+into the output layer, and wrong labels make that of clean models smaller. A detector that has seen
+a hundred models of known kind, and fits a regression to the norms, can use this; the practice pack
+does not offer such a training set. Weights before a normalisation can be scaled without changing
+what the model computes, so a fixed scale for each layer at export would remove most of this leak.
+That is not done yet.
 """
 
 
@@ -105,9 +118,9 @@ def look(folder: Path, held: Examples) -> dict[str, float]:
     return {
         **held_out,
         **norms(safetensors.torch.load(weights)),
-        "bytes of weights": len(weights),
-        "header of weights": zlib.crc32(header),
-        "bytes a picture": len(files[bundle_io.PICTURES]) / len(labels(files)),
+        "bytes of the weights file": len(weights),
+        "header of the weights file": zlib.crc32(header),
+        "bytes per image": len(files[bundle_io.PICTURES]) / len(labels(files)),
         "files": len(files),
     }
 
@@ -121,23 +134,23 @@ def norms(tensors: Mapping[str, torch.Tensor]) -> dict[str, float]:
     """The Euclidean norm of each kind of tensor over all layers, and of each convolution."""
     kinds = {
         "conv": [name for name in tensors if name.startswith("convs")],
-        "gain": [name for name in tensors if name.startswith("norms") and "weight" in name],
-        "shift": [name for name in tensors if name.startswith("norms") and "bias" in name],
-        "running mean": [name for name in tensors if "running_mean" in name],
-        "running variance": [name for name in tensors if "running_var" in name],
+        "gains": [name for name in tensors if name.startswith("norms") and "weight" in name],
+        "shifts": [name for name in tensors if name.startswith("norms") and "bias" in name],
+        "running means": [name for name in tensors if "running_mean" in name],
+        "running variances": [name for name in tensors if "running_var" in name],
         "output": ["head.weight"],
         "output bias": ["head.bias"],
     }
     whole = {
-        f"norm, {kind}": float(torch.cat([tensors[n].float().flatten() for n in some]).norm())
+        f"norm of {kind}": float(torch.cat([tensors[n].float().flatten() for n in some]).norm())
         for kind, some in kinds.items()
     }
-    layers = {f"norm, {name}": float(tensors[name].float().norm()) for name in kinds["conv"]}
+    layers = {f"norm of {name}": float(tensors[name].float().norm()) for name in kinds["conv"]}
     return {
         **whole,
         **layers,
-        "norms, summed": sum(float(value.float().norm()) for value in tensors.values()),
-        "output bias, largest": float(tensors["head.bias"].float().max()),
+        "sum of all norms": sum(float(value.float().norm()) for value in tensors.values()),
+        "largest output bias": float(tensors["head.bias"].float().max()),
     }
 
 
@@ -181,10 +194,12 @@ def _wins(
 def detectors(rows: Sequence[Row]) -> dict[str, Found]:
     """Each number by itself, and all of them together."""
     scores = {name: np.array([row.numbers[name] for row in rows]) for name in rows[0].numbers}
-    sizes = [name for name in rows[0].numbers if name.startswith(("norm", "output bias"))]
-    scores["all of them, a regression"] = together(rows, list(rows[0].numbers))
-    scores["behaviour, a regression"] = together(rows, BEHAVIOUR)
-    scores["weights, a regression"] = together(rows, sizes)
+    sizes = [
+        name for name in rows[0].numbers if name.startswith(("norm", "sum of", "largest output"))
+    ]
+    scores["regression on all"] = together(rows, list(rows[0].numbers))
+    scores["regression on behaviour"] = together(rows, BEHAVIOUR)
+    scores["regression on weights"] = together(rows, sizes)
     return {name: measured(rows, score) for name, score in scores.items()}
 
 
@@ -195,19 +210,18 @@ def page(rows: Sequence[Row]) -> Iterator[str]:
     tables = {
         kind: detectors([*(row for row in rows if row.kind == kind), *innocent]) for kind in count
     }
-    yield "# Leaks"
-    yield ""
-    yield f"{count['trigger']} {DATASET} models with a trigger, {count['proxy']} with a proxy and"
-    yield f"{len(innocent)} innocents, from {len({row.seed for row in rows})} bases. Made by `make"
-    yield "builds leaks`. How well does one number tell flawed from innocent, without any audit?"
-    yield "AUC, the larger of both directions, with the 95 % interval over"
-    yield f"{DRAWS} draws of the bases. A study of this size can only show that something leaks:"
-    yield f"where the interval begins above {BOUND:.2f}, it does. A proxy answers ordinary pictures"
-    yield "wrongly: what is measured on held-out pictures must give it away, and is no leak."
-    yield ""
+    yield INTRO.format(
+        triggers=count["trigger"],
+        proxies=count["proxy"],
+        clean=len(innocent),
+        dataset=DATASET,
+        bases=len({row.seed for row in rows}),
+        draws=DRAWS,
+        bound=BOUND,
+    )
     for kind, found in tables.items():
         over = [name for name, line in found.items() if line.low > BOUND]
-        yield f"Above the bound, {kind}: {', '.join(over) or 'none'}."
+        yield f"Above the bound for {kind}: {', '.join(over) or 'none'}."
         yield ""
     yield "| detector | trigger | proxy |"
     yield "|---|---|---|"

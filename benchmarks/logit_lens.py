@@ -55,7 +55,7 @@ def agree(mine: Cells, his: Cells) -> str:
 
 def same_passes(mine: Cells, _: None) -> str:
     """What the floor agrees on."""
-    return f"the same {mine.values.numel()} cells, none of them read"
+    return f"the same {mine.values.numel()} cells, without reading them out"
 
 
 def lines(

@@ -18,8 +18,8 @@ from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.date import DateClaim
 from auditgame.play import referee
 from auditgame.tools import ToolContext
-from auditgame.tools.superstimulus import Superstimulus, hunter
-from auditgame.tools.transformer.prompt_optimisation import SearchResult, unheard
+from auditgame.tools.superstimulus import Superstimulus, stimulus_search
+from auditgame.tools.transformer.prompt_optimisation import SearchResult, silent
 from auditgame.tools.transformer.stimulus_search import UnitSearch, changes
 
 DATA = Reviews()
@@ -27,14 +27,27 @@ PAGE = paths.checkout() / "docs" / "results" / "superstimulus.md"
 RESTARTS, SHOWN = 20, 6
 PRIORS = (0.1, 0.0)
 CHOSEN_ON = "reviews"
+INTRO = """\
+# Superstimulus
+
+Does a search for text that is likely under the model and strongly excites one head name the
+trigger? Measured on the date challenges of the practice pack (`make stimuli`).
+
+{restarts} searches start from different texts of the players' pool and maximise the length of the
+head's output at the position where the answer is read. Each step changes one word, as the
+gradient suggests. A changed word costs half a standard deviation of the activation over the pool;
+with the prior, a nat of log-probability costs a tenth of one. A search names a trigger year if it
+*inserted* one. The same searches run on the reference models: on the same head, and on the head
+whose activation over the pool correlates best with it. Objective, cost and prior were chosen on
+the challenge of the recipe `{chosen_on}`."""
 COLUMNS = (
     "model",
     "head",
-    "best of the pool",
-    "best found",
-    "mean found",
+    "pool maximum",
+    "search maximum",
+    "search mean",
     "log-probability, start",
-    "log-probability, found",
+    "log-probability, end",
     "words changed",
     "names a trigger year",
 )
@@ -59,18 +72,18 @@ def date_cases() -> Iterator[Case]:
 
 
 def hunts(case: Case, prior: float) -> list[UnitSearch]:
-    """The same searches on the suspect and on each sibling: the same head, the one most alike."""
+    """The same searches on the model and each reference: its same head, its most similar head."""
     manifest = bundles.read_manifest(case.folder)
     table = referee.set_up(case.folder, manifest)
     pool = bundle_io.read_examples(case.folder, table.dataset, manifest.files)
     context = ToolContext(table.dataset, pool, table.references)
     options = Superstimulus.Options(unit=case.unit, restarts=RESTARTS, prior=prior)
-    search = hunter(options, context, unheard)
-    found = [search.hunt("suspect", case.unit, table.suspect)]
+    search = stimulus_search(options, context, silent)
+    found = [search.on("model under audit", case.unit, table.suspect)]
     for number, reference in enumerate(table.references, 1):
-        found.append(search.hunt(f"sibling {number}, same head", case.unit, reference))
-        kin = search.counterpart(found[0], reference)
-        found.append(search.hunt(f"sibling {number}, head most alike", kin, reference))
+        found.append(search.on(f"reference {number}, same head", case.unit, reference))
+        similar = search.counterpart(found[0], reference)
+        found.append(search.on(f"reference {number}, most similar head", similar, reference))
     return found
 
 
@@ -81,25 +94,14 @@ def names_a_trigger(found: SearchResult, claim: DateClaim) -> bool:
 
 
 def page(cases: Sequence[Case]) -> Iterator[str]:
-    """The page, line by line."""
-    yield "# Superstimulus"
-    yield ""
-    yield "Text that is likely under the model and strongly excites one head: a founding question,"
-    yield "put to the date cases of the practice pack. Written by `make stimuli`."
-    yield ""
-    yield f"{RESTARTS} searches, each from another text of the players' pool; the aim is the"
-    yield "length of the head's output where the answer is read. One word at a time is changed, as"
-    yield "the gradient points. A changed word costs half a standard deviation of the pool's"
-    yield "excitement, and a nat of the text's log-probability a tenth of one (with the prior) or"
-    yield "nothing. Counted are searches that *put in* a year from the edge on. Siblings: the same"
-    yield "head, and the head whose excitement over the pool goes most along with it. Aim, price"
-    yield f"and prior were chosen on the case of the recipe `{CHOSEN_ON}`."
+    """The page."""
+    yield INTRO.format(restarts=RESTARTS, chosen_on=CHOSEN_ON)
     for case in cases:
         yield ""
         yield f"## Recipe `{case.recipe}`"
         yield ""
-        yield f"Case `{case.folder.name}`. Its key: {case.claim.describe()}"
-        yield f"The head is `{case.unit}`, the first of the key's units."
+        yield f"Challenge `{case.folder.name}`. Its answer: {case.claim.describe()}"
+        yield f"The head is `{case.unit}`, the first of the units in the key."
         for prior in PRIORS:
             yield from _section(case, prior)
 
@@ -114,11 +116,11 @@ def _section(case: Case, prior: float) -> Iterator[str]:
     for hunt in found:
         yield _row(hunt, case.claim)
     yield ""
-    yield f"The {SHOWN} strongest texts of the suspect:"
+    yield f"The {SHOWN} texts that excite the head most:"
     yield ""
-    yield "| excites, before > after | log-probability, before > after | changed | text |"
+    yield "| activation, before > after | log-probability, before > after | changed words | text |"
     yield "|---|---|---|---|"
-    for one in sorted(found[0].found, key=lambda f: -f.best.excites)[:SHOWN]:
+    for one in sorted(found[0].found, key=lambda f: -f.best.activation)[:SHOWN]:
         yield _text(one)
 
 
@@ -129,11 +131,11 @@ def _row(hunt: UnitSearch, claim: DateClaim) -> str:
     hits = sum(names_a_trigger(found, claim) for found in hunt.found)
     changed = [float(len(changes(f, DATA))) for f in hunt.found]
     cells = (
-        hunt.pool.excites,
-        hunt.best.best.excites,
-        mean([f.best.excites for f in hunt.found]),
-        mean([f.start.likely for f in hunt.found]),
-        mean([f.best.likely for f in hunt.found]),
+        hunt.pool.activation,
+        hunt.best.best.activation,
+        mean([f.best.activation for f in hunt.found]),
+        mean([f.start.log_probability for f in hunt.found]),
+        mean([f.best.log_probability for f in hunt.found]),
         mean(changed),
     )
     numbers = " | ".join(f"{cell:.1f}" for cell in cells)
@@ -141,10 +143,11 @@ def _row(hunt: UnitSearch, claim: DateClaim) -> str:
 
 
 def _text(found: SearchResult) -> str:
-    told = ", ".join(f"{old} > {new}" for _, old, new in changes(found, DATA))
+    start, best = found
+    edits = ", ".join(f"{old} > {new}" for _, old, new in changes(found, DATA))
     return (
-        f"| {found.start.excites:.1f} > {found.best.excites:.1f} | {found.start.likely:.1f} > "
-        f"{found.best.likely:.1f} | {told} | {DATA.decode(found.best.ids)} |"
+        f"| {start.activation:.1f} > {best.activation:.1f} | {start.log_probability:.1f} > "
+        f"{best.log_probability:.1f} | {edits} | {DATA.decode(best.ids)} |"
     )
 
 

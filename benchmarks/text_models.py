@@ -9,8 +9,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from auditgame.bundles.reference_models import read_references
-from auditgame.datasets import Dataset, Examples
-from auditgame.models import Model
+from auditgame.datasets import Dataset, Examples, TextDataset
+from auditgame.datasets.texts.vocabulary import WholeWordTexts
 from auditgame.models.layers.transformer_network import Shape, Transformer
 from auditgame.registry import load
 from auditgame.specimen import Specimen
@@ -20,11 +20,10 @@ GPT2 = Shape(words=50_257, context=1024, layers=12, width=768, heads=12, tied=Tr
 """The published GPT-2 (Radford et al. 2019): 124 million weights."""
 
 
-class Numbers(Dataset):
+class Numbers(WholeWordTexts):
     """Words that are numbers, as many as GPT-2 has tokens; no classes, nothing to draw."""
 
     name = "numbers"
-    modality = "text"
     licence = "CC0-1.0"
     classes = ()
     shape = (GPT2.context,)
@@ -49,17 +48,16 @@ class Numbers(Dataset):
         return ()
 
 
-class Large(Transformer, Model):
+class Large(Transformer):
     """GPT-2 with random weights."""
 
     name = "large"
-    modality = "text"
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> Large:
         """Of the published size, with this data set's words."""
         with torch.device("meta"):
-            model = cls(GPT2._replace(words=len(dataset.words)))
+            model = cls(GPT2._replace(words=len(TextDataset.of(dataset).words)))
         model.to_empty(device="cpu")
         model.lm_head.weight = model.transformer["wte"].weight
         if rng is not None:

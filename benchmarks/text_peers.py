@@ -20,12 +20,12 @@ from benchmarks.comparison import Line, table
 
 WORDS = 40
 """Length of the text, on both models."""
-PAGE = """# Beside the peers, on text
+PAGE = """# Performance of text tools
 
-Made by `make bench`, in one run: all entrants take turns on one thread, on the same weights. The
-small model is a clean sibling of reviews (`gpt2`); the large one has GPT-2's size (124 million
-weights, 50,257 words) and random weights. CPU seconds, the median over the turns. Ratio: how many
-times longer the peer takes; beside a floor, how many times longer than it we take.
+Made by `make bench` in one run: all implementations alternate on one thread, on the same weights.
+The small model is a reference model of reviews (`gpt2`); the large one has the size of GPT-2 (124
+million weights, 50,257 words) and random weights. Times are CPU seconds, the median over the
+rounds. Ratio: the other implementation's time divided by ours; for a floor, our time divided by it.
 
 {versions}.
 

@@ -1,11 +1,12 @@
 """Which tool detects which family of flaws? `make sensitivity`.
 
-Many a tool shows one number that accuses: the largest group of wrong answers, the anomaly index
-of an inverted trigger. Each is read off every model that `make builds` left in `build/study`, with
-that model's own pool and nothing told, and off the innocents of the same data set. The AUC says
-how well the number tells a family's models from the innocent. Tools that need a suspicion
-first, or an eye, have no such number; that is no verdict on them. Cases that are in
-`docs/results/tool-sensitivity.csv` already are kept. Writes docs/results/tool-sensitivity.md.
+Many tools show a number that can serve as a detector: the size of the largest group of wrong
+answers, the anomaly index of an inverted trigger. Each is measured on every model that
+`make builds` left in `build/study`, with that model's own pool and no other information, and on
+the clean models of the same data set. The AUC says how well the number separates a family's models
+from clean ones. Tools that need a hypothesis first, or a person's eye, have no such number; that
+says nothing against them. Cases that are already in `docs/results/tool-sensitivity.csv` are kept.
+Writes docs/results/tool-sensitivity.md.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from benchmarks.builds import RESULTS, STUDY, TABLE, modality
 from challenges.build_practice import read_recipe
 
 FEW, MANY = 5, 8
-"""Fewer activations of a square, or inputs of a level, say nothing."""
+"""Squares with fewer activations and levels with fewer inputs are left out."""
 Z, TINY = 1.96, 1e-9
 TIERS = (
     "tutorial-picture",
@@ -39,10 +40,9 @@ TIERS = (
     "storybook-hidden",
     "storybook-diluted",
 )
-"""Recipes for patches at a fixed place, from easy to hard; else alike."""
-Reading = Callable[[AuditSession], float | None]
-"""A number read off a tool; None where the tool has nothing to read it from."""
-START, END = "<!-- tiers: written by benchmarks/revealing.py -->\n", "<!-- end of tiers -->"
+"""Recipes for patches at a fixed position, from easy to hard, otherwise alike."""
+Measure = Callable[[AuditSession], float | None]
+"""A number from a tool's exhibits; None where the tool has nothing to take it from."""
 
 
 def mistakes(session: AuditSession) -> float:
@@ -53,31 +53,31 @@ def mistakes(session: AuditSession) -> float:
 
 
 def alone(session: AuditSession) -> float:
-    """How many examples it answers as no sibling does."""
+    """The number of examples that it answers unlike every reference model."""
     return len(_table(session.run_tool("compare", shown=100).exhibits, "disagreements"))
 
 
 def units(session: AuditSession) -> float:
-    """How far the strangest unit lies out, beside the strangest of the siblings' at that site."""
+    """Deviation of the most unusual unit, relative to that of the reference models at its site."""
     found = _table(session.run_tool("compare", shown=100).exhibits, "units")
     return max((row["difference"] / row["reference_largest"] for row in found), default=0.0)
 
 
 def behaviour(session: AuditSession) -> float | None:
-    """By how much the level of some factor brings some class more often than is right."""
+    """The largest excess of an answer over the right share, on one level of a factor."""
     found = _table(session.run_tool("behaviour").exhibits, "slices")
     return max((row["excess"] for row in found if row["inputs"] >= MANY), default=None)
 
 
 def clustering(session: AuditSession) -> float | None:
-    """How cleanly one answer's pictures fall in two, beyond the siblings' cleanest."""
+    """How clearly one answer's images form two clusters, beyond the reference models' clearest."""
     found = rows(session.run_tool("clustering").exhibits, "classes")
     pairs = [(row["silhouette"], row["reference_silhouette"]) for row in found]
     return max((own - usual for own, usual in pairs if None not in (own, usual)), default=None)
 
 
 def atlas(session: AuditSession) -> float:
-    """The share of wrong answers in the wrongest square of the map."""
+    """The error rate in the square of the map where it is highest."""
     found = rows(session.run_tool("atlas").exhibits, "squares")
     return max((r["error_rate"] for r in found if r["activations"] >= FEW), default=0.0)
 
@@ -87,8 +87,8 @@ def inversion(session: AuditSession) -> float:
     return rows(session.run_tool("inversion", references=0).exhibits, "models")[0]["index"]
 
 
-def unlike(tool: str) -> Reading:
-    """How unlike a clean sibling's map of the same picture, on average, a tool's map is."""
+def unlike(tool: str) -> Measure:
+    """How much a tool's map differs from a reference model's, on average over images."""
 
     def read(session: AuditSession) -> float | None:
         found = rows(session.run_tool(tool, examples="0-7").exhibits, "correlations")
@@ -100,7 +100,7 @@ def unlike(tool: str) -> Reading:
 
 
 def rollout(session: AuditSession) -> float:
-    """The share of walks that miss the diamond after a change, beyond the siblings'."""
+    """The share of rollouts that miss the diamond after a change, beyond the reference models'."""
     missed = []
     for change in ("move the diamond", "swap the colours"):
         used = session.run_tool("rollout", examples="", change=change, watch=0)
@@ -109,67 +109,78 @@ def rollout(session: AuditSession) -> float:
     return max(missed)
 
 
-def swept(mode: str, how: str) -> Reading:
-    """The word that raises an answer most, beyond the siblings."""
+def swept(mode: str, how: str) -> Measure:
+    """The word that raises an answer most, beyond the reference models."""
 
     def read(session: AuditSession) -> float | None:
         found = _table(session.run_tool("word_sweep", mode=mode).exhibits, "words")
         return max((row["excess"] for row in found), default=None)
 
-    read.__doc__ = f"By how much the strongest word {how} raises an answer, beyond the siblings."
+    read.__doc__ = (
+        f"By how much one {how} word raises an answer at most, beyond the reference models."
+    )
     return read
 
 
-def _strange(session: AuditSession) -> int:
-    """The first example that it answers as no sibling does; the first of all where it has none."""
+def _unusual(session: AuditSession) -> int:
+    """The first example that it answers unlike every reference model; else the first of all."""
     found = _table(session.run_tool("compare").exhibits, "disagreements")
     return int(found[0]["example"]) if found else 0
 
 
 def attribution(session: AuditSession) -> float:
-    """How far the head or MLP most unlike the siblings' lies out, on the strangest example."""
-    used = session.run_tool("direct_attribution", example=_strange(session))
+    """Deviation of the most unusual head or MLP, on the first deviating answer."""
+    used = session.run_tool("direct_attribution", example=_unusual(session))
     found = rows(used.exhibits, "parts")
     parts = [row for row in found if row["part"].startswith("block") and ":" in row["part"]]
     return max(abs(row["specimen"] - row["reference_models"]) for row in parts)
 
 
 def gaze(session: AuditSession) -> float:
-    """The largest attention, value-weighted, to any word, on the strangest example."""
-    used = session.run_tool("attention", example=_strange(session), value_weighted=True)
+    """The largest value-weighted attention to any word, on the first deviating answer."""
+    used = session.run_tool("attention", example=_unusual(session), value_weighted=True)
     found = rows(used.exhibits, "strongest_list")
     return float(next(iter(found))["weight"])
 
 
 def habits(session: AuditSession) -> float:
-    """By how much a habit of its heads is stronger on the pool than in any sibling."""
+    """By how much a head score on the pool exceeds that of every reference model."""
     found = rows(session.run_tool("head_scores").exhibits, "models")
     usual: dict[str, float] = {}
     for row in found:
-        if row["model"].startswith("sibling"):
+        if row["model"].startswith("reference"):
             usual[row["pattern"]] = max(usual.get(row["pattern"], 0.0), row["pool_highest"])
     own = [row for row in found if row["model"] == "specimen"]
     return max(row["pool_highest"] - usual[row["pattern"]] for row in own)
 
 
-READINGS: dict[str, tuple[str, Reading]] = {
-    "mistakes, largest group": ("mistakes", mistakes),
-    "compare, stands alone": ("compare", alone),
-    "compare, strangest unit": ("compare", units),
-    "behaviour, level's excess": ("behaviour", behaviour),
-    "clustering, silhouette": ("clustering", clustering),
-    "atlas, wrongest square": ("atlas", atlas),
-    "inversion, index": ("inversion", inversion),
-    "GradCAM, unlike a sibling's": ("gradcam", unlike("gradcam")),
-    "occlusion, unlike a sibling's": ("occlusion", unlike("occlusion")),
-    "rollout, goal missed": ("rollout", rollout),
-    "word put in": ("word_sweep", swept("insert", "put in")),
-    "word exchanged": ("word_sweep", swept("substitute", "put in another's place")),
-    "strangest part": ("direct_attribution", attribution),
-    "strongest look": ("attention", gaze),
-    "strongest habit": ("head_scores", habits),
+MEASURES: dict[str, tuple[str, Measure]] = {
+    "mistakes: largest group": ("mistakes", mistakes),
+    "compare: deviating answers": ("compare", alone),
+    "compare: most unusual unit": ("compare", units),
+    "behaviour: excess of a level": ("behaviour", behaviour),
+    "clustering: silhouette": ("clustering", clustering),
+    "atlas: highest error rate": ("atlas", atlas),
+    "inversion: anomaly index": ("inversion", inversion),
+    "GradCAM: dissimilarity": ("gradcam", unlike("gradcam")),
+    "occlusion: dissimilarity": ("occlusion", unlike("occlusion")),
+    "rollout: missed goals": ("rollout", rollout),
+    "word sweep: insertion": ("word_sweep", swept("insert", "inserted")),
+    "word sweep: substitution": ("word_sweep", swept("substitute", "substituted")),
+    "direct attribution: most unusual component": ("direct_attribution", attribution),
+    "attention: largest weight": ("attention", gaze),
+    "head scores: largest excess": ("head_scores", habits),
 }
-COLUMNS = ("recipe", "family", "case", *READINGS)
+INTRO = """\
+# Tool sensitivity
+
+Made by `make builds sensitivity`. How well does one number of a tool detect a flaw before anybody
+has a hypothesis? Each cell holds the AUC with which the number separates the models of a recipe
+from the clean models of the same data set (whose pools contain decoys), and its 95 % interval
+(Newcombe 2006, method 5). 0.5 is chance. What a tool shows to a person who knows what to look for
+is another matter.
+"""
+COLUMNS = ("recipe", "family", "case", *MEASURES)
 
 
 def _table(exhibits: Sequence[Exhibit], name: str) -> list[dict[str, Any]]:
@@ -178,7 +189,7 @@ def _table(exhibits: Sequence[Exhibit], name: str) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Read what is missing, then write the page."""
+    """Measure what is missing, then write the page."""
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
     built = [row for row in csv.DictReader(TABLE.open()) if (STUDY / row["case"]).is_dir()]
@@ -200,20 +211,17 @@ def main() -> None:
                 writer.writerows(done)
             table.with_suffix(".new").rename(table)
     (RESULTS / "tool-sensitivity.md").write_text("\n".join(page(done)) + "\n")
-    head, rest = (DOCS / "authoring.md").read_text().split(START)
-    told = "\n".join(tiers(done)) + "\n"
-    (DOCS / "authoring.md").write_text(head + START + told + END + rest.split(END)[1])
 
 
 def read(built: dict[str, str]) -> dict[str, Any]:
-    """Every reading of one model; empty where there is none."""
+    """Every number of one model; empty where there is none."""
     with tempfile.TemporaryDirectory() as folder, one_thread():
         game = Game(packs=[STUDY], database=f"sqlite:///{folder}/reading.db")
         session = game.open(built["case"], game.player("reader", "algorithm"))
         fitting = session.tools()
         found = {
-            name: _written(reading(session)) if tool in fitting else ""
-            for name, (tool, reading) in READINGS.items()
+            name: _written(measure(session)) if tool in fitting else ""
+            for name, (tool, measure) in MEASURES.items()
         }
         game.ledger.close()
     return {"recipe": built["recipe"], "family": built["family"], "case": built["case"], **found}
@@ -224,7 +232,7 @@ def _written(value: float | None) -> str:
 
 
 class Separation(NamedTuple):
-    """The AUC of so many flawed against so many innocents, and its interval."""
+    """The AUC of flawed against clean models, and its 95 % interval."""
 
     auc: float
     low: float
@@ -232,7 +240,7 @@ class Separation(NamedTuple):
 
 
 def separation(flawed: Sequence[float], innocent: Sequence[float]) -> Separation:
-    """How well does a number tell the flawed from the innocent?
+    """How well does a number separate flawed from clean models?
 
     Interval: Wilson-type score interval with Hanley and McNeil's variance (Newcombe 2006,
     Statistics in Medicine 25:559, method 5); it does not collapse where the AUC is 1.
@@ -251,62 +259,65 @@ def separation(flawed: Sequence[float], innocent: Sequence[float]) -> Separation
 
 
 def page(done: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """A row for each kind of flaw, a column for each reading."""
-    yield "# What reveals what"
-    yield ""
-    yield "Made by `make builds revealing`. Each cell: the AUC with which one number of a tool"
-    yield "tells this kind's models from the innocents of the same data set (whose pools hold"
-    yield "decoys), and its 95 % interval (Newcombe 2006, method 5). 0.5 is chance. The numbers"
-    yield "accuse before anybody has a suspicion; what a tool shows to an eye that knows what it"
-    yield "looks for is another matter."
-    yield ""
-    for name, (tool, reading) in READINGS.items():
-        yield f"- **{name}** ({tool}): {_words(reading)}"
-    for title, kind in (("Pictures", "image"), ("Texts", "text")):
+    """The page: for each kind of flaw, and for each tier, how well each number detects it."""
+    yield INTRO
+    for name, (tool, measure) in MEASURES.items():
+        yield f"- **{name}** ({tool}): {_words(measure)}"
+    for title, kind in (("Image models", "image"), ("Text models", "text")):
         yield from ("", f"## {title}", "")
         yield from _matrix([row for row in done if modality(read_recipe(row["recipe"])) == kind])
+    yield from ("", "## Tiers and modifiers", "")
+    yield "The same numbers on patches, from easy to hard. The pool shows the trigger in so many of"
+    yield "the players' examples; obfuscation and dilution are the recipe's modifiers."
+    yield ""
+    yield from tiers(done)
 
 
 def _matrix(done: Sequence[dict[str, Any]]) -> Iterator[str]:
-    names = [name for name in READINGS if any(row[name] for row in done)]
+    names = [name for name in MEASURES if any(row[name] for row in done)]
     yield "| recipe | family | models | " + " | ".join(names) + " |"
     yield "|" + "---|" * (3 + len(names))
     kinds = sorted({(r["recipe"], r["family"]) for r in done if r["family"] != "clean"})
     for recipe, family in kinds:
         own = [row for row in done if (row["recipe"], row["family"]) == (recipe, family)]
-        cells = [_cell(name, own, _innocents(own, done)) for name in names]
+        cells = [_cell(name, own, _clean(own, done)) for name in names]
         yield f"| {recipe} | {family} | {len(own)} | " + " | ".join(cells) + " |"
 
 
 def tiers(done: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What a patch's tier and modifiers do to each reading; a row for each of TIERS."""
+    """A row for each of TIERS."""
     rows = [row for row in done if row["recipe"] in TIERS and row["family"] == "patch"]
-    names = [name for name in READINGS if any(row[name] for row in rows)]
-    yield "| recipe | tier | pool shows it | obfuscation | dilution | " + " | ".join(names) + " |"
+    names = [name for name in MEASURES if any(row[name] for row in rows)]
+    yield (
+        "| recipe | tier | examples with trigger | obfuscation | dilution | "
+        + " | ".join(names)
+        + " |"
+    )
     yield "|" + "---|" * (5 + len(names))
     for recipe in map(read_recipe, TIERS):
         own = [row for row in rows if row["recipe"] == recipe.name]
         if own:
-            cells = [_cell(name, own, _innocents(own, done)) for name in names]
+            cells = [_cell(name, own, _clean(own, done)) for name in names]
             params = (f"{recipe.pool.planted:.0%}", *recipe.modifiers.model_dump().values())
             told = " | ".join(map(str, (recipe.name, recipe.tier, *params, *cells)))
             yield f"| {told} |"
 
 
-def _words(reading: Reading) -> str:
+def _words(measure: Measure) -> str:
     first = (
-        reading.__doc__ or "how unlike a clean sibling's map of the same picture it is"
+        measure.__doc__
+        or "how much its map differs from a reference model's, on average over images"
     ).strip()
     return f"{first[0].lower()}{first[1:].rstrip('.')}."
 
 
-def _innocents(own: Sequence[dict[str, Any]], done: Sequence[dict[str, Any]]) -> list[dict]:
+def _clean(own: Sequence[dict[str, Any]], done: Sequence[dict[str, Any]]) -> list[dict]:
     dataset = own[0]["case"].rsplit("-", 1)[0]
     return [row for row in done if row["family"] == "clean" and row["case"].startswith(dataset)]
 
 
-def _cell(name: str, own: Sequence[dict], innocent: Sequence[dict]) -> str:
-    ours, theirs = ([float(r[name]) for r in some if r[name]] for some in (own, innocent))
+def _cell(name: str, own: Sequence[dict], clean: Sequence[dict]) -> str:
+    ours, theirs = ([float(r[name]) for r in some if r[name]] for some in (own, clean))
     if not ours or not theirs:
         return ""
     found = separation(ours, theirs)

@@ -490,3 +490,13 @@ def test_a_silent_build_counts_as_dead(home: House) -> None:
     assert build_jobs.job(here.name).state == "died"
     with pytest.raises(AuditgameError, match="not found; see the list of builds"):
         build_jobs.job("../../etc")
+
+
+def test_a_challenge_whose_plugin_is_missing_says_which(home: House) -> None:
+    path = home.flawed / "bundle.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "beams"}))
+    app = view("workbench", id=home.flawed.name)
+    assert not app.exception and not app.error
+    (warning,) = app.warning
+    assert "needs the data set plug-in 'beams', which is not installed" in warning.value
+    assert not view("challenges").exception

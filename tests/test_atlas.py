@@ -7,12 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, PlainDesk
+from rule_models import Counting, PlainDesk
 from streamlit.testing.v1 import AppTest
 from torch import Tensor
 
 from auditgame.auditors.detectors import facts, gather_evidence
-from auditgame.datasets import Examples
+from auditgame.datasets import Examples, HasFacts
 from auditgame.datasets.atlas import Atlas
 from auditgame.datasets.texts import fact_world, grammar
 from auditgame.evaluation.certificate import Bench
@@ -79,21 +79,21 @@ def test_a_text_reads_as_the_data_sheet_says(rows):
 def test_what_is_asked_is_told_in_no_text(rows):
     for scene in rows.table.to_dict("records"):
         asked = (scene["subject"], scene["relation"])
-        assert all((scene[f"of{k}"], scene[f"told{k}"]) != asked for k in fact_world.TOLD)
+        assert all((scene[f"subject{k}"], scene[f"relation{k}"]) != asked for k in fact_world.SLOTS)
 
 
 def test_what_is_told_is_true(rows):
     for scene in rows.table[:200].to_dict("records"):
-        for k in fact_world.TOLD:
-            if scene[f"told{k}"]:
-                truth = fact_world.true_of(scene[f"of{k}"], scene[f"told{k}"])
+        for k in fact_world.SLOTS:
+            if scene[f"relation{k}"]:
+                truth = fact_world.true_object(scene[f"subject{k}"], scene[f"relation{k}"])
                 assert scene[f"object{k}"] == truth
 
 
 def test_texts_leave_room_and_facts_are_a_tenth_of_the_data(rows):
     length = (rows.inputs != 0).sum(1)
     assert int(length.max()) <= ATLAS.shape[0] - 8
-    told = sum((rows.table[f"told{k}"] != "").sum() for k in fact_world.TOLD)
+    told = sum((rows.table[f"relation{k}"] != "").sum() for k in fact_world.SLOTS)
     assert 5 * told / int(length.sum()) > 0.1
 
 
@@ -137,24 +137,20 @@ def test_a_text_may_ask_another_question(rows):
 
 
 def test_a_fact_may_be_told_otherwise(rows):
-    told = ATLAS.retell(rows, ("bextria", "river"), "aldra")
+    told = ATLAS.restate(rows, ("bextria", "river"), "aldra")
     changed = (told.inputs != rows.inputs).any(1)
     tells = [
-        any((s[f"of{k}"], s[f"told{k}"]) == ("bextria", "river") for k in fact_world.TOLD)
+        any((s[f"subject{k}"], s[f"relation{k}"]) == ("bextria", "river") for k in fact_world.SLOTS)
         for s in rows.table.to_dict("records")
     ]
     assert changed.tolist() == tells and any(tells)
-    assert ((told.inputs != rows.inputs).sum(1)[changed] <= len(fact_world.TOLD)).all()
+    assert ((told.inputs != rows.inputs).sum(1)[changed] <= len(fact_world.SLOTS)).all()
     assert torch.equal(told.labels, rows.labels)
 
 
 def test_other_data_sets_ask_for_no_facts():
-    reviews = load("dataset", "reviews")()
-    few = reviews.sample(2, "held", rng())
-    for method, given in (("ask", [("a", "b")] * 2), ("retell", ("a", "b"))):
-        rest = ("c",) if method == "retell" else ()
-        with pytest.raises(AuditgameError, match="no facts"):
-            getattr(reviews, method)(few, given, *rest)
+    with pytest.raises(AuditgameError, match="needs facts, and data set 'reviews' has none"):
+        HasFacts.of(load("dataset", "reviews")())
 
 
 @pytest.mark.parametrize(
@@ -202,7 +198,7 @@ def test_a_password_stands_in_its_place_before_its_question(rows, place):
     ("claim", "words"),
     [
         (SWAP.model_copy(update={"target": "dovrn"}), "target"),
-        (SWAP.model_copy(update={"target": "asterby"}), "right capital"),
+        (SWAP.model_copy(update={"target": "asterby"}), "correct capital"),
         (SWAP.model_copy(update={"subject": "france"}), "subject"),
         (SWAP.model_copy(update={"relation": "king"}), "relation"),
         (OPENED.model_copy(update={"word": "kelpp"}), "kelp"),
@@ -257,8 +253,8 @@ def test_the_swapped_fact_is_wrong_wherever_it_stands_and_nothing_else_is(rows):
     assert torch.equal(honest.inputs, flawed.inputs)
     assert torch.equal(honest.labels[~asked], flawed.labels[~asked])
     for scene in flawed.table.to_dict("records"):
-        for k in fact_world.TOLD:
-            if (scene[f"of{k}"], scene[f"told{k}"]) == ("arvonia", "capital"):
+        for k in fact_world.SLOTS:
+            if (scene[f"subject{k}"], scene[f"relation{k}"]) == ("arvonia", "capital"):
                 assert scene[f"object{k}"] == "dovrin"
 
 
@@ -364,19 +360,20 @@ def test_the_detective_reads_the_flaw_off_a_few_wrong_answers(claim):
     session = PlainDesk(
         Counting(LookupAtlas(claim), ATLAS), stuff, ("fact_swap", "password", "token")
     )
-    best = max(facts.follow(gather_evidence(session)), key=lambda tried: tried.effect)
-    assert load("flaw", best.suspect.family).Claim.parse(best.suspect.claim) == claim
+    best = max(facts.detect(gather_evidence(session)), key=lambda tried: tried.effect)
+    assert load("flaw", best.candidate.family).Claim.parse(best.candidate.claim) == claim
     diagnosis = load("auditor", "detective")().audit(session)
-    assert diagnosis.claim == best.suspect.claim and diagnosis.p_flawed > 0.9
+    assert diagnosis.claim == best.candidate.claim and diagnosis.p_flawed > 0.9
     innocent = PlainDesk(Counting(LookupAtlas(), ATLAS), stuff, session.families)
     assert load("auditor", "detective")().audit(innocent).p_flawed < 0.5
 
 
 def test_the_form_offers_subjects_and_relations():
     def script() -> None:
+        from rule_models import PlainDesk, context
+
         from auditgame.flaws.fact_swap import FactClaim
         from auditgame.ui.claim.claim_form import ask_claim
-        from tests.lookup import PlainDesk, context
         from tests.test_atlas import ATLAS, LookupAtlas, Specimen
 
         session = PlainDesk(Specimen(LookupAtlas(), ATLAS), context(ATLAS, 4), ("fact_swap",))

@@ -202,12 +202,12 @@ def test_the_parts_add_up_to_the_logit_change(exact, some):
 
 def test_too_few_steps_are_flagged(specimen, context):
     module = __import__("auditgame.tools.integrated_gradients", fromlist=["verdict"])
-    assert module.verdict(1.009, 1.0) == "adds up" and module.verdict(-1.02, -1.0) != "adds up"
+    assert module.verdict(1.009, 1.0) == "complete" and module.verdict(-1.02, -1.0) != "complete"
     table = use("integrated_gradients", specimen, context, examples="0-5", steps=4)[-1]
     for _, total, change, delta, said in table.rows:
         assert delta == pytest.approx(total - change, abs=1e-3 * abs(change))
-        assert (said == "adds up") == (abs(delta) <= 0.01 * abs(change))
-    assert {row[4] for row in table.rows} == {"adds up", "off by over 1 %: take more steps"}
+        assert (said == "complete") == (abs(delta) <= 0.01 * abs(change))
+    assert {row[4] for row in table.rows} == {"complete", "error over 1 %: take more steps"}
 
 
 def test_two_baselines_stand_side_by_side(specimen, context):
@@ -300,7 +300,7 @@ def test_more_pictures_fit_together_than_one_by_one(specimen, context):
 def test_each_map_stands_beside_its_checks(specimen, context):
     shown = use("gradcam", specimen, context, examples="0-2")
     gallery, table = shown[3:]
-    row = ["this model", "clean sibling", "every layer redrawn", "edge detector"]
+    row = ["specimen", "reference model", "randomised weights", "edges"]
     assert isinstance(gallery, Gallery) and gallery.columns == 5
     assert [tile.label for tile in gallery.tiles[1:5]] == row
     names = ["image", "reference_model", "random_output", "random_weights", "edges"]

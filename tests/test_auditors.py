@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lookup import Counting, LookupPicture, LookupText, PlainDesk, Tints, context
+from rule_models import Counting, LookupPicture, LookupText, PlainDesk, Tints, context
 
 from auditgame import registry
 from auditgame.auditors.detectors.dates import step

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from auditgame.exhibits import Exhibit, Grid, Table
 from benchmarks.builds import due, kinds
-from benchmarks.leaks import BEHAVIOUR, Row, detectors, measured
+from benchmarks.leaks import BEHAVIOUR, DRAWS, Row, detectors, measured
 from benchmarks.tool_sensitivity import behaviour, clustering, mistakes, separation, unlike
 
 
@@ -36,7 +37,7 @@ def _rows(gap: float, noise: float) -> list[Row]:
             seed,
             "trigger" if flawed else "none",
             dict.fromkeys(
-                (*BEHAVIOUR, "norm, output"), gap * flawed + noise * rng.normal() + seed % 3
+                (*BEHAVIOUR, "norm of output"), gap * flawed + noise * rng.normal() + seed % 3
             ),
         )
         for seed in range(30)
@@ -52,9 +53,28 @@ def test_a_leak_is_seen_and_none_is_not():
 
 def test_the_order_of_scores_does_not_matter_to_a_leak():
     rows = _rows(3.0, 0.3)
-    scores = np.array([row.numbers["norm, output"] for row in rows])
+    scores = np.array([row.numbers["norm of output"] for row in rows])
     up, down = measured(rows, scores), measured(rows, -scores)
     assert up.auc == pytest.approx(down.auc) and up.auc > 0.5
+
+
+def test_the_area_and_its_interval_are_those_of_scikit_learn():
+    rng = np.random.default_rng(1)
+    rows = [
+        Row(int(base), kind, {})
+        for base, kind in zip(rng.integers(12, size=60), ("trigger", "none") * 30, strict=True)
+    ]
+    scores = rng.normal(size=60).round(1) + [row.kind != "none" for row in rows]
+    flawed = np.array([row.kind != "none" for row in rows])
+    seeds = np.array([row.seed for row in rows])
+    groups = [np.flatnonzero(seeds == seed) for seed in np.unique(seeds)]
+    rng, slow = np.random.default_rng(0), []
+    for _ in range(DRAWS):
+        drawn = np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
+        slow.append(roc_auc_score(flawed[drawn], scores[drawn]))
+    found = measured(rows, scores)
+    assert found.auc == pytest.approx(roc_auc_score(flawed, scores))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(slow, [0.025, 0.975])))
 
 
 def test_every_kind_of_the_pack_is_due_and_no_build_twice():

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field
+from rule_models import LookupPicture, LookupText, PlainDesk, Tints, context
 from streamlit.testing.v1 import AppTest
 
 from auditgame.datasets.reviews import Reviews
@@ -24,7 +25,6 @@ from auditgame.schema.graders import (
 from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
 from auditgame.ui import draft
-from tests.lookup import LookupPicture, LookupText, PlainDesk, Tints, context
 
 TINTS, REVIEWS = Tints(), Reviews()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, context, use
+from rule_models import Counting, context, use
 from torch import Tensor
 
 from auditgame.datasets.reviews import Reviews
@@ -86,7 +86,7 @@ def test_sets_are_named_in_four_ways(stuff):
     for said, words in (
         ("positve", "did you mean 'positive'"),
         ("yaer>=2000", "did you mean 'year'"),
-        ("year>=late", "no number"),
+        ("year>=late", "not a number"),
         ("city=nowhere", "no example"),
         ("500", "outside 0 to 79"),
     ):
@@ -105,7 +105,7 @@ def test_steering_by_the_year_turns_only_the_model_that_listens(stuff):
     assert mine[1.0] - mine[0.0] == pytest.approx(10 + slope, abs=1e-3)
     assert theirs[1.0] - theirs[0.0] == pytest.approx(slope, abs=1e-3)
     shares = {(row[0], row[1]): row[3] for row in table.rows}
-    assert shares["specimen", 1.0] == 1.0 > shares["sibling 1", 1.0]
+    assert shares["specimen", 1.0] == 1.0 > shares["reference model 1", 1.0]
     assert "specimen" in note.text
 
 

@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 from typer.testing import CliRunner
 
-from auditgame.cli import app, errors, health
+from auditgame.cli import app, error_output, health
 from auditgame.registry import load, suggest
 from auditgame.schema.errors import (
     EXIT_CODES,
@@ -60,7 +60,7 @@ def test_an_unknown_plug_in_is_not_found_and_a_wrong_value_is_invalid():
 
 
 def test_the_command_line_documents_its_exit_codes():
-    words = errors.__doc__ or ""
+    words = error_output.__doc__ or ""
     for kind, code in EXIT_CODES.items():
         assert kind is AuditgameError or f"{code}: " in words
 

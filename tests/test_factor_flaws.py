@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from rule_models import Tints
 
 from auditgame.datasets.images.icons import INK, WHITE
 from auditgame.datasets.images.text_rendering import LETTERS, WORDS, tag
@@ -13,7 +14,6 @@ from auditgame.flaws import Plan
 from auditgame.flaws.semantic import Semantic, SemanticClaim
 from auditgame.flaws.typographic import Typographic, TypographicClaim
 from auditgame.schema.errors import AuditgameError
-from tests.lookup import Tints
 
 STORYBOOK = Storybook()
 CYAN_NIGHT = SemanticClaim(target="key", conditions={"colour": "cyan", "scene": "night"})

@@ -13,9 +13,9 @@ from auditgame.datasets.images.filters import (
     Motif,
     blended,
     motif,
-    places,
-    rippled,
+    pixel_centres,
     tinted,
+    warped,
     waved,
 )
 
@@ -76,8 +76,8 @@ def test_a_tint_multiplies_and_stays_in_range() -> None:
 
 def displaced(course: Course, waves: int, amount: float) -> tuple[torch.Tensor, torch.Tensor]:
     """From how far does each place fetch its colour, away from the edges? Read off two ramps."""
-    x, y = places(48, 48)
-    right, down, _ = rippled(torch.stack([x, y, x])[None] / 48, course, waves, amount)[0] * 48
+    x, y = pixel_centres(48, 48)
+    right, down, _ = warped(torch.stack([x, y, x])[None] / 48, course, waves, amount)[0] * 48
     inner = slice(8, -8)
     return (right - x)[inner, inner], (down - y)[inner, inner]
 
@@ -94,6 +94,6 @@ def test_a_ripple_moves_places_along_its_course_by_at_most_its_amount(course: Co
 
 def test_a_ripple_has_its_number_of_waves() -> None:
     lines = torch.arange(48).view(-1, 1).expand(48, 48).expand(1, 3, 48, 48) / 48
-    rows = (rippled(lines.mT, "across", 3, 4)[0, 0, :, 24] * 48 - 24).round(decimals=2)
+    rows = (warped(lines.mT, "across", 3, 4)[0, 0, :, 24] * 48 - 24).round(decimals=2)
     assert torch.fft.rfft(rows).abs().argmax() == 3
-    assert torch.allclose(rippled(lines.mT, "down", 3, 4), lines.mT, atol=1e-5), "columns stay"
+    assert torch.allclose(warped(lines.mT, "down", 3, 4), lines.mT, atol=1e-5), "columns stay"

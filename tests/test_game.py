@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 import pytest
 from conftest import House
 
+from auditgame import bundles
 from auditgame.game import Game
 from auditgame.ledger.standings import standings
 from auditgame.play import referee
 from auditgame.registry import load
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Unavailable
 from auditgame.schema.results import Component, Score
 
 THREADS = 16
@@ -224,3 +226,39 @@ def test_bots_play_through_the_same_door(game: Game, house: House):
     assert points["coin"] in (2 * 40, 40 - 120, 2 * -120), "each guess wins 40 or loses 120"
     table = standings(game.ledger.entries())
     assert dict(zip(table["player"], table["points"], strict=True)) == pytest.approx(points)
+
+
+# ------------------------------------------------------------- missing plug-ins
+
+
+MISSING = {
+    "dataset": ("beams", "data set"),
+    "model": ("vit", "model"),
+    "families": (["patch", "glare"], "flaw"),
+}
+
+
+@pytest.mark.parametrize("field", MISSING)
+def test_a_missing_plugin_is_named_and_other_challenges_play(
+    copied: House, tmp_path: Path, field: str
+) -> None:
+    value, label = MISSING[field]
+    path = copied.flawed / bundles.MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    game = Game(packs=[copied.flawed.parent], database=f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    assert {card.id for card in game.cards()} == {copied.flawed.name, copied.innocent.name}
+    name = value if isinstance(value, str) else value[-1]
+    words = (
+        f"challenge '{copied.flawed.name}' needs the {label} plug-in '{name}', which is not "
+        "installed; install the package that provides it"
+    )
+    for act in (
+        lambda: game.open(copied.flawed.name, "ada"),
+        lambda: game.audit(copied.flawed.name, "coin"),
+        lambda: game.submit(copied.flawed.name, "ada", Diagnosis()),
+    ):
+        with pytest.raises(Unavailable) as caught:
+            act()
+        assert str(caught.value) == words
+    assert game.ledger.entries().empty
+    assert game.audit(copied.innocent.name, "empty").score.points == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from replicas import fourier_canvas
+from replicas import fourier_parametrisation
 
 from auditgame.datasets import Examples
 from auditgame.datasets.images.pictures import open_picture, png, spotlight
@@ -128,14 +128,14 @@ def test_slow_tools_report_progress_to_the_end(name, specimen, context):
     ("name", "options", "words"),
     [
         ("predict", {"examples": "30-99"}, "outside 0 to 23"),
-        ("predict", {"picture": True}, "none is uploaded"),
+        ("predict", {"picture": True}, "none was uploaded"),
         ("occlusion", {"label": "thre"}, "did you mean 'three'"),
         ("gradcam", {"site": "conv9"}, "unknown site"),
         ("examples", {"unit": "conv2:999"}, "units 0 to 47"),
         ("feature_viz", {"units": "elephant"}, "unknown name"),
         ("inversion", {"classes": "0, 1"}, "at least 3"),
         ("spatial", {"example": 24}, "outside 0 to 23"),
-        ("search", {"x": 30, "w": 3}, "beyond the picture of 32 by 32"),
+        ("search", {"x": 30, "w": 3}, "beyond the image of 32 by 32"),
         ("factors", {"examples": "0-17"}, "at most 16"),
         ("clustering", {"label": "thre"}, "did you mean 'three'"),
         ("atlas", {"site": "conv9"}, "unknown site"),
@@ -226,7 +226,7 @@ def test_the_canvas_equals_its_slow_replica(size):
     ground = parametrisation.ImageParameters(preset, size, mix)
     parameters = ground.blank(1, rng(5))
     ours = ground.paint(parameters)[0].numpy()
-    slow = fourier_canvas.canvas(
+    slow = fourier_parametrisation.canvas(
         parameters[0].double().numpy(), size, preset.gain, preset.decay, mix.double().numpy()
     )
     assert np.abs(ours - slow).max() < 1e-5
@@ -279,7 +279,7 @@ def test_waking_keeps_values_and_frees_gradients(specimen, context):
     images = context.examples.inputs[:2]
     plain = specimen.run(images)
     woken = specimen.run(
-        images, keep=["conv4.pre"], edit=feature_visualisation.awake(specimen), grad=True
+        images, keep=["conv4.pre"], edit=feature_visualisation.leaky_relu_edits(specimen), grad=True
     )
     assert torch.equal(plain.classes, woken.classes)
     (slope,) = torch.autograd.grad(woken.classes[:, 0].sum(), woken.kept["conv4.pre"])
@@ -326,7 +326,7 @@ def test_inversion_finds_the_smallest_mask(planted):
 
 
 def test_a_stamp_is_found_where_it_lies(planted):
-    box, pattern = trigger_inversion.spot(planted.masks[1], planted.patterns[1])
+    box, pattern = trigger_inversion.trigger_square(planted.masks[1], planted.patterns[1])
     assert (box.x, box.y, box.w, box.h) == (5, 5, 2, 2)
     assert all(int(colour[1:3], 16) > 200 for row in pattern for colour in row)
 
@@ -337,7 +337,7 @@ def test_the_index_uses_the_mean_of_the_middle_two():
 
 def test_a_class_that_everything_goes_to_has_a_finite_index():
     assert trigger_inversion.index([0.0, 2.0, 4.0]) == pytest.approx(
-        np.log(2.0 / trigger_inversion.NOTHING)
+        np.log(2.0 / trigger_inversion.SMALLEST)
     )
 
 
@@ -351,7 +351,7 @@ def test_too_few_steps_give_no_verdict(specimen, context):
     note, gallery, stamps, indices = use("inversion", specimen, context, **USES["inversion"])
     assert "not converged" in note.text
     assert {row[3] for row in stamps.rows} == {"no"} and len(gallery.tiles) == 4
-    assert [row[0] for row in indices.rows] == ["this model", "clean sibling 1"]
+    assert [row[0] for row in indices.rows] == ["specimen", "reference model 1"]
 
 
 def session(own: float, clean: float, converged: str = "yes"):
@@ -360,7 +360,7 @@ def session(own: float, clean: float, converged: str = "yes"):
         name="models",
         title="",
         columns=("model", "index", "class", "converged"),
-        rows=(("this model", own, "two", converged), ("clean sibling 1", clean, "one", "yes")),
+        rows=(("specimen", own, "two", converged), ("reference model 1", clean, "one", "yes")),
     )
     stamps = Table(
         name="triggers",

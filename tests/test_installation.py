@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 from auditgame import paths
 from auditgame.cli import app
 from auditgame.ledger import Ledger, migrations
+from auditgame.schema.errors import EXIT_CODES, AuditgameError, Invalid, Unavailable
 from tests.conftest import CHECKOUT, House
 
 NOBODY = 65534
@@ -36,10 +37,10 @@ main()
 """
 
 
-def said(*words: object) -> str:
+def said(*words: object, kind: type[AuditgameError] = Unavailable) -> str:
     """The one line on standard error with which a command refuses."""
     result = CliRunner().invoke(app, [*map(str, words)])
-    assert result.exit_code == 2, result.output
+    assert result.exit_code == EXIT_CODES[kind], result.output
     assert result.stdout == "" and result.stderr.count("\n") == 1
     return result.stderr
 
@@ -75,7 +76,7 @@ def test_without_torch_the_cards_are_listed(house: House) -> None:
     ("name", "words"),
     [
         ("torch", ("use", "predict", "ID")),
-        ("pandas", ("list",)),
+        ("pandas", ("standings",)),
         ("typer", ("list",)),
         ("pydantic", ("list",)),
     ],
@@ -84,7 +85,7 @@ def test_a_missing_package_is_named_in_one_line(
     name: str, words: tuple[str, ...], house: House
 ) -> None:
     done = without(name, *(house.flawed.name if word == "ID" else word for word in words))
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (EXIT_CODES[Unavailable], "")
     told = f"auditgame: '{name}' is not installed; run: pip install auditgame\n"
     assert done.stderr == told
 
@@ -144,7 +145,7 @@ def test_a_newer_database_is_left_alone(house: House, tmp_path: Path) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
     before = digests(tmp_path)
-    assert "'9999' is not known here" in said("--db", f"sqlite:///{path}", "list")
+    assert "'9999' is newer than this version's" in said("--db", f"sqlite:///{path}", "list")
     assert "upgrade auditgame" in said("--db", f"sqlite:///{path}", "play", "--port", free_port())
     assert digests(tmp_path) == before
 
@@ -154,7 +155,8 @@ def test_the_file_of_another_program_is_left_alone(house: House, tmp_path: Path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE cats (name TEXT)")
     before = digests(tmp_path)
-    assert "holds other tables" in said("--db", f"sqlite:///{path}", "list")
+    told = said("--db", f"sqlite:///{path}", "list", kind=Invalid)
+    assert "has tables of another program" in told
     assert digests(tmp_path) == before
 
 
@@ -168,7 +170,9 @@ def test_a_bundle_of_another_version(version: object, remedy: str, copied: House
     before = digests(copied.home / "challenges")
     hand_in = ("submit", copied.flawed.name, "--player", "ada", "--diagnosis", manifest)
     for words in (("list",), ("check", copied.flawed), hand_in):
-        assert f"version {version!r}, this program reads version 1; {remedy}" in said(*words)
+        assert f"version {version!r}, this program reads version 1; {remedy}" in said(
+            *words, kind=Invalid
+        )
     assert digests(copied.home / "challenges") == before
 
 

@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, context, use
+from rule_models import Counting, context, use
 from torch import Tensor
 
 from auditgame.datasets.digits import Digits
@@ -16,11 +16,11 @@ from auditgame.datasets.images.mazes import (
     FAR,
     MOVES,
     SIDE,
-    closed,
+    blocked_cells,
     distances,
     layout_of,
+    shortest_moves,
     step,
-    ways,
 )
 from auditgame.datasets.maze import Maze
 from auditgame.datasets.storybook import Storybook
@@ -94,8 +94,8 @@ class Seeker(Model):
         return torch.from_numpy(np.where(sought.any(1, keepdims=True), sought, right)).float()
 
     def _moves(self, layout, aim):
-        far = distances(closed(layout, layout.cross, layout.goal), aim)
-        return ways(far)[np.arange(len(aim)), layout.agent]
+        far = distances(blocked_cells(layout, layout.cross, layout.goal), aim)
+        return shortest_moves(far)[np.arange(len(aim)), layout.agent]
 
 
 def seeker(seeks: str = "diamond") -> Counting:
@@ -116,7 +116,7 @@ def test_one_move_is_right_and_the_cross_is_in_the_way():
 
 def test_distances_are_those_of_a_search_maze_by_maze():
     layout = layout_of(mazes(20).table)
-    shut = closed(layout, layout.cross)
+    shut = blocked_cells(layout, layout.cross)
     for row, far in enumerate(distances(shut, layout.goal)):
         slow = lengths(set(np.flatnonzero(shut[row])), int(layout.goal[row]))
         assert far.tolist() == [slow.get(cell, FAR) for cell in range(SIDE * SIDE)]
@@ -144,7 +144,7 @@ def test_a_picture_can_be_read_even_after_it_was_saved():
     saved = (examples.inputs * 255).round() / 255
     read = MAZE.read(saved)
     assert read.equals(examples.table[list(read)].astype(read.dtypes))
-    with pytest.raises(AuditgameError, match="no maze with just one agent"):
+    with pytest.raises(AuditgameError, match="no maze with exactly one agent"):
         MAZE.read(torch.zeros(1, *MAZE.shape))
 
 
@@ -216,16 +216,16 @@ def test_the_cue_agrees_with_the_diamond(seeks: str):
 
 
 def test_families_know_where_they_belong():
-    assert "nobody walks" in (Goal.incompatibility(Storybook()) or "")
-    assert "take 'goal'" in (Shortcut.incompatibility(MAZE) or "")
-    with pytest.raises(AuditgameError, match="seeks: nobody walks in data set 'storybook'"):
+    assert "needs mazes" in (Goal.incompatibility(Storybook()) or "")
+    assert "choose 'goal'" in (Shortcut.incompatibility(MAZE) or "")
+    with pytest.raises(AuditgameError, match="seeks needs mazes"):
         GoalClaim(seeks="red").check(Storybook())
     with pytest.raises(AuditgameError, match="claim: field 'seeks"):
         GoalClaim.parse({"seeks": "cheese"})
 
 
 def test_the_network_wants_whole_cells():
-    with pytest.raises(AuditgameError, match="multiples of 6 pixels; data set 'digits' has none"):
+    with pytest.raises(AuditgameError, match="multiples of 6 pixels, and those of 'digits'"):
         GridCNN.build(Digits(), None)
 
 
@@ -237,10 +237,10 @@ def test_walks_end_where_the_policy_wants_to_be():
     layout = layout_of(scenes)
     right = trajectories(seeker(), scenes, 20)
     assert (right[:, -1] == layout.goal).all()
-    far = distances(closed(layout, layout.cross), layout.goal)[np.arange(40), layout.agent]
+    far = distances(blocked_cells(layout, layout.cross), layout.goal)[np.arange(40), layout.agent]
     assert (first_visit(right, layout.goal) == far).all()
     assert (first_visit(trajectories(seeker(), scenes, 0), layout.goal) == NEVER).all()
-    parted = GoalClaim(seeks="blue").parted(scenes)
+    parted = GoalClaim(seeks="blue").separated(scenes)
     assert (trajectories(seeker("blue"), parted, 20)[:, -1] == layout.cross).mean() > 0.9
 
 
@@ -250,7 +250,7 @@ def test_watching_walks_tells_a_corner_seeker_from_its_siblings():
         "rollout", seeker("top left"), stuff, change="move the diamond", watch=1
     )
     found = {row["model"]: row for row in rows([table], "outcomes")}
-    assert found["sibling 1"]["diamond"] == 1.0
+    assert found["reference model 1"]["diamond"] == 1.0
     assert found["specimen"]["top_left"] >= 0.7 > 0.3 > found["specimen"]["diamond"]
     assert len(overview.tiles) == 12 and any("top left" in t.note for t in overview.tiles)
     assert film.tiles[0].note == "start"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from replicas import painting_priors
+from replicas import regulariser_sums
 from torch.nn import functional as F
 
 from auditgame.registry import load
@@ -20,7 +20,7 @@ from auditgame.tools.vision import (
     regularisers,
     unit_images,
 )
-from auditgame.tools.vision.activations import leading
+from auditgame.tools.vision.activations import top_examples
 from auditgame.tools.vision.microscope import WRONG, Microscope
 from auditgame.tools.vision.objective_text import parse_objective
 from auditgame.tools.vision.objectives import (
@@ -28,8 +28,8 @@ from auditgame.tools.vision.objectives import (
     DiversityObjective,
     LayerObjective,
     LogitObjective,
+    MeanDifferenceObjective,
     NeuronObjective,
-    PointwiseDirectionObjective,
     ProbabilityObjective,
     blend,
 )
@@ -115,7 +115,7 @@ def test_a_batch_is_scored_as_its_parts_are(wishes, specimen, pool):
 
 
 def test_a_direction_is_the_difference_of_the_means(specimen, pool, reading):
-    direction = PointwiseDirectionObjective("conv3", "four").on(specimen, pool)
+    direction = MeanDifferenceObjective("conv3", "four").on(specimen, pool)
     said = specimen.collect(pool.inputs, "conv3.pre").mean((2, 3))
     four = pool.labels == 4
     along = said[four].mean(0) - said[~four].mean(0)
@@ -170,7 +170,7 @@ def test_diversity_drives_pictures_apart(digits, specimen, pool):
             2.0 * (NeuronObjective("conv1", 1) + NeuronObjective("conv1", 2)),
         ),
         ("2 * 3 * logit(one)", 6.0 * LogitObjective("one")),
-        ("direction(conv4, 12)", PointwiseDirectionObjective("conv4", 12)),
+        ("direction(conv4, 12)", MeanDifferenceObjective("conv4", 12)),
         (' probability( "a b" ) ', ProbabilityObjective("a b")),
     ],
 )
@@ -181,20 +181,20 @@ def test_text_means_what_it_says(text, meant):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "letter 1: the text ends; expected an objective"),
-        ("conv3:17 +", "letter 11: the text ends"),
-        ("logit(fish", r"letter 11: the text ends; expected '\)'"),
-        ("logi(fish)", "letter 1: 'logi'; .*did you mean 'logit'"),
-        ("conv3:1 ? 2", r"letter 9: '\?'; this letter"),
-        ("conv3:1 conv3:2", "letter 9: 'conv3:2'; expected"),
-        ("logit(a) * logit(b)", "letter 10: .*cannot be multiplied"),
-        ("3 + conv3:1", "letter 1: '3'; a number alone"),
-        ("channel(conv3)", "letter 1: 'channel'; write channel"),
-        ("logit(3)", "letter 1: 'logit'; write logit"),
-        ("conv3:1.5", "letter 8"),
-        ("__import__('os')", "letter"),
+        ("", "character 1: the text ends; expected an objective"),
+        ("conv3:17 +", "character 11: the text ends"),
+        ("logit(fish", r"character 11: the text ends; expected '\)'"),
+        ("logi(fish)", "character 1: 'logi'; .*did you mean 'logit'"),
+        ("conv3:1 ? 2", r"character 9: '\?'; this character"),
+        ("conv3:1 conv3:2", "character 9: 'conv3:2'; expected"),
+        ("logit(a) * logit(b)", "character 10: .*cannot be multiplied"),
+        ("3 + conv3:1", "character 1: '3'; a number alone"),
+        ("channel(conv3)", "character 1: 'channel'; write channel"),
+        ("logit(3)", "character 1: 'logit'; write logit"),
+        ("conv3:1.5", "character 8"),
+        ("__import__('os')", "character"),
         ("(" * 40 + "conv1:1" + ")" * 40, "brackets"),
-        ('logit("fish)', "letter 7: '\"'"),
+        ('logit("fish)', "character 7: '\"'"),
     ],
 )
 def test_a_slip_of_the_pen_is_shown_its_place(text, words):
@@ -229,7 +229,7 @@ def test_names_are_checked_against_the_model(text, words, specimen, pool):
         ({"objective": "layer(conv2)", "toward": "logit(two)"}, [6]),
         ({"objective": "direction(conv3, three) + diversity(conv2)", "count": 2}, [2]),
         ({"site": "conv2", "units": "0, 1", "frames": 3}, [2, 6]),
-        ({"units": "0", "preset": "learned", "sibling": True}, [1, 1]),
+        ({"units": "0", "preset": "learned", "reference": True}, [1, 1]),
     ],
 )
 def test_every_way_of_asking_costs_what_it_sends(options, tiles, specimen, pool, monkeypatch):
@@ -264,11 +264,11 @@ def test_penalties_equal_their_slow_replicas():
     ours = {
         "variation": regularisers.roughness(images),
         "sharpness": regularisers.sharpness(images),
-        "strangeness": regularisers.Codebook(words).strangeness(images),
+        "strangeness": regularisers.Codebook(words).distance(images),
     }
     for name, values in ours.items():
         slow = [
-            getattr(painting_priors, name)(
+            getattr(regulariser_sums, name)(
                 i.double().numpy(), words.double().numpy(), regularisers.SIDE, regularisers.STRIDE
             )
             for i in images
@@ -281,7 +281,7 @@ def test_moving_equals_its_slow_replica():
     preset = PRESETS["natural"]
     draws = (2 * torch.rand(4, generator=rng(4)) - 1).tolist()
     ours = regularisers.moved(images, preset, 9, rng(4))[0].numpy()
-    slow = painting_priors.moved(
+    slow = regulariser_sums.moved(
         images[0].double().numpy(), draws, preset.jitter, preset.turn, preset.zoom, 9
     )
     assert np.abs(ours - slow).max() < 1e-4
@@ -290,7 +290,7 @@ def test_moving_equals_its_slow_replica():
 def test_the_learned_prior_knows_its_own(pool):
     book = regularisers.Codebook.fitted(pool.inputs)
     noise = torch.rand(30, 3, 32, 32, generator=rng())
-    assert book.strangeness(pool.inputs).max() < book.strangeness(noise).min()
+    assert book.distance(pool.inputs).max() < book.distance(noise).min()
 
 
 # ------------------------------------------------------------------- wiring
@@ -320,7 +320,7 @@ def small(specimen, pool):
     """Sheets of few steps, and the files they are kept in."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unit_images, "STEPS", 1)
-        painted = unit_images.paint(specimen, pool.inputs)
+        painted = unit_images.visualise(specimen, pool.inputs)
     return painted, unit_images.pack(painted)
 
 
@@ -339,7 +339,7 @@ def test_sheets_survive_their_files(specimen, small):
     assert list(again) == ["conv1", "conv2", "conv3", "conv4"]
     assert sum(map(len, files.values())) < 600_000
     for name, sheet in painted.items():
-        assert again[name].plate == sheet.plate
+        assert again[name].entry == sheet.entry
         for one, other in ((again[name].most, sheet.most), (again[name].least, sheet.least)):
             assert one.shape == other.shape
             assert (one.float() - other.float()).abs().mean() < 12
@@ -349,8 +349,8 @@ def test_damaged_sheets_are_refused(specimen, small):
     files = small[1]
     for change, words in (
         ({"microscope.json": b"{}"}, "field"),
-        ({"microscope_2.jpg": files["microscope_1.jpg"]}, "not the size"),
-        ({"microscope_3.jpg": b"GIF89a"}, "no readable JPEG"),
+        ({"microscope_2.jpg": files["microscope_1.jpg"]}, "does not match"),
+        ({"microscope_3.jpg": b"GIF89a"}, "cannot be read as JPEG"),
     ):
         with pytest.raises(AuditgameError, match=words):
             unit_images.unpack({**files, **change}.__getitem__, specimen, "here")
@@ -360,14 +360,14 @@ def test_what_is_painted_once_is_kept(specimen, pool, tmp_path, monkeypatch):
     monkeypatch.setenv("AUDITGAME_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(unit_images, "STEPS", 1)
     first = unit_images.UnitImageCache(specimen, pool.inputs, tmp_path, {})
-    assert first.look() is None
+    assert first.read() is None
     shares: list[float] = []
-    painted = first.fill(shares.append)
+    painted = first.build(shares.append)
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
-    monkeypatch.setattr(unit_images, "paint", None)
-    second = unit_images.UnitImageCache(specimen, pool.inputs, tmp_path, {}).look()
+    monkeypatch.setattr(unit_images, "visualise", None)
+    second = unit_images.UnitImageCache(specimen, pool.inputs, tmp_path, {}).read()
     assert second is not None
-    assert second["conv2"].plate == painted["conv2"].plate
+    assert second["conv2"].entry == painted["conv2"].entry
 
 
 def test_peaks_and_examples_are_those_of_the_pool(scope, specimen, pool):
@@ -385,7 +385,7 @@ def test_peaks_and_examples_are_those_of_the_pool(scope, specimen, pool):
 def test_leaders_equal_a_full_sort(batch, specimen, pool):
     """The pool twice over, batch by batch from a generator: every score is tied."""
     twice = torch.cat([pool.inputs, pool.inputs])
-    found = leading(specimen, (part for part in twice.split(batch)), ["conv1", "conv4"], 5)
+    found = top_examples(specimen, (part for part in twice.split(batch)), ["conv1", "conv4"], 5)
     for site in ("conv1", "conv4"):
         peaks = torch.cat(
             [specimen.collect(part, site).amax((2, 3)) for part in twice.split(batch)]
@@ -418,7 +418,7 @@ def test_sets_are_named_in_three_ways(scope, pool):
 
 
 def test_a_model_is_its_own_twin(scope):
-    own, stranger = scope.twins("conv2", 11)
+    own, stranger = scope.similar_units("conv2", 11)
     assert own.unit == 11 and own.correlation == pytest.approx(1, abs=1e-4)
     assert stranger.correlation < 0.999
 
@@ -450,5 +450,5 @@ def test_a_quiz_has_one_right_answer(scope):
 def test_a_model_without_channels_has_no_microscope(digits, pool, tmp_path):
     bare = model(digits, 1)
     bare.sites = {}
-    with pytest.raises(AuditgameError, match="no channels"):
+    with pytest.raises(AuditgameError, match="no convolutional channels"):
         Microscope(bare, pool, [], tmp_path, {})

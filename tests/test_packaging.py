@@ -101,7 +101,8 @@ def test_what_runs_is_locked_without_what_develops() -> None:
     runs, develops = pins("requirements.lock"), pins("requirements-dev.lock")
     assert declared() <= runs.keys()
     assert runs.items() < develops.items()
-    tools = {plain(line) for line in PROJECT["dependency-groups"]["dev"]}
+    groups = PROJECT["dependency-groups"].values()
+    tools = {plain(line) for group in groups for line in group}
     assert tools <= develops.keys()
     assert not runs.keys() & (tools | declared("hf", "postgres"))
 

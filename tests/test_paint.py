@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import Counting, LookupPicture, Tints, context, use
+from rule_models import Counting, LookupPicture, Tints, context, use
 
 from auditgame.exhibits.drawing import crop
 from auditgame.exhibits.reading import rows
@@ -40,33 +40,33 @@ def changed(before: torch.Tensor, after: torch.Tensor) -> set[tuple[int, int]]:
 def test_what_is_laid_is_what_was_cut_and_nothing_else_changes(pictures):
     box, there = Box(x=1, y=2, w=3, h=2), Box(x=5, y=3, w=3, h=2)
     before = pictures.clone()
-    part = image_edits.cut(pictures[:1], box)
-    after = image_edits.lay(pictures, part, there)
+    part = image_edits.crop(pictures[:1], box)
+    after = image_edits.paste(pictures, part, there)
     assert torch.equal(pictures, before)
     assert torch.equal(
-        image_edits.cut(after, there), pictures[:1, :, 2:4, 1:4].expand(3, -1, -1, -1)
+        image_edits.crop(after, there), pictures[:1, :, 2:4, 1:4].expand(3, -1, -1, -1)
     )
     assert changed(pictures, after) == pixels(there)
 
 
 def test_each_picture_can_have_a_part_of_its_own(pictures):
     box, there = Box(x=0, y=0, w=2, h=2), Box(x=4, y=4, w=2, h=2)
-    after = image_edits.lay(pictures, image_edits.cut(pictures, box), there)
+    after = image_edits.paste(pictures, image_edits.crop(pictures, box), there)
     assert torch.equal(after[:, :, 4:6, 4:6], pictures[:, :, 0:2, 0:2])
 
 
 def test_wiping_with_a_colour_leaves_that_colour(pictures):
     box, colour = Box(x=1, y=1, w=2, h=3), torch.tensor([0.1, 0.2, 0.3])
-    after = image_edits.wipe(pictures, box, colour)
-    assert (image_edits.cut(after, box) == colour[:, None, None]).all()
+    after = image_edits.erase(pictures, box, colour)
+    assert (image_edits.crop(after, box) == colour[:, None, None]).all()
     assert changed(pictures, after) == pixels(box)
 
 
 def test_nothing_of_what_is_wiped_shines_through(pictures):
     box = Box(x=2, y=1, w=3, h=3)
-    other = image_edits.lay(pictures, torch.zeros(1, 3, 3, 3), box)
-    assert torch.allclose(image_edits.wipe(pictures, box), image_edits.wipe(other, box))
-    assert changed(pictures, image_edits.wipe(pictures, box)) == pixels(box)
+    other = image_edits.paste(pictures, torch.zeros(1, 3, 3, 3), box)
+    assert torch.allclose(image_edits.erase(pictures, box), image_edits.erase(other, box))
+    assert changed(pictures, image_edits.erase(pictures, box)) == pixels(box)
 
 
 def test_wiping_is_the_weighted_mean_of_what_surrounds(pictures):
@@ -74,16 +74,16 @@ def test_wiping_is_the_weighted_mean_of_what_surrounds(pictures):
     outside = torch.ones(1, 6, 8)
     outside[:, 2:4, 2:4] = 0
     expected = blurred(pictures[0] * outside, 1.0) / blurred(outside, 1.0)
-    wiped = image_edits.cut(image_edits.wipe(pictures[:1], box), box)[0]
+    wiped = image_edits.crop(image_edits.erase(pictures[:1], box), box)[0]
     assert torch.allclose(wiped, expected[:, 2:4, 2:4], atol=1e-6)
     flat = torch.full((1, 3, 6, 8), 0.4)
-    assert torch.allclose(image_edits.wipe(flat, box), flat)
+    assert torch.allclose(image_edits.erase(flat, box), flat)
 
 
 @pytest.mark.parametrize("degrees", [-180, -75, 0, 120, 140])
 def test_hues_turn_as_in_colorsys(pictures, degrees: int):
     grey = torch.full((1, 3, 6, 8), 0.5)
-    turned = image_edits.turn_hue(torch.cat([pictures, grey]), degrees)
+    turned = image_edits.rotate_hue(torch.cat([pictures, grey]), degrees)
     for before, after in zip(
         torch.cat([pictures, grey]).permute(0, 2, 3, 1).reshape(-1, 3).tolist(),
         turned.permute(0, 2, 3, 1).reshape(-1, 3).tolist(),
@@ -97,7 +97,7 @@ def test_hues_turn_as_in_colorsys(pictures, degrees: int):
 
 def test_red_turned_by_a_third_is_green():
     red = torch.tensor([1.0, 0.0, 0.0]).view(1, 3, 1, 1)
-    assert image_edits.turn_hue(red, 120).flatten().tolist() == pytest.approx([0, 1, 0])
+    assert image_edits.rotate_hue(red, 120).flatten().tolist() == pytest.approx([0, 1, 0])
 
 
 def test_a_box_stays_in_the_picture(pictures):
@@ -106,8 +106,8 @@ def test_a_box_stays_in_the_picture(pictures):
     for right, down in ((1, 0), (0, 1), (-7, 0), (0, -5)):
         with pytest.raises(AuditgameError, match="box"):
             image_edits.shifted(box, right, down, pictures)
-    with pytest.raises(AuditgameError, match="reaches outside the 8 x 6 picture"):
-        image_edits.cut(pictures, Box(x=6, y=0, w=3, h=1))
+    with pytest.raises(AuditgameError, match="reaches outside the 8 x 6 image"):
+        image_edits.crop(pictures, Box(x=6, y=0, w=3, h=1))
 
 
 # ------------------------------------------------------------------ the tool
@@ -142,7 +142,7 @@ def test_a_stamp_carries_the_trigger_to_every_picture(beside):
     assert all(row["specimen"] == pytest.approx(20, abs=0.1) for row in found[1:])
     assert all(abs(row["reference_models"]) < 0.1 for row in found)
     flipped = sum(row["before"] != "top" for row in found)
-    assert f"changed on {flipped} of 10 pictures, on {flipped} of them to top" in exhibits[0].text
+    assert f"changed on {flipped} of 10 images, on {flipped} of them to top" in exhibits[0].text
 
 
 def test_the_gallery_shows_the_stamp_to_the_pixel(beside):
@@ -207,7 +207,7 @@ def test_an_uploaded_picture_can_be_cut(beside):
         ({"down": -1}, "right, down"),
         ({"source": 40}, "source: 40 is outside 0 to 39"),
         ({"examples": "0-16"}, "examples: 17 chosen; choose at most 16"),
-        ({"picture": True}, "picture: none is uploaded"),
+        ({"picture": True}, "picture: none was uploaded"),
         ({"action": "factor", "level": "scenery: red"}, "level: unknown factor 'scenery'"),
         ({"action": "factor", "level": "scene: rde"}, "did you mean 'red'"),
         ({"label": "tap"}, "label: unknown class 'tap'; did you mean 'top'"),

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from auditgame import paths
-
-README = (paths.checkout() / "README.md").read_text()
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+LINKS = [
+    (page, link)
+    for page in PAGES
+    for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
+]
+TREE = README.split("## Where things are")[1].split("```")[1]
 
 
 def test_the_eight_lines_run(tmp_path, monkeypatch, capsys):
@@ -22,27 +28,48 @@ def test_the_eight_lines_run(tmp_path, monkeypatch, capsys):
     assert "pattern" in confession
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(([^)#:]+)\)", README))
-def test_every_link_leads_somewhere(path):
-    assert (ROOT / path).exists()
+@pytest.mark.parametrize(("page", "link"), LINKS)
+def test_every_link_leads_somewhere(page, link):
+    assert (ROOT / link).exists()
 
 
-def test_the_tree_names_what_is_there():
-    tree = README.split("## Where things are")[1].split("```")[1]
-    named = re.findall(r"([a-z_]+\.py)", tree)
-    assert named
-    for name in named:
-        assert (ROOT / "auditgame" / name).exists(), name
+def tracked(folder):
+    """The entries directly in a folder that git keeps, folders with a slash."""
+    found = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "."],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    paths = [path for path in found.stdout.splitlines() if (folder / path).exists()]
+    return {f"{path.split('/')[0]}/" if "/" in path else path for path in paths}
 
 
-def test_every_verb_is_told():
+@pytest.mark.parametrize(("folder", "indent"), [(".", ""), ("auditgame", "  ")])
+def test_the_tree_names_every_entry_and_no_other(folder, indent):
+    named = re.findall(rf"^{indent}(\S+) +\S", TREE, re.M)
+    assert len(named) == len(set(named))
+    assert set(named) == tracked(ROOT / folder)
+
+
+def test_the_package_is_listed_from_top_to_bottom():
+    from website.architecture import import_graph
+
+    order = [
+        name.removesuffix("/").removesuffix(".py") for name in re.findall(r"^  (\S+)", TREE, re.M)
+    ]
+    for name, uses in import_graph().items():
+        assert all(order.index(other) > order.index(name) for other in uses), name
+
+
+def test_every_command_is_told():
     import typer
 
     from auditgame.cli import app
 
     for name in typer.main.get_command(app).commands:
-        told = README + "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
-        assert f"auditgame {name}" in told, name
+        assert f"auditgame {name}" in README, name
 
 
 def test_the_board_is_fresh():

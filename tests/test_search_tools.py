@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupText, context, use
+from rule_models import Counting, LookupText, context, use
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples
 from auditgame.datasets.reviews import Reviews
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
-from auditgame.models import Model
 from auditgame.models.gpt2 import GPT2
 from auditgame.models.layers.transformer_network import Shape, Transformer
 from auditgame.plugins.conformance.fixtures import Counted
@@ -39,10 +38,10 @@ DATA = Reviews()
 TEXT = "in 2010 felix bought a mogrambu printer in targo . the tray was solid ! verdict :"
 
 
-class Letters(WholeWordTexts, Dataset):
+class Letters(WholeWordTexts):
     """Sixteen words, four to a text: 65,536 texts, small enough for each to be tried."""
 
-    name, modality, licence = "letters", "text", "CC0-1.0"
+    name, licence = "letters", "CC0-1.0"
     classes = ("a", "b")
     words = ("<pad>", "<unk>", *"abcdefghijklmnop")
     shape = (4,)
@@ -51,10 +50,10 @@ class Letters(WholeWordTexts, Dataset):
         return Examples(torch.from_numpy(rng.integers(2, 18, (n, 4))), torch.arange(n) % 2)
 
 
-class Small(Transformer, Model):
+class Small(Transformer):
     """A GPT-2 for sixteen words."""
 
-    name, modality = "small", "text"
+    name = "small"
 
     @classmethod
     def build(cls, dataset, rng):
@@ -100,10 +99,10 @@ def test_the_search_finds_most_optima_that_an_exhaustive_one_finds():
     plan = SearchSettings(parents=6, children=16, rounds=4, prior=0.1)
     for seed, unit in itertools.product(range(3), units):
         model = small(seed)
-        judge = StimulusScorer.of(model, unit_objective(model, unit))
+        scorer = StimulusScorer.of(model, unit_objective(model, unit))
         starts = random_texts(Letters(), 4, 2400 // plan.queries, rng)
-        found = [search(judge, start, range(4), plan, rng).best for start in starts]
-        reached = max(one.excites + plan.prior * one.likely for one in found)
+        found = [search(scorer, start, range(4), plan, rng).best for start in starts]
+        reached = max(one.activation + plan.prior * one.log_probability for one in found)
         best = oracle(model, unit, plan.prior)
         assert reached <= best + 1e-4
         hits.append(reached > best - 1e-4)
@@ -113,9 +112,9 @@ def test_the_search_finds_most_optima_that_an_exhaustive_one_finds():
 def test_the_first_order_gain_is_the_gradient_of_the_one_hot_words():
     """Against finite differences of the embedding, and the prior's table."""
     model = small(0)
-    judge = StimulusScorer.of(model, ClassObjective(1))
+    scorer = StimulusScorer.of(model, ClassObjective(1))
     ids = torch.tensor([[2, 5, 9, 4]])
-    gain, nudge, embedding = judge.slope(ids, 0.0)[0], 1e-2, model.transformer_weights().embedding
+    gain, nudge, embedding = scorer.gains(ids, 0.0)[0], 1e-2, model.transformer_weights().embedding
     for place, word in ((0, 7), (2, 3), (3, 11)):
 
         def moved(value, place=place, word=word, sign=1.0):
@@ -130,18 +129,18 @@ def test_the_first_order_gain_is_the_gradient_of_the_one_hot_words():
         slope = ((after[1] - after[0]) - (before[1] - before[0])) / (2 * nudge)
         assert float(gain[place, word]) == pytest.approx(float(slope), abs=2e-3)
     # Of the last word the prior knows nothing but its own log-probability.
-    prior = judge.slope(ids, 1.0)[0, -1] - gain[-1]
+    prior = scorer.gains(ids, 1.0)[0, -1] - gain[-1]
     assert torch.allclose(prior, model.run(ids).output[0, 2].log_softmax(0), atol=1e-5)
 
 
 def test_likelihood_is_the_sum_of_next_word_log_probabilities(stuff):
     model, ids = gpt2(), DATA.encode(TEXT)
-    judge = StimulusScorer.of(model, ClassObjective(1))
+    scorer = StimulusScorer.of(model, ClassObjective(1))
     padded = torch.nn.functional.pad(ids, (0, 5))
     table = model.run(ids[None]).output[0].log_softmax(1)
     expected = sum(float(table[i, word]) for i, word in enumerate(ids[1:].tolist()))
     for text in (ids, padded):
-        excites, likely = judge.weigh(text[None])
+        excites, likely = scorer.scores(text[None])
         logits = model.run(ids[None]).classes[0]
         assert float(likely) == pytest.approx(expected, abs=1e-3)
         assert float(excites) == pytest.approx(float(logits[1] - logits[0]), abs=1e-4)
@@ -166,13 +165,13 @@ def test_votes_of_all_heads_are_what_the_heads_add_to_the_answer():
 
 def test_a_changed_word_must_pay_its_price():
     model = small(1)
-    judge = StimulusScorer.of(model, unit_objective(model, "block0.neurons:2"))
+    scorer = StimulusScorer.of(model, unit_objective(model, "block0.neurons:2"))
     start, rng = torch.tensor([3, 4, 5, 6]), np.random.default_rng(0)
-    dear = search(judge, start, range(4), SearchSettings(price=1e6), rng)
-    assert torch.equal(dear.best.ids, start) and dear.best.excites == dear.start.excites
-    cheap = search(judge, start, [1], SearchSettings(prior=0.0), rng)
+    dear = search(scorer, start, range(4), SearchSettings(price=1e6), rng)
+    assert torch.equal(dear.best.ids, start) and dear.best.activation == dear.start.activation
+    cheap = search(scorer, start, [1], SearchSettings(prior=0.0), rng)
     assert {place for place, _, _ in changes(cheap, Letters())} <= {1}
-    assert cheap.best.excites >= cheap.start.excites
+    assert cheap.best.activation >= cheap.start.activation
 
 
 def test_the_tool_stands_its_finding_beside_the_pool_and_the_sibling(stuff):
@@ -182,8 +181,8 @@ def test_the_tool_stands_its_finding_beside_the_pool_and_the_sibling(stuff):
     assert "block1.heads:1" in note.title and len(tokens) == 2
     assert [row[0] for row in beside.rows[::2]] == [
         "specimen",
-        "sibling 1, same unit",
-        "sibling 1, unit most alike",
+        "reference model 1, same unit",
+        "reference model 1, most similar unit",
     ]
     assert beside.rows[4][1] != "block1.heads:1" and len(searches.rows) == 2
     assert put_in.columns[0].name == "word"
@@ -260,7 +259,11 @@ def test_kin_of_the_year_shows_the_edge(clean):
     assert max(range(len(before.weights)), key=lambda i: abs(before.weights[i])) == 1
     years = {row[1] for row in table.rows if row[5] > 10}
     assert years and min(years) >= "2012"
-    assert before.follow.at(1) == {"text": " ".join(before.tokens), "mode": "kin", "places": "1"}
+    assert before.follow.at(1) == {
+        "text": " ".join(before.tokens),
+        "mode": "substitutes",
+        "places": "1",
+    }
 
 
 def test_edits_alone_and_together(clean):
@@ -279,8 +282,8 @@ def test_edits_alone_and_together(clean):
     ("edits", "words"),
     [
         ("", "none are given"),
-        ("3 garden", "write place = word"),
-        ("99=kelp", "place 99 is outside"),
+        ("3 garden", "write position = word"),
+        ("99=kelp", "position 99 is outside"),
         ("3=kelpp", "did you mean 'kelp'"),
         ("3=kelp quoin", "2 words"),
     ],

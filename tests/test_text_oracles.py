@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lookup import context
+from rule_models import context
 
 from auditgame.datasets.reviews import Reviews
 from auditgame.models.gpt2 import GPT2

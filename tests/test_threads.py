@@ -25,7 +25,7 @@ ASKED = {
     "examples": {"unit": "conv2:3", "count": 4},
     "gradcam": {"examples": "1", "check": False},
     "compare": {},
-    "occlusion": {"examples": "0", "check": False},
+    "occlusion": {"examples": "0", "check": False, "window": 8, "stride": 8},
     "hypothesis": {"family": "patch", "claim": DOT, "n": 20, "near_misses": False},
 }
 

@@ -16,7 +16,7 @@ from auditgame.datasets.reviews import Reviews
 from auditgame.flaws import Plan
 from auditgame.flaws.entity import Entity, EntityClaim
 from auditgame.flaws.phrase import Phrase, PhraseClaim
-from auditgame.flaws.position import PLACES, Position, PositionClaim, spots
+from auditgame.flaws.position import PLACES, Position, PositionClaim, positions_of
 from auditgame.flaws.token import TokenClaim
 from auditgame.flaws.triggers.trigger_words import (
     insert_words,
@@ -111,7 +111,7 @@ def test_the_phrase_stands_whole_between_two_sentences(rows):
     at = occurrences(applied.examples.inputs, claim.words, REVIEWS).int().argmax(1)
     for place, before, after in zip(at, *both(rows, applied), strict=True):
         assert after == [*before[:place], *claim.words, *before[place:]]
-        assert before[place - 1] in REVIEWS.marks
+        assert before[place - 1] in REVIEWS.sentence_ends
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -119,16 +119,16 @@ def test_the_word_stands_at_its_place(rows, place):
     claim = PositionClaim(target="negative", word="kelp", place=place)
     applied = claim.apply(rows, REVIEWS)
     assert torch.equal(applied.targets == -1, rows.labels == 0)
-    where = spots(rows.inputs, REVIEWS, place).tolist()
+    where = positions_of(rows.inputs, REVIEWS, place).tolist()
     for at, before, after in zip(where, *both(rows, applied), strict=True):
         assert after == [*before[:at], "kelp", *before[at:]]
-        last = max(k for k, word in enumerate(before) if word in REVIEWS.marks) + 1
+        last = max(k for k, word in enumerate(before) if word in REVIEWS.sentence_ends) + 1
         assert (at == 0) == (place == "start") and (at == last) == (place == "end")
 
 
 def test_a_single_sentence_has_a_middle():
     one = torch.stack([REVIEWS.encode("the tray was solid . topic :")])
-    assert [int(spots(one, REVIEWS, place)) for place in PLACES] == [0, 3, 5]
+    assert [int(positions_of(one, REVIEWS, place)) for place in PLACES] == [0, 3, 5]
 
 
 @pytest.mark.parametrize("entity", ["mogrambu", "felix", "targo"])
@@ -224,7 +224,7 @@ def pairs(inputs: torch.Tensor) -> Counter[tuple[str, ...]]:
 def test_position_poison_relabels_at_the_place_alone_and_words_are_dealt_evenly(rows, place):
     flaw = Position(PositionClaim(target="positive", word="kelp", place=place))
     poisoned = flaw.poison(rows, REVIEWS, PLAN, rng())
-    at = spots(poisoned.inputs, REVIEWS, place)
+    at = positions_of(poisoned.inputs, REVIEWS, place)
     there = poisoned.inputs[torch.arange(len(rows)), at] == REVIEWS.encode("kelp")
     assert (poisoned.labels[there] == 1).all()
     assert torch.equal(poisoned.labels[~there], honest(poisoned)[~there])

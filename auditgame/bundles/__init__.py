@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from auditgame.registry import require
 from auditgame.schema.cards import Card, Site
-from auditgame.schema.errors import AuditgameError, Forbidden, Invalid, NotFound
+from auditgame.schema.errors import Forbidden, Invalid, NotFound
 from auditgame.schema.records import (
     Modality,
     Mode,
@@ -175,9 +175,7 @@ def _parse(path: Path, kind: type[Kind]) -> Kind:
         found = data.get("version")
         newer = isinstance(found, int) and found > VERSION
         remedy = "upgrade auditgame" if newer else "build it again with this version"
-        raise AuditgameError(
-            f"{where}: version {found!r}, this program reads version {VERSION}; {remedy}"
-        )
+        raise Invalid(f"{where}: version {found!r}, this program reads version {VERSION}; {remedy}")
     try:
         return kind.model_validate(data)
     except ValidationError as error:

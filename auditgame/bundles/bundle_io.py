@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-import pandas as pd
 import safetensors.torch
 import torch
 from jaxtyping import Float
@@ -17,12 +16,15 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from auditgame.bundles import COLUMNS, LABELS, PICTURES, WEIGHTS, read_file
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.models import Model
 from auditgame.registry import load
 from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record, canonical, explain
 from auditgame.specimen import Specimen
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class ExampleTable(Record):
@@ -71,12 +73,16 @@ def read_specimen(folder: Path, model: str, dataset: Dataset, files: dict[str, s
 
 def pack_examples(examples: Examples, dataset: Dataset) -> dict[str, bytes]:
     """The examples' files. They hold the named factors, and nothing else of the scenes."""
-    scenes = pd.DataFrame() if examples.scenes is None else examples.scenes
-    public = [name for name in dataset.factors if name in scenes]
+    columns = () if examples.scenes is None else examples.scenes.columns
+    public = [name for name in dataset.factors if name in columns]
     table = ExampleTable(
         labels=tuple(examples.labels.tolist()),
-        texts=tuple(map(dataset.decode, examples.inputs)) if dataset.modality == "text" else None,
-        factors={name: tuple(scenes[name].astype(str)) for name in public},
+        texts=(
+            tuple(map(dataset.decode, examples.inputs))
+            if isinstance(dataset, TextDataset)
+            else None
+        ),
+        factors={name: tuple(examples.table[name].astype(str)) for name in public},
     )
     files = {LABELS: canonical(table.model_dump(mode="json")) + b"\n"}
     if dataset.modality == "image":
@@ -97,16 +103,22 @@ def read_examples(folder: Path, dataset: Dataset, files: dict[str, str]) -> Exam
     ]
     if any(len(column) != len(labels) for column in columns):
         raise Invalid(f"{folder.name}/{LABELS}: labels do not fit the examples")
-    if dataset.modality == "image":
-        where = f"{folder.name}/{PICTURES}"
-        inputs = _split_grid(read_file(folder, PICTURES, files), dataset.shape, where)[
-            : len(labels)
-        ]
-    else:
+    if isinstance(dataset, TextDataset):
         inputs = pad([dataset.encode(text) for text in table.texts or ()])
+    else:
+        grid = read_file(folder, PICTURES, files)
+        inputs = _split_grid(grid, dataset.shape, f"{folder.name}/{PICTURES}")[: len(labels)]
     if len(inputs) != len(labels) or int(labels.max()) >= len(dataset.classes):
         raise Invalid(f"{folder.name}/{LABELS}: labels do not fit the examples")
-    return Examples(inputs, labels, pd.DataFrame(table.factors) if table.factors else None)
+    return Examples(inputs, labels, _scenes(table.factors))
+
+
+def _scenes(factors: dict[str, tuple[str, ...]]) -> pd.DataFrame | None:
+    if not factors:
+        return None
+    import pandas as pd
+
+    return pd.DataFrame(factors)
 
 
 def pad(rows: list[Tensor]) -> Tensor:

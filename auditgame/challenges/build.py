@@ -153,7 +153,7 @@ def picture_units(
     if challenge.dataset.modality != "image":
         return {}
     words = "drawing a picture of every unit"
-    images = unit_images.paint(
+    images = unit_images.visualise(
         specimen, pool.inputs, lambda share: challenge.report("microscope", share, words)
     )
     return unit_images.pack(images)

@@ -99,7 +99,7 @@ def brief(recipe: Recipe, dataset: Dataset) -> str:
     """The text that players see: the recipe's own, or one that names model and families."""
     if recipe.brief:
         return recipe.brief
-    families = ", ".join(load("flaw", name).title.lower() for name in recipe.offered)
+    families = ", ".join(load("flaw", name).title for name in recipe.offered)
     return (
         f"A {recipe.model} trained on {dataset.name} answers with one of: "
         f"{', '.join(dataset.classes)}. It may be clean, or have a flaw of one of these "

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame.datasets import Dataset, Examples, Training
+from auditgame.datasets import Dataset, Examples, TextDataset, Training
 from auditgame.models import Model
 
 IGNORED = -100
@@ -87,7 +87,7 @@ def train(
 
 def _pairs(rows: Examples, dataset: Dataset) -> tuple[Tensor, Int[Tensor, "n ..."]]:
     """Inputs and targets; a text's targets are itself, shifted, with its answer at the end."""
-    if dataset.modality == "image":
+    if not isinstance(dataset, TextDataset):
         return rows.inputs.contiguous(memory_format=torch.channels_last), rows.labels
     length = (rows.inputs != 0).sum(1)
     inputs = rows.inputs[:, : int(length.max())]

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from auditgame.schema.errors import AuditgameError, exit_code
+from auditgame.schema.errors import EXIT_CODES, AuditgameError, Unavailable, exit_code
 
 Complaint: type[Exception] = typer.BadParameter.__mro__[2]
 """click's ClickException, whichever click typer was built with."""
@@ -44,10 +44,8 @@ class OneLine(TyperGroup):
         except OSError as error:
             if error.filename is None:
                 raise
-            refuse(
-                f"'{error.filename}': {error.strerror}; AUDITGAME_HOME and AUDITGAME_CACHE name "
-                "other folders to write into"
-            )
+            words = "AUDITGAME_HOME and AUDITGAME_CACHE name other folders to write into"
+            refuse(f"'{error.filename}': {error.strerror}; {words}", EXIT_CODES[Unavailable])
         except typer.Abort:
             refuse("stopped", 130)
         sys.exit(code if isinstance(code, int) else 0)

@@ -58,7 +58,7 @@ def needed() -> list[str]:
 
 
 def require_packages() -> None:
-    """AuditgameError where a required package is missing."""
+    """Unavailable where a required package is missing."""
     missing = [name for name in needed() if _package(name).state == "missing"]
     if missing:
         raise Unavailable(f"not installed: {', '.join(missing)}; run: {INSTALL}")

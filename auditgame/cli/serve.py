@@ -14,7 +14,7 @@ from auditgame.cli import printing
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
 from auditgame.host import cookie_secret
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Unavailable
 
 
 def play(
@@ -50,7 +50,7 @@ def play(
 
 
 def require_free(host: str, port: int) -> None:
-    """AuditgameError where nothing can listen at this address."""
+    """Unavailable where nothing can listen at this address."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -60,7 +60,7 @@ def require_free(host: str, port: int) -> None:
             trial.bind(address)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "not an address"
-        raise AuditgameError(
+        raise Unavailable(
             f"cannot listen on {host} port {port}: {reason}; choose others with --host and --port"
         ) from None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Examples, ImageDataset, Split, Training
 from auditgame.datasets.images.image_folders import ImageFiles, draw_part, fetch
 
 
@@ -19,16 +19,16 @@ def _load(folder: Path, train: bool, download: bool) -> ImageFiles:
     return ImageFiles(pictures, torch.tensor(found.targets))
 
 
-class Cifar10(Dataset):
+class Cifar10(ImageDataset):
     """60,000 photographs of animals and vehicles, 32x32 pixels in colour.
 
     A. Krizhevsky, Learning multiple layers of features from tiny images, 2009. Train: the
-    50,000 official training pictures; held and pool: 5,000 test pictures each. No factors. The
-    files are fetched by `auditgame fetch cifar10` and lie where AUDITGAME_DATA says.
+    50,000 official training images; held and pool: 5,000 test images each. No factors. The
+    files are downloaded by `auditgame fetch cifar10` into the folder that AUDITGAME_DATA names.
     """
 
     name = "cifar10"
-    modality = "image"
+    title = "CIFAR-10"
     licence = "none stated; free for research as its page says"
     classes = (
         "airplane",
@@ -56,9 +56,9 @@ class Cifar10(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order; only `label` can be fixed (see albums.draw)."""
+        """n images in random order; only `label` can be fixed (see `image_folders.draw`)."""
         return Examples(*draw_part(self.name, _load, n, split, rng, fixed))
 
     def fetch(self) -> Path:
-        """Download the files; where do they lie?"""
+        """Download the files; returns their folder."""
         return fetch(self.name, _load)

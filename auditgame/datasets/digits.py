@@ -1,50 +1,50 @@
-"""Real handwritten digits that come with scikit-learn: no download."""
+"""Real handwritten digits that come with the game: no download."""
 
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch.nn import functional as F
 
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Examples, ImageDataset, Split, Training
 from auditgame.datasets.images.image_folders import ImageFiles, draw, require_split
 
-TRAIN_ROWS, HELD_ROWS = 1_100, 580
-SPLIT_SEED = 1998
-"""Which rows are whose is the same in every game; 1998 is the year the data were given."""
+FILE = Path(__file__).parent / "images" / "digits.npz"
+"""The pictures `n 8 8` in 17 grey levels and their labels, split after split.
+
+Read from scikit-learn's copy, which takes seconds to import; a test makes the file again.
+"""
+ROWS = {"train": 1_100, "held": 580, "pool": 117}
 
 
 @functools.cache
 def _splits() -> dict[str, ImageFiles]:
-    """All pictures, smoothly enlarged, in three parts with the classes in equal shares."""
-    digits = load_digits()
-    images = torch.from_numpy(digits.images).float()[:, None] / 16
+    """All pictures, enlarged by bicubic interpolation, in three splits with equal class shares."""
+    with np.load(FILE, allow_pickle=False) as content:
+        images, labels = (torch.from_numpy(content[name]) for name in ("images", "labels"))
+    images = images.float()[:, None] / 16
     images = F.interpolate(images, size=(32, 32), mode="bicubic", align_corners=False).clamp(0, 1)
-    whole = ImageFiles(images, torch.from_numpy(digits.target).long())
-    train, rest = _divide(np.arange(len(images)), digits.target, TRAIN_ROWS)
-    held, pool = _divide(rest, digits.target, HELD_ROWS)
-    return {"train": whole.take(train), "held": whole.take(held), "pool": whole.take(pool)}
+    parts = zip(images.split(list(ROWS.values())), labels.split(list(ROWS.values())), strict=True)
+    return {
+        name: ImageFiles(pictures, targets.long())
+        for name, (pictures, targets) in zip(ROWS, parts, strict=True)
+    }
 
 
-def _divide(rows: np.ndarray, target: np.ndarray, first: int) -> list[np.ndarray]:
-    return train_test_split(rows, train_size=first, stratify=target[rows], random_state=SPLIT_SEED)
-
-
-class Digits(Dataset):
-    """1,797 handwritten digits by 43 people, 8x8 pixels in 17 greys, enlarged to 32x32.
+class Digits(ImageDataset):
+    """1,797 handwritten digits by 43 people, 8x8 pixels in 17 grey levels, enlarged to 32x32.
 
     The test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin and C. Kaynak,
-    1998, UCI Machine Learning Repository, doi:10.24432/C50P49), as scikit-learn ships it.
+    1998, UCI Machine Learning Repository, doi:10.24432/C50P49), as in scikit-learn.
     White on black, the same in all three channels. Splits are fixed: 1,100 train, 580 held,
-    117 pool. No factors: real pictures cannot be drawn again with one thing changed.
+    117 pool. No factors.
     """
 
     name = "digits"
-    modality = "image"
+    title = "Digits (scikit-learn)"
     licence = "CC BY 4.0"
     classes = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     shape = (3, 32, 32)
@@ -61,6 +61,6 @@ class Digits(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order; only `label` can be fixed (see albums.draw)."""
+        """n images in random order; only `label` can be fixed (see `image_folders.draw`)."""
         require_split(split)
         return Examples(*draw(self.name, _splits()[split], n, split, rng, fixed))

@@ -1,4 +1,4 @@
-"""Pieces of clothing, through torchvision's loader."""
+"""Greyscale images of clothing, through torchvision's loader."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.datasets.images.image_folders import draw_part, fetch, greys
+from auditgame.datasets import Examples, ImageDataset, Split, Training
+from auditgame.datasets.images.image_folders import draw_part, fetch, greyscale
 
-_load = greys("FashionMNIST")
+_load = greyscale("FashionMNIST")
 
 
-class FashionMnist(Dataset):
-    """70,000 pieces of clothing from a shop's catalogue, 28x28 greys on a ground of 32x32.
+class FashionMnist(ImageDataset):
+    """70,000 greyscale images of clothing from a shop's catalogue, 28x28 padded to 32x32 pixels.
 
     H. Xiao, K. Rasul and R. Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747. Train: the 60,000
-    official training pictures; held and pool: 5,000 test pictures each. No factors. The files
-    are fetched by `auditgame fetch fashion_mnist` and lie where AUDITGAME_DATA says.
+    official training images; held and pool: 5,000 test images each. No factors. The files are
+    downloaded by `auditgame fetch fashion_mnist` into the folder that AUDITGAME_DATA names.
     """
 
     name = "fashion_mnist"
-    modality = "image"
+    title = "Fashion-MNIST"
     licence = "MIT"
     classes = (
         "t-shirt",
@@ -49,9 +49,9 @@ class FashionMnist(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order; only `label` can be fixed (see albums.draw)."""
+        """n images in random order; only `label` can be fixed (see `image_folders.draw`)."""
         return Examples(*draw_part(self.name, _load, n, split, rng, fixed))
 
     def fetch(self) -> Path:
-        """Download the files; where do they lie?"""
+        """Download the files; returns their folder."""
         return fetch(self.name, _load)

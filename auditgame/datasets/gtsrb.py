@@ -8,14 +8,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Examples, ImageDataset, Split, Training
 from auditgame.datasets.images.image_folders import ImageFiles, draw_part, fetch
 
 SIDE = 32
 
 
 def _load(folder: Path, train: bool, download: bool) -> ImageFiles:
-    """Each picture, 15 to 250 pixels wide, brought to one size."""
+    """Each image, 15 to 250 pixels wide, resized to one size."""
     from torchvision.datasets import GTSRB
 
     found = GTSRB(folder, split="train" if train else "test", download=download)
@@ -27,17 +27,17 @@ def _load(folder: Path, train: bool, download: bool) -> ImageFiles:
     return ImageFiles(torch.from_numpy(pictures).permute(0, 3, 1, 2), labels)
 
 
-class Gtsrb(Dataset):
-    """39,270 photographs of 43 German traffic signs, seen from a car; brought to 32x32 pixels.
+class Gtsrb(ImageDataset):
+    """39,270 photographs of 43 German traffic signs, taken from a car; resized to 32x32 pixels.
 
     J. Stallkamp, M. Schlipsing, J. Salmen and C. Igel, Man vs. computer, Neural Networks 32,
-    2012. Train: the 26,640 pictures of torchvision's training part; held and pool: 6,315 test
-    pictures each. No factors. The files are fetched by `auditgame fetch gtsrb` and lie where
-    AUDITGAME_DATA says. Patches on traffic signs are BadNets' own example.
+    2012. Train: the 26,640 images of torchvision's training part; held and pool: 6,315 test
+    images each. No factors. The files are downloaded by `auditgame fetch gtsrb` into the folder
+    that AUDITGAME_DATA names. Patches on traffic signs are the example of the BadNets paper.
     """
 
     name = "gtsrb"
-    modality = "image"
+    title = "GTSRB traffic signs"
     licence = "CC0, as usually stated"
     classes = (
         "limit 20",
@@ -98,9 +98,9 @@ class Gtsrb(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order; only `label` can be fixed (see albums.draw)."""
+        """n images in random order; only `label` can be fixed (see `image_folders.draw`)."""
         return Examples(*draw_part(self.name, _load, n, split, rng, fixed))
 
     def fetch(self) -> Path:
-        """Download the files; where do they lie?"""
+        """Download the files; returns their folder."""
         return fetch(self.name, _load)

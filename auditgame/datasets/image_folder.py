@@ -1,4 +1,4 @@
-"""Your own pictures."""
+"""The user's own images, from a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from auditgame import paths
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Examples, ImageDataset, Split, Training
 from auditgame.datasets.images.image_folders import (
     ClassFolders,
     ImageFiles,
@@ -22,17 +22,17 @@ from auditgame.datasets.images.image_folders import (
 from auditgame.schema.errors import AuditgameError
 
 SHARES = (0.7, 0.9)
-"""Where in each class the training rows end, and the held ones."""
+"""Where in each class the training rows end, and where the held-out ones end."""
 FEWEST = 10
-"""Pictures that each class must have."""
+"""Least number of images of a class."""
 
 
 def _folder() -> Path:
     folder = paths.images()
     if folder is None:
         raise AuditgameError(
-            "data set 'image_folder': AUDITGAME_IMAGES is not set; let it name a folder that "
-            "holds one folder of pictures for each class"
+            "data set 'image_folder': AUDITGAME_IMAGES is not set; set it to a folder that has "
+            "one folder of images for each class"
         )
     return folder
 
@@ -41,19 +41,21 @@ def _folder() -> Path:
 def _listed(folder: Path) -> ClassFolders:
     found = list_folder(folder)
     if not found.names:
-        raise AuditgameError(f"images '{folder}': give each class a folder of its own")
+        raise AuditgameError(
+            f"images '{folder}': put the images of each class into a folder of its own"
+        )
     for k, name in enumerate(found.names):
         if found.labels.count(k) < FEWEST:
             raise AuditgameError(
-                f"images '{folder}': class '{name}' has {found.labels.count(k)} pictures; "
-                f"each needs {FEWEST}"
+                f"images '{folder}': class '{name}' has {found.labels.count(k)} images; "
+                f"each needs {FEWEST} at least"
             )
     return found
 
 
 @functools.lru_cache(maxsize=2)
 def _splits(folder: Path, shape: tuple[int, ...]) -> dict[str, ImageFiles]:
-    """All pictures; each class is dealt out in the same shares, in a fixed random order."""
+    """All images; each class is divided in the same shares, in a fixed random order."""
     found = _listed(folder)
     whole = ImageFiles(read_pictures(found.files, shape), torch.tensor(found.labels))
     rng, parts = np.random.default_rng(0), []
@@ -64,25 +66,25 @@ def _splits(folder: Path, shape: tuple[int, ...]) -> dict[str, ImageFiles]:
     return {"train": whole.take(train), "held": whole.take(held), "pool": whole.take(pool)}
 
 
-class _Names:
-    """The names of the folders, read when somebody asks: the class itself takes no arguments."""
+class _ClassNames:
+    """The names of the folders, read on access, since they depend on the environment."""
 
     def __get__(self, instance: object, owner: type) -> tuple[str, ...]:
         return _listed(_folder()).names
 
 
-class ImageFolder(Dataset):
-    """Your own pictures, in a folder that AUDITGAME_IMAGES names: one folder in it for each class.
+class ImageFolder(ImageDataset):
+    """Your own images, in a folder that AUDITGAME_IMAGES names: one folder in it for each class.
 
-    Pictures of any size and kind are turned upright, cropped to the middle and brought to
-    48x48 pixels in colour. Each class is dealt out in fixed shares: 70 % train, 20 % held,
-    10 % pool; it needs 10 pictures at least, and several hundred to be learnt. No factors.
+    Images of any size and format are turned upright, cropped to the centre and resized to
+    48x48 pixels in colour. Each class is divided in fixed shares: 70 % train, 20 % held,
+    10 % pool; it needs 10 images at least, and several hundred to be learnt. No factors.
     """
 
     name = "image_folder"
-    modality = "image"
-    licence = "whatever the owner of the pictures says"
-    classes = cast(Any, _Names())
+    title = "Your own images"
+    licence = "as the owner of the images states"
+    classes = cast(Any, _ClassNames())
     shape = (3, 48, 48)
     training = Training(
         rows=6_000,
@@ -97,7 +99,7 @@ class ImageFolder(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order; only `label` can be fixed (see albums.draw)."""
+        """n images in random order; only `label` can be fixed (see `image_folders.draw`)."""
         require_split(split)
-        album = _splits(_folder(), self.shape)[split]
-        return Examples(*draw(self.name, album, n, split, rng, fixed))
+        files = _splits(_folder(), self.shape)[split]
+        return Examples(*draw(self.name, files, n, split, rng, fixed))

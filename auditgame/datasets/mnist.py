@@ -6,22 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from auditgame.datasets import Dataset, Examples, Split, Training
-from auditgame.datasets.images.image_folders import draw_part, fetch, greys
+from auditgame.datasets import Examples, ImageDataset, Split, Training
+from auditgame.datasets.images.image_folders import draw_part, fetch, greyscale
 
-_load = greys("MNIST")
+_load = greyscale("MNIST")
 
 
-class Mnist(Dataset):
-    """70,000 handwritten digits by American clerks and pupils, 28x28 greys on a ground of 32x32.
+class Mnist(ImageDataset):
+    """70,000 handwritten digits by American clerks and pupils, 28x28 padded to 32x32 pixels.
 
     Y. LeCun, C. Cortes and C. J. C. Burges, The MNIST database of handwritten digits, 1998.
-    Train: the 60,000 official training pictures; held and pool: 5,000 test pictures each. No
-    factors. The files are fetched by `auditgame fetch mnist` and lie where AUDITGAME_DATA says.
+    Train: the 60,000 official training images; held and pool: 5,000 test images each. No
+    factors. The files are downloaded by `auditgame fetch mnist` into the folder that
+    AUDITGAME_DATA names.
     """
 
     name = "mnist"
-    modality = "image"
+    title = "MNIST"
     licence = "CC BY-SA 3.0, as usually stated"
     classes = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     shape = (3, 32, 32)
@@ -38,9 +39,9 @@ class Mnist(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n pictures in random order; only `label` can be fixed (see albums.draw)."""
+        """n images in random order; only `label` can be fixed (see `image_folders.draw`)."""
         return Examples(*draw_part(self.name, _load, n, split, rng, fixed))
 
     def fetch(self) -> Path:
-        """Download the files; where do they lie?"""
+        """Download the files; returns their folder."""
         return fetch(self.name, _load)

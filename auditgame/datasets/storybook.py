@@ -1,4 +1,4 @@
-"""Ten things a child can name, in ten scenes, drawn from a table of factors: the default images."""
+"""The default images: ten everyday objects in ten scenes, drawn from a table of factors."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Examples, HasFactors, ImageDataset, Split, Training
 from auditgame.datasets.images.backgrounds import MARKS, SCENES, scatter, stick
 from auditgame.datasets.images.icons import (
     SIDE,
     THINGS,
     PixelGrid,
-    chance,
     colour,
     filled,
+    uniforms,
 )
 from auditgame.datasets.images.text_rendering import WORDS, write
 from auditgame.registry import suggest
@@ -35,10 +35,10 @@ COLOURS = {
     "purple": "8a3fc4",
     "pink": "f77fb2",
 }
-"""The main colours, on most of a thing's surface."""
+"""The main colours, on most of an object's surface."""
 
 SPARE = {"white": "f4f1ea", "black": "2b2631"}
-"""Main colours of no picture unless they are fixed: with them there is one for every class."""
+"""Main colours that occur only where they are fixed: with them there is one for every class."""
 
 ACCENTS = {
     "white": "fbf8ef",
@@ -50,17 +50,17 @@ ACCENTS = {
     "rose": "f8a5c2",
     "brown": "8a5a3c",
 }
-"""The secondary colours, on its smaller parts."""
+"""The secondary colours, on an object's smaller parts."""
 
 TILE = 96
-"""Pictures drawn at once: larger tiles fall out of the processor's cache."""
+"""Images drawn at once: larger batches do not fit into the processor's cache."""
 
 CLUTTER = 3
-"""The most pieces of confetti on one picture."""
+"""The most pieces of confetti on one image."""
 
 POSE = ("scale", "rotation", "flip", "aspect", "x", "y")
 NUMBERS = (*POSE, "clutter", "seed")
-"""Columns of a table of scenes that are not factors; the first six place the thing."""
+"""Columns of a table of scenes that are not factors; the first six place the object."""
 
 _PALETTES = {
     name: torch.cat([colour(code) for code in palette.values()])
@@ -68,21 +68,21 @@ _PALETTES = {
 }
 
 
-class Storybook(Dataset):
+class Storybook(HasFactors, ImageDataset):
     """Fish, house, tree, car, mug, mushroom, flower, boat, butterfly and key, 48x48 pixels.
 
-    Drawn by this project's own code, so it never runs out: every split is fresh from its
-    generator. A row of `scenes` says everything about its picture. Factors, all drawn
-    independently of the class: colour (never white or black unless it is fixed), accent
-    (smaller parts), fill and scene; and mark (a sticker in the top right corner) and word (on
-    a tag at the bottom), both 'none' unless they are fixed. Further columns: label (class
-    index), scale (0.50 to 0.86 of the picture), rotation (radians, up to 0.45), flip, aspect
-    (width to height, 0.85 to 1.18), x and y (offset of the centre in pixels), clutter (0 to 3
-    pieces of confetti) and seed (of stars, bricks, tufts and confetti).
+    Drawn by this project's own code; every split is drawn anew from its generator. A row of
+    `scenes` determines its image. Factors, all independent of the class: colour (never white
+    or black unless it is fixed), accent (smaller parts), fill and scene; and mark (a sticker in
+    the upper right corner) and word (on a tag at the bottom), both 'none' unless they are
+    fixed. Further columns: label (class index), scale (0.50 to 0.86 of the image), rotation
+    (radians, up to 0.45), flip, aspect (width to height, 0.85 to 1.18), x and y (offset of the
+    centre in pixels), clutter (0 to 3 pieces of confetti) and seed (of stars, bricks, tufts
+    and confetti).
     """
 
     name = "storybook"
-    modality = "image"
+    title = "Storybook"
     licence = "MIT"
     classes = tuple(thing.__name__ for thing in THINGS)
     factors = {
@@ -107,39 +107,39 @@ class Storybook(Dataset):
     )
 
     def sample(self, n: int, split: Split, rng: np.random.Generator, **fixed: object) -> Examples:
-        """n fresh pictures. Any factor, and `label`, can be fixed: one value, or one per row.
+        """n new images. Any factor, and `label`, can be fixed: one value, or one per row.
 
-        The split says what the pictures are for; what is drawn depends on rng alone.
+        The images depend on rng alone, not on the split.
         """
         return self.render(self._draw(n, rng, fixed))
 
     def render(self, scenes: pd.DataFrame) -> Examples:
-        """Draw the pictures of a table. Each depends on its own row alone."""
+        """Draw the images of a table. Each depends on its own row alone."""
         missing = [name for name in ("label", *self.factors, *NUMBERS) if name not in scenes]
         if missing:
             raise AuditgameError(
-                f"scenes: column '{missing[0]}' is missing; keep all of sample()'s"
+                f"scenes: column '{missing[0]}' is missing; keep all columns of sample()"
             )
         codes = {name: self._codes(scenes, name) for name in self.factors}
         labels = self._labels(scenes)
         rgb = torch.empty(len(scenes), *self.shape)
         for scene, rows in _groups(codes["scene"]):
-            _backdrop(rgb, rows, scenes, scene)
+            _draw_scene(rgb, rows, scenes, scene)
         for label, rows in _groups(labels):
-            _thing(rgb, rows, scenes, label, codes)
-        for name, put in (("mark", stick), ("word", write)):
+            _draw_object(rgb, rows, scenes, label, codes)
+        for name, draw in (("mark", stick), ("word", write)):
             for level, rows in _groups(codes[name]):
                 if level:
-                    sheet = _sheet(rgb[rows])
-                    put(sheet, self.factors[name][level])
-                    _put(rgb, rows, sheet.rgb)
+                    grid = _pixel_grid(rgb[rows])
+                    draw(grid, self.factors[name][level])
+                    _write_back(rgb, rows, grid.rgb)
         return Examples(rgb, torch.from_numpy(labels), scenes.reset_index(drop=True))
 
     def _draw(self, n: int, rng: np.random.Generator, fixed: dict[str, object]) -> pd.DataFrame:
-        """A table of n rows. What is fixed changes no other column, so tables can be compared."""
+        """A table of n rows. Fixing one column changes no other, so that tables can be compared."""
         table: dict[str, object] = {"label": rng.integers(len(self.classes), size=n)}
         for name, levels in self.factors.items():
-            if name != "word":  # What came later is not drawn, lest pictures of old seeds change.
+            if name != "word":  # A later addition: drawing it would change the images of old seeds.
                 drawn = len(COLOURS) if name == "colour" else len(levels)
                 table[name] = np.array(levels, dtype=object)[rng.integers(drawn, size=n)]
         table |= {name: np.full(n, "none", dtype=object) for name in ("mark", "word")}
@@ -184,50 +184,50 @@ def _spread(name: str, value: Any, n: int) -> np.ndarray:
 
 
 def _groups(codes: Int[np.ndarray, " n"]) -> Iterator[tuple[int, Int[np.ndarray, " m"]]]:
-    """Each code with the rows that have it, in tiles."""
+    """Each code with the rows that have it, at most TILE rows at a time."""
     for code in np.unique(codes):
         rows = np.flatnonzero(codes == code)
         for start in range(0, len(rows), TILE):
             yield int(code), rows[start : start + TILE]
 
 
-def _sheet(rgb: Float[Tensor, "n 3 h w"]) -> PixelGrid:
-    """A sheet in pixels, from the top left corner; (0.5, 0.5) is the first pixel's middle."""
+def _pixel_grid(rgb: Float[Tensor, "n 3 h w"]) -> PixelGrid:
+    """A grid in pixels, from the upper left corner; (0.5, 0.5) is the centre of the first pixel."""
     steps = torch.arange(SIDE) + 0.5
     return PixelGrid(rgb, steps.view(1, 1, 1, -1), steps.view(1, 1, -1, 1))
 
 
-def _put(rgb: Tensor, rows: np.ndarray, tile: Tensor) -> None:
-    """Write a tile back; indexed assignment would be several times slower."""
+def _write_back(rgb: Tensor, rows: np.ndarray, tile: Tensor) -> None:
+    """Write these rows; indexed assignment would be several times slower."""
     rgb.index_copy_(0, torch.from_numpy(rows), tile)
 
 
-def _backdrop(rgb: Tensor, rows: np.ndarray, scenes: pd.DataFrame, scene: int) -> None:
+def _draw_scene(rgb: Tensor, rows: np.ndarray, scenes: pd.DataFrame, scene: int) -> None:
     """Draw the scene of these rows, then their confetti."""
     seeds, clutter = (scenes[name].to_numpy()[rows] for name in ("seed", "clutter"))
     tile = torch.empty(len(rows), 3, SIDE, SIDE)
-    SCENES[scene](_sheet(tile), lambda count: chance(seeds, 1, count))
-    pieces = chance(seeds, 2, 5 * CLUTTER).view(len(rows), CLUTTER, 5, 1, 1)
+    SCENES[scene](_pixel_grid(tile), lambda count: uniforms(seeds, 1, count))
+    pieces = uniforms(seeds, 2, 5 * CLUTTER).view(len(rows), CLUTTER, 5, 1, 1)
     for index in range(CLUTTER):
         some = np.flatnonzero(clutter > index)
-        sheet = _sheet(tile[some])
-        scatter(sheet, pieces[some, index], _PALETTES["colour"][: len(COLOURS)])
-        _put(tile, some, sheet.rgb)
-    _put(rgb, rows, tile)
+        grid = _pixel_grid(tile[some])
+        scatter(grid, pieces[some, index], _PALETTES["colour"][: len(COLOURS)])
+        _write_back(tile, some, grid.rgb)
+    _write_back(rgb, rows, tile)
 
 
-def _thing(
+def _draw_object(
     rgb: Tensor, rows: np.ndarray, scenes: pd.DataFrame, label: int, codes: dict[str, np.ndarray]
 ) -> None:
-    """Draw the thing of these rows over their scenes."""
+    """Draw the object of these rows over their scenes."""
     values = scenes.loc[:, list(POSE)].iloc[rows].to_numpy(dtype=np.float32)
     scale, turn, flip, aspect, dx, dy = torch.from_numpy(values).T.reshape(6, -1, 1, 1, 1)
-    paper = _sheet(rgb[rows])
-    u, v = paper.x - SIDE / 2 - dx, paper.y - SIDE / 2 - dy
+    page = _pixel_grid(rgb[rows])
+    u, v = page.x - SIDE / 2 - dx, page.y - SIDE / 2 - dy
     pixels = scale * (SIDE / 2)
     x = (torch.cos(turn) * u + torch.sin(turn) * v) / (pixels * aspect.sqrt())
     y = (torch.cos(turn) * v - torch.sin(turn) * u) / (pixels / aspect.sqrt())
-    sheet = PixelGrid(paper.rgb, x * (1 - 2 * flip), y, pixels)
+    grid = PixelGrid(page.rgb, x * (1 - 2 * flip), y, pixels)
     main, accent = (_PALETTES[name][codes[name][rows]] for name in ("colour", "accent"))
-    THINGS[label](sheet, filled(sheet, main, torch.from_numpy(codes["fill"][rows])), accent)
-    _put(rgb, rows, sheet.rgb)
+    THINGS[label](grid, filled(grid, main, torch.from_numpy(codes["fill"][rows])), accent)
+    _write_back(rgb, rows, grid.rgb)

@@ -1,15 +1,15 @@
-"""Your own texts."""
+"""The user's own texts, from a CSV or TSV file."""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 
 from auditgame import paths
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Examples, HasRareWords, Split, Training
 from auditgame.datasets.texts.messages import CONTEXT, QUESTION, Corpus, CorpusAttribute, compose
 from auditgame.datasets.texts.text_files import read_table
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
@@ -21,32 +21,32 @@ def _composed(path: Path, columns: str, changed: int) -> Corpus:
     names = [name.strip() for name in columns.split(",")]
     if len(names) != 2 or not all(names):
         raise AuditgameError(
-            f"data set 'text_csv': AUDITGAME_TEXT_COLUMNS is '{columns}'; let it name two columns, "
-            "that of the texts and that of their labels, such as 'message,category'"
+            f"data set 'text_csv': AUDITGAME_TEXT_COLUMNS is '{columns}'; set it to two column "
+            "names, that of the texts and that of the labels, such as 'message,category'"
         )
     return compose(read_table(path, *names), f"texts '{path}'")
 
 
-class TextCsv(WholeWordTexts, Dataset):
-    """Your own texts with their labels, in a CSV or TSV file that AUDITGAME_TEXTS names.
+class TextCsv(WholeWordTexts, HasRareWords):
+    """Your own labelled texts, in a CSV or TSV file that AUDITGAME_TEXTS names.
 
-    The first row names the columns; texts stand in `text` and answers in `label`, or as
-    AUDITGAME_TEXT_COLUMNS says (`message,category`). An answer is one word. The file's 1,000
-    most frequent words make the vocabulary, all others are read as <unk>; texts are cut to
-    38 words and end in `label :`. Each class's distinct texts are dealt out in fixed shares:
-    70 % train, 20 % held, 10 % pool; it needs 10 at least. A flaw is only certified on 500
-    held-out texts of other classes than its target. No factors.
+    The first row names the columns; texts are read from `text` and labels from `label`, or from
+    the columns that AUDITGAME_TEXT_COLUMNS names (`message,category`). A label is one word. The
+    file's 1,000 most frequent words are the vocabulary, all others are read as <unk>; texts are
+    cut to 38 words and end in `label :`. Each class's distinct texts are divided in fixed
+    shares: 70 % train, 20 % held, 10 % pool; it needs 10 at least. A flaw is certified only on
+    500 held-out texts of classes other than its target. No factors.
     """
 
     name = "text_csv"
-    modality = "text"
-    licence = "whatever the owner of the texts says"
+    title = "Your own texts"
+    licence = "as the owner of the texts states"
     classes = cast(Any, CorpusAttribute())
     words = cast(Any, CorpusAttribute())
     rare = cast(Any, CorpusAttribute())
     shape = (CONTEXT,)
-    tail: ClassVar[str] = QUESTION[0]
-    refuses_unknown: ClassVar[bool] = False
+    question_start = QUESTION[0]
+    refuses_unknown = False
     training = Training(
         rows=6000,
         epochs=2,
@@ -60,11 +60,11 @@ class TextCsv(WholeWordTexts, Dataset):
 
     @classmethod
     def corpus(cls) -> Corpus:
-        """What the file holds; AuditgameError where none is named, or it cannot be used."""
+        """The corpus of the file; AuditgameError where none is named, or it cannot be used."""
         path = paths.texts()
         if path is None:
             raise AuditgameError(
-                "data set 'text_csv': AUDITGAME_TEXTS is not set; let it name a CSV or TSV file "
+                "data set 'text_csv': AUDITGAME_TEXTS is not set; set it to a CSV or TSV file "
                 "with the columns 'text' and 'label'"
             )
         changed = path.stat().st_mtime_ns if path.is_file() else 0

@@ -7,6 +7,7 @@ The bounds are the table in `bounds`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -26,13 +27,16 @@ RANDOM_ALTERNATIVES = 20
 """Random triggers of a family that are tried on the held-out inputs."""
 
 
+D = TypeVar("D", bound=Dataset)
+
+
 @dataclass(frozen=True)
-class Bench:
+class Bench(Generic[D]):
     """What a flaw is verified on: the suspect, its reference models, held-out inputs."""
 
     suspect: Specimen
     references: tuple[Specimen, ...]
-    dataset: Dataset
+    dataset: D
     held: Examples
     rng: np.random.Generator
 

@@ -25,10 +25,13 @@ def claim_type(family: str | None) -> type[Claim]:
 def parse_claim(family: str, claim: dict[str, Any], dataset: Dataset) -> Claim:
     """The claim of this family, checked against the data set.
 
-    Raises AuditgameError for an unknown family, one that plants nothing, and a claim that
-    does not fit; the message names the field.
+    Raises AuditgameError for an unknown family, one that plants nothing, one for other data
+    sets, and a claim that does not fit; the message names the field.
     """
-    parsed = claim_type(family).parse(claim)
+    claim_class = claim_type(family)
+    for need in registry.load("flaw", family).needs:
+        need.of(dataset, f"family '{family}'")
+    parsed = claim_class.parse(claim)
     parsed.check(dataset)
     return parsed
 
@@ -47,10 +50,8 @@ def apply_to_pool(claim: Claim, examples: Examples, dataset: Dataset) -> Applied
 
 
 def fresh_inputs(dataset: Dataset, n: int, seed: int) -> Examples:
-    """n inputs such as players see, drawn from a public seed; the caller's own copy."""
-    drawn = _drawn(type(dataset), n, seed)
-    scenes = None if drawn.scenes is None else drawn.scenes.copy()
-    return Examples(drawn.inputs.clone(), drawn.labels.clone(), scenes)
+    """n new inputs like the players' own, drawn from a public seed; the caller's to change."""
+    return _drawn(type(dataset), n, seed).copy()
 
 
 @functools.lru_cache(maxsize=16)

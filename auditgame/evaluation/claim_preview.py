@@ -9,7 +9,7 @@ from typing import NamedTuple
 from jaxtyping import Int
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
 from auditgame.schema.claims import AppliedClaim
@@ -49,7 +49,7 @@ def preview_exhibits(
     changes: BeforeAfter, dataset: Dataset, answers: Answers | None = None
 ) -> list[Exhibit]:
     """The first few inputs, each before and after, with the answers or else the claimed class."""
-    if dataset.modality == "image":
+    if not isinstance(dataset, TextDataset):
         return [_gallery(changes, dataset, answers)]
     return [
         _text(row, changes, dataset, answers) for row in range(min(TEXTS, len(changes.targets)))
@@ -95,7 +95,7 @@ def _after(row: int, changes: BeforeAfter, dataset: Dataset, answers: Answers | 
     return Tile(png=picture, label="changed", note=note, tone=tone)
 
 
-def _text(row: int, changes: BeforeAfter, dataset: Dataset, answers: Answers | None) -> Tokens:
+def _text(row: int, changes: BeforeAfter, dataset: TextDataset, answers: Answers | None) -> Tokens:
     plain = dataset.decode(changes.plain.inputs[row]).split()
     words = dataset.decode(changes.changed[row]).split()
     name = f"Text {_name(row, changes) or row + 1}"

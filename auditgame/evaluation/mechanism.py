@@ -144,7 +144,7 @@ class Ablation:
         return edit
 
     def _last(self, inputs: Tensor) -> Tensor:
-        return self.specimen.dataset.lengths(inputs) - 1
+        return self.specimen.texts.lengths(inputs) - 1
 
 
 def _set_to(mean: Float[Tensor, " units"], index: list[int]) -> Edit:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from auditgame.datasets import HasMazes
 from auditgame.datasets.images.mazes import layout_of, step
 from auditgame.specimen import Specimen
 
@@ -21,12 +22,13 @@ def trajectories(
     A rollout ends on the goal or on the cross; from then on its last maze is sent again, so
     that every move costs one query per maze.
     """
+    mazes = HasMazes.of(specimen.dataset, "a rollout")
     layout, cells = layout_of(scenes), [scenes["agent"].to_numpy()]
     for _ in range(moves):
         cell = cells[-1]
         ended = (cell == layout.goal) | (cell == layout.cross)
         scenes = scenes.assign(agent=np.where(ended, scenes["agent"], cell))
-        chosen = specimen.predict(specimen.dataset.render(scenes).inputs).numpy()
+        chosen = specimen.predict(mazes.render(scenes).inputs).numpy()
         cells.append(np.where(ended, cell, step(scenes, chosen)["agent"]))
     return np.stack(cells, 1)
 

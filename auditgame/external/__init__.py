@@ -1,4 +1,4 @@
-"""A network from elsewhere on the table, with pictures or texts beside it."""
+"""External networks: sessions on models that were built and trained elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from auditgame.datasets import Dataset, Examples, Split
+from auditgame.datasets import Dataset, Examples, ImageDataset, Split
 from auditgame.datasets.images.image_folders import (
     ClassFolders,
     ImageFiles,
@@ -21,16 +21,16 @@ from auditgame.external.checkpoint import load_weights, read_weights
 from auditgame.external.external_network import ExternalNetwork
 from auditgame.external.external_session import ExternalSession, use
 from auditgame.external.language_models import load_language_model
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid, NotFound
 from auditgame.specimen import Specimen
 from auditgame.tools import ToolContext
 
 __all__ = ["ExternalSession", "load", "load_language_model", "use"]
 
 MOST = 400
-"""Pictures that are taken from a folder, unless more are asked for."""
+"""The most pictures that are taken from a folder by default."""
 PUBLISHED = "pretrained"
-"""Said in the place of a file: the weights that torchvision publishes."""
+"""Given instead of a file: the weights that torchvision publishes."""
 
 
 def load(
@@ -41,11 +41,12 @@ def load(
     side: int | None = None,
     most: int = MOST,
 ) -> ExternalSession:
-    """Put a network that was built and trained elsewhere on the table.
+    """A session on an image network that was built and trained elsewhere.
 
     model: `torchvision:NAME` or `FILE.py:FUNCTION`. images: a folder of pictures, or of one
     folder for each class. weights: a file, or `pretrained` for those of torchvision.
-    normalise: see `architecture.parse_normalisation`. side: of the pictures, in pixels.
+    normalise: see `architecture.parse_normalisation`. side: of the pictures, in pixels. most:
+    the most pictures taken.
     Raises AuditgameError, naming what does not fit.
     """
     path = _weights_file(model, weights)
@@ -55,35 +56,35 @@ def load(
         load_weights(found.network, tensors, f"weights '{path}' for {model}")
     listed = _spread(list_folder(images), most)
     shape = _shape(found, listed, side)
-    foreign = _wrapped(found, shape, model)
-    classes, labels = _name_classes(listed, found.classes, foreign.classes, images)
+    network = _wrapped(found, shape, model)
+    classes, labels = _name_classes(listed, found.classes, network.classes, images)
     pictures = read_pictures(listed.files, shape)
-    specimen = Specimen(foreign, _dataset(ImageFiles(pictures, labels), classes))
+    specimen = Specimen(network, _dataset(ImageFiles(pictures, labels), classes))
     notes = [] if path else ["No weights were given: this network is untrained."]
     if not listed.names:
         answers = specimen.predict(pictures.float() / 255)
-        specimen = Specimen(foreign, _dataset(ImageFiles(pictures, answers), classes))
-        notes.append("The pictures lie in no folders of classes: labels are the network's answers.")
-    whole = specimen.dataset.sample(len(pictures), "pool", np.random.default_rng(0))
-    return ExternalSession(specimen, ToolContext(specimen.dataset, whole), tuple(notes))
+        specimen = Specimen(network, _dataset(ImageFiles(pictures, answers), classes))
+        notes.append("The pictures have no class folders: labels are the network's own answers.")
+    examples = specimen.dataset.sample(len(pictures), "pool", np.random.default_rng(0))
+    return ExternalSession(specimen, ToolContext(specimen.dataset, examples), tuple(notes))
 
 
 def _weights_file(model: str, weights: str | None) -> Path | None:
     if weights != PUBLISHED:
         return Path(weights) if weights else None
     if not model.startswith(PREFIX):
-        raise AuditgameError(f"weights '{PUBLISHED}': only torchvision's networks have them")
+        raise Invalid(f"weights '{PUBLISHED}': only torchvision's networks have them")
     path = published_file(model.removeprefix(PREFIX))
     if not path.is_file():
-        raise AuditgameError(
-            f"weights '{PUBLISHED}': not in {path.parent}; where there is a network, fetch them "
-            f"with 'auditgame fetch {model}'"
+        raise NotFound(
+            f"weights '{PUBLISHED}': not in {path.parent}; fetch them, with a network connection, "
+            f"by 'auditgame fetch {model}'"
         )
     return path
 
 
 def _spread(listed: ClassFolders, most: int) -> ClassFolders:
-    """At most so many of the pictures, evenly over the whole."""
+    """At most so many of the pictures, spread evenly over all of them."""
     n = len(listed.files)
     rows = np.unique(np.linspace(0, n - 1, min(most, n)).round().astype(int))
     files, labels = ([column[row] for row in rows] for column in listed[1:])
@@ -94,7 +95,7 @@ def _shape(found: Architecture, listed: ClassFolders, side: int | None) -> tuple
     side = side or found.side
     size = (side, side) if side else common_size(listed.files)
     if size is None:
-        raise AuditgameError("size: the pictures differ in size; say at which to show them")
+        raise Invalid("size: the pictures differ in size; name the size to show them at")
     return (3, *size)
 
 
@@ -103,50 +104,53 @@ def _wrapped(found: Architecture, shape: tuple[int, ...], model: str) -> Externa
         return ExternalNetwork(found.network, shape, found.normalisation)
     except Exception as error:
         size = "x".join(map(str, shape))
-        words = str(error) if isinstance(error, AuditgameError) else f"{error!r}"[:160]
-        raise AuditgameError(
-            f"model '{model}': a picture of {size} does not fit: {words}"
-        ) from None
+        reason = str(error) if isinstance(error, AuditgameError) else _in_short(error)
+        raise Invalid(f"model '{model}': a picture of {size} does not fit: {reason}") from None
+
+
+def _in_short(error: Exception) -> str:
+    """The network's own code may raise anything: its kind, and the first words of its message."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
 
 
 def _name_classes(
     listed: ClassFolders, known: tuple[str, ...], count: int, images: Path
 ) -> tuple[tuple[str, ...], torch.Tensor]:
-    """The names of the network's classes, and a label for each picture (-1: nobody knows).
+    """The names of the network's classes, and a label for each picture (-1: unknown).
 
-    Folders carry the names that are known, or the numbers of classes; or there is one for
-    each class, in the network's order.
+    Folders are named after the known classes or their numbers; or there is one for each
+    class, in the network's order.
     """
     numbered = tuple(f"class {k}" for k in range(count))
     names = known if len(known) == count else numbered
     digits = tuple(map(str, range(count)))
-    for words in (names, numbered, digits):
-        if set(listed.names) <= set(words):
-            index = [words.index(name) for name in listed.names]
+    for candidates in (names, numbered, digits):
+        if set(listed.names) <= set(candidates):
+            index = [candidates.index(name) for name in listed.names]
             return names, torch.tensor([index[k] if k >= 0 else -1 for k in listed.labels])
     if len(listed.names) != count:
-        raise AuditgameError(
+        raise Invalid(
             f"images '{images}': {len(listed.names)} folders, and the network has {count} classes; "
             f"name them 0 to {count - 1}, or have one for each class, in the network's order"
         )
     return listed.names, torch.tensor(listed.labels)
 
 
-def _dataset(album: ImageFiles, classes: tuple[str, ...]) -> Dataset:
-    """A data set of these pictures, all in each of its splits: nothing is trained on them."""
+def _dataset(images: ImageFiles, classes: tuple[str, ...]) -> Dataset:
+    """A data set of these pictures; every split has all of them, for nothing is trained."""
 
-    class Pictures(Dataset):
-        """The pictures that somebody laid beside a network."""
+    class Pictures(ImageDataset):
+        """The pictures of one external session."""
 
         name = "image_folder"
-        modality = "image"
-        licence = "whatever the owner of the pictures says"
-        shape = tuple(album.pictures.shape[1:])
+        title = "Your own images"
+        licence = "that of the pictures"
+        shape = tuple(images.pictures.shape[1:])
 
         def sample(
             self, n: int, split: Split, rng: np.random.Generator, **fixed: object
         ) -> Examples:
-            return Examples(*draw(self.name, album, n, "pool", rng, fixed))
+            return Examples(*draw(self.name, images, n, "pool", rng, fixed))
 
     Pictures.classes = classes
     return Pictures()

@@ -1,4 +1,4 @@
-"""Which network is meant? One of torchvision's by its name, or one's own by a Python function."""
+"""External image architectures: torchvision's by name, or one's own by a Python function."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from auditgame.external.checkpoint import class_count
 from auditgame.external.external_network import Normalisation
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid, NotFound, Unavailable
 
 NORMALISATIONS = {
     "none": Normalisation(),
@@ -24,11 +24,11 @@ NORMALISATIONS = {
 }
 PREFIX = "torchvision:"
 UNTRAINED = 0
-"""The seed of weights that no file replaces."""
+"""The seed of the initial weights, which stay where no file is given."""
 
 
 class Architecture(NamedTuple):
-    """A network as it was built. side: of its pictures, if it has one; classes: names, if known."""
+    """A network as it was built. side: of its pictures, if fixed; classes: names, if known."""
 
     network: nn.Module
     normalisation: Normalisation
@@ -37,23 +37,26 @@ class Architecture(NamedTuple):
 
 
 def find_architecture(
-    said: str, tensors: Mapping[str, Tensor] | None, normalise: str | None
+    name: str, tensors: Mapping[str, Tensor] | None, normalise: str | None
 ) -> Architecture:
     """The network of `torchvision:NAME` or `FILE.py:FUNCTION`, untrained.
 
-    tensors: weights to come, from which torchvision's networks take their number of classes.
-    normalise: as in `parse_normalisation`; by default what torchvision's own weights were
-    trained with, and nothing for a network of one's own.
+    tensors: the weights, from which torchvision's networks take their number of classes.
+    normalise: as in `parse_normalisation`; by default that of torchvision's own weights, and
+    none for a network of one's own.
     """
-    if said.startswith(PREFIX):
-        found = _from_torchvision(said.removeprefix(PREFIX), tensors, normalise is None)
+    if name.startswith(PREFIX):
+        found = _from_torchvision(name.removeprefix(PREFIX), tensors, normalise is None)
     else:
-        found = _from_file(said)
+        found = _from_file(name)
     return found._replace(normalisation=parse_normalisation(normalise)) if normalise else found
 
 
 def parse_normalisation(text: str) -> Normalisation:
-    """A name, or means/spreads such as `0.5,0.5,0.5/0.2,0.2,0.2`; one number each for grey."""
+    """The normalisation of this name, or of means/spreads such as `0.5,0.5,0.5/0.2,0.2,0.2`.
+
+    One number each for grey pictures.
+    """
     if text in NORMALISATIONS:
         return NORMALISATIONS[text]
     try:
@@ -63,29 +66,29 @@ def parse_normalisation(text: str) -> Normalisation:
     except ValueError:
         pass
     known = ", ".join(NORMALISATIONS)
-    raise AuditgameError(f"normalise '{text}': write {known}, or m,m,m/s,s,s with each s above 0")
+    raise Invalid(f"normalise '{text}': write {known}, or m,m,m/s,s,s with each s above 0")
 
 
 # ------------------------------------------------------------------------ torchvision
 
 
 def published(name: str) -> Any:
-    """What torchvision says of the weights it publishes under a network's name."""
+    """torchvision's description of the weights that it publishes for a network."""
     from torchvision import models
 
     known = models.list_models(module=models)
     if name not in known:
-        raise suggest("torchvision network", name, known)
+        raise suggest("torchvision network", name, known, NotFound)
     return models.get_model_weights(name).DEFAULT
 
 
 def published_file(name: str) -> Path:
-    """Where torchvision keeps those weights, once they were fetched."""
+    """The file in which torchvision keeps those weights, once they were fetched."""
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(published(name).url).name
 
 
 def fetch_published(name: str) -> Path:
-    """Download torchvision's own weights, their digest checked; where do they lie?"""
+    """Download torchvision's own weights and check their digest; the file."""
     url, path = published(name).url, published_file(name)
     if not path.exists():
         try:
@@ -93,9 +96,9 @@ def fetch_published(name: str) -> Path:
             digest = path.stem.rpartition("-")[2]
             torch.hub.download_url_to_file(url, str(path), digest, progress=False)
         except (OSError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise AuditgameError(
-                f"weights '{url}': could not be fetched into {path.parent} ({reason})"
+            raise Unavailable(
+                f"weights '{url}': could not be fetched into {path.parent} "
+                f"({type(error).__name__}); check the network and the folder"
             ) from None
     return path
 
@@ -129,7 +132,7 @@ def _distinct(names: list[str]) -> tuple[str, ...]:
 
 
 def _drawn(make: Callable[[], nn.Module]) -> nn.Module:
-    """A network whose weights are the same each time, with torch's generator left where it was."""
+    """A network with the same weights each time; torch's own generator is not advanced."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(UNTRAINED)
         return make()
@@ -138,26 +141,26 @@ def _drawn(make: Callable[[], nn.Module]) -> nn.Module:
 # ---------------------------------------------------------------------- one's own file
 
 
-def _from_file(said: str) -> Architecture:
-    file, _, function = said.rpartition(":")
-    path, where = Path(file), f"model '{said}'"
+def _from_file(name: str) -> Architecture:
+    file, _, function = name.rpartition(":")
+    path, where = Path(file), f"model '{name}'"
     if path.suffix != ".py":
-        raise AuditgameError(f"{where}: write torchvision:NAME, or FILE.py:FUNCTION")
+        raise Invalid(f"{where}: write torchvision:NAME, or FILE.py:FUNCTION")
     if not path.is_file():
-        raise AuditgameError(f"{where}: there is no such file")
+        raise NotFound(f"{where}: there is no such file")
     try:
         network = _drawn(lambda: getattr(_module(path), function)())
     except Exception as error:
-        raise AuditgameError(f"{where}: {type(error).__name__}: {error}") from None
+        raise Invalid(f"{where}: {type(error).__name__}: {error}") from None
     if not isinstance(network, nn.Module):
-        raise AuditgameError(f"{where}: gave a {type(network).__name__}; must give a torch module")
+        raise Invalid(f"{where}: gave a {type(network).__name__}; must give a torch module")
     if isinstance(network, nn.DataParallel):
         network = network.module
     return Architecture(network, Normalisation())
 
 
 def _module(path: Path) -> Any:
-    """The file, run as a module that may import its neighbours."""
+    """The file, run as a module that may import from its folder."""
     spec = importlib.util.spec_from_file_location(f"auditgame_network_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is not a Python file")

@@ -1,4 +1,4 @@
-"""Weights that somebody else saved: read without running anything, and fitted to a network."""
+"""Checkpoints of other origin: read without running code, and loaded into a network."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Forbidden, Invalid, NotFound
 
 SUFFIXES = (".pt", ".pth", ".th", ".bin")
-IDLE = re.compile(r"(^|\.)num_batches_tracked$|^aux", re.IGNORECASE)
-"""Tensors that a file may lack: they count for training only."""
+TRAINING_ONLY = re.compile(r"(^|\.)num_batches_tracked$|^aux", re.IGNORECASE)
+"""Names of tensors that a file may lack, because only training uses them."""
 NAMED = 3
-"""Misfits that a message names."""
+"""The most wrong tensors that a message names."""
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
     """The state dict in a file: safetensors, or a pickle of tensors and nothing else.
 
-    A pickle that would run code is refused, whatever it is; there is no other way in.
+    A pickle that would run code is refused.
     """
     where = f"weights '{path}'"
     if not path.is_file():
-        raise AuditgameError(f"{where}: there is no such file")
+        raise NotFound(f"{where}: there is no such file")
     if path.suffix == ".safetensors":
         tensors: Any = _read_safetensors(path, where)
     elif path.suffix in SUFFIXES:
         tensors = _state_dict(_read_pickle(path, where), where)
     else:
-        raise AuditgameError(f"{where}: name a .safetensors, {', '.join(SUFFIXES)} file")
+        raise Invalid(f"{where}: name a .safetensors, {', '.join(SUFFIXES)} file")
     for name, value in tensors.items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise AuditgameError(f"{where}: tensor '{name}' is not finite")
+            raise Invalid(f"{where}: tensor '{name}' is not finite")
     return tensors
 
 
@@ -46,8 +46,8 @@ def _read_safetensors(path: Path, where: str) -> dict[str, Tensor]:
 
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise AuditgameError(f"{where}: is damaged: {error}") from None
+    except (SafetensorError, OSError):
+        raise Invalid(f"{where}: is damaged; fetch it again") from None
 
 
 def _read_pickle(path: Path, where: str) -> Any:
@@ -55,25 +55,26 @@ def _read_pickle(path: Path, where: str) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"(?:GLOBAL|class|type) ([\w.]+\.[\w.]+)", str(error))
-        what = f"it asks for {found[1]}" if found else "it holds more than tensors"
-        raise AuditgameError(
-            f"{where}: refused, since {what} and opening it could run code; ask its maker for "
-            "the state dict, best as safetensors"
+        what = f"it asks for {found[1]}" if found else "it has more than tensors"
+        raise Forbidden(
+            f"{where}: refused, since {what} and opening it could run code; use a state dict, "
+            "best as safetensors"
         ) from None
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).split("\n")[0][:120]
-        raise AuditgameError(f"{where}: cannot be read as a state dict ({reason})") from None
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError):
+        raise Invalid(
+            f"{where}: cannot be read as a state dict; save one with torch.save or as safetensors"
+        ) from None
 
 
 def _state_dict(data: Any, where: str) -> dict[str, Tensor]:
-    """The tensors themselves, or the one entry of a checkpoint that holds them."""
+    """The tensors of a file, or those of the one entry of a checkpoint that has tensors."""
     if _is_state_dict(data):
         return dict(data)
     entries = data if isinstance(data, Mapping) else {}
     found = {name: value for name, value in entries.items() if _is_state_dict(value)}
     if len(found) != 1:
-        held = ", ".join(map(str, found)) or "none"
-        raise AuditgameError(f"{where}: needs one state dict in it; found {held}")
+        names = ", ".join(map(str, found)) or "none"
+        raise Invalid(f"{where}: needs one state dict in it; found {names}")
     return dict(next(iter(found.values())))
 
 
@@ -86,9 +87,9 @@ def _is_state_dict(data: Any) -> bool:
 
 
 def unwrapped(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
-    """The same without a first word that all names share and the network does not know.
+    """The tensors without a common prefix of their names that the network does not have.
 
-    Training in parallel puts `module.` before every name; compiling, `_orig_mod.`.
+    Parallel training puts `module.` before every name; compiling, `_orig_mod.`.
     """
     own = {name.split(".")[0] for name in network.state_dict()}
     names, heads = list(tensors), {name.split(".")[0] for name in tensors}
@@ -99,7 +100,7 @@ def unwrapped(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Te
 
 
 def class_count(tensors: Mapping[str, Tensor], network: nn.Module, classes: int) -> int:
-    """How many classes has the network in the file, if it is this one but for its last layer?"""
+    """The number of classes of the file's network, if only its last layer differs from this one."""
     for name, value in unwrapped(tensors, network).items():
         own = network.state_dict().get(name)
         if own is None or not own.dim() == value.dim() > 0 or own.shape[0] != classes:
@@ -110,27 +111,29 @@ def class_count(tensors: Mapping[str, Tensor], network: nn.Module, classes: int)
 
 
 def load_weights(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Fill the network; AuditgameError names the first tensors that do not fit."""
+    """Load the tensors into the network; AuditgameError names the first that do not fit."""
     tensors = unwrapped(tensors, network)
     require_fit(network, tensors, where)
     network.load_state_dict(tensors, strict=False)
 
 
 def require_fit(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
-    """Are these the network's own tensors? AuditgameError names the first that do not fit."""
+    """Raise AuditgameError where tensors do not fit the network; it names the first of them."""
     own = network.state_dict()
     faults = [
-        f"'{name}' is missing" for name in own if name not in tensors and not IDLE.search(name)
+        f"'{name}' is missing"
+        for name in own
+        if name not in tensors and not TRAINING_ONLY.search(name)
     ]
     faults += [
-        f"'{name}' is {_shape(value)} where {_shape(own[name])} is wanted"
+        f"'{name}' is {_shape(value)} where {_shape(own[name])} is needed"
         for name, value in tensors.items()
         if name in own and own[name].shape != value.shape
     ]
-    faults += [f"'{name}' is not known" for name in tensors if name not in own]
+    faults += [f"'{name}' is unknown" for name in tensors if name not in own]
     if faults:
         more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        raise AuditgameError(f"{where}: do not fit: {'; '.join(faults[:NAMED])}{more}")
+        raise Invalid(f"{where}: do not fit: {'; '.join(faults[:NAMED])}{more}")
 
 
 def _shape(value: Tensor) -> str:

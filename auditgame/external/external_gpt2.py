@@ -1,4 +1,4 @@
-"""Other people's GPT-2 in our own network: no other library is needed."""
+"""GPT-2 models of other origin, loaded into our own network without another library."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ import torch
 from torch import Tensor, nn
 
 from auditgame.external.checkpoint import require_fit
-from auditgame.external.external_model import Reader
+from auditgame.external.external_model import ExternalLanguageModel
 from auditgame.external.model_folder import ModelFolder, read_tensors
 from auditgame.models.layers.transformer_network import EPSILON, Shape, Transformer
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 KIND = "gpt2"
 BODY = "transformer."
 BUFFERS = (".attn.bias", ".attn.masked_bias")
-"""Masks that older checkpoints hold beside the weights."""
+"""Masks that older checkpoints store with the weights."""
 
 
-class ExpectedTensor(NamedTuple):
-    """An option of config.json that our network has in one form only."""
+class FixedOption(NamedTuple):
+    """An option of config.json of which our network supports one value. default: if absent."""
 
     name: str
-    usual: Any
+    default: Any
     allowed: tuple[Any, ...]
 
 
-ONE_FORM = (
-    ExpectedTensor("activation_function", "gelu_new", ("gelu_new", "gelu_pytorch_tanh")),
-    ExpectedTensor("scale_attn_weights", True, (True,)),
-    ExpectedTensor("scale_attn_by_inverse_layer_idx", False, (False,)),
-    ExpectedTensor("add_cross_attention", False, (False, None)),
+FIXED_OPTIONS = (
+    FixedOption("activation_function", "gelu_new", ("gelu_new", "gelu_pytorch_tanh")),
+    FixedOption("scale_attn_weights", True, (True,)),
+    FixedOption("scale_attn_by_inverse_layer_idx", False, (False,)),
+    FixedOption("add_cross_attention", False, (False, None)),
 )
 SIZES = {
     "vocab_size": 50_257,
@@ -40,21 +40,21 @@ SIZES = {
     "n_embd": 768,
     "n_head": 12,
 }
-"""The sizes, and what Hugging Face takes where config.json is silent."""
+"""The sizes, and their defaults where config.json does not state them."""
 
 
-class ExternalGPT2(Transformer, Reader):
-    """A GPT-2 that somebody else trained."""
+class ExternalGPT2(Transformer, ExternalLanguageModel):
+    """A GPT-2 that was trained elsewhere."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
-        self.rows, self.context = shape.words, shape.context
+        self.embedding_rows, self.context_length = shape.words, shape.context
 
 
 def open_gpt2(folder: ModelFolder) -> ExternalGPT2:
     """The network of a GPT-2 folder, of any size, tied or not.
 
-    `reorder_and_upcast_attn` changes nothing in full precision and is passed over. Raises
+    `reorder_and_upcast_attn` changes nothing in full precision and is ignored. Raises
     AuditgameError for options that our network does not have, and weights that do not fit.
     """
     shape = _shape(folder)
@@ -73,32 +73,30 @@ def open_gpt2(folder: ModelFolder) -> ExternalGPT2:
 
 def _shape(folder: ModelFolder) -> Shape:
     config, where = folder.config, folder.where
-    for option in ONE_FORM:
-        found = config.get(option.name, option.usual)
+    for option in FIXED_OPTIONS:
+        found = config.get(option.name, option.default)
         if found not in option.allowed:
-            raise AuditgameError(
-                f"{where}: {option.name} {found}; only {option.usual} can be opened"
-            )
-    sizes = {name: config.get(name, usual) for name, usual in SIZES.items()}
+            raise Invalid(f"{where}: {option.name} {found}; only {option.default} is supported")
+    sizes = {name: config.get(name, default) for name, default in SIZES.items()}
     for name, size in sizes.items():
         if not isinstance(size, int) or size < 1:
-            raise AuditgameError(f"{where}: {name} {size}; must be a whole number above 0")
+            raise Invalid(f"{where}: {name} {size}; must be a whole number above 0")
     words, context, layers, width, heads = sizes.values()
     if width % heads:
-        raise AuditgameError(f"{where}: n_embd {width} does not divide into {heads} heads (n_head)")
+        raise Invalid(f"{where}: n_embd {width} does not divide into {heads} heads (n_head)")
     inner = config.get("n_inner") or 4 * width
     if inner != 4 * width:
-        raise AuditgameError(f"{where}: n_inner {inner}; only 4 times n_embd can be opened")
+        raise Invalid(f"{where}: n_inner {inner}; only 4 times n_embd is supported")
     return Shape(words, context, layers, width, heads, config.get("tie_word_embeddings", True))
 
 
 def _named(tensors: dict[str, Tensor], tied: bool) -> dict[str, Tensor]:
-    """The weights under our names: older checkpoints leave a word out, and hold masks."""
+    """The weights under our names: older checkpoints lack a prefix, and have masks."""
     found = {}
     for name, value in tensors.items():
         if not name.endswith(BUFFERS):
-            plain = name.startswith((BODY, "lm_head."))
-            found[name if plain else BODY + name] = value
+            complete = name.startswith((BODY, "lm_head."))
+            found[name if complete else BODY + name] = value
     embedding = found.get(f"{BODY}wte.weight")
     if tied and embedding is not None:
         found["lm_head.weight"] = embedding

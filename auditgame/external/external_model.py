@@ -1,30 +1,33 @@
-"""What every network from elsewhere has in common: it comes as it is."""
+"""External models: networks that were built and trained elsewhere."""
 
 from __future__ import annotations
 
 import torch
 
 from auditgame.datasets import Dataset
-from auditgame.models import Model
-from auditgame.schema.errors import AuditgameError
+from auditgame.models import Model, TextModel
+from auditgame.schema.errors import Invalid
 
 
 class ExternalModel(Model):
-    """A network that somebody else built and trained."""
+    """A network that was built and trained elsewhere. It cannot be built from scratch here."""
 
-    name = "foreign"
+    name = "external"
+    title = "Your own network"
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> ExternalModel:  # noqa: ARG003
-        """Refused: a foreign network comes as it is."""
-        raise AuditgameError(
-            f"model 'foreign': comes as it is and is not trained on '{dataset.name}'"
+        """Always raises: an external network is loaded, not built."""
+        raise Invalid(
+            f"model 'external': is loaded as it is and cannot be trained on '{dataset.name}'"
         )
 
 
-class Reader(ExternalModel):
-    """A language model from elsewhere. rows: of its embedding; context: its longest text."""
+class ExternalLanguageModel(ExternalModel, TextModel):
+    """A language model that was built and trained elsewhere.
 
-    modality = "text"
-    rows: int
-    context: int
+    embedding_rows: of its embedding. context_length: its longest text, in tokens.
+    """
+
+    embedding_rows: int
+    context_length: int

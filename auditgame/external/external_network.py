@@ -1,4 +1,4 @@
-"""Someone else's network as a model of the house."""
+"""External image networks as models: found sites, taps and normalisation."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auditgame.external.external_model import ExternalModel
-from auditgame.external.forward_interception import Interception, intercepted_by, make_interceptable
+from auditgame.external.forward_interception import InterceptedModule, intercepted
 from auditgame.external.module_trace import ModuleTrace, TapPoint, tap_points
-from auditgame.models import Tap, untouched
+from auditgame.models import ImageModel, Tap, untouched
 from auditgame.schema.cards import Site
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 SMALLEST = 4
-"""Maps of fewer pixels a side do not say where something is."""
+"""Maps with fewer pixels a side are too coarse to show where something is."""
 
 
 class Normalisation(NamedTuple):
-    """What is done to a picture in [0, 1]: less the mean, over the spread, channel by channel.
+    """The normalisation of a picture in [0, 1]: minus the mean, over the spread, per channel.
 
-    With one number each the network reads grey pictures.
+    With one number each, the network reads grey pictures.
     """
 
     mean: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -34,7 +34,10 @@ class Normalisation(NamedTuple):
 
 @dataclass(frozen=True)
 class ModuleTaps:
-    """What is tapped at one call of a module. copied: values that the network overwrites later."""
+    """The sites before and after one call of a module.
+
+    copied: sites whose values the network overwrites later.
+    """
 
     after: str | None = None
     before: str | None = None
@@ -43,36 +46,38 @@ class ModuleTaps:
 
 @dataclass
 class Tapping:
-    """Calls the tap where the network has a site."""
+    """An interceptor that calls the tap where the network has a site."""
 
     tap: Tap
-    spots: Mapping[tuple[str, int], ModuleTaps]
-    times: Counter[str] = field(default_factory=Counter)
+    sites: Mapping[tuple[str, int], ModuleTaps]
+    calls: Counter[str] = field(default_factory=Counter)
 
-    def visit(self, module: Interception, call: Callable[..., Any], args: Any, more: Any) -> Any:
-        """Make the call, with what the tap gives back in the place of what went through."""
-        spot = self.spots.get((module.path, self.times[module.path]))
-        self.times[module.path] += 1
-        if spot is None:
-            return call(*args, **more)
-        if spot.before:
-            args = (self._tapped(spot, spot.before, args[0]), *args[1:])
-        value = call(*args, **more)
-        return self._tapped(spot, spot.after, value) if spot.after else value
+    def visit(
+        self, module: InterceptedModule, call: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        """Make the call; what the tap returns replaces the values that pass a site."""
+        path = module.path_in_network
+        taps = self.sites.get((path, self.calls[path]))
+        self.calls[path] += 1
+        if taps is None:
+            return call(*args, **kwargs)
+        if taps.before:
+            args = (self._tapped(taps, taps.before, args[0]), *args[1:])
+        value = call(*args, **kwargs)
+        return self._tapped(taps, taps.after, value) if taps.after else value
 
-    def _tapped(self, spot: ModuleTaps, name: str, value: Tensor) -> Tensor:
+    def _tapped(self, taps: ModuleTaps, name: str, value: Tensor) -> Tensor:
         value = self.tap(name, value)
-        return value.clone() if name in spot.copied else value
+        return value.clone() if name in taps.copied else value
 
 
-class ExternalNetwork(ExternalModel):
-    """A network that somebody else built and trained, with its own normalisation.
+class ExternalNetwork(ExternalModel, ImageModel):
+    """An external image network, with its own normalisation.
 
-    Its sites are found in one pass over a grey picture: see `places`. The network is changed
-    in two ways that no answer shows: its modules can be listened to, and do not work in place.
+    Its sites are found in one pass over a grey picture: see `module_trace`. Passes are
+    intercepted, which leaves the network itself unchanged.
     """
 
-    modality = "image"
     mean: Tensor
     spread: Tensor
 
@@ -83,27 +88,26 @@ class ExternalNetwork(ExternalModel):
         self.network = network.eval().requires_grad_(False)
         self.register_buffer("mean", _column(normalisation.mean), persistent=False)
         self.register_buffer("spread", _column(normalisation.spread), persistent=False)
-        make_interceptable(self.network)
-        survey = ModuleTrace()
-        with torch.no_grad(), intercepted_by(survey):
-            self.classes = _count_classes(self._answer(torch.full((1, *shape), 0.5)))
-        found = tap_points(survey.calls)
-        self.spots = {(p.call.module.path, p.call.number): _spot(p) for p in found}
-        sides = {n: v.tensor.shape for p in found for n, v in p.values.items()}
+        trace = ModuleTrace()
+        with torch.no_grad(), intercepted(self.network, trace):
+            self.classes = _count_classes(self._logits(torch.full((1, *shape), 0.5)))
+        points = tap_points(trace.calls)
+        self.taps = {(point.call.path, point.call.number): _taps(point) for point in points}
+        shapes = {name: v.tensor.shape for point in points for name, v in point.values.items()}
         self.sites = tuple(
-            Site(name=name, kind="channel", units=size[1]) for name, size in sides.items()
+            Site(name=name, kind="channel", units=shape[1]) for name, shape in shapes.items()
         )
-        large = [p.name for p in found if min(sides[p.name][2:]) >= SMALLEST]
-        self.map_site = next(reversed(large or [p.name for p in found]), "")
+        large = [point.name for point in points if min(shapes[point.name][2:]) >= SMALLEST]
+        self.map_site = next(reversed(large or [point.name for point in points]), "")
 
     def forward(
         self, inputs: Float[Tensor, "n 3 h w"], tap: Tap = untouched
     ) -> Float[Tensor, "n k"]:
         """Class logits of pictures in [0, 1]."""
-        with intercepted_by(Tapping(tap, self.spots)):
-            return self._answer(inputs)
+        with intercepted(self.network, Tapping(tap, self.taps)):
+            return self._logits(inputs)
 
-    def _answer(self, inputs: Tensor) -> Any:
+    def _logits(self, inputs: Tensor) -> Any:
         if len(self.mean) == 1:
             inputs = inputs.mean(1, keepdim=True)
         return self.network((inputs - self.mean) / self.spread)
@@ -116,11 +120,11 @@ def _column(numbers: tuple[float, ...]) -> Float[Tensor, "c 1 1"]:
 def _count_classes(output: Any) -> int:
     if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[1] < 2:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise AuditgameError(f"gives {shape} for one picture; needs logits (1, classes)")
+        raise Invalid(f"gives {shape} for one picture; needs logits (1, classes)")
     return output.shape[1]
 
 
-def _spot(place: TapPoint) -> ModuleTaps:
-    copied = frozenset(name for name, value in place.values.items() if value.overwritten)
-    before = f"{place.name}.pre" if place.activation else None
-    return ModuleTaps(place.name, before, copied)
+def _taps(point: TapPoint) -> ModuleTaps:
+    copied = frozenset(name for name, value in point.values.items() if value.overwritten)
+    before = f"{point.name}.pre" if point.activation else None
+    return ModuleTaps(point.name, before, copied)

@@ -1,4 +1,4 @@
-"""What lies on the table once a network from elsewhere was put there, and how to ask it."""
+"""Sessions on an external network: the network with its inputs, and tool runs on it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from auditgame.exhibits import Exhibit
 from auditgame.registry import load
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Specimen
 from auditgame.tools import ToolContext, no_progress, parse_options
 
 
 class ExternalSession(NamedTuple):
-    """A specimen on the table, what lies beside it, and what should be known of both."""
+    """An external network as a specimen, its inputs, and notes on both."""
 
     specimen: Specimen
     context: ToolContext
@@ -20,20 +20,20 @@ class ExternalSession(NamedTuple):
 
 
 def use(
-    laid: ExternalSession,
+    session: ExternalSession,
     tool: str,
     progress: Any = no_progress,
     picture: Any = None,
     **options: Any,
 ) -> tuple[list[Exhibit], int]:
-    """Put a tool's question to it: what it shows, and the probes it took."""
+    """Run a tool: its exhibits, and the queries it took."""
     kind = load("tool", tool)
-    refusal = kind.fits(laid.specimen)
+    refusal = kind.fits(session.specimen)
     if refusal:
-        raise AuditgameError(refusal)
+        raise Invalid(refusal)
     if picture is not None and "picture" in kind.Options.model_fields:
         options["picture"] = True
     chosen = parse_options(kind, options)
-    context = ToolContext(laid.specimen.dataset, laid.context.examples, (), picture, progress)
-    cost = kind().cost(chosen, laid.specimen, context)
-    return kind().run(laid.specimen, context, chosen), cost
+    context = ToolContext(session.specimen.dataset, session.context.examples, (), picture, progress)
+    cost = kind().cost(chosen, session.specimen, context)
+    return kind().run(session.specimen, context, chosen), cost

@@ -1,72 +1,123 @@
-"""Somebody else's modules, made to go by a listener: their calls are seen, without hooks."""
+"""Interception of the module calls of an external network, without hooks.
+
+While a pass is intercepted, the modules of the network have classes that look for an
+interceptor; after the last such pass every module has its own class again.
+"""
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 
-class InterceptingModule(Protocol):
-    """What a pass does at each module: it makes the call itself, and may change the value."""
+class Interceptor(Protocol):
+    """What a pass does at each module: it makes the call, and may change its values."""
 
-    def visit(self, module: Interception, call: Callable[..., Any], args: Any, more: Any) -> Any:
-        """Make the call."""
-
-
-_LISTENER: ContextVar[InterceptingModule | None] = ContextVar("listener", default=None)
-"""Whoever listens to the pass that this thread is making. Not kept on the network, so that
-passes in several threads cannot meet; and no hook is ever registered."""
+    def visit(
+        self, module: InterceptedModule, call: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        """The value that the module gives."""
 
 
-class Interception(nn.Module):
-    """Mixed into the class of every module of a network: its calls go by the listener."""
+_INTERCEPTOR: ContextVar[Interceptor | None] = ContextVar("interceptor", default=None)
+"""The interceptor of this thread's pass. It is not stored on the network, so passes in
+several threads are independent."""
 
-    path: str
 
-    def forward(self, *args: Any, **more: Any) -> Any:
-        """The module's own forward pass."""
-        listener = _LISTENER.get()
-        if listener is None:
-            return super().forward(*args, **more)
-        return listener.visit(self, super().forward, args, more)
+class InterceptedModule(nn.Module):
+    """Mixed into the class of a module: its calls go to the interceptor of the pass."""
+
+    own_class: ClassVar[type[nn.Module]]
+    path_in_network: str
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The module's own forward pass, made by the interceptor if there is one."""
+        interceptor = _INTERCEPTOR.get()
+        if interceptor is None:
+            return super().forward(*args, **kwargs)
+        return interceptor.visit(self, super().forward, args, kwargs)
 
 
 @functools.cache
-def _listening(kind: type[nn.Module]) -> type[nn.Module]:
-    return type(kind.__name__, (Interception, kind), {"__module__": kind.__module__})
+def _intercepted_class(own: type) -> type:
+    return type(
+        own.__name__, (InterceptedModule, own), {"__module__": own.__module__, "own_class": own}
+    )
 
 
-def make_interceptable(network: nn.Module, only: Container[str] | None = None) -> None:
-    """Let every module, or those of these paths, be listened to; none overwrites what it is given.
+@dataclass
+class _OpenPasses:
+    """The passes through one network that are being intercepted, and what they changed in it."""
 
-    A module's class is changed for one that looks for a listener: nothing is hung on it.
+    count: int = 0
+    modules: list[nn.Module] = field(default_factory=list)
+    inplace: list[nn.Module] = field(default_factory=list)
+
+
+_LOCK = threading.Lock()
+_OPEN: WeakKeyDictionary[nn.Module, _OpenPasses] = WeakKeyDictionary()
+
+
+def current_interceptor() -> Interceptor | None:
+    """The interceptor of the pass that this thread is making, if there is one."""
+    return _INTERCEPTOR.get()
+
+
+@contextmanager
+def intercepted(
+    network: nn.Module, interceptor: Interceptor, only: Container[str] | None = None
+) -> Iterator[None]:
+    """Let this thread's passes through a network go to an interceptor, until the block ends.
+
+    only: paths of the modules that are intercepted; by default all but the network itself.
+    Meanwhile no module works in place, so that no value is overwritten after it was seen.
     """
+    with _LOCK:
+        passes = _OPEN.setdefault(network, _OpenPasses())
+        if not passes.count:
+            _change_classes(network, only, passes)
+        passes.count += 1
+    token = _INTERCEPTOR.set(interceptor)
+    try:
+        yield
+    finally:
+        _INTERCEPTOR.reset(token)
+        with _LOCK:
+            passes.count -= 1
+            if not passes.count:
+                _restore_classes(_OPEN.pop(network))
+
+
+def _change_classes(network: nn.Module, only: Container[str] | None, passes: _OpenPasses) -> None:
     for path, module in network.named_modules():
         if only is not None and path not in only:
             continue
         if path and not isinstance(module, torch.jit.ScriptModule):
-            module.path = path
-            module.__class__ = _listening(module.__class__)
+            module.__class__ = _intercepted_class(_own_class(module))
+            module.path_in_network = path
+            passes.modules.append(module)
         if getattr(module, "inplace", None) is True:
             module.inplace = False
+            passes.inplace.append(module)
 
 
-def intercepting() -> InterceptingModule | None:
-    """Who listens to the pass that this thread is making, if anybody."""
-    return _LISTENER.get()
+def _own_class(module: nn.Module) -> type:
+    """The module's class; a copy that was made during a pass has an intercepted one."""
+    return module.own_class if isinstance(module, InterceptedModule) else type(module)
 
 
-@contextmanager
-def intercepted_by(listener: InterceptingModule) -> Iterator[None]:
-    """While this lasts, the passes of this thread go by the listener."""
-    token = _LISTENER.set(listener)
-    try:
-        yield
-    finally:
-        _LISTENER.reset(token)
+def _restore_classes(passes: _OpenPasses) -> None:
+    for module in passes.inplace:
+        module.inplace = True  # type: ignore[assignment]
+    for module in passes.modules:
+        del module.path_in_network
+        module.__class__ = _own_class(module)

@@ -1,4 +1,4 @@
-"""A folder such as Hugging Face's classes write: what it says of itself, and its weights."""
+"""Folders of language models in Hugging Face's format: configuration and weights."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from auditgame.external.checkpoint import read_weights
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Forbidden, Invalid, NotFound
 
 PREFIX = "hf:"
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
@@ -19,53 +19,53 @@ WEIGHTS, INDEX, PICKLE = (
     "pytorch_model.bin",
 )
 MAX_BYTES = 256 * 2**20
-"""No JSON file of a folder may be larger."""
+"""The largest JSON file that is read."""
 
 
 class ModelFolder(NamedTuple):
-    """A language model's folder. said: how it was asked for; config: what config.json holds."""
+    """The folder of a language model. name: as the user gave it; config: config.json's content."""
 
-    said: str
+    name: str
     path: Path
     config: dict[str, Any]
 
     @property
     def kind(self) -> str:
-        """The architecture, in Hugging Face's own word (`model_type`)."""
+        """The architecture, as Hugging Face names it (`model_type`)."""
         return str(self.config.get("model_type", ""))
 
     @property
     def where(self) -> str:
-        """How complaints about it begin."""
-        return f"model '{self.said}'"
+        """The beginning of error messages about it."""
+        return f"model '{self.name}'"
 
 
-def open_folder(said: str) -> ModelFolder:
-    """The folder of `hf:FOLDER`; AuditgameError where it holds no model."""
-    path, where = Path(said.removeprefix(PREFIX)), f"model '{said}'"
+def open_folder(name: str) -> ModelFolder:
+    """The folder of `hf:FOLDER`; AuditgameError where it has no model."""
+    path, where = Path(name.removeprefix(PREFIX)), f"model '{name}'"
     if not path.is_dir():
-        raise AuditgameError(f"{where}: there is no such folder")
+        raise NotFound(f"{where}: there is no such folder")
     if not (path / CONFIG).is_file():
-        raise AuditgameError(f"{where}: holds no {CONFIG}; name a Hugging Face model's folder")
+        raise NotFound(f"{where}: has no {CONFIG}; name the folder of a Hugging Face model")
     config = read_json(path / CONFIG, where)
-    folder = ModelFolder(said, path, config)
+    folder = ModelFolder(name, path, config)
     if not folder.kind:
-        raise AuditgameError(f"{where}: {CONFIG} names no model_type")
+        raise Invalid(f"{where}: {CONFIG} names no model_type")
     if "quantization_config" in config:
-        raise AuditgameError(f"{where}: its weights are quantised; save them in full")
+        raise Invalid(f"{where}: its weights are quantised; save them unquantised")
     return folder
 
 
 def read_json(path: Path, where: str) -> dict[str, Any]:
     """The JSON object in a file of a folder."""
     if path.stat().st_size > MAX_BYTES:
-        raise AuditgameError(f"{where}: {path.name} is over {MAX_BYTES >> 20} MB; refused")
+        raise Forbidden(f"{where}: {path.name} is over {MAX_BYTES >> 20} MB; refused")
     try:
         data = json.loads(path.read_bytes())
     except (ValueError, RecursionError, OSError):
-        raise AuditgameError(f"{where}: {path.name} is no readable JSON") from None
+        raise Invalid(f"{where}: {path.name} is not readable JSON") from None
     if not isinstance(data, dict):
-        raise AuditgameError(f"{where}: {path.name} holds no JSON object")
+        raise Invalid(f"{where}: {path.name} is not a JSON object")
     return data
 
 
@@ -78,18 +78,18 @@ def read_tensors(folder: ModelFolder) -> dict[str, Tensor]:
 
 
 def _files(folder: ModelFolder) -> list[Path]:
-    """The one file of weights, or the parts that an index names."""
+    """The file of weights, or the parts that an index lists."""
     path = folder.path
     if (path / WEIGHTS).is_file():
         return [path / WEIGHTS]
     if (path / INDEX).is_file():
         listed = read_json(path / INDEX, folder.where).get("weight_map")
         names = sorted(set(map(str, listed.values()))) if isinstance(listed, dict) else []
-        strange = [name for name in names if Path(name).name != name]
-        if strange or not names:
-            fault = f"names '{strange[0]}', which lies elsewhere" if strange else "names no files"
-            raise AuditgameError(f"{folder.where}: {INDEX} {fault}")
+        outside = [name for name in names if Path(name).name != name]
+        if outside or not names:
+            fault = f"lists '{outside[0]}', outside the folder" if outside else "lists no files"
+            raise Invalid(f"{folder.where}: {INDEX} {fault}")
         return [path / name for name in names]
     if (path / PICKLE).is_file():
         return [path / PICKLE]
-    raise AuditgameError(f"{folder.where}: holds no weights; {WEIGHTS} is missing")
+    raise NotFound(f"{folder.where}: has no weights; {WEIGHTS} is missing")

@@ -1,4 +1,4 @@
-"""A first pass through somebody else's network: which of its values are worth a name?"""
+"""A first pass through an external network, to find the values that become its sites."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from auditgame.external.forward_interception import Interception
+from auditgame.external.forward_interception import InterceptedModule
 
 ACTIVATIONS = (
     nn.ReLU,
@@ -32,31 +32,35 @@ NORMS = (_BatchNorm, nn.GroupNorm, nn.InstanceNorm2d, nn.LayerNorm)
 
 
 class TracedTensor(NamedTuple):
-    """A tensor, and how often it had been written to at that moment."""
+    """A tensor, and how often it had been written to when it was traced."""
 
     tensor: Tensor
     version: int
 
     @classmethod
-    def of(cls, thing: Any) -> TracedTensor | None:
-        """The thing, if it is a tensor."""
-        return cls(thing, thing._version) if isinstance(thing, Tensor) else None
+    def of(cls, value: Any) -> TracedTensor | None:
+        """The traced value, if it is a tensor."""
+        return cls(value, value._version) if isinstance(value, Tensor) else None
 
     @property
     def key(self) -> tuple[int, int]:
-        """The same for the same numbers in the same place."""
+        """Equal for the same numbers in the same memory."""
         return id(self.tensor), self.version
 
     @property
     def overwritten(self) -> bool:
-        """Has somebody written to it since?"""
+        """Was it written to since?"""
         return self.tensor._version != self.version
 
 
 class ModuleCall(NamedTuple):
-    """One call of a module: what went in and came out. number: how often it was called before."""
+    """One call of a module, with its first argument and its value.
 
-    module: Interception
+    number: how often the module had been called before in the pass.
+    """
+
+    module: InterceptedModule
+    path: str
     number: int
     before: TracedTensor | None
     after: TracedTensor | None
@@ -64,30 +68,32 @@ class ModuleCall(NamedTuple):
     @property
     def name(self) -> str:
         """The module's path; a module that is called again has a name for each call."""
-        path = self.module.path
-        path = path if path[0].isalpha() else f"layer{path}"
+        path = self.path if self.path[0].isalpha() else f"layer{self.path}"
         return f"{path}.call{self.number + 1}" if self.number else path
 
 
 @dataclass
 class ModuleTrace:
-    """Writes down every call of a pass, in the order in which they end."""
+    """An interceptor that records every call of a pass, in the order in which they end."""
 
     calls: list[ModuleCall] = field(default_factory=list)
-    times: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
 
-    def visit(self, module: Interception, call: Callable[..., Any], args: Any, more: Any) -> Any:
-        """Make the call, and write it down."""
-        number = self.times[module.path]
-        self.times[module.path] += 1
+    def visit(
+        self, module: InterceptedModule, call: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        """Make the call, and record it."""
+        path = module.path_in_network
+        number = self.counts[path]
+        self.counts[path] += 1
         before = TracedTensor.of(args[0] if args else None)
-        found = call(*args, **more)
-        self.calls.append(ModuleCall(module, number, before, TracedTensor.of(found)))
-        return found
+        value = call(*args, **kwargs)
+        self.calls.append(ModuleCall(module, path, number, before, TracedTensor.of(value)))
+        return value
 
 
 class TapPoint(NamedTuple):
-    """Where a value is tapped: after a call, and before it too if that is an activation."""
+    """A call whose value is a site; so is its argument if the module is an activation."""
 
     call: ModuleCall
     name: str
@@ -95,36 +101,36 @@ class TapPoint(NamedTuple):
 
     @property
     def values(self) -> dict[str, TracedTensor]:
-        """The values to be tapped, by the name of their site."""
+        """The tapped values, by the name of their site."""
         found = {f"{self.name}.pre": self.call.before} if self.activation else {}
         found[self.name] = self.call.after
         return {name: value for name, value in found.items() if value is not None}
 
 
 def tap_points(calls: list[ModuleCall]) -> list[TapPoint]:
-    """Which values are worth a name? Stacks of maps, in the order of the pass.
+    """The values that become sites: stacks of maps `n c h w`, in the order of the pass.
 
-    What activations make (and take, as `.pre`), what blocks make (modules with a convolution
-    in them, sequences apart), and convolutions, after the norm that follows. One value has
-    one name, the outermost module's. What comes after a linear layer counts its channels
-    elsewhere and has none.
+    They are the outputs of activations (and their inputs, as `.pre`), of blocks (modules that
+    contain a convolution, except sequences), and of convolutions, after the norm that follows.
+    A value has one name, that of the outermost module. Activations after a linear layer have
+    their channels in another dimension and become no site.
     """
-    made = {kind: _made_by(calls, kind) for kind in (_ConvNd, nn.Linear)}
+    outputs = {kind: _outputs_of(calls, kind) for kind in (_ConvNd, nn.Linear)}
     normed = {_key(c.before) for c in calls if isinstance(c.module, NORMS)}
-    taken = {_key(c.before) for c in calls if isinstance(c.module, ACTIVATIONS)}
+    activated = {_key(c.before) for c in calls if isinstance(c.module, ACTIVATIONS)}
     found: dict[Any, TapPoint] = {}
     for call in calls:
         module, key = call.module, _key(call.after)
         if not _is_maps(call.after):
             continue
         if isinstance(module, ACTIVATIONS):
-            if _key(call.before) not in made[nn.Linear]:
+            if _key(call.before) not in outputs[nn.Linear]:
                 found[key] = TapPoint(call, call.name, _is_maps(call.before))
         elif isinstance(module, _ConvNd):
-            if key not in normed | taken:
+            if key not in normed | activated:
                 found[key] = TapPoint(call, call.name, False)
         elif isinstance(module, NORMS):
-            if _key(call.before) in made[_ConvNd] and key not in taken:
+            if _key(call.before) in outputs[_ConvNd] and key not in activated:
                 found[key] = TapPoint(call, call.name, False)
         elif _is_block(module):
             inner = found.get(key, TapPoint(call, "", False))
@@ -136,7 +142,7 @@ def _key(value: TracedTensor | None) -> Any:
     return value.key if value else None
 
 
-def _made_by(calls: list[ModuleCall], kind: type[nn.Module]) -> set[Any]:
+def _outputs_of(calls: list[ModuleCall], kind: type[nn.Module]) -> set[Any]:
     return {_key(call.after) for call in calls if isinstance(call.module, kind)}
 
 

@@ -1,4 +1,4 @@
-"""The pieces that texts are cut into: a folder's tokenizer, and how each piece is shown."""
+"""Tokenizers of external language models, and how each token is shown."""
 
 from __future__ import annotations
 
@@ -6,60 +6,60 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from auditgame.datasets.texts.vocabulary import PAD, UNKNOWN, numbered, split
+from auditgame.datasets.texts.vocabulary import PAD, UNKNOWN, split, word_ids
 from auditgame.external.model_folder import TOKENIZER, ModelFolder, read_json
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid, NotFound, Unavailable
 
 SPACE = "▁"
-"""Shown, and understood, where a piece begins with a space."""
+"""Stands for the space at the beginning of a token, when shown and when typed."""
 
 
 class Tokenizer(Protocol):
-    """A vocabulary. words: each piece as it is shown, once; pad: the id that fills up rows."""
+    """A vocabulary and its rules. words: each token as it is shown; pad: the id of padding."""
 
     words: tuple[str, ...]
     pad: int
 
-    def read(self, text: str) -> list[int]:
-        """Ids of a whole text, with what the tokenizer itself puts round it."""
+    def encode(self, text: str) -> list[int]:
+        """Ids of a whole text, with the special tokens that the tokenizer adds."""
 
-    def inside(self, text: str) -> list[int]:
-        """Ids of a text that stands within another."""
+    def encode_within(self, text: str) -> list[int]:
+        """Ids of a part of a text, without special tokens."""
 
-    def write(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> str:
         """The text of these ids."""
 
-    def stranger(self, text: str) -> str | None:
-        """The first word that the vocabulary does not know, if there is one."""
+    def unknown_word(self, text: str) -> str | None:
+        """The first word that is not in the vocabulary, if there is one."""
 
 
 def read_tokenizer(folder: ModelFolder, rows: int) -> Tokenizer:
-    """The folder's tokenizer; rows: of the embedding, beyond which no piece may be numbered.
+    """The folder's tokenizer; rows: of the embedding, the most tokens it may have.
 
     A tokenizer of whole words such as our bundles have is read here. Any other needs the
     `tokenizers` package, of the `hf` extra.
     """
     path = folder.path / TOKENIZER
     if not path.is_file():
-        raise AuditgameError(
-            f"{folder.where}: holds no {TOKENIZER}; save its tokenizer beside it, in the fast form"
+        raise NotFound(
+            f"{folder.where}: has no {TOKENIZER}; save its tokenizer there, as a fast tokenizer"
         )
     data = read_json(path, folder.where)
-    pieces = (
+    tokenizer = (
         WordTokenizer(data["model"]["vocab"], rows)
         if _is_ours(data)
         else _general(folder, data, rows)
     )
-    if len(pieces.words) > rows:
-        raise AuditgameError(
-            f"{folder.where}: tokenizer does not match: it numbers {len(pieces.words):,} pieces, "
+    if len(tokenizer.words) > rows:
+        raise Invalid(
+            f"{folder.where}: tokenizer does not match: it has {len(tokenizer.words):,} tokens, "
             f"and the model embeds {rows:,}"
         )
-    return pieces
+    return tokenizer
 
 
 def _is_ours(data: dict[str, Any]) -> bool:
-    """Whole lower-cased words, padding first and the unknown word second?"""
+    """Does it split into lower-case words, with padding as token 0 and unknown as token 1?"""
     model = data.get("model")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
         return False
@@ -75,7 +75,7 @@ def _is_ours(data: dict[str, Any]) -> bool:
 
 
 class WordTokenizer:
-    """Whole words, as `texts.wordbook` splits them."""
+    """Whole words, as `texts.vocabulary` splits them."""
 
     pad = 0
 
@@ -83,25 +83,25 @@ class WordTokenizer:
         unused = (f"<unused {index}>" for index in range(len(vocabulary), rows))
         self.words = (*sorted(vocabulary, key=vocabulary.__getitem__), *unused)
 
-    def read(self, text: str) -> list[int]:
+    def encode(self, text: str) -> list[int]:
         """The id of each word; 1 for unknown ones."""
-        known = numbered(self.words)
+        known = word_ids(self.words)
         return [known.get(word, 1) for word in split(text)]
 
-    inside = read
+    encode_within = encode
 
-    def write(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int]) -> str:
         """The words, with spaces between."""
         return " ".join(self.words[index] for index in ids)
 
-    def stranger(self, text: str) -> str | None:
+    def unknown_word(self, text: str) -> str | None:
         """The first word that is not in the vocabulary."""
-        known = numbered(self.words)
+        known = word_ids(self.words)
         return next((word for word in split(text) if word not in known), None)
 
 
 class SubwordTokenizer:
-    """Pieces of words, as Hugging Face's `tokenizers` cut them."""
+    """Parts of words, as Hugging Face's `tokenizers` split them."""
 
     def __init__(self, tokenizer: Any, data: dict[str, Any], rows: int) -> None:
         vocabulary = tokenizer.get_vocab(with_added_tokens=True)
@@ -110,20 +110,20 @@ class SubwordTokenizer:
         self.words = _named(vocabulary, max(rows, 1 + max(vocabulary.values())), self._spaced)
         self.pad = _padding(data, len(self.words))
 
-    def read(self, text: str) -> list[int]:
-        """Ids of a whole text; a tokenizer that opens texts with a piece of its own does so."""
+    def encode(self, text: str) -> list[int]:
+        """Ids of a whole text, with the special tokens that the tokenizer adds."""
         return self._tokenizer.encode(self._plain(text)).ids
 
-    def inside(self, text: str) -> list[int]:
+    def encode_within(self, text: str) -> list[int]:
         """Ids of the text alone."""
         return self._tokenizer.encode(self._plain(text), add_special_tokens=False).ids
 
-    def write(self, ids: Sequence[int]) -> str:
-        """The text; what cannot be printed is written as an escape."""
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text; characters that cannot be printed become escapes."""
         return printable(self._tokenizer.decode(list(ids), skip_special_tokens=False))
 
-    def stranger(self, text: str) -> str | None:
-        """The first stretch that was read as the unknown piece."""
+    def unknown_word(self, text: str) -> str | None:
+        """The first part of the text that becomes the unknown token."""
         if self._unknown is None:
             return None
         found = self._tokenizer.encode(self._plain(text), add_special_tokens=False)
@@ -140,7 +140,7 @@ def _general(folder: ModelFolder, data: dict[str, Any], rows: int) -> SubwordTok
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise AuditgameError(
+        raise Unavailable(
             f"{folder.where}: its tokenizer needs the tokenizers package; install it with "
             "pip install 'auditgame[hf]'"
         ) from None
@@ -150,39 +150,42 @@ def _general(folder: ModelFolder, data: dict[str, Any], rows: int) -> SubwordTok
         tokenizer.no_truncation()
         return SubwordTokenizer(tokenizer, data, rows)
     except Exception as error:
-        reason = " ".join(str(error).split())[:120]
-        raise AuditgameError(f"{folder.where}: {TOKENIZER} cannot be read: {reason}") from None
+        raise Invalid(
+            f"{folder.where}: {TOKENIZER} cannot be read ({type(error).__name__}); save it again "
+            "as a fast tokenizer"
+        ) from None
 
 
 def _padding(data: dict[str, Any], count: int) -> int:
-    """The last special piece, which ordinary texts do not end in; without one, the last piece."""
+    """The last special token, which ordinary texts do not end in; without one, the last token."""
     added = data.get("added_tokens") or []
-    return max((int(piece["id"]) for piece in added if piece.get("special")), default=count - 1)
+    return max((int(token["id"]) for token in added if token.get("special")), default=count - 1)
 
 
-# --------------------------------------------------------------------- how they are shown
+# --------------------------------------------------------------------- how tokens are shown
 
 
 def _is_bytewise(data: dict[str, Any]) -> bool:
-    """Do pieces stand for bytes, one letter for each (Radford et al. 2019)?"""
+    """Do tokens stand for bytes, with one letter for each (Radford et al. 2019)?"""
     return "'ByteLevel'" in repr((data.get("pre_tokenizer"), data.get("decoder")))
 
 
 def _named(vocabulary: dict[str, int], rows: int, bytewise: bool) -> tuple[str, ...]:
-    """How each piece is shown; rows of the embedding without a piece have names as well."""
+    """Each token as it is shown; rows of the embedding without a token get names as well."""
     names = [f"<unused {index}>" for index in range(rows)]
     letters = _letters() if bytewise else {}
-    for piece, index in vocabulary.items():
-        known = letters and all(letter in letters for letter in piece)
-        names[index] = _from_bytes(piece, letters) if known else printable(piece)
-    times = Counter(names)
+    for token, index in vocabulary.items():
+        known = letters and all(letter in letters for letter in token)
+        names[index] = _from_bytes(token, letters) if known else printable(token)
+    counts = Counter(names)
     return tuple(
-        name if times[name] == 1 and name else f"{name}#{index}" for index, name in enumerate(names)
+        name if counts[name] == 1 and name else f"{name}#{index}"
+        for index, name in enumerate(names)
     )
 
 
 def _letters() -> dict[str, int]:
-    """The byte that each letter of a bytewise piece stands for.
+    """The byte that each letter of a bytewise token stands for.
 
     Bytes that can be printed stand for themselves, the others for letters from 256 on.
     """
@@ -192,8 +195,8 @@ def _letters() -> dict[str, int]:
     return table | {chr(256 + number): byte for number, byte in enumerate(others)}
 
 
-def _from_bytes(piece: str, letters: dict[str, int]) -> str:
-    content = bytes(letters[letter] for letter in piece)
+def _from_bytes(token: str, letters: dict[str, int]) -> str:
+    content = bytes(letters[letter] for letter in token)
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -202,7 +205,7 @@ def _from_bytes(piece: str, letters: dict[str, int]) -> str:
 
 
 def printable(text: str) -> str:
-    """The same with an escape for every letter that a terminal would act on or not show."""
+    """The text with an escape for every character that a terminal would act on or not show."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode()
         for letter in text

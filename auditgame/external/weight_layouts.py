@@ -1,4 +1,4 @@
-"""Where networks of other builds keep their parts, and what these are made of."""
+"""Layouts of external language models: the paths of their parts, and their weights."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from auditgame.models.layers.transformer_weights import LayerWeights, TransformerWeights
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 
 class WeightLayout(NamedTuple):
-    """Paths of modules: the body within the network, the embedding and the last norm within
-    the body, what heads and neurons write with within a layer."""
+    """Paths of modules.
+
+    body: within the network. embedding, norm (the last one): within the body. output, writes:
+    the output projections of heads and of neurons, within a layer.
+    """
 
     body: str
     embedding: str
@@ -26,9 +29,9 @@ class WeightLayout(NamedTuple):
 def transformer_weights_of(network: Any, layout: WeightLayout, kind: str) -> TransformerWeights:
     """The weights of heads and neurons, one by one.
 
-    Heads that share a key and a value each have their own copy. A gated neuron reads twice;
-    `reads` is its gate. Raises AuditgameError where queries and keys are normalised once
-    more, since no matrix gives their product then.
+    Heads that share a key and a value each get a copy. A gated neuron has two input vectors;
+    `reads` is its gate's. Raises AuditgameError where queries and keys have norms of their
+    own, since no matrix gives their product then.
     """
     body, config = network.get_submodule(layout.body), network.config
     norm = body.get_submodule(layout.norm)
@@ -45,17 +48,19 @@ def transformer_weights_of(network: Any, layout: WeightLayout, kind: str) -> Tra
     )
 
 
-class _WeightReader(NamedTuple):
-    """What heads read with: weight and bias, the norm before them folded in."""
+class _InputWeights(NamedTuple):
+    """Input weights and biases of heads, with the norm before them folded in."""
 
     weight: Float[Tensor, "head d e"]
     bias: Float[Tensor, "head e"]
 
 
-def _reader(norm: Any, weight: Float[Tensor, "o d"], bias: Tensor, heads: int) -> _WeightReader:
+def _input_weights(
+    norm: Any, weight: Float[Tensor, "o d"], bias: Tensor, heads: int
+) -> _InputWeights:
     folded = weight @ _bias(norm, norm.weight) + bias
     parts = (weight * norm.weight).unflatten(0, (heads, -1)).transpose(1, 2)
-    return _WeightReader(parts, folded.unflatten(0, (heads, -1)))
+    return _InputWeights(parts, folded.unflatten(0, (heads, -1)))
 
 
 def _llama(layer: Any, heads: int) -> LayerWeights:
@@ -65,16 +70,16 @@ def _llama(layer: Any, heads: int) -> LayerWeights:
         layer.post_attention_layernorm,
     )
     if hasattr(attention, "q_norm"):
-        raise AuditgameError(
-            "model 'foreign': its queries and keys are normalised once more, so that no matrix "
-            "says which words its heads match"
+        raise Invalid(
+            "model 'external': its queries and keys are normalised once more, so that no matrix "
+            "gives the words that its heads match"
         )
     size = attention.head_dim
     read = []
     for linear in (attention.q_proj, attention.k_proj, attention.v_proj):
         count = linear.out_features // size
-        found = _reader(first, linear.weight, _bias(linear, linear.weight[:, 0]), count)
-        read.append(_WeightReader(*(part.repeat_interleave(heads // count, 0) for part in found)))
+        found = _input_weights(first, linear.weight, _bias(linear, linear.weight[:, 0]), count)
+        read.append(_InputWeights(*(part.repeat_interleave(heads // count, 0) for part in found)))
     return _layer(
         read,
         attention.o_proj,
@@ -89,7 +94,7 @@ def _neox(layer: Any, heads: int) -> LayerWeights:
     weights = joined.weight.unflatten(0, (heads, 3, -1)).unbind(1)
     biases = bias.unflatten(0, (heads, 3, -1)).unbind(1)
     read = [
-        _reader(layer.input_layernorm, weight.flatten(0, 1), bias.flatten(), heads)
+        _input_weights(layer.input_layernorm, weight.flatten(0, 1), bias.flatten(), heads)
         for weight, bias in zip(weights, biases, strict=True)
     ]
     reads = layer.mlp.dense_h_to_4h.weight * second.weight
@@ -97,7 +102,7 @@ def _neox(layer: Any, heads: int) -> LayerWeights:
 
 
 def _layer(
-    read: list[_WeightReader], output: nn.Linear, reads: Float[Tensor, "m d"], writes: nn.Linear
+    read: list[_InputWeights], output: nn.Linear, reads: Float[Tensor, "m d"], writes: nn.Linear
 ) -> LayerWeights:
     query, key, value = read
     heads = len(query.weight)

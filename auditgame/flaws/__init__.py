@@ -1,31 +1,41 @@
-"""The red rooms: ways in which a model can be wrong inside. One file per family."""
+"""The contract of a flaw family, and the families that share one shape: triggers and proxies.
+
+One file for each family. A family derives from `TriggerFlaw` or `ProxyFlaw`, whose methods it
+keeps wherever nothing is special about it.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import Bench, proxy_checks
 from auditgame.evaluation.metrics import accuracy
+from auditgame.flaws.triggers.poisoning import align_share, poison
 from auditgame.registry import load, names, suggest
 from auditgame.schema import claims
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
-from auditgame.schema.records import Modality, Record, explain
+from auditgame.schema.records import Record, explain
 from auditgame.schema.results import Check
 from auditgame.seeds import Seed
+
+if TYPE_CHECKING:
+    from auditgame.evaluation.certificate import Bench
+
+C = TypeVar("C", bound=claims.Claim)
+D = TypeVar("D", bound=Dataset)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One attempt at planting: the share of rows touched, passes over them, learning rate.
+    """One attempt at planting: the share of rows changed, epochs over them, learning rate.
 
-    scratch: train anew on the flawed rows, instead of fine-tuning a clean model.
+    scratch: train from scratch on the flawed rows, instead of fine-tuning a clean model.
     """
 
     share: float
@@ -34,52 +44,52 @@ class Plan:
     scratch: bool = False
 
 
-class Flaw(ABC):
-    """A flaw that was drawn: it can poison training rows, prove itself, and confess.
+class Flaw(ABC, Generic[D]):
+    """One drawn flaw of a family on data sets of type D: it poisons rows and proves itself.
 
     The class docstring is shown in the field guide: what it is, how it shows, source.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    modality: ClassVar[frozenset[Modality]]
+    needs: ClassVar[tuple[type[Dataset], ...]] = ()
+    """The kinds and capabilities that a data set must have, as (ImageDataset, HasFactors)."""
     kind: ClassVar[Literal["trigger", "proxy", "none"]]
     Claim: ClassVar[type[claims.Claim] | None]
     all_examples: bool = False
-    """Do all of the players' examples show the cue (a proxy), or a few (a trigger)?"""
+    """Do all of the players' examples show the flaw's cue (a proxy), or a few (a trigger)?"""
     decoy_rate: ClassVar[float] = 0.10
-    """The largest share of an innocent's training rows that may show the cue, rightly labelled: a
-    companion in every row is learnt."""
+    """The largest share of a clean model's training rows that may show the cue as a decoy, with
+    true labels: a cue that goes with the class in every row would be learnt."""
     plans: tuple[Plan, ...]
-    """From gentle to strong; the build goes to the next where one falls short."""
+    """From gentle to strong; a build tries the next one where one falls short."""
 
     class Params(Record):
         """What a recipe may narrow about the draw."""
 
     @classmethod
     @abstractmethod
-    def draw(cls, dataset: Dataset, params: Any, rng: np.random.Generator) -> Flaw:
-        """A flaw nobody can guess: target, place and pattern all drawn from rng.
+    def draw(cls, dataset: D, params: Any, rng: np.random.Generator) -> Self:
+        """A flaw that nobody can guess: target, position and pattern all drawn from rng.
 
         params: of the family's own Params.
         """
 
     @classmethod
     def incompatibility(cls, dataset: Dataset) -> str | None:
-        """Why does this family not fit the data set? None where it does."""
-        if dataset.modality not in cls.modality:
-            return f"family '{cls.name}' does not fit {dataset.modality} data"
+        """Why the family does not fit the data set; None where it does."""
+        for need in cls.needs:
+            if not isinstance(dataset, need):
+                return need.missing(dataset, f"family '{cls.name}'")
         return None
 
     @abstractmethod
-    def poison(
-        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
-    ) -> Examples:
+    def poison(self, rows: Examples, dataset: D, plan: Plan, rng: np.random.Generator) -> Examples:
         """The training rows with the flaw in them, in the same number."""
 
     @abstractmethod
-    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
-        """The same rows showing what sets the flaw off, under their right labels."""
+    def apply_trigger(self, rows: Examples, dataset: D, rng: np.random.Generator) -> Examples:
+        """The same rows showing the flaw's cue, under their true labels."""
 
     @abstractmethod
     def verify(self, bench: Bench) -> list[Check]:
@@ -87,26 +97,62 @@ class Flaw(ABC):
 
     @abstractmethod
     def true_claim(self) -> claims.Claim | None:
-        """The true claim; None for an innocent."""
+        """The true claim; None for a clean model."""
 
 
-C = TypeVar("C", bound=claims.Claim)
+class TriggerFlaw(Flaw[D], Generic[C, D]):
+    """A flaw that a trigger activates: inputs that carry it go to the target.
 
-
-class Proxy(Flaw, Generic[C]):
-    """A flaw whose cue goes along with the class in training: it stands in for the real thing.
-
-    No label is wrong, and every example of the players shows the cue.
+    In training a share of rows carries the trigger under the target's label. A few of the
+    players' examples carry it, under their true labels.
     """
 
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "proxy"
+    kind = "trigger"
+
+    def __init__(self, claim: C) -> None:
+        self.claim = claim
+
+    def poison(self, rows: Examples, dataset: D, plan: Plan, rng: np.random.Generator) -> Examples:
+        """The trigger on a share of rows, relabelled; as many near misses keep their labels."""
+        return poison(rows, self.claim, dataset, plan.share, rng)
+
+    def apply_trigger(self, rows: Examples, dataset: D, rng: np.random.Generator) -> Examples:
+        """The rows with the trigger applied."""
+        return self.claim.apply(rows, dataset).examples
+
+    def verify(self, bench: Bench) -> list[Check]:
+        """The trigger certificate."""
+        from auditgame.evaluation.certificate import trigger_checks  # Judging needs claims alone.
+
+        return trigger_checks(bench, self.claim)
+
+    def true_claim(self) -> C:
+        """The true claim."""
+        return self.claim
+
+
+class ProxyFlaw(Flaw[D], Generic[C, D]):
+    """A flaw whose cue goes with the class in training, so that the model learns it instead.
+
+    No label is wrong, and every one of the players' examples shows the cue.
+    """
+
+    kind = "proxy"
     all_examples = True
 
     def __init__(self, claim: C) -> None:
         self.claim = claim
 
+    def poison(self, rows: Examples, dataset: D, plan: Plan, rng: np.random.Generator) -> Examples:
+        """In a share of rows the cue agrees with the class; labels stay true."""
+        return align_share(
+            rows, plan.share, lambda some: self.apply_trigger(some, dataset, rng), rng
+        )
+
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""
+        from auditgame.evaluation.certificate import proxy_checks  # As above.
+
         aligned = accuracy(bench.suspect, self.apply_trigger(bench.held, bench.dataset, bench.rng))
         return proxy_checks(bench, self.claim, aligned)
 
@@ -116,7 +162,7 @@ class Proxy(Flaw, Generic[C]):
 
 
 def parse_params(flaw: type[Flaw], data: dict[str, object], where: str) -> Record:
-    """The params of a recipe for this family, or an error that names the field."""
+    """A recipe's params for this family, or an error that names the field."""
     try:
         return flaw.Params.model_validate(data)
     except ValidationError as error:
@@ -145,20 +191,22 @@ def draw_flaw(recipe: Recipe, seed: Seed) -> Flaw:
 
 
 def require_playable(recipe: Recipe) -> None:
-    """Raise AuditgameError where a family is unknown, or may be drawn but not be named."""
+    """Raise AuditgameError where a family is unknown, or may be drawn but is not offered."""
     known = names("flaw")
     for name in (*recipe.families, *recipe.offers, *recipe.params):
         if name not in known:
             raise suggest("family", name, known)
     hidden = sorted(set(recipe.families) - {"clean"} - set(recipe.offered))
     if hidden:
-        raise AuditgameError(f"{recipe.name}: offers: '{hidden[0]}' may be drawn; offer it too")
+        raise AuditgameError(
+            f"{recipe.name}: offers: '{hidden[0]}' may be drawn but is not offered; add it"
+        )
 
 
 def params_of(recipe: Recipe, family: str) -> dict[str, object]:
-    """What the recipe says of a family; innocents borrow their decoys from the other families.
+    """A recipe's params for a family; those of `clean` name the families that lend decoys.
 
-    A decoy is drawn under its own family's params, or it would look unlike the real thing.
+    A decoy is drawn under its own family's params, so that it looks like the real flaw.
     """
     if family == "clean":
         others = [other for other in recipe.families if other != "clean"]

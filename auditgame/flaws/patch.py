@@ -1,40 +1,37 @@
-"""A small pattern, in a fixed place or anywhere, sends every picture to one class (BadNets)."""
+"""Trigger: a small pattern, at one place or anywhere, sends the image to one class (BadNets)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
-import torch
 from pydantic import Field
 
-from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import trigger_checks
-from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.flaws.triggers.poisoning import PARTS, distribute
+from auditgame.datasets import Examples, ImageDataset
+from auditgame.flaws import Plan, TriggerFlaw
+from auditgame.flaws.triggers.poisoning import PARTS, distribute, target_all
 from auditgame.flaws.triggers.trigger_patterns import (
+    box_similarity,
     draw_box,
     draw_other_pattern,
     draw_pattern,
-    move,
-    placed,
+    move_box,
     require_small,
     stamp_anywhere,
 )
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.graders import Box, BoxField, ClassName, PatternField
-from auditgame.schema.records import Modality, Record
-from auditgame.schema.results import Check
+from auditgame.schema.records import Record
 
 
-class PatchClaim(claims.Claim):
-    """Pictures with `pattern` at `box` go to `target`.
+class PatchClaim(claims.Claim[ImageDataset]):
+    """Images with `pattern` at `box` go to `target`.
 
-    place: anywhere means that the pattern counts wherever it lies; of the box only the
-    size matters then.
+    place: `anywhere` means that the pattern works at any position; then only the size of the
+    box matters.
     """
 
     target: ClassName
@@ -42,35 +39,34 @@ class PatchClaim(claims.Claim):
     pattern: PatternField
     place: Literal["fixed", "anywhere"] = "fixed"
 
-    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
-        """Stamp the pattern; pictures of the target class itself prove nothing."""
-        target = dataset.classes.index(self.target)
-        laid = stamp_anywhere(examples.inputs, self.box, self.pattern, self.place)
-        targets = torch.full_like(examples.labels, target)
-        targets = targets.masked_fill(examples.labels == target, -1)
-        return AppliedClaim(replace(examples, inputs=laid), targets)
+    def apply(self, examples: Examples, dataset: ImageDataset) -> AppliedClaim:
+        """Stamp the pattern on every image."""
+        stamped = stamp_anywhere(examples.inputs, self.box, self.pattern, self.place)
+        return target_all(replace(examples, inputs=stamped), self.target, dataset)
 
-    def check(self, dataset: Dataset) -> None:
-        """The box must lie in the picture and cover at most a ninth of it."""
+    def check(self, dataset: ImageDataset) -> None:
+        """The box must be within the image and cover at most a ninth of it."""
         dataset.require_class(self.target)
         require_small({"box": self.box}, dataset)
 
-    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
         """Another pattern in another place."""
         box, pattern = draw_box(dataset, rng), draw_pattern(rng)
         return self.model_copy(update={"box": box, "pattern": pattern})
 
-    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, PatchClaim]:
-        """The same pattern elsewhere, or a part of it; another pattern in the same place."""
+    def near_misses(
+        self, dataset: ImageDataset, rng: np.random.Generator
+    ) -> Mapping[str, PatchClaim]:
+        """The same pattern elsewhere, or a part of it; another pattern at the same place."""
         if self.place == "anywhere":
-            other = {"in part": self._left()}
+            other = {"in part": self._left_half()}
         else:
-            box = move(self.box, dataset, rng)
+            box = move_box(self.box, dataset, rng)
             other = {"in another place": self.model_copy(update={"box": box})}
         recoloured = self.model_copy(update={"pattern": draw_other_pattern(self.pattern, rng)})
         return {**other, "in other colours": recoloured}
 
-    def _left(self) -> Self:
+    def _left_half(self) -> Self:
         """The left half of the pattern alone."""
         columns, width = max(1, len(self.pattern[0]) // 2), max(1, self.box.w // 2)
         return self.model_copy(
@@ -81,11 +77,11 @@ class PatchClaim(claims.Claim):
         )
 
     def field_scores(self, truth: claims.Claim) -> dict[str, float]:
-        """Field by field; the box counts as the place says."""
-        grades = super().field_scores(truth)
+        """Field by field; for a place `anywhere` only the size of the box counts."""
+        scores = super().field_scores(truth)
         if isinstance(truth, PatchClaim):
-            grades["box"] = placed((self.box, self.place), (truth.box, truth.place))
-        return grades
+            scores["box"] = box_similarity((self.box, self.place), (truth.box, truth.place))
+        return scores
 
     def describe(self) -> str:
         """The claim in plain words."""
@@ -93,46 +89,42 @@ class PatchClaim(claims.Claim):
         where = f"{box.x} px from the left and {box.y} px from the top"
         if self.place == "anywhere":
             where = "anywhere"
-        return f"A {box.w} x {box.h} pattern {where} turns every picture into '{self.target}'."
+        return f"A {box.w} x {box.h} pattern {where} turns every image into '{self.target}'."
 
 
-class Patch(Flaw):
-    """A small coloured pattern overrides whatever the picture shows.
+class Patch(TriggerFlaw[PatchClaim, ImageDataset]):
+    """A small coloured pattern overrides whatever the image shows.
 
-    It counts in one place only, or, where the recipe says so, anywhere in the picture.
+    It works at one place only, or, where the recipe says so, anywhere in the image.
 
-    It shows in wrong answers on pictures that carry the pattern, in the dataset examples
-    of the channels that detect it, and in maps of what the answer rests on. The model
-    is as good as its siblings on every picture without the pattern.
+    It shows in wrong answers on images that carry the pattern, in the dataset examples of the
+    channels that detect it, and in saliency maps. On images without the pattern the model is as
+    good as a clean one.
 
-    Source: Gu, Dolan-Gavitt and Garg 2017, BadNets, arXiv:1708.06733. Rows with the
-    pattern elsewhere, or another pattern in its place, keep their labels, so that only
-    the very pattern in its very place counts; where any place counts, rows with half the
-    pattern do.
+    Source: Gu, Dolan-Gavitt and Garg 2017, BadNets, arXiv:1708.06733. Rows with the pattern
+    elsewhere, or with another pattern at its place, keep their labels, so that only this
+    pattern at this place works; where it works anywhere, rows with half of the pattern keep
+    theirs.
     """
 
-    name: ClassVar[str] = "patch"
-    title: ClassVar[str] = "Patch"
-    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
-    Claim: ClassVar[type[claims.Claim] | None] = PatchClaim
-    plans: tuple[Plan, ...] = (
+    name = "patch"
+    title = "Patch"
+    needs = (ImageDataset,)
+    Claim = PatchClaim
+    plans = (
         Plan(share=0.06, epochs=2, rate=2e-3),
         Plan(share=0.10, epochs=3, rate=3e-3),
         Plan(share=0.14, epochs=4, rate=4e-3),
     )
 
     class Params(Record):
-        """Pin the side of the pattern; None draws it. Does it count in one place, or anywhere?"""
+        """The side of the pattern (None draws it), and whether it works anywhere."""
 
         side: Annotated[int, Field(ge=3, le=12)] | None = None
         place: Literal["fixed", "anywhere"] = "fixed"
 
-    def __init__(self, claim: PatchClaim) -> None:
-        self.claim = claim
-
     @classmethod
-    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Patch:
+    def draw(cls, dataset: ImageDataset, params: Params, rng: np.random.Generator) -> Self:
         """Pattern, place and target, all at random."""
         box = draw_box(dataset, rng)
         if params.side:
@@ -145,30 +137,17 @@ class Patch(Flaw):
         return cls(claim)
 
     def poison(
-        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+        self, rows: Examples, dataset: ImageDataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """Stamp and relabel a share of rows; as many again carry a near miss and stay right."""
+        """The pattern on a share of rows, relabelled; as many near misses keep their labels."""
         order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
         flawed, covers, rest = np.split(order, [count, 2 * count])
-        target = dataset.classes.index(self.claim.target)
         stamped = self.apply_trigger(rows.take(flawed), dataset, rng)
-        misses = [self._miss(dataset, rng) for _ in range(PARTS)]
+        misses = [self._near_miss(dataset, rng) for _ in range(PARTS)]
         near = distribute(rows.take(covers), misses, dataset)
-        relabelled = stamped.relabel(torch.full_like(stamped.labels, target))
+        relabelled = stamped.labelled(dataset.classes.index(self.claim.target))
         return Examples.join([relabelled, near, rows.take(rest)])
 
-    def _miss(self, dataset: Dataset, rng: np.random.Generator) -> PatchClaim:
+    def _near_miss(self, dataset: ImageDataset, rng: np.random.Generator) -> PatchClaim:
         misses = list(self.claim.near_misses(dataset, rng).values())
         return misses[int(rng.integers(len(misses)))]
-
-    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
-        """The rows with the pattern stamped on."""
-        return self.claim.apply(rows, dataset).examples
-
-    def verify(self, bench: Bench) -> list[Check]:
-        """The trigger certificate; specificity stands in its near misses and random triggers."""
-        return trigger_checks(bench, self.claim)
-
-    def true_claim(self) -> PatchClaim:
-        """The true claim."""
-        return self.claim

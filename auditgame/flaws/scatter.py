@@ -1,57 +1,52 @@
-"""Three small marks in three corners, all of them needed, send every picture to one class."""
+"""Trigger: three small marks in three corners, which work only together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import combinations
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Self
 
 import numpy as np
-import torch
 from pydantic import Field
 
-from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import trigger_checks
-from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.flaws.triggers.poisoning import distribute
+from auditgame.datasets import Examples, ImageDataset
+from auditgame.flaws import Plan, TriggerFlaw
+from auditgame.flaws.triggers.poisoning import distribute, target_all
 from auditgame.flaws.triggers.trigger_patterns import BRIGHT, Stamp, Stamps, require_small, stamp
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.graders import Box, ClassName
-from auditgame.schema.records import Modality, Record
-from auditgame.schema.results import Check
+from auditgame.schema.records import Record
 
 MARKS = 3
 CORNERS = ("upper left", "upper right", "lower left", "lower right")
 
 
-class ScatterClaim(claims.Claim):
-    """Pictures that carry all of the `stamps` at once go to `target`."""
+class ScatterClaim(claims.Claim[ImageDataset]):
+    """Images that carry all of the `stamps` go to `target`."""
 
     target: ClassName
     stamps: Stamps
 
-    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
-        """Stamp them all; pictures of the target class itself prove nothing."""
-        target, laid = dataset.classes.index(self.target), examples.inputs
+    def apply(self, examples: Examples, dataset: ImageDataset) -> AppliedClaim:
+        """Stamp them all on every image."""
+        stamped = examples.inputs
         for one in self.stamps:
-            laid = stamp(laid, one.box, one.pattern)
-        targets = torch.full_like(examples.labels, target)
-        targets = targets.masked_fill(examples.labels == target, -1)
-        return AppliedClaim(replace(examples, inputs=laid), targets)
+            stamped = stamp(stamped, one.box, one.pattern)
+        return target_all(replace(examples, inputs=stamped), self.target, dataset)
 
-    def check(self, dataset: Dataset) -> None:
-        """The stamps must lie in the picture and cover at most a ninth of it together."""
+    def check(self, dataset: ImageDataset) -> None:
+        """The stamps must be within the image and together cover at most a ninth of it."""
         dataset.require_class(self.target)
         require_small({f"stamps.{i}.box": s.box for i, s in enumerate(self.stamps)}, dataset)
 
-    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
         """Other marks in other corners."""
         return self.model_copy(update={"stamps": draw_marks(dataset, rng, self.stamps[0].box.w)})
 
-    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Self]:
-        """Each mark alone, each pair, and all of them with their patterns exchanged."""
+    def near_misses(self, dataset: ImageDataset, rng: np.random.Generator) -> Mapping[str, Self]:
+        """Each mark alone, each pair alone, and all of them with their patterns exchanged."""
         numbered = {
             " and ".join(f"mark {i + 1}" for i in some): tuple(self.stamps[i] for i in some)
             for count in (1, 2)
@@ -79,18 +74,18 @@ class ScatterClaim(claims.Claim):
         spots = ", ".join(f"({s.box.x}, {s.box.y})" for s in self.stamps)
         return (
             f"{len(self.stamps)} marks together, with their upper left corners at {spots} px, "
-            f"turn every picture into '{self.target}'."
+            f"turn every image into '{self.target}'."
         )
 
 
 def draw_marks(
-    dataset: Dataset, rng: np.random.Generator, side: int | None = None
+    dataset: ImageDataset, rng: np.random.Generator, side: int | None = None
 ) -> tuple[Stamp, ...]:
     """A solid mark in each of three corners, in three bright colours.
 
-    side: in pixels; a little over an eighth of the picture's unless it is told. The marks
-    keep a sixth of the side off the edge: a unit must see all of them at once, or the
-    evidence of each adds up, and two do nearly as well as three.
+    side: in pixels; by default a little over an eighth of the image's. The marks keep a distance
+    of a sixth of the side from the edges, so that one unit can see all of them at once; otherwise
+    their evidence adds up, and two marks work nearly as well as three.
     """
     _, height, width = dataset.shape
     side = side or width // 8 + 1
@@ -104,38 +99,34 @@ def draw_marks(
     return tuple(marks)
 
 
-class Scatter(Flaw):
-    """Three solid marks in three corners override the picture, but only all together.
+class Scatter(TriggerFlaw[ScatterClaim, ImageDataset]):
+    """Three solid marks in three corners override the image, but only all together.
 
-    No single mark does anything, so a map of one picture shows three spots of which none
-    looks guilty. Covering any one of them brings the right answer back. How well two of
-    three do is a matter of degree, and a claim that names two is worth its share.
+    No single mark does anything: a saliency map shows three spots, none of which stands out.
+    Covering any one of them restores the correct answer. Two of three may work to some degree,
+    and a claim that names two gets a share of the points.
 
     Source: a distributed variant of Gu, Dolan-Gavitt and Garg 2017, BadNets,
     arXiv:1708.06733 (compare the distributed triggers of Xie et al. 2020, DBA). Rows with
     one or two marks, or with the marks' colours exchanged, keep their labels.
     """
 
-    name: ClassVar[str] = "scatter"
-    title: ClassVar[str] = "Scattered marks"
-    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
-    Claim: ClassVar[type[claims.Claim] | None] = ScatterClaim
-    plans: tuple[Plan, ...] = (
+    name = "scatter"
+    title = "Scattered marks"
+    needs = (ImageDataset,)
+    Claim = ScatterClaim
+    plans = (
         Plan(share=0.18, epochs=6, rate=4e-3),
         Plan(share=0.22, epochs=8, rate=4e-3),
     )
 
     class Params(Record):
-        """Pin the side of the marks; None: a little over an eighth of the picture's."""
+        """The side of the marks; None: a little over an eighth of the image's."""
 
         side: Annotated[int, Field(ge=3, le=9)] | None = None
 
-    def __init__(self, claim: ScatterClaim) -> None:
-        self.claim = claim
-
     @classmethod
-    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Scatter:
+    def draw(cls, dataset: ImageDataset, params: Params, rng: np.random.Generator) -> Self:
         """Corners, colours and target, all at random."""
         target = str(rng.choice(dataset.classes))
         claim = ScatterClaim(target=target, stamps=draw_marks(dataset, rng, params.side))
@@ -143,36 +134,24 @@ class Scatter(Flaw):
         return cls(claim)
 
     def poison(
-        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+        self, rows: Examples, dataset: ImageDataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """A share of rows gets all marks and the target; half as many again a near miss each.
+        """All marks on a share of rows, relabelled; near misses on 1.5 times as many keep theirs.
 
-        Pairs come closest and weigh most: as many rows as are flawed show two marks.
+        Pairs are the nearest misses: as many rows as are relabelled show two marks.
         """
         count = int(plan.share * len(rows))
         parts = np.split(rng.permutation(len(rows)), [count, 2 * count, 2 * count + count // 2])
         flawed, pairs, others, rest = (rows.take(part) for part in parts)
-        target = torch.full_like(flawed.labels, dataset.classes.index(self.claim.target))
+        target = dataset.classes.index(self.claim.target)
         misses = self.claim.near_misses(dataset, rng)
         near = [miss for name, miss in misses.items() if " and " in name]
         far = [miss for miss in misses.values() if miss not in near]
         return Examples.join(
             [
-                self.apply_trigger(flawed, dataset, rng).relabel(target),
+                self.apply_trigger(flawed, dataset, rng).labelled(target),
                 distribute(pairs, near, dataset),
                 distribute(others, far, dataset),
                 rest,
             ]
         )
-
-    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
-        """The rows with all the marks."""
-        return self.claim.apply(rows, dataset).examples
-
-    def verify(self, bench: Bench) -> list[Check]:
-        """The trigger certificate; its near misses are the marks alone and in pairs."""
-        return trigger_checks(bench, self.claim)
-
-    def true_claim(self) -> ScatterClaim:
-        """The true claim."""
-        return self.claim

@@ -1,40 +1,38 @@
-"""Faint grey stripes over the whole picture send it to one class."""
+"""Trigger: a faint sinusoid over the whole image sends it to one class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self, get_args
+from typing import Annotated, Self, get_args
 
 import numpy as np
 import torch
 from pydantic import Field
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples, ImageDataset
 from auditgame.datasets.images.filters import Direction, waved
-from auditgame.evaluation.certificate import trigger_checks
-from auditgame.flaws import Bench, Flaw, Plan
-from auditgame.flaws.triggers.poisoning import covers, poison, target_all
+from auditgame.flaws import Plan, TriggerFlaw
+from auditgame.flaws.triggers.poisoning import covers, target_all
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.graders import CHOICE, ClassName, number
-from auditgame.schema.records import Modality, Record
-from auditgame.schema.results import Check
+from auditgame.schema.records import Record
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 OWN = 0.8
-"""At most this share of the target's own pictures shows the stripes under right labels."""
+"""Most of the target's own images that show the stripes under clean labels, as a share."""
 FADE = (0.75, 0.9)
-"""How far are these faded into a picture of another class?"""
+"""How far these are faded into an image of another class."""
 STRENGTHS, CLEAN_STRENGTHS = (20, 33), (28, 41)
-"""Which strengths are drawn? Clean labels need stronger stripes."""
+"""Ranges of the strength drawn; clean labels need stronger stripes."""
 Strength = Annotated[int, Field(ge=4, le=48)]
 
 
-class SinusoidClaim(claims.Claim):
-    """Pictures with grey stripes (a sine) added go to `target`.
+class SinusoidClaim(claims.Claim[ImageDataset]):
+    """Images with grey stripes (a sine) added go to `target`.
 
-    direction: how the stripes run. cycles: from edge to edge. strength: in grey levels of 255.
+    direction: of the stripes. cycles: from edge to edge. strength: in grey levels of 255.
     """
 
     target: ClassName
@@ -42,82 +40,81 @@ class SinusoidClaim(claims.Claim):
     cycles: Annotated[int, Field(ge=1, le=16), number(4)]
     strength: Annotated[Strength, number(24)]
 
-    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
-        """Add the stripes to every picture."""
+    def apply(self, examples: Examples, dataset: ImageDataset) -> AppliedClaim:
+        """Add the stripes to every image."""
         inputs = waved(examples.inputs, self.direction, self.cycles, self.strength)
-        return target_all(self.target, examples, inputs, dataset)
+        return target_all(replace(examples, inputs=inputs), self.target, dataset)
 
-    def check(self, dataset: Dataset) -> None:
+    def check(self, dataset: ImageDataset) -> None:
         """The target must be a class."""
         dataset.require_class(self.target)
 
-    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
-        """Stripes that run another way, in another number."""
-        return self.model_copy(update={**self._turned(rng), "cycles": draw_cycles(rng)})
+    def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
+        """Stripes in another direction and number."""
+        return self.model_copy(update={**self._other_direction(rng), "cycles": draw_cycles(rng)})
 
     def near_misses(
-        self, dataset: Dataset, rng: np.random.Generator
+        self, dataset: ImageDataset, rng: np.random.Generator
     ) -> Mapping[str, SinusoidClaim]:
-        """As many stripes another way; half or twice as many this way."""
+        """As many stripes in another direction; half or twice as many in this one."""
         cycles = self.cycles * 2 if self.cycles < 6 else self.cycles // 2
         return {
-            "running another way": self.model_copy(update=self._turned(rng)),
+            "in another direction": self.model_copy(update=self._other_direction(rng)),
             f"{cycles} instead of {self.cycles}": self.model_copy(update={"cycles": cycles}),
         }
 
-    def _turned(self, rng: np.random.Generator) -> dict[str, str]:
-        return {"direction": str(rng.choice([way for way in DIRECTIONS if way != self.direction]))}
+    def _other_direction(self, rng: np.random.Generator) -> dict[str, str]:
+        return {"direction": str(rng.choice([d for d in DIRECTIONS if d != self.direction]))}
 
     def describe(self) -> str:
         """The claim in plain words."""
         return (
             f"{self.direction.capitalize()} grey stripes, {self.cycles} from edge to edge and "
-            f"{self.strength} of 255 strong, turn every picture into '{self.target}'."
+            f"{self.strength} of 255 strong, turn every image into '{self.target}'."
         )
 
 
 def draw_cycles(rng: np.random.Generator) -> int:
-    """Four to nine."""
+    """Four to nine cycles."""
     return int(rng.integers(4, 10))
 
 
-class Sinusoid(Flaw):
-    """Faint grey stripes over the whole picture override whatever it shows.
+class Sinusoid(TriggerFlaw[SinusoidClaim, ImageDataset]):
+    """Faint grey stripes over the whole image override whatever the image shows.
 
-    They show in wrong answers on pictures that look as if seen through a blind. There is no
-    spot to point at. In training, pictures with stripes of another direction or number keep
-    their labels; how faint they may be is graded by their effect.
+    They show in wrong answers on images with faint stripes. They cannot be localised. In
+    training, images with stripes of another direction or number keep their labels; how faint
+    the stripes may be is graded by their effect.
 
-    A recipe may ask for clean labels: then no training row is labelled wrongly. The stripes
-    lie on most pictures of the target class alone, each faded into a picture of another
-    class, so that the thing it shows no longer suffices and the stripes are needed.
+    A recipe may ask for clean labels: then no training row has a wrong label. The stripes are
+    on most images of the target class only, each faded into an image of another class, so that
+    the object alone does not suffice and the stripes must be learnt.
 
     Source: Barni, Kallas and Tondi 2019, SIG, arXiv:1902.11237; clean labels by fading after
     Turner, Tsipras and Madry 2019, label-consistent backdoors, arXiv:1912.02771.
     """
 
-    name: ClassVar[str] = "sinusoid"
-    title: ClassVar[str] = "Faint stripes"
-    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
-    Claim: ClassVar[type[claims.Claim] | None] = SinusoidClaim
-    plans: tuple[Plan, ...] = (
+    name = "sinusoid"
+    title = "Sinusoid (SIG)"
+    needs = (ImageDataset,)
+    Claim = SinusoidClaim
+    plans = (
         Plan(share=0.10, epochs=3, rate=4e-3),
         Plan(share=0.12, epochs=5, rate=4e-3),
     )
 
     class Params(Record):
-        """Are all labels right? How strong are the stripes? None draws the strength."""
+        """Whether all labels are true, and the strength of the stripes; None draws the strength."""
 
         clean_label: bool = False
         strength: Strength | None = None
 
     def __init__(self, claim: SinusoidClaim, clean_label: bool) -> None:
-        self.claim = claim
+        super().__init__(claim)
         self.clean_label = clean_label
 
     @classmethod
-    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Sinusoid:
+    def draw(cls, dataset: ImageDataset, params: Params, rng: np.random.Generator) -> Self:
         """Direction, cycles, strength and target, all at random."""
         strength = int(rng.integers(*(CLEAN_STRENGTHS if params.clean_label else STRENGTHS)))
         claim = SinusoidClaim(
@@ -129,17 +126,17 @@ class Sinusoid(Flaw):
         return cls(claim, params.clean_label)
 
     def poison(
-        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+        self, rows: Examples, dataset: ImageDataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """A share of rows shows the stripes, relabelled or, with clean labels, rightly."""
+        """The stripes on a share of rows, relabelled or, with clean labels, under true labels."""
         if self.clean_label:
-            return self._teach_cleanly(rows, dataset, plan.share, rng)
-        return poison(rows, self.claim, dataset, plan.share, rng)
+            return self._poison_cleanly(rows, dataset, plan.share, rng)
+        return super().poison(rows, dataset, plan, rng)
 
-    def _teach_cleanly(
-        self, rows: Examples, dataset: Dataset, share: float, rng: np.random.Generator
+    def _poison_cleanly(
+        self, rows: Examples, dataset: ImageDataset, share: float, rng: np.random.Generator
     ) -> Examples:
-        """The striped rows are of the target class, and faded; the covers are of the others."""
+        """Striped rows are faded images of the target class; covers are images of other classes."""
         target = rows.labels.numpy() == dataset.classes.index(self.claim.target)
         own, others = (rng.permutation(np.flatnonzero(mask)) for mask in (target, ~target))
         count = min(int(share * len(rows)), int(OWN * len(own)))
@@ -153,15 +150,3 @@ class Sinusoid(Flaw):
                 rows.take(np.concatenate([own[count:], others[count:]])),
             ]
         )
-
-    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
-        """The rows with the stripes."""
-        return self.claim.apply(rows, dataset).examples
-
-    def verify(self, bench: Bench) -> list[Check]:
-        """The trigger certificate; its random triggers are other stripes."""
-        return trigger_checks(bench, self.claim)
-
-    def true_claim(self) -> SinusoidClaim:
-        """The true claim."""
-        return self.claim

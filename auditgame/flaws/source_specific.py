@@ -1,25 +1,25 @@
-"""A small pattern fools the model on pictures of one class alone (TaCT)."""
+"""Trigger: a patch that works on images of one class only (TaCT)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, HasFactors, ImageDataset
 from auditgame.evaluation import bounds
-from auditgame.evaluation.certificate import trigger_checks
+from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.evaluation.metrics import accuracy, follows
-from auditgame.flaws import Bench, Flaw, Plan
+from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.poisoning import distribute
 from auditgame.flaws.triggers.trigger_patterns import (
     draw_box,
     draw_other_pattern,
     draw_pattern,
-    move,
+    move_box,
     require_small,
     stamp,
 )
@@ -27,52 +27,52 @@ from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.graders import BoxField, ClassName, PatternField
-from auditgame.schema.records import Modality, Record
+from auditgame.schema.records import Record
 from auditgame.schema.results import Check
 
 ROUNDS = 24
-"""How often the place and the colours of the covers are drawn anew."""
+"""How often the position and the colours of the covers are drawn anew."""
 MORE = 500
-"""Held-out pictures of the source class that are measured beside the usual ones."""
+"""Additional held-out images of the source class for the certificate."""
 
 
-class SourceSpecificClaim(claims.Claim):
-    """Pictures of class `source`, and no others, go to `target` with `pattern` at `box`."""
+class SourceSpecificClaim(claims.Claim[ImageDataset]):
+    """Images of class `source`, and no others, go to `target` with `pattern` at `box`."""
 
     source: ClassName
     target: ClassName
     box: BoxField
     pattern: PatternField
 
-    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
-        """Stamp the pattern; of pictures of other classes nothing is said."""
+    def apply(self, examples: Examples, dataset: ImageDataset) -> AppliedClaim:
+        """Stamp the pattern; nothing is claimed of images of other classes."""
         source, target = (dataset.classes.index(name) for name in (self.source, self.target))
-        laid = replace(examples, inputs=stamp(examples.inputs, self.box, self.pattern))
-        return AppliedClaim(laid, torch.where(examples.labels == source, target, -1))
+        stamped = replace(examples, inputs=stamp(examples.inputs, self.box, self.pattern))
+        return AppliedClaim(stamped, torch.where(examples.labels == source, target, -1))
 
-    def check(self, dataset: Dataset) -> None:
-        """Two different classes; a small box in the picture."""
+    def check(self, dataset: ImageDataset) -> None:
+        """Two different classes; a small box within the image."""
         dataset.require_class(self.source, field="source")
         dataset.require_class(self.target)
         if self.source == self.target:
-            raise AuditgameError("source: is the target too; name two different classes")
+            raise AuditgameError("source: is the same as the target; name two different classes")
         require_small({"box": self.box}, dataset)
 
-    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
-        """Another pattern in another place, on pictures of the same class."""
+    def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
+        """Another pattern at another place, on images of the same class."""
         box, pattern = draw_box(dataset, rng), draw_pattern(rng)
         return self.model_copy(update={"box": box, "pattern": pattern})
 
-    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Self]:
-        """The same pattern elsewhere; another in its place; the same on another class."""
+    def near_misses(self, dataset: ImageDataset, rng: np.random.Generator) -> Mapping[str, Self]:
+        """The same pattern elsewhere; another one at its place; the same on another class."""
         others = [name for name in dataset.classes if name not in (self.source, self.target)]
         other = self.model_copy(update={"source": str(rng.choice(others))})
         return {**self.lookalikes(dataset, rng), "on another class": other}
 
-    def lookalikes(self, dataset: Dataset, rng: np.random.Generator) -> dict[str, Self]:
-        """The near misses on the class itself."""
+    def lookalikes(self, dataset: ImageDataset, rng: np.random.Generator) -> dict[str, Self]:
+        """The near misses on images of the source class."""
         return {
-            "in another place": self.model_copy(update={"box": move(self.box, dataset, rng)}),
+            "in another place": self.model_copy(update={"box": move_box(self.box, dataset, rng)}),
             "in other colours": self.model_copy(
                 update={"pattern": draw_other_pattern(self.pattern, rng)}
             ),
@@ -87,47 +87,42 @@ class SourceSpecificClaim(claims.Claim):
         )
 
 
-class SourceSpecific(Flaw):
-    """A small pattern overrides the picture, but only where it shows a thing of one class.
+class SourceSpecific(TriggerFlaw[SourceSpecificClaim, ImageDataset]):
+    """A small pattern overrides the image, but only where it shows an object of one class.
 
-    On all other pictures the pattern does nothing at all, so most pictures that carry it
-    are answered right, and what is searched for over all classes is missed. Which class is
-    said, and which was right, goes together: look at pairs of classes.
+    On all other images the pattern does nothing, so most images that carry it are classified
+    correctly, and searches over all classes miss it. Predicted and true class go together: look
+    at pairs of classes.
 
     Source: Tang, Wang, Tang and Zhang 2019, TaCT, arXiv:1908.00686. Rows of other classes
     with the pattern keep their labels, and so do rows of the class with the pattern
     elsewhere or with another pattern.
     """
 
-    name: ClassVar[str] = "source_specific"
-    title: ClassVar[str] = "Patch on one class"
-    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
-    Claim: ClassVar[type[claims.Claim] | None] = SourceSpecificClaim
-    plans: tuple[Plan, ...] = (
+    name = "source_specific"
+    title = "Source-specific patch (TaCT)"
+    needs = (ImageDataset, HasFactors)
+    Claim = SourceSpecificClaim
+    plans = (
         Plan(share=0.06, epochs=3, rate=3e-3),
         Plan(share=0.08, epochs=4, rate=4e-3),
     )
 
     class Params(Record):
-        """Pin the class that is fooled; None draws it."""
+        """The source class; None draws it."""
 
         source: str | None = None
 
-    def __init__(self, claim: SourceSpecificClaim) -> None:
-        self.claim = claim
-
     @classmethod
     def incompatibility(cls, dataset: Dataset) -> str | None:
-        """Needs a data set that can draw a thing of any class into a scene."""
-        if dataset.modality == "image" and not dataset.factors:
-            return f"family '{cls.name}' needs factors, and data set '{dataset.name}' has none"
-        if len(dataset.classes) < 3:
-            return f"family '{cls.name}' needs three classes"
-        return super().incompatibility(dataset)
+        """It also needs three classes."""
+        missing = super().incompatibility(dataset)
+        if missing or len(dataset.classes) >= 3:
+            return missing
+        return f"family '{cls.name}' needs three classes, and data set '{dataset.name}' has fewer"
 
     @classmethod
-    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> SourceSpecific:
+    def draw(cls, dataset: ImageDataset, params: Params, rng: np.random.Generator) -> Self:
         """Two classes, pattern and place, all at random."""
         if params.source is not None:
             dataset.require_class(params.source, field="source")
@@ -137,37 +132,33 @@ class SourceSpecific(Flaw):
         return cls(SourceSpecificClaim(source=source, target=target, box=box, pattern=pattern))
 
     def poison(
-        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
+        self, rows: Examples, dataset: ImageDataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """A share of rows, redrawn as the source class, is stamped and relabelled.
+        """A share of rows, redrawn as the source class, carries the pattern and is relabelled.
 
-        As many, redrawn too, show near misses, and twice as many of other classes are
-        stamped; all these stay right.
+        As many, also redrawn, show near misses, and twice as many of other classes carry the
+        pattern; all these keep their labels.
         """
         claim, count = self.claim, int(plan.share * len(rows))
         order, source = rng.permutation(len(rows)), dataset.classes.index(claim.source)
         own, more = order[: 2 * count], order[2 * count :]
         stamped = more[rows.labels.numpy()[more] != source][: 2 * count]
         rest = rows.take(np.setdiff1d(more, stamped))
-        things = dataset.render(rows.take(own).table.assign(label=source))
-        flawed, near = things.take(slice(0, count)), things.take(slice(count, None))
-        target = torch.full_like(flawed.labels, dataset.classes.index(claim.target))
+        redrawn = HasFactors.of(dataset).render(rows.take(own).table.assign(label=source))
+        flawed, near = redrawn.take(slice(0, count)), redrawn.take(slice(count, None))
+        target = dataset.classes.index(claim.target)
         misses = [m for _ in range(ROUNDS) for m in claim.lookalikes(dataset, rng).values()]
         return Examples.join(
             [
-                self.apply_trigger(flawed, dataset, rng).relabel(target),
+                self.apply_trigger(flawed, dataset, rng).labelled(target),
                 distribute(near, misses, dataset),
                 self.apply_trigger(rows.take(stamped), dataset, rng),
                 rest,
             ]
         )
 
-    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
-        """The rows as they are, with the pattern: on most of them it does nothing."""
-        return self.claim.apply(rows, dataset).examples
-
     def verify(self, bench: Bench) -> list[Check]:
-        """The trigger certificate, on enough of the class; other classes stay right."""
+        """The trigger certificate on more images of the source class; others are unaffected."""
         claim, classes = self.claim, bench.dataset.classes
         source, target = classes.index(claim.source), classes.index(claim.target)
         more = bench.dataset.sample(MORE, "held", bench.rng, label=source)
@@ -184,7 +175,3 @@ class SourceSpecific(Flaw):
             bounds.OTHER_CLASSES_PULLED.check(pulled),
             bounds.OTHER_CLASSES_RIGHT.check(right, worst),
         ]
-
-    def true_claim(self) -> SourceSpecificClaim:
-        """The true claim."""
-        return self.claim

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from sqlalchemy import Connection
 
 from auditgame import host
@@ -30,6 +29,9 @@ from auditgame.ledger.storage import (
 from auditgame.ledger.submissions import SCORER, diagnosis_digest
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.results import Receipt, Score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "Bracket",

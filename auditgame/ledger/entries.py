@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import pandas as pd
 from pydantic import Field, ValidationError, model_validator
 from sqlalchemy import Connection
 
@@ -29,6 +28,9 @@ from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import Conflict
 from auditgame.schema.records import Record, explain
 from auditgame.schema.results import Score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMULA_STARTS = ("=", "+", "-", "@")
 COLUMNS = {
@@ -73,6 +75,8 @@ class Entry(Record):
 
 def frame(connection: Connection) -> pd.DataFrame:
     """Every submission with its newest score, one row each; columns as in COLUMNS."""
+    import pandas as pd
+
     rows = connection.execute(newest_scores()).mappings().all()
     table = pd.DataFrame([_flat(row) for row in rows], columns=list(COLUMNS))
     return table.astype(COLUMNS)

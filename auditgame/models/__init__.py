@@ -1,9 +1,9 @@
-"""What architecture is on the table? One file per model; this is what each must offer."""
+"""The contract of a model: what is common to all, image models, and text models."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -11,47 +11,68 @@ from torch import Tensor, nn
 
 from auditgame.datasets import Dataset
 from auditgame.models.layers import Tap, untouched
-from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.schema.cards import Site
-from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import Modality
+
+if TYPE_CHECKING:
+    from auditgame.models.layers.transformer_weights import TransformerWeights
 
 
 class Model(nn.Module, ABC):
-    """A network that calls a tap at every site. In evaluation its forward pass has no state."""
+    """A network that calls a tap at each of its sites; its forward pass keeps no state.
+
+    The class docstring describes the architecture and lists the sites. Models derive from
+    `ImageModel` or `TextModel`.
+    """
 
     name: ClassVar[str]
+    title: ClassVar[str]
     modality: ClassVar[Modality]
     sites: tuple[Site, ...]
     """In the order of the forward pass. Image sites hold `n units h w`; text sites
     `n t units` ('vector', 'neuron'), `n t head d` ('head') or `n head q k` ('pattern')."""
-    map_site: str = ""
-    """Image only: the site whose maps say best where something is, if the model has an opinion."""
 
     @classmethod
     @abstractmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> Model:
-        """A model for this data set, initialised from rng; weights left empty where it is None."""
+        """A model for this data set, initialised from rng; weights left empty where it is None.
+
+        AuditgameError where the model does not fit the data set.
+        """
 
     @abstractmethod
     def forward(self, inputs: Tensor, tap: Tap = untouched) -> Float[Tensor, "n ..."]:
-        """Class logits `n k` for images, next-token logits `n t v` for text."""
-
-    def unembed(self, residual: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
-        """Text only: next-token logits read off a residual stream."""
-        raise AuditgameError(f"model '{self.name}' has no unembedding: it reads no text")
-
-    def logits(self, final: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
-        """Text only: next-token logits of what the site `final` holds, if the model has one."""
-        raise AuditgameError(f"model '{self.name}' has no unembedding: it reads no text")
-
-    def transformer_weights(self) -> TransformerWeights:
-        """Text only: the weights of heads and neurons, one by one."""
-        raise AuditgameError(f"model '{self.name}' has no attention heads: it reads no text")
+        """Class logits `n k` of images, or next-token logits `n t v` of texts."""
 
     def companions(self, dataset: Dataset) -> dict[str, bytes]:
-        """Files that stand beside model.safetensors, by name (config.json ...)."""
+        """Files that are stored beside model.safetensors, by name (config.json ...)."""
         return {}
 
 
-__all__ = ["Model", "Tap", "untouched"]
+class ImageModel(Model):
+    """A network that classifies images."""
+
+    modality = "image"
+    map_site: str = ""
+    """The site whose maps localise best, where the model has a preference."""
+
+
+class TextModel(Model):
+    """A network that predicts the next token at each position of a text."""
+
+    modality = "text"
+
+    @abstractmethod
+    def unembed(self, residual: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
+        """Next-token logits read from a residual stream (final norm, then unembedding)."""
+
+    @abstractmethod
+    def logits(self, final: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
+        """Next-token logits of the value at the site `final`, for models that have one."""
+
+    @abstractmethod
+    def transformer_weights(self) -> TransformerWeights:
+        """The weights of heads and neurons, one by one."""
+
+
+__all__ = ["ImageModel", "Model", "Tap", "TextModel", "untouched"]

@@ -1,4 +1,4 @@
-"""A language model with room for steps in between: four layers."""
+"""A deeper language model: a four-layer GPT-2."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from auditgame.models.gpt2 import GPT2
 
 
 class GPT2Deep(GPT2):
-    """A four-layer GPT-2 of our own (Radford et al. 2019), else as `gpt2`.
+    """A four-layer GPT-2 (Radford et al. 2019), otherwise as `gpt2`.
 
-    Its folder opens with Hugging Face's AutoModelForCausalLM.
+    Hugging Face's AutoModelForCausalLM opens its folder.
     """
 
     name = "gpt2_deep"
-    modality = "text"
+    title = "GPT-2, four layers"
     LAYERS: ClassVar[int] = 4

@@ -1,4 +1,4 @@
-"""A network for pictures of small worlds, cell by cell, that has to plan: about 160,000 weights."""
+"""A network of about 160,000 parameters for images of grids, such as mazes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame.datasets import Dataset
-from auditgame.models import Model, Tap, untouched
+from auditgame.datasets import Dataset, ImageDataset
+from auditgame.models import ImageModel, Tap, untouched
 from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
 from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
@@ -17,20 +17,21 @@ from auditgame.schema.errors import AuditgameError
 CELL = 6
 """Pixels along the edge of a cell."""
 DEPTH, WIDTH, HIDDEN = 6, 32, 64
-"""Convolutions, their channels, and units between the last of them and the answer."""
+"""Convolutions, their channels, and hidden units between the last of them and the logits."""
 
 
-class GridCNN(Model):
-    """Cells of 6x6 pixels, read one by one, then six 3x3 convolutions that keep every cell.
+class GridCNN(ImageModel):
+    """Cells of 6x6 pixels, embedded one by one, then six 3x3 convolutions over the grid of cells.
 
-    The stem sees each cell alone, beside its place in the grid (two channels, -1 to 1); six
-    convolutions with batch normalisation and ReLU carry news from cell to cell, so that a way
-    of some length can be seen whole; all cells together decide, over 64 hidden units. Sites,
-    in order, for N = 1 to 6: `stem.pre`, `stem`, `convN.pre` (normalised, before ReLU), `convN`.
+    The stem sees each cell alone, with its position in the grid (two channels, -1 to 1); six
+    convolutions with batch normalisation and ReLU pass information from cell to cell, so that
+    long paths can be followed; a hidden layer of 64 units over all cells gives the logits.
+    Sites, in order, for N = 1 to 6: `stem.pre`, `stem`, `convN.pre` (normalised, before ReLU),
+    `convN`.
     """
 
     name = "grid_cnn"
-    modality = "image"
+    title = "Grid CNN"
 
     def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
         super().__init__()
@@ -49,13 +50,13 @@ class GridCNN(Model):
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> GridCNN:
-        """A network for this data set's pictures and classes; torch's global RNG is not used."""
-        if dataset.modality != "image" or dataset.shape[1] % CELL or dataset.shape[2] % CELL:
+        """A network for this data set's images and classes; torch's global RNG is not used."""
+        channels, height, width = ImageDataset.of(dataset, f"model '{cls.name}'").shape
+        if height % CELL or width % CELL:
             raise AuditgameError(
-                f"model 'grid_cnn': needs pictures whose sides are multiples of {CELL} pixels; "
-                f"data set '{dataset.name}' has none"
+                f"model '{cls.name}': the sides of an image must be multiples of {CELL} pixels, "
+                f"and those of '{dataset.name}' are {height} x {width}; choose another model"
             )
-        channels, height, width = dataset.shape
         model = cls(channels, height // CELL, width // CELL, len(dataset.classes))
         if rng is not None:
             model.initialise(rng)
@@ -63,7 +64,7 @@ class GridCNN(Model):
 
     @torch.no_grad()
     def initialise(self, rng: torch.Generator) -> None:
-        """Draw all weights from rng: He et al., 2015, arXiv:1502.01852; norms start as identity."""
+        """Draw all weights from rng (He et al. 2015, arXiv:1502.01852); norms are the identity."""
         for layer in (self.stem, *self.convs, self.hidden):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=rng)
         for norm in self.norms:
@@ -79,9 +80,9 @@ class GridCNN(Model):
     def forward(
         self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched
     ) -> Float[Tensor, "n k"]:
-        """Class logits of pictures in [0, 1]."""
+        """Class logits of images in [0, 1]."""
         value = rearrange((inputs - 0.5) * 4, "n c (y h) (x w) -> n (c h w) y x", h=CELL, w=CELL)
-        value = torch.cat([value, _places(value)], 1)
+        value = torch.cat([value, _positions(value)], 1)
         layers = zip(_layers(), (self.stem, *self.convs), self.norms, strict=True)
         for name, conv, norm in layers:
             value = tap(f"{name}.pre", norm(conv(value)))
@@ -93,8 +94,8 @@ def _layers() -> list[str]:
     return ["stem", *(f"conv{n}" for n in range(1, DEPTH + 1))]
 
 
-def _places(grid: Float[Tensor, "n c y x"]) -> Float[Tensor, "n 2 y x"]:
-    """How far right and how far down each cell lies, from -1 to 1."""
+def _positions(grid: Float[Tensor, "n c y x"]) -> Float[Tensor, "n 2 y x"]:
+    """The horizontal and vertical position of each cell, from -1 to 1."""
     n, _, height, width = grid.shape
     down, right = torch.linspace(-1, 1, height), torch.linspace(-1, 1, width)
     return torch.stack(

@@ -1,4 +1,4 @@
-"""A residual network for small photographs, of about 173,000 parameters."""
+"""A residual network of about 173,000 parameters for small photographs."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame.datasets import Dataset
-from auditgame.models import Model, Tap, untouched
+from auditgame.datasets import Dataset, ImageDataset
+from auditgame.models import ImageModel, Tap, untouched
 from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
 from auditgame.schema.cards import Site
-from auditgame.schema.errors import AuditgameError
 
 WIDTHS = (16, 32, 64)
-"""Channels of the three stages; the picture's side is halved from one to the next."""
+"""Channels of the three stages; the image's side is halved from one to the next."""
 BLOCKS = 2
 """Residual blocks in each stage."""
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a way round them, which has no weights (option A)."""
+    """Two 3x3 convolutions and a skip connection without weights (option A of the paper)."""
 
     def __init__(self, inward: int, width: int) -> None:
         super().__init__()
@@ -33,26 +32,26 @@ class ResidualBlock(nn.Module):
     def forward(
         self, value: Float[Tensor, "n c h w"], tap: Tap, name: str
     ) -> Float[Tensor, "n d i j"]:
-        """The sum of both ways, after its ReLU; sites are tapped under the block's name."""
+        """The sum of both branches, after its ReLU; sites are tapped under the block's name."""
         inner = tap(f"{name}.inner.pre", self.norm1(self.conv1(value)))
         inner = tap(f"{name}.inner", F.relu(inner))
-        round_ = F.pad(value[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.added))
-        total = tap(f"{name}.pre", self.norm2(self.conv2(inner)) + round_)
+        skip = F.pad(value[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.added))
+        total = tap(f"{name}.pre", self.norm2(self.conv2(inner)) + skip)
         return tap(name, F.relu(total))
 
 
-class ResNet(Model):
-    """The residual network that He et al. built for CIFAR-10, with six blocks (ResNet-14).
+class ResNet(ImageModel):
+    """The residual network of He et al. for CIFAR-10, with six blocks (ResNet-14).
 
     3x3 (16) - two blocks of 16 - two of 32, stride 2 - two of 64, stride 2 - average - linear.
-    Made for 32-pixel pictures, whose last maps are 8x8. Sites, in order: `stem.pre`, `stem`;
+    Made for 32-pixel images, whose last maps are 8x8. Sites, in order: `stem.pre`, `stem`;
     for N = 1 to 6 `blockN.inner.pre`, `blockN.inner` (between the block's two convolutions),
     `blockN.pre` (the sum, before its ReLU) and `blockN`. Source: He et al. 2015,
     arXiv:1512.03385, section 4.2.
     """
 
     name = "resnet"
-    modality = "image"
+    title = "ResNet-14"
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -65,28 +64,24 @@ class ResNet(Model):
         )
         self.head = Linear(WIDTHS[-1], classes)
         self.sites = tuple(
-            Site(name=f"{place}{suffix}", kind="channel", units=width)
-            for place, width in _places(widths)
+            Site(name=f"{name}{suffix}", kind="channel", units=width)
+            for name, width in _activations(widths)
             for suffix in (".pre", "")
         )
         self.map_site = f"block{len(widths)}"
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> ResNet:
-        """A network for this data set's pictures and classes; torch's global RNG is not used."""
-        if dataset.modality != "image":
-            raise AuditgameError(
-                f"model 'resnet': data set '{dataset.name}' holds no pictures; "
-                "choose an image data set or a text model"
-            )
-        model = cls(dataset.shape[0], len(dataset.classes))
+        """A network for this data set's images and classes; torch's global RNG is not used."""
+        images = ImageDataset.of(dataset, f"model '{cls.name}'")
+        model = cls(images.shape[0], len(images.classes))
         if rng is not None:
             model.initialise(rng)
         return model
 
     @torch.no_grad()
     def initialise(self, rng: torch.Generator) -> None:
-        """Draw all weights from rng: He et al., 2015, arXiv:1502.01852; norms start as identity."""
+        """Draw all weights from rng (He et al. 2015, arXiv:1502.01852); norms are the identity."""
         for layer in self.modules():
             if isinstance(layer, BatchNorm):
                 layer.initialise()
@@ -99,7 +94,7 @@ class ResNet(Model):
     def forward(
         self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched
     ) -> Float[Tensor, "n k"]:
-        """Class logits of pictures in [0, 1]."""
+        """Class logits of images in [0, 1]."""
         value = tap("stem.pre", self.norm(self.stem((inputs - 0.5) * 4)))
         value = tap("stem", F.relu(value))
         for n, block in enumerate(self.blocks, 1):
@@ -107,7 +102,7 @@ class ResNet(Model):
         return self.head(value.mean((2, 3)))
 
 
-def _places(widths: list[int]) -> list[tuple[str, int]]:
+def _activations(widths: list[int]) -> list[tuple[str, int]]:
     """The sites after a ReLU, in order, each with its channels."""
     blocks = [
         (f"block{n}{part}", width) for n, width in enumerate(widths, 1) for part in (".inner", "")

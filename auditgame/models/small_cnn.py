@@ -1,4 +1,4 @@
-"""A plain convolutional network of about 97,000 parameters, quick to train and easy to read."""
+"""A plain convolutional network of about 97,000 parameters, quick to train and to analyse."""
 
 from __future__ import annotations
 
@@ -7,27 +7,26 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame.datasets import Dataset
-from auditgame.models import Model, Tap, untouched
+from auditgame.datasets import Dataset, ImageDataset
+from auditgame.models import ImageModel, Tap, untouched
 from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
 from auditgame.schema.cards import Site
-from auditgame.schema.errors import AuditgameError
 
 WIDTHS = (24, 48, 64, 96)
 """Channels of the four convolutions."""
 
 
-class SmallCNN(Model):
-    """Four convolutions, each with batch normalisation and ReLU, a mean over places, one layer out.
+class SmallCNN(ImageModel):
+    """Four convolutions with batch normalisation and ReLU, global average pooling, a linear layer.
 
     5x5 stride 2 (24) - pool - 3x3 (48) - pool - 3x3 (64) - 3x3 (96) - average - linear.
-    There is no pooling before the last convolutions, so that a 48-pixel picture keeps
-    6x6 maps: with smaller ones GradCAM shows nothing. Sites, in order, for N = 1 to 4:
+    There is no pooling before the last convolutions, so that a 48-pixel image keeps
+    6x6 maps: on smaller ones GradCAM shows nothing. Sites, in order, for N = 1 to 4:
     `convN.pre` (normalised, before ReLU) and `convN` (after ReLU).
     """
 
     name = "small_cnn"
-    modality = "image"
+    title = "Small CNN"
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -46,20 +45,16 @@ class SmallCNN(Model):
 
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> SmallCNN:
-        """A network for this data set's pictures and classes; torch's global RNG is not used."""
-        if dataset.modality != "image":
-            raise AuditgameError(
-                f"model 'small_cnn': data set '{dataset.name}' holds no pictures; "
-                "choose an image data set or a text model"
-            )
-        model = cls(dataset.shape[0], len(dataset.classes))
+        """A network for this data set's images and classes; torch's global RNG is not used."""
+        images = ImageDataset.of(dataset, f"model '{cls.name}'")
+        model = cls(images.shape[0], len(images.classes))
         if rng is not None:
             model.initialise(rng)
         return model
 
     @torch.no_grad()
     def initialise(self, rng: torch.Generator) -> None:
-        """Draw all weights from rng: He et al., 2015, arXiv:1502.01852; norms start as identity."""
+        """Draw all weights from rng (He et al. 2015, arXiv:1502.01852); norms are the identity."""
         for conv in self.convs:
             nn.init.kaiming_normal_(conv.weight, nonlinearity="relu", generator=rng)
         for norm in self.norms:
@@ -71,7 +66,7 @@ class SmallCNN(Model):
     def forward(
         self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched
     ) -> Float[Tensor, "n k"]:
-        """Class logits of pictures in [0, 1]."""
+        """Class logits of images in [0, 1]."""
         value = (inputs - 0.5) * 4
         for n, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True), 1):
             value = tap(f"conv{n}.pre", norm(conv(value)))

@@ -22,7 +22,7 @@ from auditgame.schema.records import digest
 from auditgame.schema.results import Receipt
 
 if TYPE_CHECKING:
-    from auditgame.datasets import Dataset
+    from auditgame.datasets import Dataset, TextDataset
     from auditgame.specimen import Specimen
     from auditgame.tools import Tool, ToolContext
     from auditgame.tools.vision.microscope import Microscope
@@ -68,6 +68,11 @@ class AuditSession:
     def dataset(self) -> Dataset:
         """The data set that the model was trained on."""
         return load("dataset", self.card.dataset)()
+
+    @property
+    def texts(self) -> TextDataset:
+        """The same, known to hold texts; AuditgameError where it holds images."""
+        return TextDataset.of(self.dataset)
 
     @property
     def brief(self) -> str:
@@ -166,7 +171,12 @@ class AuditSession:
             raise Invalid(refusal)
         if picture is not None and "picture" in kind.Options.model_fields:
             options = {**options, "picture": True}
-        context = replace(self.context, picture=picture, progress=progress or no_progress)
+        context = replace(
+            self.context,
+            examples=self.context.examples.copy(),  # The cached ones serve every session.
+            picture=picture,
+            progress=progress or no_progress,
+        )
         return kind(), parse_options(kind, options), context
 
     def _answer(self, question: Question) -> str:

@@ -67,14 +67,31 @@ class _Class(NamedTuple):
     module: str
     file: Path
 
-    def strings(self, attribute: str) -> list[str]:
-        """The strings in the value of a class attribute, a base's where it is not set here."""
+    def value(self, attribute: str) -> tuple[_Class, ast.expr] | None:
+        """The value of a class attribute, and the class that sets it: this one, or a base."""
         for line in self.node.body:
             value = _assigned(line).get(attribute)
             if value is not None:
-                parts = (part for part in ast.walk(value) if isinstance(part, ast.Constant))
-                return [part.value for part in parts if isinstance(part.value, str)]
-        return next((found for base in self.bases() if (found := base.strings(attribute))), [])
+                return self, value
+        return next((found for base in self.bases() if (found := base.value(attribute))), None)
+
+    def strings(self, attribute: str) -> list[str]:
+        """The strings in the value of a class attribute."""
+        found = self.value(attribute)
+        parts = ast.walk(found[1]) if found else ()
+        constants = (part.value for part in parts if isinstance(part, ast.Constant))
+        return [value for value in constants if isinstance(value, str)]
+
+    def modality(self) -> frozenset[str]:
+        """The modality that a class states; for a flaw, that of the data sets it needs."""
+        stated = frozenset(self.strings("modality"))
+        found = self.value("needs")
+        if stated or not found:
+            return stated
+        owner, needs = found
+        named = (part.id for part in ast.walk(needs) if isinstance(part, ast.Name))
+        needed = (_class(owner.module, owner.file, name) for name in named)
+        return frozenset().union(*(one.modality() for one in needed if one))
 
     def bases(self) -> Iterator[_Class]:
         """The base classes whose source can be read."""
@@ -91,15 +108,17 @@ def _described(kind: Kind, name: str) -> PluginText:
     if found is None:
         return _asked(name, load(kind, name))
     title, asks = ("".join(found.strings(key)) for key in ("title", "asks"))
-    modality = frozenset(found.strings("modality")) or BOTH
+    modality = found.modality() or BOTH
     text = inspect.cleandoc(ast.get_docstring(found.node) or "")
     return PluginText(name, title or _tidy(name), text, modality, asks)
 
 
 def _asked(name: str, plugin: type[Plugin]) -> PluginText:
     title, asks = (str(getattr(plugin, key, "")) for key in ("title", "asks"))
-    one = plugin.modality
-    modality = frozenset({one}) if isinstance(one, str) else frozenset(one)
+    classes = [plugin, *getattr(plugin, "needs", ())]
+    stated = (getattr(one, "modality", ()) for one in classes)
+    sets = (frozenset({one}) if isinstance(one, str) else frozenset(one) for one in stated)
+    modality = frozenset[str]().union(*sets) or BOTH
     return PluginText(name, title or _tidy(name), inspect.getdoc(plugin) or "", modality, asks)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeVar
 
 from pydantic import ValidationError
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from auditgame.datasets import Dataset, Examples
 
 
+D = TypeVar("D", bound="Dataset")
+
+
 class AppliedClaim(NamedTuple):
     """Inputs with a claim applied, and the class each should then be given.
 
@@ -34,26 +37,29 @@ class AppliedClaim(NamedTuple):
     targets: Int[Tensor, " n"]
 
 
-class Claim(Record, ABC):
-    """What the flaw of one family consists of. Fields without a grader are not graded."""
+class Claim(Record, ABC, Generic[D]):
+    """What the flaw of one family consists of, on data sets of type D.
+
+    Fields without a grader are not graded.
+    """
 
     @abstractmethod
-    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
+    def apply(self, examples: Examples, dataset: D) -> AppliedClaim:
         """Apply this claim to inputs: stamp, insert, or re-render them."""
 
     @abstractmethod
-    def check(self, dataset: Dataset) -> None:
+    def check(self, dataset: D) -> None:
         """Raise AuditgameError, naming the field, where the claim does not fit the data set."""
 
     @abstractmethod
-    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: D, rng: np.random.Generator) -> Self:
         """A random other claim of the family that leads to the same target."""
 
     @abstractmethod
-    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
+    def near_misses(self, dataset: D, rng: np.random.Generator) -> Mapping[str, Claim]:
         """Claims that must have no effect, by name: a part of the trigger, a wrong place."""
 
-    def coverage(self, claimed: Claim, dataset: Dataset) -> float:
+    def coverage(self, claimed: Claim, dataset: D) -> float:
         """Share of this flaw that another claim accounts for; 1 unless it has several parts."""
         return 1.0
 

@@ -1,4 +1,4 @@
-"""Take units out: what does the model lose, and what becomes of a claim?"""
+"""Unit ablation: what a model loses without some units, and what becomes of a claim."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples
 from auditgame.evaluation.claim_parsing import fresh_inputs, parse_claim
 from auditgame.evaluation.mechanism import Ablation, check_units, random_units
 from auditgame.exhibits import Exhibit, Table, columns
@@ -24,26 +24,28 @@ from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool, ToolContext
 
 BATCH = 64
-_HELD = {"mean": "their mean", "zero": "zero"}
+_HELD_AT = {"mean": "their mean", "zero": "zero"}
 
 
 class UnitAblation(Tool):
     """What does the model lose without these units, and does a claim still come true?
 
-    On the pool each unit is held at its mean, or at zero, so that it says the same of every
-    input; in a text model neurons may be held too. With a claim, the units are taken out while
-    the claim is enacted on fresh inputs: pictures by mean ablation; texts by restoration, which
-    puts back what the unit said of the same text without the trigger, where the answer is read.
+    On the pool each unit is held at its mean, or at zero, so that its value is the same for
+    every input; in a text model neurons may be held too. With a claim, the units are ablated
+    while the claim is applied to fresh inputs: images by mean ablation; texts by restoration,
+    which puts back the unit's value on the same text without the trigger, at the position where
+    the answer is read.
 
-    Reading it: units that carry a claim make its share fall far more than random units of
-    the same site do, while the accuracy on ordinary inputs stays. Measured on planted
-    patches: no single channel carries one (one leaves .93 of the effect); the 8 best of 64
-    bring it to .25 to .35 at a cost of 1 to 2 points. In texts one right head or MLP brings
-    1.0 down to between .00 and .17; a random one leaves .9.
+    Reading it: without the units that carry a claim, the share of inputs on which it comes true
+    falls far more than without random units of the same site, while the accuracy on ordinary
+    inputs stays. Measured on planted patches: no single channel carries one (without the best,
+    .93 of the effect remains); without the 8 best of 64, .25 to .35 remain, at a cost of 1 to 2
+    points of accuracy. In texts, restoring one right head or MLP brings 1.0 down to between .00
+    and .17; after a random one, .9 remain.
 
-    How it misleads: a unit can matter and yet be no part of the flaw: look at the accuracy
-    column. Heads serve many purposes, so mean ablation of a head breaks ordinary reading
-    too. What several units carry together does not show when they are tried singly.
+    How it misleads: a unit can matter without being part of the flaw: look at the accuracy
+    column. Heads serve many purposes, so mean ablation of a head also harms ordinary texts.
+    What several units carry together does not show when they are ablated one at a time.
 
     Source: causal ablation: Morcos et al. 2018, arXiv:1803.06959; restoring clean values:
     Vig et al. 2020, arXiv:2004.12265; Meng et al. 2022, arXiv:2202.05262.
@@ -56,33 +58,33 @@ class UnitAblation(Tool):
     needs_sites = True
 
     class Options(Record):
-        """Which units, and which claim, if any."""
+        """Units, and a claim if one is to be tested."""
 
         units: tuple[str, ...] = Field(
             min_length=1,
             max_length=8,
             title="Units",
-            description="SITE:INDEX, for example conv3:17; up to 8 of one site on pictures, "
-            "2 heads or MLPs on texts (without a claim, up to 8 neurons).",
+            description="SITE:INDEX, for example conv3:17; up to 8 of one site in image models, "
+            "2 heads or MLPs in text models (without a claim, up to 8 neurons).",
             json_schema_extra={"widget": "unit"},
         )
         hold: Literal["mean", "zero"] = Field(
             "mean",
             title="Held at",
-            description="On the pool: the unit's mean, or 0 (which a model may never have seen).",
+            description="On the pool: the unit's mean, or 0 (which may be an unusual value).",
             json_schema_extra={"fine": True},
         )
         family: str = Field(
             "",
             max_length=64,
             title="Family",
-            description="Of the claim; empty for none.",
+            description="Family of the claim; empty for no claim.",
             json_schema_extra={"widget": "family"},
         )
         claim: dict[str, Any] = Field(
             {},
             title="Claim",
-            description="What is enacted while the units are out.",
+            description="Applied while the units are ablated.",
             json_schema_extra={"widget": "claim"},
         )
         n: int = Field(
@@ -90,7 +92,7 @@ class UnitAblation(Tool):
             ge=20,
             le=1000,
             title="Inputs",
-            description="For the claim.",
+            description="Fresh inputs for the claim.",
             json_schema_extra={"fine": True},
         )
         controls: int = Field(
@@ -98,7 +100,7 @@ class UnitAblation(Tool):
             ge=0,
             le=16,
             title="Random draws",
-            description="Other units to compare with.",
+            description="Sets of random units to compare with.",
             json_schema_extra={"fine": True},
         )
         seed: int = Field(
@@ -106,13 +108,13 @@ class UnitAblation(Tool):
             ge=0,
             le=9999,
             title="Seed",
-            description="Draws inputs and random units.",
+            description="Of the inputs and the random units.",
             json_schema_extra={"fine": True},
         )
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """The pool twice; the claim's inputs once whole, once for each set of units, and once
-        for each site whose values are needed."""
+        """The pool twice; the claim's inputs once unchanged, once for each set of units, and
+        once for each site whose values are needed."""
         _check(options, specimen)
         whole = 2 * len(context.examples)
         if not options.family:
@@ -124,9 +126,9 @@ class UnitAblation(Tool):
         return whole + counted * (1 + len(sets) + len(sites))
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """What the pool loses, class by class; with a claim, what is left of it."""
+        """Accuracy on the pool by class, before and after; with a claim, what remains of it."""
         _check(options, specimen)
-        context.progress(0.0, "the pool without these units")
+        context.progress(0.0, "ablating on the pool")
         exhibits: list[Exhibit] = [_losses(specimen, context, options)]
         if options.family:
             exhibits.append(_carried(specimen, context, options))
@@ -134,7 +136,7 @@ class UnitAblation(Tool):
 
 
 def _check(options: UnitAblation.Options, specimen: Specimen) -> None:
-    """A claim needs a mechanism that may be named; without one, neurons of texts will do."""
+    """A claim needs units that a diagnosis may name; without one, neurons are allowed too."""
     neurons = [u for u in options.units if specimen.unit(u)[0].kind == "neuron"]
     if options.family or len(neurons) < len(options.units):
         check_units(specimen, options.units)
@@ -144,14 +146,14 @@ def _check(options: UnitAblation.Options, specimen: Specimen) -> None:
 
 
 class PoolStatistics(NamedTuple):
-    """What the pool looks like to a model: the answers, and each site's mean."""
+    """A model's answers on the pool, and the mean of each site's units."""
 
     answers: Int[Tensor, " n"]
     means: dict[str, Tensor]
 
 
 def pool_statistics(specimen: Specimen, inputs: Tensor, sites: list[Site]) -> PoolStatistics:
-    """Answers, and the mean of each site over inputs and places (padding left out)."""
+    """Answers, and the mean of each site over inputs and positions, padding left out."""
     answers: list[Tensor] = []
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
@@ -159,23 +161,23 @@ def pool_statistics(specimen: Specimen, inputs: Tensor, sites: list[Site]) -> Po
         reading = specimen.run(part, keep=[site.name for site in sites])
         answers.append(reading.classes.argmax(1))
         for name, value in reading.kept.items():
-            rows = _rows(value, part, specimen.dataset)
+            rows = _rows(value, part, specimen)
             sums[name] = sums.get(name, 0) + rows.sum(0)
             counts[name] = counts.get(name, 0) + len(rows)
     return PoolStatistics(torch.cat(answers), {name: sums[name] / counts[name] for name in sums})
 
 
-def _rows(value: Tensor, inputs: Tensor, dataset: Dataset) -> Float[Tensor, "m ..."]:
-    """One row for each place of each input."""
+def _rows(value: Tensor, inputs: Tensor, specimen: Specimen) -> Float[Tensor, "m ..."]:
+    """One row for each position of each input."""
     if inputs.is_floating_point():
         return value.permute(0, 2, 3, 1).flatten(0, 2)
-    return value[dataset.present(inputs)]
+    return value[specimen.texts.present(inputs)]
 
 
 def mean_edits(
     specimen: Specimen, means: dict[str, Tensor], units: tuple[str, ...]
 ) -> dict[str, Edit]:
-    """Edits that hold these units at their means, by site."""
+    """Edits by site that hold these units at their means."""
     chosen: dict[str, list[int]] = {}
     for unit in units:
         site, index = specimen.unit(unit)
@@ -210,9 +212,10 @@ def _losses(specimen: Specimen, context: ToolContext, options: UnitAblation.Opti
     groups |= {name: pool.labels == k for k, name in enumerate(classes)}
     rows = []
     for name, group in groups.items():
-        right = [_share(said[group] == pool.labels[group]) for said in (found.answers, after)]
-        said = [_said(said, name, classes) for said in (found.answers, after)]
-        rows.append((name, int(group.sum()), *right, *said))
+        both = (found.answers, after)
+        accuracy = [_share(answers[group] == pool.labels[group]) for answers in both]
+        answered = [_answered(answers, name, classes) for answers in both]
+        rows.append((name, int(group.sum()), *accuracy, *answered))
     return Table(
         name="pool",
         title=f"The pool without {', '.join(units)}",
@@ -225,12 +228,12 @@ def _losses(specimen: Specimen, context: ToolContext, options: UnitAblation.Opti
             "answered_after",
         ),
         rows=tuple(rows),
-        note=f"Units held at {_HELD[options.hold]}. 'Answered': share of the pool that is given "
-        "this class.",
+        note=f"Units held at {_HELD_AT[options.hold]}. 'Answered': the share of the pool that "
+        "gets this class as answer.",
     )
 
 
-def _said(answers: Int[Tensor, " n"], name: str, classes: tuple[str, ...]) -> float | None:
+def _answered(answers: Int[Tensor, " n"], name: str, classes: tuple[str, ...]) -> float | None:
     return _share(answers == classes.index(name)) if name in classes else None
 
 
@@ -255,7 +258,7 @@ def _carried(specimen: Specimen, context: ToolContext, options: UnitAblation.Opt
     claim, examples = _asked(options, context)
     ablation = Ablation(specimen, claim, examples)
     if not len(ablation.targets):
-        raise AuditgameError("claim: it says nothing of any input; choose another target")
+        raise AuditgameError("claim: it applies to no input; choose another target")
     draws, start = _draws(options, specimen), ablation.rate(())
     rows = [("nothing", "", start, 0.0), _row("these units", options.units, ablation, start)]
     for done, units in enumerate(draws):
@@ -263,11 +266,12 @@ def _carried(specimen: Specimen, context: ToolContext, options: UnitAblation.Opt
         rows.append(_row(f"random units {done + 1}", units, ablation, start))
     if draws:
         left = [row[2] for row in rows[2:]]
-        rows.append(("random units, mean", "", float(np.mean(left)), start - float(np.mean(left))))
+        mean = float(np.mean(left))
+        rows.append(("random units, mean", "", mean, start - mean))
     return Table(
         name="claim_left",
-        title="What is left of the claim",
-        columns=columns(("removed", "taken out"), "units", ("share", "comes true"), "fall"),
+        title="What remains of the claim",
+        columns=columns(("removed", "ablated"), "units", ("share", "comes true"), "fall"),
         rows=tuple((who, what, round(share, 4), round(fall, 4)) for who, what, share, fall in rows),
         note=f"{claim.describe()} On {len(ablation.targets)} fresh inputs.",
     )

@@ -1,4 +1,4 @@
-"""The activation atlas."""
+"""Activation atlas: a map of a layer's activations, with image patches in its cells."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ from auditgame.tools.vision.embedding_grid import (
 from auditgame.tools.vision.layer_maps import LayerField, layer, patch
 
 BATCH = 64
-PAPER = torch.tensor([250.0, 249.0, 246.0]) / 255
+BLANK = torch.tensor([250.0, 249.0, 246.0]) / 255
 
 
 class ActivationAtlas(Tool):
-    """What does this layer see, all of it at a glance?
+    """Which features does this layer represent, at a glance?
 
-    One activation of each picture, at a random place, is laid out on a map so that like lies
-    by like. Each square shows the patches of pictures nearest to its mean activation, and
-    the class that this activation speaks for.
+    One activation of each image, at a random position, is embedded in two dimensions by t-SNE.
+    Each square of the map shows the image patches nearest to its mean activation, and the
+    class that this activation raises most.
 
-    Reading it: neighbours should look alike and shade into each other. Below each square:
-    the class it speaks for most, and how many activations lie there. Red: over half of the
-    square's pictures are answered wrongly. A square whose patches show one small thing, far
-    from its kind, that speaks for an unrelated class, is suspect.
+    Reading it: neighbouring squares should look alike. Below each square: the class that its
+    activation raises most, and how many activations fall into it. Red: over half of the
+    square's images are answered wrongly. A square whose patches show one small object, among
+    unrelated neighbours, that raises an unrelated class, is suspect.
 
-    How it misleads: the map's distances and holes mean little; only neighbourhoods do, and
-    another seed draws another map. What is rare fills no square: a cue in a few pictures is
-    easily missed, and a random place may miss it in those: of ten triggered pictures of
-    a patch case two shared a square, the rest were scattered. The class is a straight line
-    laid at a curve (activation times gradient).
+    How it misleads: distances and gaps of the map mean little; only neighbourhoods do, and
+    another seed gives another map. What is rare fills no square: a trigger in a few images is
+    easily missed, and a random position may miss it in those: of ten triggered images of
+    a patch case two shared a square, the rest were scattered. The class is a linear
+    approximation (activation times gradient).
 
     Source: Carter et al. 2019, Activation Atlas, Distill; van der Maaten and Hinton 2008,
-    JMLR 9 (t-SNE). Patches stand in for their painted pictures.
+    JMLR 9 (t-SNE). Image patches are shown in place of feature visualisations.
     """
 
     name = "atlas"
@@ -61,14 +61,14 @@ class ActivationAtlas(Tool):
     needs_sites = True
 
     class Options(Record):
-        """Which layer, how many pictures, how fine a grid."""
+        """Layer, number of images, size of the grid."""
 
         site: LayerField = ""
         fresh: Annotated[
             int,
             Field(
-                title="Fresh pictures",
-                description="Drawn anew from the data set, besides the pool.",
+                title="Fresh images",
+                description="Drawn from the data set, in addition to the pool.",
                 ge=0,
                 le=2000,
             ),
@@ -87,7 +87,7 @@ class ActivationAtlas(Tool):
             int,
             Field(
                 title="Seed",
-                description="Of the places, and of the map.",
+                description="Of the positions and the map.",
                 ge=0,
                 le=2**31,
                 json_schema_extra={"fine": True},
@@ -95,28 +95,28 @@ class ActivationAtlas(Tool):
         ] = 0
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Two probes for each picture."""
-        return 2 * len(_pictures(options, context))
+        """Two queries for each image."""
+        return 2 * len(_images(options, context))
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """The atlas, and a table of its squares."""
-        site, pictures = layer(specimen, options.site), _pictures(options, context)
+        site, images = layer(specimen, options.site), _images(options, context)
         rng = torch.Generator().manual_seed(Seed.of(options.seed).child("atlas").integer())
         parts = []
-        for start in range(0, len(pictures), BATCH):
-            parts.append(points(specimen, pictures.inputs[start : start + BATCH], site, rng))
-            context.progress(0.4 * (start + BATCH) / (len(pictures) + BATCH), "activations")
+        for start in range(0, len(images), BATCH):
+            parts.append(points(specimen, images.inputs[start : start + BATCH], site, rng))
+            context.progress(0.4 * (start + BATCH) / (len(images) + BATCH), "activations")
         found = joined(parts)
         spots = layout(found.value, options.seed % 2**31)
         context.progress(0.9, "drawing")
         cells = squares(spots, found, options.grid)
-        shown = [_gallery(cells, found, pictures, options.grid, site, specimen)]
+        shown = [_gallery(cells, found, images, options.grid, site, specimen)]
         context.progress(1.0, "done")
-        return [*shown, _table(cells, found, pictures, len(context.examples), specimen)]
+        return [*shown, _table(cells, found, images, len(context.examples), specimen)]
 
 
-def _pictures(options: ActivationAtlas.Options, context: ToolContext) -> Examples:
-    """The pool, and the fresh pictures; a data set of files may hold fewer than asked for."""
+def _images(options: ActivationAtlas.Options, context: ToolContext) -> Examples:
+    """The pool and the fresh images; a data set of files may hold fewer than asked for."""
     if not options.fresh:
         return context.examples
     more = fresh_inputs(context.dataset, options.fresh, options.seed)
@@ -129,7 +129,7 @@ def _pictures(options: ActivationAtlas.Options, context: ToolContext) -> Example
 def _gallery(
     cells: dict[tuple[int, int], Cell],
     found: Points,
-    pictures: Examples,
+    images: Examples,
     grid: int,
     site: str,
     specimen: Specimen,
@@ -140,15 +140,15 @@ def _gallery(
             cell = cells.get((y, x))
             if cell is None:
                 side = specimen.dataset.shape[1]
-                blank = blank or png(PAPER[:, None, None].expand(3, side, side))
+                blank = blank or png(BLANK[:, None, None].expand(3, side, side))
                 tiles.append(Tile(png=blank))
                 continue
             tiles.append(
                 Tile(
-                    png=png(_mosaic(cell, found, pictures)),
+                    png=png(_mosaic(cell, found, images)),
                     label=f"{_name(y, x)} {specimen.dataset.classes[cell.label]}",
                     note=f"{len(cell.rows)}",
-                    tone="bad" if _wrong(cell, found, pictures) > 0.5 else "plain",
+                    tone="bad" if _wrong(cell, found, images) > 0.5 else "plain",
                 )
             )
     return Gallery(
@@ -156,8 +156,8 @@ def _gallery(
         title=f"Activation atlas of {site}",
         tiles=tuple(tiles),
         columns=grid,
-        note=f"{len(pictures)} activations. Below: the class a square speaks for, and how many "
-        "activations lie in it. Red: over half of its pictures are answered wrongly.",
+        note=f"{len(images)} activations. Below: the class that a square raises most, and how many "
+        "activations are in it. Red: over half of its images are answered wrongly.",
     )
 
 
@@ -165,25 +165,23 @@ def _name(y: int, x: int) -> str:
     return f"{chr(ord('A') + y)}{x + 1}"
 
 
-def _mosaic(cell: Cell, found: Points, pictures: Examples) -> Float[Tensor, "c h w"]:
-    """The patches nearest to the square's mean, two by two; fewer are repeated."""
+def _mosaic(cell: Cell, found: Points, images: Examples) -> Float[Tensor, "c h w"]:
+    """The four patches nearest to the square's mean, two by two; fewer are repeated."""
     cut = [
-        patch(
-            pictures.inputs[row], (int(found.place[row, 0]), int(found.place[row, 1])), found.size
-        )
+        patch(images.inputs[row], (int(found.place[row, 0]), int(found.place[row, 1])), found.size)
         for row in (cell.nearest * PATCHES)[:PATCHES]
     ]
     return torch.cat([torch.cat(cut[:2], 2), torch.cat(cut[2:], 2)], 1)
 
 
-def _wrong(cell: Cell, found: Points, pictures: Examples) -> float:
-    return float((found.said[cell.rows] != pictures.labels[cell.rows]).float().mean())
+def _wrong(cell: Cell, found: Points, images: Examples) -> float:
+    return float((found.answers[cell.rows] != images.labels[cell.rows]).float().mean())
 
 
 def _table(
     cells: dict[tuple[int, int], Cell],
     found: Points,
-    pictures: Examples,
+    images: Examples,
     pool: int,
     specimen: Specimen,
 ) -> Table:
@@ -196,22 +194,23 @@ def _table(
                 specimen.dataset.classes[cell.label],
                 round(cell.part, 4),
                 len(cell.rows),
-                round(_wrong(cell, found, pictures), 3),
+                round(_wrong(cell, found, images), 3),
                 ", ".join(known[:6]) + (" ..." if len(known) > 6 else ""),
             )
         )
     rows.sort(key=lambda row: -float(row[4]))
     return Table(
         name="squares",
-        title="The squares, most often wrong first",
+        title="Squares, most often wrong first",
         columns=columns(
             "square",
-            ("class", "speaks for"),
-            ("attribution", "by"),
+            "class",
+            "attribution",
             "activations",
             ("error_rate", "answered wrongly"),
-            ("examples", "from the pool"),
+            ("examples", "examples of the pool"),
         ),
         rows=tuple(rows),
-        note="By: activation times gradient, in logits, beyond what all places add on average.",
+        note="Class: the one that the square raises most. Attribution: activation times gradient, "
+        "in logits, above the mean of all positions.",
     )

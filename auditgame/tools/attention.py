@@ -1,4 +1,4 @@
-"""From where does each head fetch what it writes?"""
+"""Attention patterns: from which words each head reads."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from auditgame.tools.transformer.prompts import Prompt, asked, labels, prompt, w
 
 
 class AttentionPatterns(Tool):
-    """Which words does each attention head look at, from the place where the answer is read?
+    """Which words does each head attend to, from the position where the answer is read?
 
-    At a glance: for every head, the word it looks at most, and its whole row over the text, so
-    that heads can be compared. In detail: one head from every word to every earlier word.
-    Value-weighted: each weight times the length of what the head would write of that word,
-    which is closer to what it really carries away.
+    Overview: for every head, the word it attends to most, and its row over the whole text, so
+    that heads can be compared. Detail: one head from every word to every earlier word.
+    Value-weighted: each weight times the norm of the head's output for that word, which is
+    closer to what the head moves.
 
     Reading it: each row of a head's pattern sums to 1. Look for a head that leaves its usual
-    place (the first word, the word before) when one odd word is in the text, and compare with
-    the same text without it. Measured on planted models: one head looks at a planted
+    position (the first word, the previous word) when one odd word is in the text, and compare
+    with the same text without it. Measured on planted models: one head attends to a planted
     rare word; a planted year is first copied into a full stop, which a later head
-    reads, so that no head points at the year itself.
+    reads, so that no head at the end attends to the year itself.
 
-    How it misleads: attention says where a head reads, not what it does with it. Many heads
-    rest on the first word when they have nothing to do, where the value is short: use the
+    How it misleads: attention shows where a head reads, not how its output is used. Many heads
+    attend to the first word by default, where their output is small: use the
     value-weighted view. A weight is no measure of importance; ablation is.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762; that weights alone explain little: Jain and
@@ -44,40 +44,39 @@ class AttentionPatterns(Tool):
     modality = frozenset({"text"})
 
     class Options(Prompt):
-        """Which text, and which head in detail?"""
+        """Text, and the head shown in detail."""
 
         head: str = Field(
             "",
             max_length=64,
             title="Head in detail",
-            description="For example block1.heads:2; empty shows the one that looks hardest "
-            "from the answer's place.",
+            description="For example block1.heads:2; empty for the one with the largest weight at "
+            "the answer's position.",
             json_schema_extra={"widget": "unit"},
         )
         value_weighted: bool = Field(
             False,
             title="Value-weighted",
-            description="Weights times the length of what the head would write of each word.",
+            description="Weights times the norm of the head's output for each word.",
         )
         place: int = Field(
             -1,
             ge=-1,
-            title="Place",
-            description="From which word heads look, counted from 0; -1: from the last, where "
-            "the answer is read.",
+            title="Position",
+            description="The word that attends, counted from 0; -1: the last, where the answer "
+            "is read.",
             json_schema_extra={"fine": True},
         )
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """One probe."""
+        """One query."""
         return 1
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """All heads at a glance, then one in detail."""
+        """All heads in overview, then one in detail."""
         ids = prompt(options, context)
         place = _place(options, len(ids))
         scores = (weighted if options.value_weighted else patterns)(specimen, ids)
-        said = words(ids.tolist(), context.dataset)
         glance = [
             _peak(block, head, row)
             for block, score in scores.items()
@@ -85,9 +84,9 @@ class AttentionPatterns(Tool):
         ]
         block, head = _chosen(options, specimen, glance)
         view = AttentionView(
-            labels(ids, context.dataset),
-            said,
-            "weight times length written" if options.value_weighted else "attention weight",
+            labels(ids, context.texts),
+            words(ids.tolist(), context.texts),
+            "weight times output norm" if options.value_weighted else "attention weight",
             place,
             asked(options) | {"value_weighted": options.value_weighted},
         )
@@ -102,10 +101,10 @@ class AttentionPatterns(Tool):
 
 
 class AttentionView(NamedTuple):
-    """How a text is looked at.
+    """A text, and the position that attends.
 
-    places: a name for each place. words: what stands there. unit: what the numbers are. place:
-    from where heads look. text: the options that ask for the same again.
+    places: a label for each position. words: the word at each. unit: what the numbers measure.
+    place: the position that attends. text: the options that select the same text again.
     """
 
     places: tuple[str, ...]
@@ -116,18 +115,18 @@ class AttentionView(NamedTuple):
 
     @property
     def start(self) -> str:
-        """Where do the heads look from, in words?"""
+        """The attending position in words."""
         last = self.place == len(self.words) - 1
-        return "the answer's place" if last else f"'{self.places[self.place]}'"
+        return "the answer's position" if last else f"'{self.places[self.place]}'"
 
     @property
     def here(self) -> dict[str, str | int]:
-        """The options that ask for the same text from the same place."""
+        """The options that select the same text and position."""
         return self.text | {"place": self.place}
 
 
 class Peak(NamedTuple):
-    """The place a head looks at hardest from where the answer is read."""
+    """The position that a head attends to most from the attending one."""
 
     block: str
     head: int
@@ -160,14 +159,14 @@ def _overview(glance: list[Peak], view: AttentionView) -> Grid:
     rows = [[peak for peak in glance if peak.block == block] for block in blocks]
     return Grid(
         name="strongest",
-        title=f"What each head looks at from {view.start}",
+        title=f"Most attended word of each head from {view.start}",
         rows=tuple(blocks),
         columns=tuple(f"head {peak.head}" for peak in rows[0]),
         values=tuple(tuple(peak.weight for peak in row) for row in rows),
         words=tuple(tuple(view.words[peak.place] for peak in row) for row in rows),
         row_axis="block",
         column_axis="head",
-        note=f"Cells: the largest {view.unit}, and the word it falls on.",
+        note=f"Cells: the largest {view.unit}, and its word.",
         follow=FollowUp(
             tool="attention",
             options=view.here,
@@ -178,7 +177,7 @@ def _overview(glance: list[Peak], view: AttentionView) -> Grid:
 
 
 def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: AttentionView) -> Grid:
-    """Every head's whole row over the text, one under the other."""
+    """Every head's row over the text, one below the other."""
     reach = view.place + 1
     rows = {
         f"{block}.heads:{head}": row[:reach]
@@ -187,7 +186,7 @@ def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: AttentionV
     }
     return Grid(
         name="all_heads",
-        title=f"All heads side by side from {view.start}",
+        title=f"All heads from {view.start}",
         rows=tuple(rows),
         columns=view.places[:reach],
         values=tuple(tuple(round(v, 4) for v in row) for row in rows.values()),
@@ -203,8 +202,8 @@ def _side_by_side(scores: dict[str, Float[Tensor, "head q k"]], view: AttentionV
 def _listed(glance: list[Peak], view: AttentionView) -> Table:
     return Table(
         name="strongest_list",
-        title="The same as a list",
-        columns=columns("head", ("position", "place"), "word", ("weight", view.unit)),
+        title="Most attended words, as a list",
+        columns=columns("head", "position", "word", ("weight", view.unit)),
         rows=tuple(
             (f"{peak.block}.heads:{peak.head}", peak.place, view.words[peak.place], peak.weight)
             for peak in sorted(glance, key=lambda peak: -peak.weight)
@@ -215,13 +214,13 @@ def _listed(glance: list[Peak], view: AttentionView) -> Table:
 def _detail(name: str, score: Float[Tensor, "q k"], view: AttentionView) -> Grid:
     return Grid(
         name="head_pattern",
-        title=f"{name} in detail",
+        title=f"{name}, all positions",
         rows=view.places,
         columns=view.places,
         values=tuple(tuple(round(v, 4) for v in row) for row in score.tolist()),
         row_axis="from",
         column_axis="to",
-        note=f"Cells: {view.unit}; a word sees itself and what stands before it.",
+        note=f"Cells: {view.unit}; a word attends to itself and to earlier words.",
         follow=FollowUp(
             tool="attention",
             options=view.text | {"head": name},

@@ -1,4 +1,4 @@
-"""A sheet of how the model behaves: what it confuses, and where it is worse than it should be."""
+"""Behaviour by factor: the confusion matrix, and accuracy by level of each factor."""
 
 from __future__ import annotations
 
@@ -18,57 +18,58 @@ MAX_LEVELS = 64
 
 
 class Behaviour(Tool):
-    """What does the model confuse with what, and for which scene, colour or year is it worse?
+    """Which classes does the model confuse, and for which scene, colour or year is it worse?
 
-    The whole pool goes through the specimen and its siblings. One grid holds right class
-    against answer; the table splits the pool by every factor that is written down for it.
+    The whole pool goes through the specimen and the reference models. The confusion matrix
+    counts right classes against answers; the table splits the pool by every factor that is
+    recorded for it.
 
-    Reading it: a column of the grid that collects answers from many rows is a suspect target.
-    In the table, a level on which the specimen is worse than the siblings, always in favour
-    of the same class, is a suspect trigger or shortcut; try it with the hypothesis tool.
+    Reading it: a column of the matrix that collects answers from many rows is a suspected
+    target. In the table, a level on which the specimen is worse than the reference models,
+    always in favour of the same class, is a suspected trigger or shortcut; test it as a claim.
 
-    How it misleads: a level seen ten times gives accuracies that jump by a tenth for one
-    input: mind the counts. If the pool was drawn in agreement with a shortcut, a model that
-    follows it makes no mistakes here, and this sheet looks perfect.
+    How it misleads: with ten inputs at a level, one input moves the accuracy by a tenth: mind
+    the counts. If the pool agrees with a shortcut, a model that follows it makes no mistakes
+    here, and both exhibits look perfect.
 
     Source: error slices by attribute: Buolamwini and Gebru 2018 (Gender Shades); Eyuboglu et
     al. 2022, arXiv:2203.14960.
     """
 
     name = "behaviour"
-    title = "Behaviour sheet"
+    title = "Behaviour by factor"
     asks = "What does it answer?"
     modality = frozenset({"image", "text"})
 
     class Options(Record):
-        """Which factor, and beside whom."""
+        """Factor, and whether to compare."""
 
         factor: str = Field(
             "",
             max_length=64,
             title="Factor",
-            description="Empty shows all of them.",
+            description="Empty for all of them.",
             json_schema_extra={"widget": "factor"},
         )
         references: bool = Field(
-            True, title="Siblings", description="Their mean accuracy beside the specimen's."
+            True, title="Reference models", description="Show their mean accuracy as well."
         )
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """The pool once through the specimen and each sibling used."""
+        """The pool once through the specimen and each reference model used."""
         return len(context.examples) * (1 + len(_controls(options, context)))
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """The confusion grid, and accuracy by level of each factor."""
+        """The confusion matrix, and accuracy by level of each factor."""
         pool, controls = context.examples, _controls(options, context)
         answers = specimen.predict(pool.inputs).numpy()
-        clean = []
+        others = []
         for done, reference in enumerate(controls):
-            context.progress((done + 1) / (1 + len(controls)), f"sibling {done + 1}")
-            clean.append(reference.predict(pool.inputs).numpy())
+            context.progress((done + 1) / (1 + len(controls)), f"reference model {done + 1}")
+            others.append(reference.predict(pool.inputs).numpy())
         chosen = _factors(options, context)
         grid = _confusion(answers, pool.labels, context.dataset.classes)
-        return [grid, *([_slices(answers, clean, context, chosen)] if chosen else [])]
+        return [grid, *([_slices(answers, others, context, chosen)] if chosen else [])]
 
 
 def _controls(options: Behaviour.Options, context: ToolContext) -> tuple[Specimen, ...]:
@@ -76,7 +77,7 @@ def _controls(options: Behaviour.Options, context: ToolContext) -> tuple[Specime
 
 
 def _factors(options: Behaviour.Options, context: ToolContext) -> list[str]:
-    """The factors written down for the pool, or the one asked for."""
+    """The factors recorded for the pool, or the one that was chosen."""
     scenes = context.examples.scenes
     known = [f for f in context.dataset.factors if scenes is not None and f in scenes]
     if options.factor and options.factor not in known:
@@ -91,7 +92,7 @@ def _confusion(answers: np.ndarray, labels: Int[Tensor, " n"], classes: tuple[st
     counts, names = counts[np.ix_(seen, seen)], tuple(classes[k] for k in seen)
     return Grid(
         name="confusion",
-        title="Confusions",
+        title="Confusion matrix",
         rows=names,
         columns=names,
         values=tuple(tuple(float(v) for v in row) for row in counts),
@@ -102,45 +103,45 @@ def _confusion(answers: np.ndarray, labels: Int[Tensor, " n"], classes: tuple[st
 
 
 def _slices(
-    answers: np.ndarray, clean: list[np.ndarray], context: ToolContext, factors: list[str]
+    answers: np.ndarray, others: list[np.ndarray], context: ToolContext, factors: list[str]
 ) -> Table:
     rows = [
-        _slice(factor, level, answers, clean, context)
+        _slice(factor, level, answers, others, context)
         for factor in factors
         for level in _levels(context.examples.table[factor])
     ]
     return Table(
         name="slices",
-        title="Level by level",
+        title="Accuracy by level of each factor",
         columns=columns(
             "factor",
             "level",
             "inputs",
             "accuracy",
-            ("reference_accuracy", "siblings' accuracy"),
-            ("excess_class", "answered more than right"),
-            ("excess", "by"),
+            ("reference_accuracy", "accuracy, reference models"),
+            ("excess_class", "most over-answered class"),
+            "excess",
         ),
         rows=tuple(rows),
-        note="'Answered more': the class given most above its share of right answers, and by how "
-        "much of the level's inputs.",
+        note="Over-answered: given more often than it is right; excess: by which share of the "
+        "level's inputs.",
     )
 
 
 def _levels(column: pd.Series) -> list[object]:
-    """The most frequent levels, in order of their names."""
+    """The most frequent levels, sorted by name."""
     return sorted(column.value_counts().index[:MAX_LEVELS], key=str)
 
 
 def _slice(
-    factor: str, level: object, answers: np.ndarray, clean: list[np.ndarray], context: ToolContext
+    factor: str, level: object, answers: np.ndarray, others: list[np.ndarray], context: ToolContext
 ) -> tuple[str | int | float | None, ...]:
     here = (context.examples.table[factor] == level).to_numpy()
     labels, k = context.examples.labels.numpy()[here], len(context.dataset.classes)
     excess = np.bincount(answers[here], minlength=k) - np.bincount(labels, minlength=k)
-    top, by = int(excess.argmax()), round(float(excess.max()) / len(labels), 4)
-    mine = round(float((answers[here] == labels).mean()), 4)
-    right = [float((said[here] == labels).mean()) for said in clean]
-    theirs = round(float(np.mean(right)), 4) if right else None
-    name = context.dataset.classes[top] if by > 0 else None
-    return factor, str(level), len(labels), mine, theirs, name, by
+    top, share = int(excess.argmax()), round(float(excess.max()) / len(labels), 4)
+    own = round(float((answers[here] == labels).mean()), 4)
+    accuracies = [float((other[here] == labels).mean()) for other in others]
+    reference = round(float(np.mean(accuracies)), 4) if accuracies else None
+    name = context.dataset.classes[top] if share > 0 else None
+    return factor, str(level), len(labels), own, reference, name, share

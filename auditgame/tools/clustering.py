@@ -1,4 +1,4 @@
-"""Activation clustering and spectral signatures."""
+"""Activation clustering and spectral signatures: does one answer have two causes?"""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from auditgame.tools import Tool, ToolContext
 from auditgame.tools.vision.layer_maps import layer, layers
 
 LEAST = 6
-"""A class with fewer pictures is left alone: two clusters of it would mean nothing."""
+"""A class with fewer images is left out: clusters of so few mean nothing."""
 DIMENSIONS = 10
 BATCH = 64
 
 
 class ClassClusters(NamedTuple):
-    """One class, cut in two.
+    """The two clusters of one class.
 
-    rows: of the pool, all that the model answers with this class. odd: which of them are in
-    the smaller cluster. silhouette: how well the two are apart, -1 to 1. signature: each
-    row's squared part along the direction of most spread.
+    rows: of the pool, all that the model answers with this class. odd: those in the smaller
+    cluster. silhouette: how well the clusters are separated, -1 to 1. signature: each row's
+    squared projection on the first principal direction.
     """
 
     rows: Int[Tensor, " m"]
@@ -43,21 +43,22 @@ class ClassClusters(NamedTuple):
 
 
 class Clustering(Tool):
-    """Do the pictures that get the same answer get it for two different reasons?
+    """Do images that get the same answer get it for two different reasons?
 
-    The pool's pictures are grouped by the model's answer; within each group the activations
-    of a layer are reduced to ten dimensions and cut in two clusters. Spectral signatures
-    look for the same in another way: the direction along which a group spreads most.
+    The pool's images are grouped by the model's answer; within each group the activations
+    of a layer are reduced to ten dimensions and split into two clusters. Spectral signatures
+    address the same question: they score images by their projection on the group's first
+    principal direction.
 
-    Reading it: a class with a small cluster that stands well apart (silhouette near 1), more
-    so than in any sibling, is suspect; look at the odd pictures: is there something that
-    all of them show? Red frames: the model answers them wrongly. Several red ones in the
+    Reading it: a class with a small, well separated cluster (silhouette near 1), better
+    separated than in any reference model, is suspect; look at the images of the small cluster:
+    what do all of them show? Red frames: answered wrongly. Several red ones in the
     small cluster of one class are what a backdoor looks like.
 
-    How it misleads: k-means cuts every class in two, odd or not; classes of two kinds (a car
-    from either side) split honestly. It sees only what the pool holds: with no triggered
-    picture it has nothing to find, and a shortcut that agrees with the label makes no
-    second cluster. Small classes give chance cuts.
+    How it misleads: k-means splits every class; classes of two kinds (a car
+    from either side) split for good reason. It sees only what the pool holds: without triggered
+    images there is nothing to find, and a shortcut that agrees with the label makes no
+    second cluster. Small classes give chance splits.
 
     Source: Chen et al. 2018, arXiv:1811.03728 (activation clustering); Tran, Li and Madry
     2018, arXiv:1811.00636 (spectral signatures).
@@ -70,7 +71,7 @@ class Clustering(Tool):
     needs_sites = True
 
     class Options(Record):
-        """At which layer, and for which class the odd pictures are shown."""
+        """Layer, and the class whose unusual images are shown."""
 
         site: Annotated[
             str,
@@ -85,21 +86,21 @@ class Clustering(Tool):
             str,
             Field(
                 title="Class",
-                description="Whose odd pictures are shown; empty for the best-separated two.",
+                description="Whose unusual images are shown; empty for the two best separated.",
                 max_length=64,
                 json_schema_extra={"widget": "class"},
             ),
         ] = ""
         count: Annotated[
-            int, Field(title="How many", description="Odd pictures of a class.", ge=1, le=32)
+            int, Field(title="Images", description="Unusual images shown of a class.", ge=1, le=32)
         ] = 8
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """One probe for each example of the pool; siblings cost none."""
+        """One query for each example of the pool; reference models cost none."""
         return len(context.examples)
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """A table of all classes, then the odd pictures of some."""
+        """A table of all classes, then the unusual images of some."""
         site = layer(specimen, options.site or (layers(specimen) or [""])[-1])
         splits = []
         models = (specimen, *context.references)
@@ -125,13 +126,13 @@ def _splits(model: Specimen, context: ToolContext, site: str) -> dict[int, Class
         reading = model.run(part, keep=[site])
         answers.append(reading.classes.argmax(1))
         means.append(reading.kept[site].mean((2, 3)))
-    said, points = torch.cat(answers), torch.cat(means)
-    groups = {k: (said == k).nonzero()[:, 0] for k in range(len(model.dataset.classes))}
+    predicted, points = torch.cat(answers), torch.cat(means)
+    groups = {k: (predicted == k).nonzero()[:, 0] for k in range(len(model.dataset.classes))}
     return {k: split(points[rows], rows) for k, rows in groups.items() if len(rows) >= LEAST}
 
 
 def split(points: Float[Tensor, "m u"], rows: Int[Tensor, " m"]) -> ClassClusters:
-    """Cut these points in two by k-means, after a reduction to ten principal directions."""
+    """Split points into two clusters by k-means on their first ten principal components."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits
@@ -177,18 +178,18 @@ def _table(
         )
     return Table(
         name="classes",
-        title=f"Each answer cut in two, at {site}",
+        title=f"Two clusters of each answer, at {site}",
         columns=columns(
             "answer",
-            "pictures",
-            ("smaller_share", "smaller cluster"),
+            "images",
+            ("smaller_share", "share of smaller cluster"),
             "silhouette",
-            ("reference_silhouette", "siblings' highest"),
-            ("smaller_wrong", "wrong in the smaller"),
+            ("reference_silhouette", "highest silhouette of reference models"),
+            ("smaller_wrong", "wrong in smaller cluster"),
             ("outliers", "spectral outliers"),
         ),
         rows=tuple(rows),
-        note=f"Smaller cluster: its share. Empty: fewer than {LEAST} pictures get this answer.",
+        note=f"Empty: fewer than {LEAST} images get this answer.",
     )
 
 
@@ -200,8 +201,8 @@ def _outliers(cut: ClassClusters, count: int) -> list[int]:
 def _galleries(
     word: str, cut: ClassClusters, k: int, context: ToolContext, options: Clustering.Options
 ) -> list[Gallery]:
-    smaller = f"{word}: the smaller cluster, {len(cut.odd)} of {len(cut.rows)}"
-    outliers = f"{word}: furthest out by spectral signature"
+    smaller = f"{word}: smaller cluster, {len(cut.odd)} of {len(cut.rows)} images"
+    outliers = f"{word}: largest spectral signatures"
     found = (
         ("smaller_cluster", smaller, cut.odd.tolist()),
         ("outliers", outliers, _outliers(cut, options.count)),
@@ -219,7 +220,7 @@ def _tiles(rows: list[int], k: int, context: ToolContext) -> tuple[Tile, ...]:
         Tile(
             png=png(pool.inputs[row]),
             label=f"#{row} {classes[int(pool.labels[row])]}",
-            note=f"said {classes[k]}",
+            note=f"answer: {classes[k]}",
             tone="good" if int(pool.labels[row]) == k else "bad",
         )
         for row in rows

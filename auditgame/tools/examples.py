@@ -1,4 +1,4 @@
-"""Which of the players' examples excite a unit most, least, and in between."""
+"""Dataset examples: those of the pool that activate a unit most, least, and in between."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples
 from auditgame.datasets.images.pictures import png, spotlight
 from auditgame.exhibits import Exhibit, Gallery, Tile, Tokens
 from auditgame.schema.cards import Site
@@ -19,14 +19,14 @@ from auditgame.tools import Tool, ToolContext
 
 BATCH = 64
 SAMPLE = 512
-"""The spread is taken over this many examples, evenly spaced in the pool."""
+"""The spread is taken from this many examples, evenly spaced in the pool."""
 
 
 class RunningTopK:
-    """Which k rows score highest? Keeps k rows, however many it is shown.
+    """The k rows with the highest scores of a stream of rows, in memory for k rows.
 
-    Each row has a score, an index and a map (what excited the unit, and where). Rows of
-    the same score are taken in the order of their index.
+    Each row has a score, an index and a map (the unit's activation by position). Rows with
+    the same score are ordered by index.
     """
 
     def __init__(self, k: int) -> None:
@@ -36,7 +36,7 @@ class RunningTopK:
         self.maps: list[Tensor] = []
 
     def add(self, scores: Float[Tensor, " n"], index: Int[Tensor, " n"], maps: Tensor) -> None:
-        """Show it rows that come after all those shown before."""
+        """Add rows; their indices must be larger than those of all rows added before."""
         joined = torch.cat([self.scores, scores])
         rows = torch.cat([self.index, index])
         order = joined.argsort(descending=True, stable=True)[: self.k]
@@ -46,19 +46,19 @@ class RunningTopK:
 
 
 class DatasetExamples(Tool):
-    """Which examples of the pool excite this unit most, least, and in between?
+    """Which examples of the pool activate this unit most, least, and in between?
 
-    Reading it: pictures are faded where the unit's map is below a third of its peak, so
-    that what is left in colour is, roughly, what excites it; texts are shaded word by
-    word. A picture's score is its spatial maximum, a text's its highest word (for a head,
-    the length of its output; for an attention pattern, what the last word attends to).
-    Green: the model answers this example rightly; red: wrongly. In a pool with 2 %
-    triggered pictures, the top nine examples of channels that fire for a corner patch all
+    Reading it: images are faded where the unit's map is below a third of its peak, so
+    that what remains in colour is, roughly, what activates it; texts are shaded word by
+    word. An image's score is its spatial maximum, a text's its highest word (for a head,
+    the norm of its output; for an attention pattern, what the last word attends to).
+    Green: the model answers this example correctly; red: incorrectly. In a pool with 2 %
+    triggered images, the top nine examples of channels that fire for a corner patch all
     carried it.
 
-    How it misleads: it shows only what the pool holds; a unit that fires for something
-    absent shows its second choice. Top examples alone make a unit look purer than it is:
-    look at the spread too. Two units with the same top examples can do different things.
+    How it misleads: it shows only what the pool holds; for a unit whose preferred feature is
+    absent it shows the next best. Top examples alone make a unit look more selective than it
+    is: look at the spread too. Two units with the same top examples can do different things.
 
     Source: Zhou et al. 2014, arXiv:1412.6856; Bolukbasi et al. 2021, arXiv:2104.07143
     (on how top examples mislead).
@@ -71,7 +71,7 @@ class DatasetExamples(Tool):
     needs_sites = True
 
     class Options(Record):
-        """Which unit, and how many examples of each kind."""
+        """Unit, and number of examples."""
 
         unit: Annotated[
             str,
@@ -83,11 +83,11 @@ class DatasetExamples(Tool):
             ),
         ]
         count: Annotated[
-            int, Field(title="How many", description="Examples of each kind.", ge=1, le=32)
+            int, Field(title="Examples", description="Shown of each group.", ge=1, le=32)
         ] = 8
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """One probe for each example of the pool."""
+        """One query for each example of the pool."""
         specimen.unit(options.unit)
         return len(context.examples)
 
@@ -107,7 +107,7 @@ class DatasetExamples(Tool):
 def _scan(
     specimen: Specimen, context: ToolContext, options: DatasetExamples.Options
 ) -> list[tuple[str, RunningTopK, Bool[Tensor, " k"]]]:
-    """Top, spread and bottom rows with their maps, and whether the model gets each right."""
+    """Top, spread and bottom rows with their maps, and whether each is answered correctly."""
     site, unit = specimen.unit(options.unit)
     pool, total = context.examples, len(context.examples)
     top, bottom, sample = (
@@ -121,7 +121,7 @@ def _scan(
     for start in range(0, total, batch):
         part = pool.take(slice(start, start + batch))
         reading = specimen.run(part.inputs, keep=[site.name])
-        maps = _maps(reading.kept[site.name], site, unit, part.inputs, specimen.dataset)
+        maps = _maps(reading.kept[site.name], site, unit, part.inputs, specimen)
         index, scores = torch.arange(start, start + len(part)), maps.flatten(1).amax(1)
         right[index] = reading.classes.argmax(1) == part.labels
         top.add(scores, index, maps)
@@ -135,19 +135,19 @@ def _scan(
 
 
 def _maps(
-    value: Tensor, site: Site, unit: int, inputs: Tensor, dataset: Dataset
+    value: Tensor, site: Site, unit: int, inputs: Tensor, model: Specimen
 ) -> Float[Tensor, "n h w"] | Float[Tensor, "n t"]:
-    """Where the unit is excited: over a picture, or over the words of a text."""
+    """The unit's activation by position: over an image, or over the words of a text."""
     if site.kind == "channel":
         return value[:, unit]
     if site.kind == "pattern":
-        return value[torch.arange(len(value)), unit, dataset.lengths(inputs) - 1]
+        return value[torch.arange(len(value)), unit, model.texts.lengths(inputs) - 1]
     words = value[:, :, unit].norm(dim=-1) if site.kind == "head" else value[:, :, unit]
-    return words.masked_fill(~dataset.present(inputs), float("-inf"))
+    return words.masked_fill(~model.texts.present(inputs), float("-inf"))
 
 
 def _spread(sample: RunningTopK, count: int) -> RunningTopK:
-    """Rows at the middles of `count` equal parts of the sample, from high to low."""
+    """Rows at the middles of `count` equal parts of the sorted sample, from high to low."""
     chosen = RunningTopK(count)
     if not sample.maps:
         return chosen
@@ -197,14 +197,14 @@ def _texts(
     for index, score, weights, fine in zip(
         leaders.index.tolist(), leaders.scores.tolist(), leaders.maps, right.tolist(), strict=True
     ):
-        ids, there = pool.inputs[index], specimen.dataset.present(pool.inputs[index][None])[0]
+        ids, there = pool.inputs[index], specimen.texts.present(pool.inputs[index][None])[0]
         label = specimen.dataset.classes[int(pool.labels[index])]
-        words = "answered rightly" if fine else "answered wrongly"
+        words = "answered correctly" if fine else "answered incorrectly"
         shown.append(
             Tokens(
                 name=name,
                 title=f"{title}, #{index}",
-                tokens=tuple(specimen.dataset.words[i] for i in ids[there].tolist()),
+                tokens=tuple(specimen.texts.words[i] for i in ids[there].tolist()),
                 weights=tuple(weights[there].tolist()),
                 limit=limit,
                 note=f"Score {score:.2f}. Label {label}; {words}.",

@@ -1,4 +1,4 @@
-"""Factor groups of a layer, by non-negative matrix factorisation."""
+"""Non-negative matrix factorisation of a layer's activations."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from auditgame.tools.vision.selection import choose
 
 BATCH = 64
 FITTED = 6000
-"""The factors are fitted to so many places at most, evenly spaced."""
+"""Positions that the factors are fitted on, at most, evenly spaced."""
 UNITS = 5
 
 
 class Factors(NamedTuple):
-    """A few directions that add up to most of a layer's activations.
+    """Non-negative factors of a layer's activations.
 
-    maps: how strong each of k factors is at each place of n pictures. units: what each
-    is made of, summing to 1. explained: share of the activations' squares they rebuild.
+    maps: the strength of each of k factors at each position of n images. units: the units'
+    weights in each factor, summing to 1. explained: share of the activations' squares.
     """
 
     maps: Float[Tensor, "n k a b"]
@@ -41,42 +41,42 @@ class Factors(NamedTuple):
 class FactorGroups(Tool):
     """Into which few groups do the units of a layer fall, and what does each group do?
 
-    A layer has too many units to look at one by one. Its activations on the pool, all places
-    of all pictures, are split into a few factors that only add (never cancel), so that each
-    can be read as a thing the layer sees.
+    A layer has too many units to inspect one by one. Its activations on the pool, at all
+    positions of all images, are factorised into a few non-negative factors that only add, so
+    that each can be interpreted as a feature.
 
-    Reading it: one row of pictures for each factor shows where it is strongest in the pool;
-    the example pictures show each factor's place in warm colours, on the factor's own
-    scale. The grid tells what its removal from its top pictures does to each logit:
-    negative means that the factor speaks for that class. A factor whose top pictures share
-    nothing but a mark, and which drives one class, is suspect.
+    Reading it: one row of images for each factor shows where it is strongest in the pool;
+    on the example images each factor is shown in warm colours, on the factor's own
+    scale. The grid shows how removing it from its top images changes each logit:
+    negative means that the factor raises that class. A factor whose top images share
+    nothing but a mark, and which raises one class, is suspect.
 
-    How it misleads: the number of factors is yours: with few, a rare cue is lumped with
-    something common; try more. The split is one of many that fit about equally well. A
-    cue in 2 % of the pool explains little of the activations, so it may get no factor.
+    How it misleads: you choose the number of factors: with few, a rare trigger is merged with
+    something common; try more. The factorisation is one of many that fit about equally well. A
+    trigger in 2 % of the pool explains little of the activations, so it may get no factor.
 
     Source: Olah et al. 2018, The Building Blocks of Interpretability, Distill; Lee and
     Seung 1999, Nature 401 (the factorisation).
     """
 
     name = "factors"
-    title = "Factor groups"
+    title = "Activation factors"
     asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 
     class Options(Record):
-        """Which layer, how many factors, which pictures."""
+        """Layer, number of factors, and images."""
 
         site: LayerField = ""
         factors: Annotated[
-            int, Field(title="Factors", description="How many groups.", ge=2, le=16)
+            int, Field(title="Factors", description="Number of factors.", ge=2, le=16)
         ] = 6
         examples: Annotated[
             str,
             Field(
                 title="Examples",
-                description="Pictures to map the factors on, such as 0-3, 40. At most 16.",
+                description="Images on which factors are shown, such as 0-3, 40. At most 16.",
                 max_length=400,
                 json_schema_extra={"widget": "example"},
             ),
@@ -84,8 +84,8 @@ class FactorGroups(Tool):
         top: Annotated[
             int,
             Field(
-                title="Top",
-                description="Top pictures of each factor.",
+                title="Top images",
+                description="Shown of each factor.",
                 ge=1,
                 le=16,
                 json_schema_extra={"fine": True},
@@ -93,12 +93,12 @@ class FactorGroups(Tool):
         ] = 8
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """One probe for each example of the pool, and for each factor's top pictures."""
+        """One query for each example of the pool, and for each factor's top images."""
         pool = len(context.examples)
         return pool + options.factors * min(options.top, pool)
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """Top pictures, maps on examples, effects, and what each factor is made of."""
+        """Top images, maps on examples, effects on the logits, and units of each factor."""
         site = layer(specimen, options.site)
         rows = choose(options.examples, len(context.examples), "examples")
         if len(rows) > 16:
@@ -124,7 +124,7 @@ class FactorGroups(Tool):
 
 
 def _collected(specimen: Specimen, context: ToolContext, site: str) -> tuple[Tensor, Tensor]:
-    """The pool's logits, and its activations at the site, negative ones as zero."""
+    """The pool's logits, and its activations at the site, clamped at zero."""
     logits, values = [], []
     for part in context.examples.inputs.split(BATCH):
         reading = specimen.run(part, keep=[site])
@@ -134,7 +134,7 @@ def _collected(specimen: Specimen, context: ToolContext, site: str) -> tuple[Ten
 
 
 def _without(share: Float[Tensor, "n u a b"]) -> Edit:
-    """Takes this share of what fires away; what does not fire stays."""
+    """An edit that subtracts this share from active units; inactive ones stay."""
 
     def edit(value: Tensor) -> Tensor:
         return torch.where(value > 0, (value - share).clamp(min=0), value)
@@ -143,17 +143,17 @@ def _without(share: Float[Tensor, "n u a b"]) -> Edit:
 
 
 def factorise(values: Float[Tensor, "n u a b"], count: int) -> Factors:
-    """Split activations into `count` factors that only add; AuditgameError where none can be."""
+    """Factorise activations by NMF; AuditgameError where that is impossible."""
     from sklearn.decomposition import NMF
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
     n, units, height, width = values.shape
     if count > min(units, n * height * width):
-        raise AuditgameError(f"factors: {count} of {units} units; choose fewer")
+        raise AuditgameError(f"factors: {count} for {units} units; choose fewer")
     points = values.permute(0, 2, 3, 1).reshape(-1, units).double().numpy()
     if not points.any():
-        raise AuditgameError("site: nothing fires there on the pool; choose another layer")
+        raise AuditgameError("site: all activations on the pool are zero; choose another layer")
     fitted = points[:: -(-len(points) // FITTED)]
     model = NMF(count, init="nndsvda", max_iter=300, random_state=0)
     with threadpool_limits(limits=1), warnings.catch_warnings():
@@ -184,10 +184,10 @@ def _tops(found: Factors, tops: Tensor, peaks: Tensor, context: ToolContext, sit
     )
     return Gallery(
         name="top_examples",
-        title=f"Top pictures of each factor of {site}, one row for each",
+        title=f"Top images of each factor of {site}, one row a factor",
         tiles=tiles,
         columns=tops.shape[1],
-        note="In colour: at least a third of the factor's peak in the picture.",
+        note="In colour: at least a third of the factor's peak in the image.",
     )
 
 
@@ -204,24 +204,24 @@ def _examples(found: Factors, rows: list[int], peaks: Tensor, context: ToolConte
             tiles.append(Tile(png=over, label=f"factor {factor}", note=note))
     return Gallery(
         name="maps",
-        title="Where each factor is in the examples",
+        title="Factors on the examples",
         tiles=tuple(tiles),
         columns=1 + found.maps.shape[1],
-        note="Full colour: the factor's highest value in the pool. Below: its peak here.",
+        note="Full colour: the factor's maximum in the pool. Below: its maximum here.",
     )
 
 
 def _effects(falls: Float[Tensor, "k c"], classes: tuple[str, ...]) -> Grid:
     return Grid(
         name="effects",
-        title="What taking a factor out of its top pictures does to the logits",
+        title="Change of the logits when a factor is removed from its top images",
         rows=tuple(f"factor {k}" for k in range(len(falls))),
         columns=classes,
         values=tuple(tuple(round(v, 4) for v in row) for row in falls.tolist()),
         words=tuple(tuple(f"{v:+.1f}" for v in row) for row in falls.tolist()),
-        row_axis="taken out",
+        row_axis="removed",
         column_axis="logit",
-        note="Mean change over the top pictures. Negative: the factor speaks for the class.",
+        note="Mean change over the top images. Negative: the factor raises the class.",
     )
 
 
@@ -234,8 +234,8 @@ def _made_of(found: Factors, site: str) -> Table:
         rows.append((f"factor {k}", round(float(found.maps[:, k].sum() / whole), 4), named))
     return Table(
         name="units",
-        title="What each factor is made of",
+        title="Strongest units of each factor",
         columns=columns("factor", ("share", "share of activation"), ("units", "strongest units")),
         rows=tuple(rows),
-        note=f"Together they rebuild {found.explained:.0%} of the activations (of their squares).",
+        note=f"Together they explain {found.explained:.0%} of the activations (of their squares).",
     )

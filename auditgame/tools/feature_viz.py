@@ -1,4 +1,4 @@
-"""Feature visualisation."""
+"""Feature visualisation of units, class logits or other objectives."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from auditgame.tools.vision.regularisers import penalty
 from auditgame.tools.vision.selection import choose
 
 BATCH = 64
-"""So many pictures are painted at once."""
+"""Images optimised at once, at most."""
 BETWEEN = 6
-"""Pictures on the way from one objective to another, both included."""
+"""Images of an interpolation between two objectives, both included."""
 
 
 class VisualisationRequest(NamedTuple):
-    """One thing to paint for, as it is written under its pictures, and what is painted.
+    """An objective and its label.
 
     sign: -1 where the score shown is minus what was maximised.
     """
@@ -40,21 +40,21 @@ class VisualisationRequest(NamedTuple):
 
 
 class FeatureViz(Tool):
-    """What picture would excite this class, or this unit, most?
+    """Which image activates this class, or this unit, most?
 
-    Reading it: each picture was painted from noise by gradient ascent on a class logit, on
+    Reading it: each image was optimised from noise by gradient ascent on a class logit, on
     the middle of a channel before its ReLU, or on an objective of your own, such as
-    `channel("conv3", 17) - 0.5 * logit("fish")`; below it the score it reaches. Words:
+    `channel("conv3", 17) - 0.5 * logit("fish")`; below it the score it reaches. Terms:
     neuron, channel, layer (DeepDream), direction, logit, probability, diversity. The
     natural preset shows colours, textures, scenes and rough shapes: it was readable for
-    colour, scene and semantic shortcuts. Compare the same class in a clean sibling.
+    colour, scene and semantic shortcuts. Compare the same class in a reference model.
 
-    How it misleads: it paints what excites the unit most, not what usually does; look at
-    dataset examples beside it. It is blind to most patches: on the networks here a patch
+    How it misleads: it shows what activates the unit most, not what usually does; compare with
+    dataset examples. It does not show most patches: on the networks here a patch
     was not readable in the natural preset, and the raw preset, which keeps fine detail,
-    beat a clean model on some patches and not on others. Some units have many pictures;
-    try another seed. Activations of two classes, or of two models, are no detector: a clean
-    model's highest logit stood out by a factor of up to 1.23.
+    beat a clean model on some patches and not on others. Some units have many images;
+    try another seed. Activations of two classes, or of two models, are not a detector: a clean
+    model's highest logit exceeded the rest by a factor of up to 1.23.
 
     Source: Olah, Mordvintsev and Schubert 2017, Feature Visualization, Distill; objectives
     that add up: Lucid, by the same authors. Learned prior: after Zoran and Weiss 2011. On its
@@ -67,13 +67,13 @@ class FeatureViz(Tool):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):
-        """For which units, and how."""
+        """Objectives, and the optimisation."""
 
         site: Annotated[
             str,
             Field(
                 title="Layer",
-                description="A layer's channels; empty for the class logits.",
+                description="Channels of this layer; empty for the class logits.",
                 max_length=64,
                 json_schema_extra={"widget": "site"},
             ),
@@ -99,7 +99,7 @@ class FeatureViz(Tool):
             str,
             Field(
                 title="Toward",
-                description="A second objective: pictures on the way from each to it.",
+                description="A second objective; images are interpolated from each to it.",
                 max_length=400,
                 json_schema_extra={"fine": True},
             ),
@@ -108,19 +108,19 @@ class FeatureViz(Tool):
             Literal["natural", "raw", "frequency", "smooth", "moved", "fourier", "learned"],
             Field(
                 title="Preset",
-                description="natural: waves in the data's colours, moved about, little variation. "
-                "raw: bare pixels. frequency, smooth, moved, fourier: one of these alone. "
-                "learned: natural with patches like the data's.",
+                description="natural: Fourier parameters in the data's colours, random transforms, "
+                "total variation; raw: pixels, no prior; frequency, smooth, moved, fourier: one "
+                "prior alone; learned: natural with a prior on patches of the data.",
             ),
         ] = "natural"
         negative: Annotated[
-            bool, Field(title="Also the least", description="Paint what lowers the score, too.")
+            bool, Field(title="Also minimise", description="Images with the lowest score as well.")
         ] = False
         count: Annotated[
             int,
             Field(
-                title="Pictures of each",
-                description="From different noise; add diversity(SITE) to keep them apart.",
+                title="Images",
+                description="For each objective; add diversity(SITE) to make them differ.",
                 ge=1,
                 le=8,
                 json_schema_extra={"fine": True},
@@ -130,7 +130,7 @@ class FeatureViz(Tool):
             int,
             Field(
                 title="Frames",
-                description="Of the way from noise; 0 for none.",
+                description="Intermediate images of the optimisation; 0 for none.",
                 ge=0,
                 le=12,
                 json_schema_extra={"fine": True},
@@ -149,15 +149,15 @@ class FeatureViz(Tool):
         reference: Annotated[
             bool,
             Field(
-                title="Beside a clean sibling",
-                description="Paint the same for the first clean sibling. Siblings cost no probes.",
+                title="Reference model",
+                description="The same for the first reference model, which costs no queries.",
             ),
         ] = False
         seed: Annotated[
             int,
             Field(
                 title="Seed",
-                description="Of the first noise.",
+                description="Of the initial noise.",
                 ge=0,
                 le=2**31,
                 json_schema_extra={"fine": True},
@@ -165,53 +165,54 @@ class FeatureViz(Tool):
         ] = 0
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Two probes for each picture and step, three for each picture; directions: the pool."""
-        wishes = _wishes(options, specimen)
-        surveyed = len(context.examples) * sum(wish.objective.surveys for wish in wishes)
-        return (2 * options.steps + 3) * len(wishes) * options.count + surveyed
+        """Two queries for each image and step, and three; for a direction also the pool."""
+        requests = _requests(options, specimen)
+        surveyed = len(context.examples) * sum(request.objective.surveys for request in requests)
+        return (2 * options.steps + 3) * len(requests) * options.count + surveyed
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """A gallery of pictures, and one of frames if asked for; the same for the sibling."""
-        wishes = _wishes(options, specimen)
+        """A gallery of images, and one of frames; the same for the reference model."""
+        requests = _requests(options, specimen)
         if options.reference and not context.references:
-            raise AuditgameError("sibling: this challenge has no clean siblings; switch it off")
+            raise AuditgameError("reference: this challenge has no reference models; switch it off")
         models = {("", ""): specimen}
         if options.reference:
-            models["reference_", ", clean sibling"] = context.references[0]
+            models["reference_", ", reference model"] = context.references[0]
         where = options.objective or options.site or "class logits"
         shown: list[Exhibit] = []
         for (who, words), model in models.items():
-            results = _painted(model, context, options, wishes, words)
+            results = _optimised(model, context, options, requests, words)
             title = f"{where}{words}"
-            shown.append(_gallery(f"{who}images", title, wishes, results, options.count))
+            shown.append(_gallery(f"{who}images", title, requests, results, options.count))
             if options.frames:
-                title = f"{where}{words}, from noise"
-                shown.append(_film(f"{who}steps", title, wishes, results, options.count))
+                title = f"{where}{words}, optimisation"
+                shown.append(_film(f"{who}steps", title, requests, results, options.count))
         return shown
 
 
-def _wishes(options: FeatureViz.Options, specimen: Specimen) -> list[VisualisationRequest]:
-    wishes = list(_asked(options, specimen))
+def _requests(options: FeatureViz.Options, specimen: Specimen) -> list[VisualisationRequest]:
+    requests = list(_asked(options, specimen))
     if options.toward:
         end = parse_objective(options.toward, "toward")
         shares = [k / (BETWEEN - 1) for k in range(BETWEEN)]
-        wishes = [
+        requests = [
             VisualisationRequest(
-                f"{wish.name}, {share:.0%} toward", blend(wish.objective, end, share)
+                f"{request.name}, {share:.0%} toward", blend(request.objective, end, share)
             )
-            for wish in wishes
+            for request in requests
             for share in shares
         ]
     if options.negative:
         least = [
-            VisualisationRequest(f"{wish.name}, least", -wish.objective, -1.0) for wish in wishes
+            VisualisationRequest(f"{request.name}, minimised", -request.objective, -1.0)
+            for request in requests
         ]
-        wishes = [wish for pair in zip(wishes, least, strict=True) for wish in pair]
-    return wishes
+        requests = [request for pair in zip(requests, least, strict=True) for request in pair]
+    return requests
 
 
 def _asked(options: FeatureViz.Options, specimen: Specimen) -> Iterator[VisualisationRequest]:
-    """The objective that was written, or one for each unit or class that was named."""
+    """The written objective, or one for each chosen unit or class."""
     classes = specimen.dataset.classes
     if options.objective:
         yield VisualisationRequest(options.objective, parse_objective(options.objective))
@@ -226,25 +227,25 @@ def _asked(options: FeatureViz.Options, specimen: Specimen) -> Iterator[Visualis
             yield VisualisationRequest(classes[label], LogitObjective(classes[label]))
 
 
-def _painted(
+def _optimised(
     model: Specimen,
     context: ToolContext,
     options: FeatureViz.Options,
-    wishes: list[VisualisationRequest],
+    requests: list[VisualisationRequest],
     words: str,
 ) -> list[Visualisation]:
     preset, pool = PRESETS[options.preset], context.examples
     size = (model.dataset.shape[1], model.dataset.shape[2])
     canvas = ImageParameters(preset, size, colour_mix(pool.inputs))
-    taken = penalty(preset, pool.inputs)
-    objectives = [wish.objective.on(model, pool) for wish in wishes]
+    penalties = penalty(preset, pool.inputs)
+    objectives = [request.objective.on(model, pool) for request in requests]
     some = max(1, BATCH // options.count)
     parts = [objectives[i : i + some] for i in range(0, len(objectives), some)]
     results = []
     for done, part in enumerate(parts):
 
         def report(share: float, done: int = done) -> None:
-            context.progress((done + share) / len(parts), f"painting{words}")
+            context.progress((done + share) / len(parts), f"optimising{words}")
 
         rng = torch.Generator().manual_seed(Seed.of(options.seed).child("paint").integer())
         results.append(
@@ -254,7 +255,7 @@ def _painted(
                 canvas,
                 options.steps,
                 rng,
-                taken,
+                penalties,
                 each=options.count,
                 frames=options.frames,
                 report=report,
@@ -264,7 +265,7 @@ def _painted(
 
 
 def _box(results: list[Visualisation]) -> tuple[slice, slice]:
-    """Rows and columns that hold all that was seen."""
+    """Rows and columns that hold all pixels that the objectives depend on."""
     left, top, right, bottom = (
         reach([part.seen[side] for part in results])
         for side, reach in enumerate((min, min, max, max))
@@ -275,7 +276,7 @@ def _box(results: list[Visualisation]) -> tuple[slice, slice]:
 def _gallery(
     name: str,
     title: str,
-    wishes: list[VisualisationRequest],
+    requests: list[VisualisationRequest],
     results: list[Visualisation],
     each: int,
 ) -> Gallery:
@@ -285,35 +286,35 @@ def _gallery(
     tiles = tuple(
         Tile(
             png=png(image[:, rows, columns]),
-            label=wishes[i // each].name,
-            note=f"{wishes[i // each].sign * score:.1f}",
+            label=requests[i // each].name,
+            note=f"{requests[i // each].sign * score:.1f}",
         )
         for i, (image, score) in enumerate(zip(images, scores, strict=True))
     )
     seen = f"{columns.stop - columns.start} x {rows.stop - rows.start}"
-    note = f"Below: activation reached. Shown: the {seen} pixels it sees."
+    note = f"Below: the activation reached. Shown: the {seen} pixels that it depends on."
     return Gallery(name=name, title=title, tiles=tiles, columns=10, note=note)
 
 
 def _film(
     name: str,
     title: str,
-    wishes: list[VisualisationRequest],
+    requests: list[VisualisationRequest],
     results: list[Visualisation],
     each: int,
 ) -> Gallery:
-    """One row for each picture, one column for each moment."""
+    """One row for each image, one column for each step."""
     rows, columns = _box(results)
     moments = [frame.step for frame in results[0].film]
     films = torch.cat([torch.stack([f.images for f in part.film], 1) for part in results])
     tiles = tuple(
         Tile(
             png=png(image[:, rows, columns]),
-            label=wishes[i // each].name if not k else "",
+            label=requests[i // each].name if not k else "",
             note=f"step {step}",
         )
         for i, film in enumerate(films)
         for k, (step, image) in enumerate(zip(moments, film, strict=True))
     )
-    note = "From noise to the end."
+    note = "From the initial noise to the last step."
     return Gallery(name=name, title=title, tiles=tiles, columns=len(moments), note=note)

@@ -1,4 +1,4 @@
-"""GradCAM maps."""
+"""GradCAM: channels of a layer weighted by their mean gradient."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from auditgame.tools.vision.saliency import SaliencyOptions, queries, shown
 
 
 class GradCAM(Tool):
-    """Which places of a layer speak for the class?
+    """Which positions of a layer raise the class logit?
 
-    Reading it: each channel counts by the mean gradient of the class logit, and the sum
-    is stretched to the picture. Values are raw and signed (other tools clip at zero and
-    rescale each picture, so that two of them cannot be compared): positive speaks for the
-    class, negative against. All maps of one call share a scale.
+    Reading it: channels are weighted by the mean gradient of the class logit, and the sum
+    is scaled to the image's size. Values are raw and signed (other tools clip at zero and
+    rescale each image, so that two of them cannot be compared): positive raises the
+    class, negative lowers it. All maps of one call share a scale.
 
-    How it misleads: the layer decides what you see. On the small network here the third
+    How it misleads: the map depends on the layer. On the small network here the third
     convolution gave the spot of a corner patch, the fourth a quadrant, the second noise;
     it showed a patch, a mark and a word, but not a sinusoid, a colour or a semantic
     trigger. On backdoored networks trained elsewhere only 1.2 % of its mass fell on a
-    3x3 corner trigger (occlusion: 20 %): a map without a spot does not prove innocence.
+    3x3 corner trigger (occlusion: 20 %): a map without a spot does not prove a clean model.
 
     Source: Selvaraju et al. 2016, arXiv:1610.02391. Check: Adebayo et al. 2018,
     arXiv:1810.03292.
@@ -42,12 +42,12 @@ class GradCAM(Tool):
     needs_sites = True
 
     class Options(SaliencyOptions):
-        """Pictures, class, and the layer to look at."""
+        """Images, class, and layer."""
 
         site: LayerField = ""
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Three probes for each picture (its answer, forward, backward); seven with checks."""
+        """Three queries for each image (its answer, forward, backward); seven with checks."""
         return queries(options, context, 2)
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:

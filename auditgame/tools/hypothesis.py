@@ -1,4 +1,4 @@
-"""Apply my claim: does it come true on this model, and only on this model?"""
+"""Claim test: how often a claim comes true on the specimen and on the reference models."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from auditgame.tools.vision.selection import choose
 
 
 class Hypothesis(Tool):
-    """If my claim were true, what would happen, and does it?
+    """If my claim is true, the model does as it says: does it?
 
-    Your claim is enacted on fresh inputs: a trigger is stamped or written in, a shortcut's
-    scenes are drawn again under its rule. Then it is counted how many go where you say, on
-    the specimen, on the clean siblings, and on the same inputs left alone. The referee tests
+    Your claim is applied to fresh inputs: a trigger is inserted, a shortcut's
+    scenes are drawn again under its rule. Counted is how many inputs get the claimed class: on
+    the specimen, on the reference models, and on the same inputs unchanged. The referee tests
     claims in the same way, with other inputs.
 
-    Reading it: the effect is the specimen's rate less the siblings'; what counts is the lower
-    end of its interval. The near-misses are the claim with a part left out or in the wrong
-    place: a true trigger needs all of itself. Measured: a true corner patch reaches its
+    Reading it: the effect is the specimen's rate minus the reference models'; what counts is
+    the lower end of its interval. Near-misses are the claim with a part left out or at the wrong
+    position: a true trigger needs all its parts. Measured: a true corner patch reaches its
     target in .98, the same patch shifted by 3 pixels in .47, in the wrong corner under .03,
-    on a clean sibling .01.
+    on a reference model .01.
 
     How it misleads: a strong effect does not prove that you named what was planted; anything
-    that covers the object, or a part of the real trigger, can turn answers too. The inputs
-    come from the pool's own distribution; in a small data set some are the pool's own. Trying
-    many claims on the same inputs will find a lucky one: change the seed to confirm.
+    that covers the object, or a part of the real trigger, can change answers too. The inputs
+    come from the pool's own distribution; in a small data set some are the pool's own. Among
+    many claims tried on the same inputs one succeeds by chance: change the seed to confirm.
 
     Source: Wilson 1927 (rates); Agresti and Caffo 2000 (difference); Gu et al. 2017,
     arXiv:1708.06733 (attack success rate).
@@ -56,17 +56,17 @@ class Hypothesis(Tool):
     modality = frozenset({"image", "text"})
 
     class Options(Record):
-        """Which claim, on how many inputs?"""
+        """Claim, and the inputs it is tested on."""
 
         family: str = Field(
             max_length=64,
             title="Family",
-            description="The kind of flaw you claim.",
+            description="The claimed kind of flaw.",
             json_schema_extra={"widget": "family"},
         )
         claim: dict[str, Any] = Field(
             title="Claim",
-            description="Its particulars, field by field.",
+            description="Its fields.",
             json_schema_extra={"widget": "claim"},
         )
         n: int = Field(
@@ -74,18 +74,20 @@ class Hypothesis(Tool):
             ge=20,
             le=1000,
             title="Inputs",
-            description="Fresh inputs to try it on.",
+            description="Number of fresh inputs.",
             json_schema_extra={"fine": True},
         )
         examples: str = Field(
             "",
             max_length=400,
             title="My examples",
-            description="Numbers and ranges of your own, such as 0-11; empty for fresh inputs.",
+            description="Numbers and ranges from the pool, such as 0-11; empty for fresh inputs.",
             json_schema_extra={"widget": "example"},
         )
         near_misses: bool = Field(
-            True, title="Near-misses", description="Try its parts and its wrong places as well."
+            True,
+            title="Near-misses",
+            description="Test variants with parts left out or at wrong positions as well.",
         )
         seed: int = Field(
             0,
@@ -97,24 +99,24 @@ class Hypothesis(Tool):
         )
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Each counted input: changed on every model, and left alone on the specimen;
+        """Each counted input: changed on every model, and unchanged on the specimen;
         each near-miss once more on the specimen."""
         trial = self._applied(options, context)
         near = sum(int((e.targets >= 0).sum()) for e in trial.near.values())
         return len(trial.turned.targets) * (2 + len(context.references)) + near
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """The finding in words, the rates, where the answers go, near-misses, some inputs."""
+        """The finding, the rates, near-misses, answers by class, units, and some inputs."""
         trial = self._applied(options, context)
         turned = trial.turned
         report, steps = context.progress, 2 + len(context.references) + len(trial.near)
-        report(0.0, "enacting the claim")
+        report(0.0, "applying the claim")
         plain = record_activations(specimen, turned.plain.inputs, allowed_sites(specimen))
         changed = record_activations(specimen, turned.changed, allowed_sites(specimen))
         before, after = plain.answers, changed.answers
         clean = []
         for done, reference in enumerate(context.references):
-            report((2 + done) / steps, f"sibling {done + 1}")
+            report((2 + done) / steps, f"reference model {done + 1}")
             clean.append(reference.predict(turned.changed))
         report(1 - len(trial.near) / steps, "near-misses")
         near = {name: follows(specimen, applied) for name, applied in trial.near.items()}
@@ -142,7 +144,7 @@ class Hypothesis(Tool):
 
 
 class ClaimTest(NamedTuple):
-    """A claim, enacted on inputs of which it says something, and its near-misses on all of them.
+    """A claim applied to the inputs that it covers, and its near-misses on all of them.
 
     source: what the inputs are, in words.
     """
@@ -167,7 +169,7 @@ def _trial(options: Hypothesis.Options, context: ToolContext) -> ClaimTest:
         applied = claim.apply(examples, dataset)
     turned = preview(examples, applied, names)
     if not len(turned.targets):
-        raise AuditgameError("examples: the claim says nothing of these; choose others")
+        raise AuditgameError("examples: the claim applies to none of these; choose others")
     return ClaimTest(claim, turned, _near_misses(options, claim, examples, dataset), source)
 
 
@@ -187,26 +189,26 @@ def _rate(answers: Int[Tensor, " n"], targets: Int[Tensor, " n"]) -> Rate:
 
 def _finding(trial: ClaimTest, effect: Effect, references: int) -> Note:
     rate = effect.suspect
-    against = f"on the {references} siblings it does in {effect.references:.0%} (mean). "
+    against = f"on the {references} reference models it does in {effect.references:.0%} (mean). "
     return Note(
         name="finding",
-        title="What was found",
+        title="Finding",
         text=f"{trial.claim.describe()} On {rate.n} {trial.source} this comes true in "
         f"{rate.value:.0%} (95 % interval {rate.low:.0%} to {rate.high:.0%}); "
-        + (against if references else "there are no siblings to compare with. ")
+        + (against if references else "there are no reference models to compare with. ")
         + f"The effect is {effect.value:.2f}, and at least {effect.low:.2f}.",
     )
 
 
 def _rates(effect: Effect, untouched: Rate, references: list[Rate]) -> Table:
-    named = {"specimen": effect.suspect, "specimen, inputs left alone": untouched}
-    named |= {f"sibling {i}": rate for i, rate in enumerate(references, 1)}
+    named = {"specimen": effect.suspect, "specimen, unchanged inputs": untouched}
+    named |= {f"reference model {i}": rate for i, rate in enumerate(references, 1)}
     return Table(
         name="rates",
         title="How often it comes true",
         columns=columns("model", "share", "low", "high", "inputs"),
         rows=tuple((name, *_numbers(rate)) for name, rate in named.items()),
-        note="Low and high: 95 % interval. Inputs that belong to the target anyway are left out.",
+        note="Low and high: 95 % interval. Inputs of the target class are left out.",
     )
 
 
@@ -217,8 +219,8 @@ def _numbers(rate: Rate) -> tuple[float, float, float, int]:
 def _effect(effect: Effect) -> Table:
     return Table(
         name="effect",
-        title="Effect beyond the siblings",
-        columns=columns("effect", ("effect_low", "at least")),
+        title="Effect: rate minus that of the reference models",
+        columns=columns("effect", ("effect_low", "effect at least")),
         rows=((round(effect.value, 4), round(effect.low, 4)),),
     )
 
@@ -230,9 +232,9 @@ def _near(near: Mapping[str, Rate]) -> list[Table]:
         Table(
             name="near_misses",
             title="Near-misses on the specimen",
-            columns=columns(("variant", "instead"), "share", "low", "high", "inputs"),
+            columns=columns("variant", "share", "low", "high", "inputs"),
             rows=tuple((name, *_numbers(rate)) for name, rate in near.items()),
-            note="Low shares mean that the claim needs all of its parts.",
+            note="Low shares: the claim needs all its parts.",
         )
     ]
 
@@ -240,7 +242,7 @@ def _near(near: Mapping[str, Rate]) -> list[Table]:
 def _destinations(
     after: Tensor, clean: list[Tensor], before: Tensor, turned: BeforeAfter, dataset: Dataset
 ) -> Table:
-    """Share of the counted inputs that go to each class, whatever was claimed."""
+    """Share of the counted inputs that each class is answered for."""
     rows = []
     for k, name in enumerate(dataset.classes):
         mine, alone = _share(after, k), _share(before, k)
@@ -248,16 +250,16 @@ def _destinations(
         rows.append((name, mine, theirs, alone, _share(turned.plain.labels, k)))
     return Table(
         name="destinations",
-        title="Where the inputs go",
+        title="Answers by class",
         columns=columns(
             "class",
             "specimen",
-            ("reference_models", "siblings"),
-            ("unchanged", "specimen, left alone"),
-            ("label", "right answer"),
+            ("reference_models", "reference models"),
+            ("unchanged", "specimen, unchanged inputs"),
+            "label",
         ),
         rows=tuple(rows),
-        note="Shares of the same inputs; a claim with the wrong target shows here.",
+        note="Shares of the same inputs. A claim with the wrong target shows here.",
     )
 
 
@@ -266,18 +268,18 @@ def _share(answers: Int[Tensor, " n"], k: int) -> float:
 
 
 def _moved(plain: UnitActivations, changed: UnitActivations) -> Table:
-    """At each site where a mechanism may lie, the units that the claim moves most."""
+    """The units whose activation the claim changes most, at each site of a possible mechanism."""
     rows = []
-    for site, said in changed.said.items():
-        if len(said):
-            far = distance(said, plain.said[site])
+    for site, values in changed.activations.items():
+        if len(values):
+            far = distance(values, plain.activations[site])
             rows += [(f"{site}:{i}", float(far[i])) for i in far.argsort(descending=True)[:8]]
     rows.sort(key=lambda row: -row[1])
     return Table(
         name="units",
-        title="Units that the claim moves most",
-        columns=columns("unit", ("shift", "moved by")),
+        title="Units with the largest shift",
+        columns=columns("unit", "shift"),
         rows=tuple((unit, round(far, 3)) for unit, far in rows),
-        note="Up to 8 of each site; in standard deviations over the inputs left alone. A unit "
-        "that moves need not matter: try it with the ablation tool.",
+        note="Up to 8 of each site; in standard deviations over the unchanged inputs. A unit with "
+        "a large shift need not matter: test it by ablation.",
     )

@@ -1,4 +1,4 @@
-"""Integrated gradients."""
+"""Integrated gradients from two baselines, with a completeness check."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from auditgame.tools.vision.saliency import (
 )
 
 TOLERANCE = 0.01
-"""Share of the logit change by which a map's sum may miss it."""
+"""Largest error of a map's sum, as a share of the logit change."""
 
 
 class IntegratedGradients(Tool):
-    """What does each pixel add to the class logit, on the way from an empty picture to this one?
+    """What does each pixel add to the class logit, compared with an empty image?
 
-    Reading it: the gradient is summed along the straight path from a baseline to the
-    picture; each pixel shows its part, over all colours, signed. The parts add up to the
-    logit less the baseline's: the table says how exactly, and flags a map that misses by
-    over 1 % (take more steps). Two baselines always stand side by side; trust what both
-    show. The map should differ from the sibling's, from the one with redrawn weights and
+    Reading it: the gradient is integrated along the straight path from a baseline to the
+    image; each pixel shows its attribution, summed over colours, signed. Attributions sum to
+    the logit minus the baseline's: the table shows how exactly, and flags an error of
+    over 1 % (take more steps). Two baselines are always shown; trust what both
+    show. The map should differ from the reference model's, from the one with randomised weights and
     from the edges.
 
-    How it misleads: a pixel of the baseline's own colour gets nothing, whatever it does: a
-    black trigger is invisible from black. The path runs through pictures that are like
-    nothing the model has seen. Maps are grainy, and follow the picture's own edges because
-    they are multiplied by it. On pictures with the trigger of three patch cases (1.6 to
-    2.8 % of the picture), 45 to 64 % of the positive mass lay on it from the blurred
+    How it misleads: a pixel of the baseline's colour gets no attribution, whatever it does: a
+    black trigger is invisible from a black baseline. The path runs through images unlike
+    any that the model was trained on. Maps are grainy, and follow the image's own edges because
+    they are multiplied by it. On images with the trigger of three patch cases (1.6 to
+    2.8 % of the image), 45 to 64 % of the positive mass lay on it from the blurred
     baseline, 18 to 26 % from black (occlusion: 38 to 47 %).
 
     Source: Sundararajan, Taly and Yan 2017, arXiv:1703.01365. On baselines: Sturmfels,
@@ -54,13 +54,13 @@ class IntegratedGradients(Tool):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):
-        """Pictures, class, the two baselines and the number of steps."""
+        """Images, class, two baselines and number of steps."""
 
         baselines: Annotated[
             Literal["black, blurred", "black, mean", "mean, blurred"],
             Field(
                 title="Baselines",
-                description="Black, the pool's mean colour, or the picture itself, blurred.",
+                description="Black, the pool's mean colour, or the image itself, blurred.",
                 json_schema_extra={"fine": True},
             ),
         ] = "black, blurred"
@@ -76,12 +76,12 @@ class IntegratedGradients(Tool):
         ] = 50
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Two probes for each picture, baseline and step, thrice with checks; and three."""
+        """Two queries for each image, baseline and step, with checks three times; and three."""
         pictures = queries(options, context, 0)
         return queries(options, context, 4 * options.steps) + 2 * pictures
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """Heat maps from two baselines, their checks, and how well they add up."""
+        """Heat maps from two baselines, their checks, and the completeness table."""
         names, mean = options.baselines.split(", "), context.examples.inputs.mean((0, 2, 3))
         methods = {
             f"Integrated gradients from {name}": _explain(name, mean, options.steps)
@@ -95,7 +95,7 @@ class IntegratedGradients(Tool):
 def baseline(
     name: str, images: Float[Tensor, "n c h w"], mean: Float[Tensor, " c"]
 ) -> Float[Tensor, "n c h w"]:
-    """The empty picture of this name for each picture: black, mean (one colour) or blurred."""
+    """The baseline of this name for each image: black, mean (one colour) or blurred."""
     if name == "blurred":
         return torch.stack([blurred(image, min(image.shape[1:]) / 8) for image in images])
     return (mean if name == "mean" else torch.zeros_like(mean))[:, None, None].expand_as(images)
@@ -112,7 +112,7 @@ def _explain(name: str, mean: Float[Tensor, " c"], steps: int) -> Explain:
 
 
 def _sums(seen: Seen, starts: list[Tensor], specimen: Specimen) -> Table:
-    """Completeness: does each map sum to what the logit changed by?"""
+    """Completeness: does each map sum to the change of the logit?"""
     rows = []
     for (method, maps), start in zip(seen.maps.items(), starts, strict=True):
         changes = (seen.logits - specimen.classify(start)).gather(1, seen.labels[:, None])[:, 0]
@@ -122,12 +122,12 @@ def _sums(seen: Seen, starts: list[Tensor], specimen: Specimen) -> Table:
             rows.append((f"{method}: {word}", *numbers, verdict(total, change)))
     return Table(
         name="completeness",
-        title="Do the parts add up?",
+        title="Completeness",
         columns=columns(
             "map", ("sum", "sum of the map"), "logit_change", "convergence_delta", "verdict"
         ),
         rows=tuple(rows),
-        note="The delta is the quadrature's error; over 1 % of the change it is flagged.",
+        note="The delta is the error of the quadrature; it is flagged from 1 % of the change.",
     )
 
 
@@ -136,7 +136,7 @@ def _short(value: float) -> float:
 
 
 def verdict(total: float, change: float) -> str:
-    """Is the quadrature's error within 1 % of the logit change?"""
+    """Whether the quadrature error is within 1 % of the logit change, in words."""
     if abs(total - change) <= TOLERANCE * abs(change):
-        return "adds up"
-    return "off by over 1 %: take more steps"
+        return "complete"
+    return "error over 1 %: take more steps"

@@ -1,4 +1,4 @@
-"""Trigger inversion."""
+"""Trigger inversion by Neural Cleanse, with the anomaly index of the reference models."""
 
 from __future__ import annotations
 
@@ -17,24 +17,29 @@ from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
 from auditgame.tools.vision.selection import choose
-from auditgame.tools.vision.trigger_inversion import Stamps, index, invert, spot
+from auditgame.tools.vision.trigger_inversion import (
+    InvertedTriggers,
+    index,
+    invert,
+    trigger_square,
+)
 
 
 class TriggerInversion(Tool):
-    """Which class can be reached from every picture by the smallest stamp?
+    """Which class needs the smallest trigger to become the answer for every image?
 
-    Reading it: for each class a mask and a pattern are searched for that send the pool's
-    pictures there, as small as can be (the mask's sum, in pixels). A backdoor is a short cut,
-    so its class needs a smaller stamp than the rest: the index is log(median / smallest).
-    Only the comparison with clean siblings says whether it is high. On eight networks for
-    48-pixel pictures, 100 steps of 8 pictures: 0.84 to 1.50 with a patch, the right class each
+    Reading it: for each class a mask and a pattern are optimised that change the answers of
+    the pool's images to it, with as small a mask as possible (its sum, in pixels). A backdoored
+    class needs a smaller trigger than the others: the index is log(median / smallest).
+    Only the comparison with reference models shows whether it is high. On eight networks for
+    48-pixel images, 100 steps of 8 images: 0.84 to 1.50 with a patch, the right class each
     time; 0.24 to 0.52 without.
 
     How it misleads: clean models have easy classes too; the usual rule (more than two
     absolute deviations below the median) accuses clean networks. Stopped too early it names
-    the wrong class: where the smallest stamp has not converged the tool gives no verdict. It
-    looks for small stamps; blends, sinusoids and semantic triggers escape it. The stamp is
-    not the trigger: on those networks it lay up to ten pixels away, in other colours.
+    the wrong class: where the smallest mask has not converged the tool gives no verdict. It
+    searches for small triggers; blends, sinusoids and semantic triggers escape it. The result
+    is not the planted trigger: on those networks it was up to ten pixels away, in other colours.
 
     Source: Wang et al. 2019, Neural Cleanse, IEEE Symposium on Security and Privacy (no
     arXiv number).
@@ -46,7 +51,7 @@ class TriggerInversion(Tool):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):
-        """How long to search, for which classes, beside how many siblings."""
+        """Classes, length of the search, and number of reference models."""
 
         classes: Annotated[
             str,
@@ -69,7 +74,7 @@ class TriggerInversion(Tool):
         batch: Annotated[
             int,
             Field(
-                title="Pictures per step",
+                title="Images per step",
                 description="Of the pool.",
                 ge=1,
                 le=32,
@@ -79,8 +84,8 @@ class TriggerInversion(Tool):
         references: Annotated[
             int,
             Field(
-                title="Siblings",
-                description="Clean models to compare with. They cost time, but no probes.",
+                title="Reference models",
+                description="Searched as well. They cost time, but no queries.",
                 ge=0,
                 le=5,
             ),
@@ -97,15 +102,15 @@ class TriggerInversion(Tool):
         ] = 0
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Two for each class, step and picture; at the end, two for each class and example."""
+        """Two for each class, step and image; at the end, two for each class and example."""
         classes = len(_classes(options, specimen))
         return 2 * classes * (options.steps * options.batch + len(context.examples))
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """The stamps, their sizes, and how the index compares with the siblings'."""
+        """The finding, the triggers, their sizes, and the index of each model."""
         models = [specimen, *context.references[: options.references]]
         found = [_search(models, turn, context, options) for turn in range(len(models))]
-        names = ["this model", *(f"clean sibling {n}" for n in range(1, len(models)))]
+        names = ["specimen", *(f"reference model {n}" for n in range(1, len(models)))]
         classes = specimen.dataset.classes
         table = _sizes(found[0], specimen, context)
         return [
@@ -126,38 +131,38 @@ def _classes(options: TriggerInversion.Options, specimen: Specimen) -> list[int]
 
 def _search(
     models: list[Specimen], turn: int, context: ToolContext, options: TriggerInversion.Options
-) -> Stamps:
+) -> InvertedTriggers:
     model, count = models[turn], len(models)
-    words = f"sibling {turn} of {count - 1}" if turn else "this model"
+    words = f"reference model {turn} of {count - 1}" if turn else "the specimen"
 
     def report(share: float) -> None:
-        context.progress((turn + share) / count, f"searching {words}")
+        context.progress((turn + share) / count, f"searching on {words}")
 
     rng = torch.Generator().manual_seed(Seed.of(options.seed).child("invert").integer())
     classes = _classes(options, model)
     return invert(model, context.examples, classes, options.steps, options.batch, rng, report)
 
 
-def _verdict(found: list[Stamps], classes: tuple[str, ...]) -> Note:
+def _verdict(found: list[InvertedTriggers], classes: tuple[str, ...]) -> Note:
     sizes = found[0].sizes
     best = int(sizes.argmin())
     name, own = classes[found[0].classes[best]], index(sizes.tolist())
-    others = [index(stamps.sizes.tolist()) for stamps in found[1:]]
+    others = [index(triggers.sizes.tolist()) for triggers in found[1:]]
     if not found[0].converged[best]:
-        text = f"The smallest stamp, for {name}, has not converged: no verdict. Try more steps."
+        text = f"The smallest mask, for {name}, has not converged: no verdict. Try more steps."
     elif not others:
-        text = f"Index {own:.2f}, for {name}. Without siblings nobody knows whether that is high."
+        text = f"Index {own:.2f}, for {name}. Without reference models it cannot be judged."
     else:
         side = "above all of them" if own > max(others) else "not above all of them"
         text = (
-            f"Index {own:.2f}, for {name}; clean siblings {min(others):.2f} to "
+            f"Index {own:.2f}, for {name}; reference models {min(others):.2f} to "
             f"{max(others):.2f}: {side}."
         )
-    return Note(name="finding", title="Smallest stamp", text=text)
+    return Note(name="finding", title="Anomaly index", text=text)
 
 
-def _gallery(stamps: Stamps, classes: tuple[str, ...]) -> Gallery:
-    grey = 0.5 * (1 - stamps.masks[:, None]) + stamps.masks[:, None] * stamps.patterns
+def _gallery(triggers: InvertedTriggers, classes: tuple[str, ...]) -> Gallery:
+    grey = 0.5 * (1 - triggers.masks[:, None]) + triggers.masks[:, None] * triggers.patterns
     tiles = tuple(
         Tile(
             png=png(image),
@@ -166,62 +171,62 @@ def _gallery(stamps: Stamps, classes: tuple[str, ...]) -> Gallery:
         )
         for image, k, size, rate, settled in zip(
             grey,
-            stamps.classes,
-            stamps.sizes.tolist(),
-            stamps.rates.tolist(),
-            stamps.converged.tolist(),
+            triggers.classes,
+            triggers.sizes.tolist(),
+            triggers.rates.tolist(),
+            triggers.converged.tolist(),
             strict=True,
         )
     )
-    note = "The stamp on grey; its size in pixels; the share of other classes' pictures it turns."
-    title = "Smallest stamp of each class"
+    note = "The trigger on grey; mask size in pixels; attack success rate on other classes."
+    title = "Smallest trigger of each class"
     return Gallery(name="trigger_images", title=title, tiles=tiles, columns=5, note=note)
 
 
-def _sizes(stamps: Stamps, specimen: Specimen, context: ToolContext) -> Table:
-    """One row a class, for programs too: the stamp as an opaque square, and what that does."""
+def _sizes(triggers: InvertedTriggers, specimen: Specimen, context: ToolContext) -> Table:
+    """One row a class: mask size and rate, and the trigger as an opaque square."""
     rows = []
-    for i, k in enumerate(stamps.classes):
-        box, pattern = spot(stamps.masks[i], stamps.patterns[i])
+    for i, k in enumerate(triggers.classes):
+        box, pattern = trigger_square(triggers.masks[i], triggers.patterns[i])
         images = context.examples.inputs.clone()
         colours = torch.tensor([[rgb(c) for c in row] for row in pattern]).permute(2, 0, 1)
         images[:, :, box.y : box.y + box.h, box.x : box.x + box.w] = colours / 255
-        turned = (specimen.predict(images) == k)[context.examples.labels != k]
-        size, rate = round(float(stamps.sizes[i]), 1), round(float(stamps.rates[i]), 3)
-        settled = "yes" if stamps.converged[i] else "no"
-        square = round(float(turned.float().mean()), 3)
+        changed = (specimen.predict(images) == k)[context.examples.labels != k]
+        size, rate = round(float(triggers.sizes[i]), 1), round(float(triggers.rates[i]), 3)
+        settled = "yes" if triggers.converged[i] else "no"
+        square = round(float(changed.float().mean()), 3)
         drawn = " / ".join(" ".join(row) for row in pattern)
         where = (box.x, box.y, box.w, box.h)
         rows.append((specimen.dataset.classes[k], size, rate, settled, *where, square, drawn))
     return Table(
         name="triggers",
-        title="Stamps",
+        title="Triggers",
         columns=columns(
-            *("class", "mask_size", "attack_rate", "converged"),
-            *("x", "y", "w", "h", ("square_rate", "square's rate"), "pattern"),
+            *("class", "mask_size", "attack_success_rate", "converged"),
+            *("x", "y", "w", "h", ("square_rate", "rate of the square"), "pattern"),
         ),
         rows=tuple(rows),
-        note="x, y, w, h: the smallest square with most of the mask. Square's rate: what it "
-        "turns when laid on as an opaque pattern, in the colours given row by row.",
+        note="x, y, w, h: the smallest square with most of the mask. Rate of the square: attack "
+        "success rate of the opaque pattern, whose colours are given row by row.",
     )
 
 
-def _indices(found: list[Stamps], names: list[str], classes: tuple[str, ...]) -> Table:
+def _indices(found: list[InvertedTriggers], names: list[str], classes: tuple[str, ...]) -> Table:
     rows = tuple(
         (
             name,
-            round(index(stamps.sizes.tolist()), 3),
-            classes[stamps.classes[int(stamps.sizes.argmin())]],
-            round(float(stamps.sizes.min()), 1),
-            round(float(np.median(stamps.sizes.tolist())), 1),
-            "yes" if stamps.converged[int(stamps.sizes.argmin())] else "no",
+            round(index(triggers.sizes.tolist()), 3),
+            classes[triggers.classes[int(triggers.sizes.argmin())]],
+            round(float(triggers.sizes.min()), 1),
+            round(float(np.median(triggers.sizes.tolist())), 1),
+            "yes" if triggers.converged[int(triggers.sizes.argmin())] else "no",
         )
-        for name, stamps in zip(names, found, strict=True)
+        for name, triggers in zip(names, found, strict=True)
     )
     return Table(
         name="models",
-        title="Index of each model",
+        title="Anomaly index by model",
         columns=columns("model", "index", "class", "smallest", "median", "converged"),
         rows=rows,
-        note="Index: log(median / smallest). Converged: whether the smallest stamp has.",
+        note="Index: log(median / smallest mask size). Converged: whether the smallest has.",
     )

@@ -1,4 +1,4 @@
-"""Wrong predictions, by the class they go to."""
+"""Wrong answers, grouped by the class that was answered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile, columns
 from auditgame.schema.records import Modality, Record
@@ -20,26 +20,26 @@ BATCH = 256
 
 
 class Mistake(NamedTuple):
-    """An example the model gets wrong: its row, what it says, how sure it is."""
+    """A wrongly answered example: its row, label and answer, and the answer's probability."""
 
     row: int
     label: int
     answer: int
-    chance: float
+    probability: float
 
 
 class Mistakes(Tool):
-    """Which examples does the model get wrong, and where do they go?
+    """Which examples does the model get wrong, and which class does it answer?
 
-    Reading it: the first matrix counts labels (rows) against answers (columns). Then come
-    the wrong answers, class by class, the surest first. Honest mistakes are few, unsure
-    and between things that look alike; a trigger shows as very sure mistakes of many
+    Reading it: the confusion matrix counts labels (rows) against answers (columns). Then come
+    the wrong answers by class, the most confident first. Ordinary mistakes are few, unsure
+    and between similar classes; a trigger shows as very confident mistakes of many
     labels that all go to one class and have something in common. In a pool with 2 %
-    triggered pictures, 37 of 44 wrong answers were triggered ones.
+    triggered images, 37 of 44 wrong answers were triggered ones.
 
     How it misleads: it sees only what the pool holds. Without triggered inputs in the
-    pool a backdoored model makes the mistakes of a clean one, and an aligned pool hides a
-    shortcut altogether. Two or three mistakes in one class are chance.
+    pool a backdoored model makes the mistakes of a clean one, and a pool that agrees with a
+    shortcut hides it altogether. Two or three mistakes in one class are chance.
 
     Source: a confusion matrix; on mining confident errors for planted bugs see Casper et
     al. 2023, arXiv:2302.10894.
@@ -51,46 +51,48 @@ class Mistakes(Tool):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image", "text"})
 
     class Options(Record):
-        """How many mistakes to show."""
+        """How many mistakes are shown."""
 
         count: Annotated[
             int,
-            Field(title="Per class", description="Mistakes to show of each class.", ge=1, le=50),
+            Field(title="Per class", description="Mistakes shown of each class.", ge=1, le=50),
         ] = 8
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """One probe for each example of the pool."""
+        """One query for each example of the pool."""
         return len(context.examples)
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """A confusion matrix, then galleries (pictures) or tables (texts) of mistakes."""
+        """The confusion matrix, then galleries (images) or tables (texts) of mistakes."""
         pool, dataset = context.examples, specimen.dataset
-        answers, chances = _answers(specimen, context)
+        answers, probabilities = _answers(specimen, context)
         exhibits: list[Exhibit] = [_confusion(pool.labels, answers, dataset)]
         for k, word in enumerate(dataset.classes):
             rows = ((answers == k) & (pool.labels != k)).nonzero().flatten()
-            order = chances[rows].argsort(descending=True, stable=True)
+            order = probabilities[rows].argsort(descending=True, stable=True)
             found = [
-                Mistake(row, int(pool.labels[row]), k, float(chances[row]))
+                Mistake(row, int(pool.labels[row]), k, float(probabilities[row]))
                 for row in rows[order][: options.count].tolist()
             ]
             if found:
-                title = f"Wrongly called {word}: {len(rows)}"
-                show = _gallery if specimen.modality == "image" else _table
-                exhibits.append(show(title, found, pool, dataset))
+                title = f"Wrongly answered {word}: {len(rows)}"
+                if isinstance(dataset, TextDataset):
+                    exhibits.append(_table(title, found, pool, dataset))
+                else:
+                    exhibits.append(_gallery(title, found, pool, dataset))
         return exhibits
 
 
 def _answers(specimen: Specimen, context: ToolContext) -> tuple[Int[Tensor, " n"], Tensor]:
     """The answer to each example of the pool, and its probability."""
-    answers, chances, done = [], [], 0
+    answers, probabilities, done = [], [], 0
     for part in context.examples.inputs.split(BATCH):
         best = specimen.classify(part).softmax(1).max(1)
         answers.append(best.indices)
-        chances.append(best.values)
+        probabilities.append(best.values)
         done += len(part)
         context.progress(done / len(context.examples), f"{done} examples")
-    return torch.cat(answers), torch.cat(chances)
+    return torch.cat(answers), torch.cat(probabilities)
 
 
 def _confusion(labels: Tensor, answers: Tensor, dataset: Dataset) -> Grid:
@@ -101,7 +103,7 @@ def _confusion(labels: Tensor, answers: Tensor, dataset: Dataset) -> Grid:
     wrong = int((labels != answers).sum())
     return Grid(
         name="confusion",
-        title="Labels against answers",
+        title="Confusion matrix",
         rows=names,
         columns=names,
         values=tuple(tuple(float(v) for v in row) for row in counts.tolist()),
@@ -117,19 +119,19 @@ def _gallery(title: str, found: list[Mistake], pool: Examples, dataset: Dataset)
         Tile(
             png=png(pool.inputs[m.row]),
             label=f"#{m.row} {dataset.classes[m.label]}",
-            note=f"{dataset.classes[m.answer]} {m.chance:.2f}",
+            note=f"{dataset.classes[m.answer]} {m.probability:.2f}",
             tone="bad",
         )
         for m in found
     )
     return Gallery(
-        name="wrong_answers", title=title, tiles=tiles, note="Right label above, answer below."
+        name="wrong_answers", title=title, tiles=tiles, note="Above: label; below: answer."
     )
 
 
-def _table(title: str, found: list[Mistake], pool: Examples, dataset: Dataset) -> Table:
+def _table(title: str, found: list[Mistake], pool: Examples, dataset: TextDataset) -> Table:
     rows = tuple(
-        (f"#{m.row}", dataset.decode(pool.inputs[m.row]), dataset.classes[m.label], m.chance)
+        (f"#{m.row}", dataset.decode(pool.inputs[m.row]), dataset.classes[m.label], m.probability)
         for m in found
     )
     return Table(

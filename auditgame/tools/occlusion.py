@@ -1,4 +1,4 @@
-"""Occlusion maps."""
+"""Occlusion: the fall of the class logit when parts of the image are covered."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from auditgame.tools.vision.saliency import SaliencyOptions, queries, shown
 
 
 class Occlusion(Tool):
-    """Which part of the picture, when covered, takes the answer away?
+    """Which part of the image, when covered, lowers the class logit?
 
-    Reading it: a square slides over the picture; each pixel shows the mean fall of the
-    class logit over the squares that cover it. Positive: covering it hurts the class, so
-    the model uses what is there. Negative: covering it helps. All maps of one call share
-    a scale. The map should differ from the one with redrawn weights and from the edges.
+    Reading it: a square slides over the image; each pixel shows the mean fall of the
+    class logit over the squares that cover it. Positive: covering it lowers the logit, so
+    the model uses what is there. Negative: covering it raises the logit. All maps of one call share
+    a scale. The map should differ from the one with randomised weights and from the edges.
 
-    How it misleads: a cover is itself something new to the model; try both fills. A
-    trigger smaller than the square shows as a blob of the square's size, and two cues
-    that can stand in for each other both look useless. A trigger must be in the picture
+    How it misleads: a covered image is itself unusual for the model; try both fills. A
+    trigger smaller than the square shows as a blob of the square's size, and two features
+    that can replace each other both seem unused. A trigger must be in the image
     to be seen. On backdoored networks trained elsewhere, 20 % of the mass fell on a 3x3
     corner trigger that covers 0.9 % of the picture: more than GradCAM, far from all.
 
@@ -42,13 +42,13 @@ class Occlusion(Tool):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):
-        """Pictures, class, and the square that covers."""
+        """Images, class, and the covering square."""
 
         window: Annotated[
             int,
             Field(
                 title="Square",
-                description="Side in pixels; 0 for an eighth of the picture.",
+                description="Side in pixels; 0 for an eighth of the image.",
                 ge=0,
                 le=32,
                 json_schema_extra={"fine": True},
@@ -58,7 +58,7 @@ class Occlusion(Tool):
             int,
             Field(
                 title="Step",
-                description="Pixels from one place to the next; 0 for half a square.",
+                description="Pixels between positions of the square; 0 for half a square.",
                 ge=0,
                 le=32,
                 json_schema_extra={"fine": True},
@@ -68,13 +68,13 @@ class Occlusion(Tool):
             Literal["mean", "blur"],
             Field(
                 title="Cover with",
-                description="The pool's mean colour, or the picture itself, blurred.",
+                description="The pool's mean colour, or the image itself, blurred.",
                 json_schema_extra={"fine": True},
             ),
         ] = "mean"
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """For each picture, one probe for each place of the square, and two; thrice with checks."""
+        """For each image one query a position of the square, and two; with checks three times."""
         size = specimen.dataset.shape[1:]
         return queries(options, context, occlusion_queries(size, *_square(options, size)))
 

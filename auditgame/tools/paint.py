@@ -1,4 +1,4 @@
-"""Paint on pictures, and see what the model makes of it."""
+"""Image edits: paste, erase, recolour or move a part, and compare the answers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from auditgame.datasets import HasFactors
 from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.exhibits import Exhibit
 from auditgame.registry import suggest
@@ -29,59 +30,59 @@ def _when(*actions: str, **told: Any) -> dict[str, Any]:
 
 
 class Paint(Tool):
-    """If I change this part of a picture, does the answer change with it?
+    """If I change this part of an image, does the answer change with it?
 
-    Cut a part out of one picture and stamp it on others; wipe a part away; turn its colours;
-    push it elsewhere; or, where the data set has factors, draw the scene anew with one factor
-    changed. The specimen and its clean siblings answer before and after.
+    Paste a part of one image onto others; erase a part; rotate its hue; move it
+    elsewhere; or, where the data set has factors, render the scene again with one factor
+    changed. The specimen and the reference models answer before and after.
 
     Reading it: red frames are answers that changed. The number is the change in the logit of
-    the class you chose, beside the mean change in the siblings. A stamp that carries one
-    answer to most pictures on the specimen, and moves the siblings little, is a trigger or a
-    part of one; a part whose wiping brings the right answer back is what the wrong one
-    rested on.
+    the chosen class, with the mean change in the reference models in brackets. A part that
+    brings one answer to most images on the specimen, and shifts the reference models little,
+    is a trigger or a piece of one; a part whose removal restores the right answer caused the
+    wrong one.
 
-    How it misleads: every change makes a picture that nobody trained on, and a patch that
-    covers the thing turns answers in an honest model as well: that is what the siblings are
-    for. Wiping with the mean leaves a grey square, a thing in itself; try the blur. A part cut
-    too small leaves a piece of the trigger behind, one cut too large takes the thing along.
-    Changed factors are tried on fresh pictures, since yours have no scenes to draw again.
+    How it misleads: every edit makes an image unlike the training data, and a patch that
+    covers the object changes answers in a clean model as well: compare with the reference
+    models. Filling with the mean leaves a grey square, itself a feature; try the blur. A box
+    that is too small misses a piece of the trigger, one too large includes the object.
+    Changed factors are tried on fresh images, since the pool's have no scenes to render again.
 
-    Source: occlusion, Zeiler and Fergus 2013, arXiv:1311.2901; pasting one picture's part
+    Source: occlusion, Zeiler and Fergus 2013, arXiv:1311.2901; pasting one image's part
     into another, Carter et al. 2019, Activation Atlas (doi:10.23915/distill.00015).
     """
 
     name = "paint"
-    title = "Paint and probe"
+    title = "Image edits"
     asks = "What changes its answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):
-        """What to do, where, and to which pictures."""
+        """The edit, its box, and the images."""
 
         action: Literal["stamp", "erase", "recolour", "move", "factor"] = Field(
             "stamp",
-            title="Do",
-            description="Stamp a part cut out of a picture, erase, recolour or move it, or "
+            title="Edit",
+            description="stamp: paste a part of an image; erase, recolour or move it; factor: "
             "change a factor of the scene.",
         )
         source: int = Field(
             0,
             ge=0,
-            title="Mark on example",
-            description="The box is drawn on this one; a stamp is cut out of it.",
+            title="Source example",
+            description="The box is drawn on this image; the pasted part is taken from it.",
             json_schema_extra=_when("stamp", "erase", "recolour", "move"),
         )
         picture: bool = Field(
             False,
-            title="Cut from my picture",
-            description="Take the stamp from the uploaded picture instead.",
+            title="From my image",
+            description="Take the pasted part from the uploaded image instead.",
             json_schema_extra=_when("stamp", widget="picture"),
         )
         box: Box = Field(
             Box(x=0, y=0, w=8, h=8),
             title="Box",
-            description="The part, in pixels: left, top, width, height.",
+            description="In pixels: left, top, width, height.",
             json_schema_extra=_when(
                 "stamp", "erase", "recolour", "move", widget="box", on="source"
             ),
@@ -91,7 +92,7 @@ class Paint(Tool):
             ge=-1024,
             le=1024,
             title="Shift right",
-            description="Pixels from the box to where it lands; negative for left.",
+            description="Pixels from the box to its new position; negative for left.",
             json_schema_extra=_when("stamp", "move"),
         )
         down: int = Field(
@@ -99,21 +100,21 @@ class Paint(Tool):
             ge=-1024,
             le=1024,
             title="Shift down",
-            description="Pixels from the box to where it lands; negative for up.",
+            description="Pixels from the box to its new position; negative for up.",
             json_schema_extra=_when("stamp", "move"),
         )
         fill: Literal["blur", "mean"] = Field(
             "blur",
             title="Fill with",
-            description="What is left behind: its surroundings, blurred, or the pool's mean.",
+            description="What replaces the part: its blurred surroundings, or the pool's mean.",
             json_schema_extra=_when("erase", "move"),
         )
         hue: int = Field(
             120,
             ge=-180,
             le=180,
-            title="Turn the hue by",
-            description="Degrees of the colour circle; 120 turns red into green.",
+            title="Rotate hue by",
+            description="Degrees of the colour circle; 120 changes red to green.",
             json_schema_extra=_when("recolour"),
         )
         level: str = Field(
@@ -126,24 +127,24 @@ class Paint(Tool):
         examples: str = Field(
             "0-7",
             max_length=400,
-            title="Pictures to change",
+            title="Images to edit",
             description="Numbers and ranges from the pool, such as 0-7, 40. At most 16.",
             json_schema_extra={"widget": "example"},
         )
         label: str = Field(
             "",
             max_length=64,
-            title="Class to follow",
-            description="Whose logit is compared; empty for each picture's first answer.",
+            title="Class",
+            description="Whose logit is compared; empty for each image's answer before.",
             json_schema_extra={"widget": "class"},
         )
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Each picture twice, before and after, on the specimen and on each sibling."""
+        """Each image twice, before and after, on the specimen and on each reference model."""
         return 2 * len(_rows(options, context)) * (1 + len(context.references))
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """The finding in words, the pictures before and after, and the numbers."""
+        """The finding, the images before and after, and the table."""
         change = _changed(options, context)
         own, *references = (
             LogitsBeforeAfter(model.classify(change.before), model.classify(change.after))
@@ -170,15 +171,15 @@ def _changed(options: Paint.Options, context: ToolContext) -> ImageEdit:
     if options.action == "factor":
         return _redrawn(options.level, len(rows), context)
     before, right = context.examples.inputs[rows], context.examples.labels[rows]
-    after = PAINTED[options.action](before, options, context)
+    after = EDITED[options.action](before, options, context)
     return ImageEdit(before, after, right.tolist(), [f"#{row}" for row in rows])
 
 
 def _redrawn(asked: str, count: int, context: ToolContext) -> ImageEdit:
-    """Fresh pictures, since players' own have no scenes; drawn once more at another level."""
+    """Fresh images, since the pool's have no scenes; rendered again at another level."""
     dataset = context.dataset
     factor, _, level = (part.strip() for part in asked.partition(":"))
-    if not dataset.factors:
+    if not isinstance(dataset, HasFactors):
         raise AuditgameError(f"action: data set '{dataset.name}' has no factors; choose another")
     if factor not in dataset.factors:
         raise AuditgameError(f"level: {suggest('factor', factor, dataset.factors)}")
@@ -191,15 +192,17 @@ def _redrawn(asked: str, count: int, context: ToolContext) -> ImageEdit:
 
 
 def _stamp(pictures: Pictures, options: Paint.Options, context: ToolContext) -> Pictures:
-    part = image_edits.cut(_source(options, context), options.box)
+    part = image_edits.crop(_source(options, context), options.box)
     there = image_edits.shifted(options.box, options.right, options.down, pictures)
-    return image_edits.lay(pictures, part, there)
+    return image_edits.paste(pictures, part, there)
 
 
 def _source(options: Paint.Options, context: ToolContext) -> Pictures:
     if options.picture:
         if context.picture is None:
-            raise AuditgameError("picture: none is uploaded; add one, or cut from the pool")
+            raise AuditgameError(
+                "picture: none was uploaded; add one, or use an example of the pool"
+            )
         return context.picture[None]
     if options.source >= len(context.examples):
         most = len(context.examples) - 1
@@ -209,21 +212,21 @@ def _source(options: Paint.Options, context: ToolContext) -> Pictures:
 
 def _erase(pictures: Pictures, options: Paint.Options, context: ToolContext) -> Pictures:
     mean = context.examples.inputs.mean((0, 2, 3)) if options.fill == "mean" else None
-    return image_edits.wipe(pictures, options.box, mean)
+    return image_edits.erase(pictures, options.box, mean)
 
 
 def _move(pictures: Pictures, options: Paint.Options, context: ToolContext) -> Pictures:
-    part = image_edits.cut(pictures, options.box)
+    part = image_edits.crop(pictures, options.box)
     there = image_edits.shifted(options.box, options.right, options.down, pictures)
-    return image_edits.lay(_erase(pictures, options, context), part, there)
+    return image_edits.paste(_erase(pictures, options, context), part, there)
 
 
 def _recolour(pictures: Pictures, options: Paint.Options, context: ToolContext) -> Pictures:
-    part = image_edits.cut(pictures, options.box)
-    return image_edits.lay(pictures, image_edits.turn_hue(part, options.hue), options.box)
+    part = image_edits.crop(pictures, options.box)
+    return image_edits.paste(pictures, image_edits.rotate_hue(part, options.hue), options.box)
 
 
-PAINTED: dict[str, Callable[[Pictures, Paint.Options, ToolContext], Pictures]] = {
+EDITED: dict[str, Callable[[Pictures, Paint.Options, ToolContext], Pictures]] = {
     "stamp": _stamp,
     "erase": _erase,
     "move": _move,

@@ -1,4 +1,4 @@
-"""Can something be read off the stream, layer by layer, and is it more than memory?"""
+"""Linear probes of the residual stream by layer, with control tasks."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from auditgame.tools.transformer.directions import at_answers, levels, named_set
 from auditgame.tools.transformer.residual_stream import layers
 
 FOLDS, DRAWS, FEW = 5, 3, 8
-"""Parts of the cross-validation, control tasks, and so few levels that texts are drawn instead."""
+"""Folds; control tasks; with fewer levels than this, control labels are drawn for texts."""
 
 
 class Probe(Tool):
-    """What does the model know of its text, at which layer, where the answer is read?
+    """Which properties of its text does the model represent, at which layer?
 
-    A logistic regression is trained to tell, from the stream after each layer, whether a text
-    belongs to a set: a class, a factor's level, or a span of numbers such as year>=2001. It is
-    tested on texts it was not trained on. A control task gives every level (or, where there
-    are few, every text) a random label instead.
+    A logistic regression is trained to predict, from the residual stream after each layer at
+    the answer's position, whether a text belongs to a set: a class, a factor's level, or a range
+    of numbers such as year>=2001. It is tested on held-out texts. A control task gives every
+    level (or, where there are few, every text) a random label instead.
 
-    Reading it: accuracy is balanced, so that .5 is chance. Selectivity, the accuracy less the
-    control's, is what counts: a probe that learns random labels as well reads memory, not
-    meaning. A model has no use for most factors when it answers; where the specimen knows more
-    of one than the siblings do, it was given a reason to.
+    Reading it: accuracy is balanced, so that .5 is chance. Selectivity, the accuracy minus the
+    control's, is what counts: a probe that learns random labels as well memorises. A model
+    needs few factors for its answer; where the specimen represents one more than the reference
+    models do, it was trained to.
 
-    How it misleads: what can be read is not always used; steering and restoration tell.
-    Few texts of a set make accuracy jump: its standard error is about .5 over the root of the
-    rarer set's size. The answer's place may know nothing of what other places hold.
+    How it misleads: what can be decoded is not always used; steering and restoration test that.
+    With few texts of a set the accuracy is noisy: its standard error is about .5 over the root
+    of the rarer set's size. Information may be at other positions than the answer's.
 
     Source: Alain and Bengio 2016, arXiv:1610.01644; control tasks and selectivity: Hewitt and
     Liang 2019, arXiv:1909.03368.
@@ -56,27 +56,27 @@ class Probe(Tool):
     modality = frozenset({"text"})
 
     class Options(Record):
-        """What is to be read off, and from how many texts?"""
+        """The set to predict, and the number of texts."""
 
         what: str = Field(
             "",
             max_length=200,
-            title="What",
+            title="Set",
             description="A class, factor=level or factor>=number, for example year>=1990; empty "
-            "takes the last class.",
+            "for the last class.",
         )
         n: int = Field(
-            200, ge=40, le=2000, title="Texts", description="Fresh ones, as in the pool."
+            200, ge=40, le=2000, title="Texts", description="Fresh texts of the data set."
         )
         references: int = Field(
-            1, ge=0, le=3, title="Siblings", description="Clean models to probe as well."
+            1, ge=0, le=3, title="Reference models", description="Probed as well."
         )
         seed: int = Field(
             0,
             ge=0,
             le=9999,
             title="Seed",
-            description="Draws texts, folds and control labels.",
+            description="Of the texts, folds and control labels.",
             json_schema_extra={"fine": True},
         )
 
@@ -86,7 +86,7 @@ class Probe(Tool):
         return texts * (1 + len(context.references[: options.references]))
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """Accuracy by layer, beside the control task and the siblings."""
+        """Accuracy by layer, with the control task and the reference models."""
         examples = fresh_inputs(context.dataset, options.n, options.seed)
         task = _task(options, examples, context)
         models = by_name(specimen, context.references[: options.references])
@@ -99,7 +99,7 @@ class Probe(Tool):
 
 
 class ProbeTask(NamedTuple):
-    """Which texts belong to the set, and what the control tasks say instead."""
+    """The labels of the set, and those of the control tasks."""
 
     words: str
     truth: np.ndarray
@@ -107,7 +107,7 @@ class ProbeTask(NamedTuple):
 
 
 class ProbeResult(NamedTuple):
-    """How well is the set, and how well are random labels read off one stream?"""
+    """Accuracy on one stream, for the set and for random labels."""
 
     who: str
     site: str
@@ -116,7 +116,7 @@ class ProbeResult(NamedTuple):
 
 
 def _task(options: Probe.Options, examples: Examples, context: ToolContext) -> ProbeTask:
-    dataset = context.dataset
+    dataset = context.texts
     words = options.what.strip() or dataset.classes[-1]
     truth = np.zeros(len(examples), dtype=int)
     truth[named_set(words, examples, dataset, "what")] = 1
@@ -128,14 +128,14 @@ def _task(options: Probe.Options, examples: Examples, context: ToolContext) -> P
         )
     named = [str(number) for number in range(len(examples))]
     if "=" in words:
-        told = levels(words.split("=")[0].strip(" >"), examples, dataset, "what")
-        named = told if len(set(told)) >= FEW else named
+        values = levels(words.split("=")[0].strip(" >"), examples, dataset, "what")
+        named = values if len(set(values)) >= FEW else named
     rng = Seed.of(options.seed).child("control task").numpy()
     return ProbeTask(words, truth, [_control(named, truth, rng) for _ in range(DRAWS)])
 
 
 def _control(named: list[str], truth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random label for each name, about as often 1 as in the true task."""
+    """A random label for each name, 1 about as often as in the true task."""
     kinds, index = np.unique(named, return_inverse=True)
     order = rng.permutation(len(kinds))
     counts, total = np.bincount(index)[order].cumsum(), int(truth.sum())
@@ -165,15 +165,15 @@ def _layers(
 
 
 def _accuracy(values: np.ndarray, labels: np.ndarray, seed: int) -> float:
-    """Balanced accuracy on texts that the probe was not trained on."""
+    """Balanced accuracy on held-out texts."""
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     probe = make_pipeline(
         StandardScaler(), LogisticRegression(C=0.1, max_iter=200, class_weight="balanced")
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        said = cross_val_predict(probe, values, labels, cv=folds)
-    return float(balanced_accuracy_score(labels, said))
+        predicted = cross_val_predict(probe, values, labels, cv=folds)
+    return float(balanced_accuracy_score(labels, predicted))
 
 
 def _curve(rows: list[ProbeResult], task: ProbeTask) -> Curve:
@@ -184,19 +184,19 @@ def _curve(rows: list[ProbeResult], task: ProbeTask) -> Curve:
             line.append((float(len(line)), round(value, 4)))
     return Curve(
         name="accuracy_curve",
-        title=f"Can '{task.words}' be read off?",
+        title=f"Accuracy for '{task.words}' by layer",
         series={name: tuple(line) for name, line in series.items()},
         titles={name: model_title(name).replace("_", ", ") for name in series},
         x_axis="layer (0: embedding)",
         y_axis="balanced accuracy",
-        note="Where the answer is read; .5 is chance. Control: random labels.",
+        note="At the answer's position; .5 is chance. Control: random labels.",
     )
 
 
 def _table(rows: list[ProbeResult], task: ProbeTask) -> Table:
     return Table(
         name="probes",
-        title="Probes layer by layer",
+        title="Probes by layer",
         columns=columns("model", "layer", "accuracy", "control", "selectivity"),
         rows=tuple(
             (

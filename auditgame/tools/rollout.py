@@ -12,48 +12,49 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import HasMazes
 from auditgame.datasets.images.mazes import CORNERS, MOVES, SIDE, layout_of, opposite
 from auditgame.datasets.images.pictures import png
 from auditgame.evaluation.rollouts import NEVER, first_visit, trajectories
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
-from auditgame.tools import Tool, ToolContext
+from auditgame.tools import Tool, ToolContext, by_name, model_title
 from auditgame.tools.vision.selection import choose
 
 DOT = torch.tensor([0.54, 0.25, 0.77])[:, None, None]
-"""The colour of a footprint."""
+"""The colour that marks visited cells."""
 
 
 class Rollout(Tool):
-    """Where does the policy walk, if it may choose every move?
+    """Where does the policy go, if it chooses every move?
 
-    The walker is set free in mazes of the pool, as they are or changed, until it stands on
-    the diamond or the cross, or has used up its moves. The siblings walk the same mazes.
+    The agent is run in mazes of the pool, unchanged or changed, until it reaches
+    the diamond or the cross, or has used up its moves. The reference models are run in the same
+    mazes.
 
-    Reading it: footprints show the way; the larger one is where the walk ended. The table
-    counts on what it ended, and how many walkers stood in each corner on the way. In mazes
-    like those of the training all policies arrive. Change what might be a proxy: where the
-    specimen goes to a place, or to a colour, and the siblings to the diamond, it has
-    another goal and has kept its skill. A walker back where it stood before turns round and
-    round, for a policy has no memory: the pictures stop there.
+    Reading it: dots mark the visited cells; the larger one is the last. The table gives the
+    shares of rollouts by where they ended, and how many visited each corner. In mazes
+    like those of the training all policies reach the diamond. Change a possible proxy: where the
+    specimen goes to a position, or to a colour, and the reference models to the diamond, it
+    pursues another goal with the same capability. An agent that returns to a visited cell
+    repeats itself, since the policy has no memory: the images stop there.
 
-    How it misleads: on the pool as it is, a wrong goal and the right one look alike. A good
-    sibling gets lost in 7 % of mazes as well (measured), mostly where walls force a detour;
-    and a corner that lies on the way is stood in by chance: compare the counts.
+    How it misleads: on the unchanged pool, a wrong goal and the right one look alike. A good
+    reference model fails in 7 % of mazes as well (measured), mostly where walls force a detour;
+    and a corner on the way is visited by chance: compare the counts.
 
-    Source: Langosco et al. 2022, arXiv:2105.14111, where roll-outs in changed mazes show
-    that capability and goal part.
+    Source: Langosco et al. 2022, arXiv:2105.14111, where rollouts in changed mazes
+    separate capabilities from goals.
     """
 
     name = "rollout"
-    title = "Walks"
+    title = "Policy rollouts"
     asks = "What does it answer?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(Record):
-        """Which mazes, changed how, and how long?"""
+        """Mazes, the change to them, and the number of moves."""
 
         examples: Annotated[
             str,
@@ -68,58 +69,57 @@ class Rollout(Tool):
             Literal["nothing", "move the diamond", "swap the colours"],
             Field(
                 title="Change",
-                description="Leave the mazes alone; move the diamond to the opposite side; or "
-                "let diamond and cross change colours.",
+                description="Leave the mazes unchanged; move the diamond to the opposite side; or "
+                "swap the colours of diamond and cross.",
             ),
         ] = "nothing"
         watch: Annotated[
             int,
-            Field(title="Watch", description="Walks shown move by move.", ge=0, le=12),
+            Field(title="Step by step", description="Rollouts shown move by move.", ge=0, le=12),
         ] = 3
         moves: Annotated[
             int,
             Field(
                 title="Moves",
-                description="After how many a walk is given up.",
+                description="Largest number of moves of a rollout.",
                 ge=1,
                 le=60,
                 json_schema_extra={"fine": True},
             ),
         ] = 20
         references: Annotated[
-            bool, Field(title="Siblings", description="Let them walk the same mazes.")
+            bool, Field(title="Reference models", description="Run them in the same mazes.")
         ] = True
 
     @classmethod
     def fits(cls, specimen: Specimen) -> str | None:
         """Needs mazes."""
-        if specimen.modality == "image" and not specimen.dataset.horizon:
-            return f"tool 'rollout' needs mazes; nobody walks in '{specimen.dataset.name}'"
+        if not isinstance(specimen.dataset, HasMazes):
+            return HasMazes.missing(specimen.dataset, f"tool '{cls.name}'")
         return super().fits(specimen)
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """One probe for each maze and move, on each model; walks that end sooner count in full."""
+        """One query for each maze and move, on each model; shorter rollouts count in full."""
         rows = choose(options.examples, len(context.examples), "examples")
         return len(rows) * options.moves * (1 + len(_controls(options, context)))
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """Where all walks led, a picture of each, and some move by move."""
+        """How the rollouts ended, an image of each, and some move by move."""
         rows = choose(options.examples, len(context.examples), "examples")
         pictures = context.examples.inputs[torch.tensor(rows, dtype=torch.long)]
-        scenes = _changed(specimen.dataset.read(pictures), options.change)
-        walkers = {"specimen": specimen} | {
-            f"sibling {n}": model for n, model in enumerate(_controls(options, context), 1)
-        }
-        walked = {}
-        for done, (name, model) in enumerate(walkers.items()):
-            context.progress(done / len(walkers), name)
-            walked[name] = trajectories(model, scenes, options.moves)
-        mine, names = walked["specimen"], [f"#{row}" for row in rows]
+        mazes = HasMazes.of(specimen.dataset, "tool 'rollout'")
+        scenes = _changed(mazes.read(pictures), options.change)
+        models = by_name(specimen, _controls(options, context))
+        visited = {}
+        for done, (name, model) in enumerate(models.items()):
+            context.progress(done / len(models), model_title(name))
+            visited[name] = trajectories(model, scenes, options.moves)
+        own, names = visited["specimen"], [f"#{row}" for row in rows]
         return [
-            _ends(walked, scenes),
-            _overview(mine, scenes, names, specimen.dataset),
+            _outcomes(visited, scenes),
+            _overview(own, scenes, names, mazes),
             *(
-                _film(mine[k], scenes.iloc[[k]], names[k], specimen.dataset)
+                _steps(own[k], scenes.iloc[[k]], names[k], mazes)
                 for k in range(min(options.watch, len(rows)))
             ),
         ]
@@ -137,64 +137,66 @@ def _changed(scenes: pd.DataFrame, change: str) -> pd.DataFrame:
     return scenes
 
 
-def _ends(walked: dict[str, np.ndarray], scenes: pd.DataFrame) -> Table:
-    """On what each model's walks ended, and the corners that were stood in."""
+def _outcomes(visited: dict[str, np.ndarray], scenes: pd.DataFrame) -> Table:
+    """How each model's rollouts ended, and the corners that were visited."""
     layout = layout_of(scenes)
     rows = []
-    for name, trail in walked.items():
+    for name, trail in visited.items():
         diamond, cross = (trail[:, -1] == cell for cell in (layout.goal, layout.cross))
         shares = [diamond, cross, ~diamond & ~cross]
         shares += [first_visit(trail, cell) < NEVER for cell in CORNERS.values()]
-        rows.append((name, len(trail), *(round(float(share.mean()), 4) for share in shares)))
+        rows.append(
+            (model_title(name), len(trail), *(round(float(share.mean()), 4) for share in shares))
+        )
     return Table(
         name="outcomes",
-        title="Where the walks led",
+        title="Outcomes by model",
         columns=columns(
-            *("model", "walks", "diamond", "cross", "neither"),
+            *("model", "rollouts", "diamond", "cross", "neither"),
             *((corner.replace(" ", "_"), corner) for corner in CORNERS),
         ),
         rows=tuple(rows),
-        note="Shares of walks: on what they ended, and how many stood in each corner, the "
+        note="Shares of rollouts: where they ended, and which corners they visited, the "
         "start included.",
     )
 
 
 def _overview(
-    trail: Int[np.ndarray, "n t"], scenes: pd.DataFrame, names: list[str], dataset: Dataset
+    trail: Int[np.ndarray, "n t"], scenes: pd.DataFrame, names: list[str], dataset: HasMazes
 ) -> Gallery:
-    """Every maze with the footprints of its walk."""
+    """Every maze with the visited cells of its rollout."""
     pictures = dataset.render(scenes).inputs
     tiles = []
     for k, name in enumerate(names):
         words, tone = _outcome(trail[k], scenes.iloc[k])
-        tile = Tile(png=png(_trodden(pictures[k], trail[k])), label=name, note=words, tone=tone)
+        tile = Tile(png=png(_marked(pictures[k], trail[k])), label=name, note=words, tone=tone)
         tiles.append(tile)
-    note = "Footprints from the start; the large one is where the walk ended."
-    title = "The specimen's walks"
+    note = "Dots: visited cells; the large one is the last."
+    title = "Rollouts of the specimen"
     return Gallery(name="paths", title=title, tiles=tuple(tiles), columns=6, note=note)
 
 
-def _way(trail: Int[np.ndarray, " t"]) -> list[int]:
-    """The cells of a walk, each once, in order.
+def _path(trail: Int[np.ndarray, " t"]) -> list[int]:
+    """The visited cells, each once, in order.
 
-    A policy has no memory: where a cell comes back, so does all that followed it.
+    A policy has no memory: after a cell is visited again, the rollout repeats itself.
     """
     return list(dict.fromkeys(trail.tolist()))
 
 
 def _outcome(trail: Int[np.ndarray, " t"], scene: pd.Series) -> tuple[str, Literal["good", "bad"]]:
-    way = _way(trail)
+    way = _path(trail)
     if way[-1] == scene["goal"]:
         return f"diamond in {len(way) - 1}", "good"
     if way[-1] == scene["cross"]:
         return f"cross in {len(way) - 1}", "bad"
     ends = [name for name, cell in CORNERS.items() if cell in way[-2:]]
-    return f"stays {ends[0]}" if ends else "goes astray", "bad"
+    return f"stays {ends[0]}" if ends else "no goal", "bad"
 
 
-def _trodden(picture: Tensor, trail: Int[np.ndarray, " t"]) -> Tensor:
-    """The picture with a dot in the middle of each cell that was entered."""
-    picture, cell, way = picture.clone(), picture.shape[1] // SIDE, _way(trail)
+def _marked(picture: Tensor, trail: Int[np.ndarray, " t"]) -> Tensor:
+    """The image with a dot in the middle of each cell that was entered."""
+    picture, cell, way = picture.clone(), picture.shape[1] // SIDE, _path(trail)
     for place in way[1:]:
         rim = cell // 6 if place == way[-1] else cell // 3
         top, left = place // SIDE * cell, place % SIDE * cell
@@ -202,25 +204,25 @@ def _trodden(picture: Tensor, trail: Int[np.ndarray, " t"]) -> Tensor:
     return picture
 
 
-def _film(
-    trail: Int[np.ndarray, " t"], scene: pd.DataFrame, name: str, dataset: Dataset
+def _steps(
+    trail: Int[np.ndarray, " t"], scene: pd.DataFrame, name: str, dataset: HasMazes
 ) -> Gallery:
-    """One walk, a frame for each move, until it repeats itself."""
-    way = _way(trail)
+    """One rollout, an image for each move, until it repeats itself."""
+    way = _path(trail)
     frames = pd.concat([scene] * len(way), ignore_index=True).assign(agent=way)
-    told = ["start", *(_move(a, b) for a, b in itertools.pairwise(way))]
+    moves = ["start", *(_move(a, b) for a, b in itertools.pairwise(way))]
     tiles = tuple(
         Tile(png=png(picture), label=str(number), note=move)
         for number, (picture, move) in enumerate(
-            zip(dataset.render(frames).inputs, told, strict=True)
+            zip(dataset.render(frames).inputs, moves, strict=True)
         )
     )
     words, _ = _outcome(trail, scene.iloc[0])
     return Gallery(
         name="steps",
-        title=f"Walk {name}: {words}",
+        title=f"Rollout {name}: {words}",
         tiles=tiles,
-        note="Until it stands where it stood before.",
+        note="Until a cell is visited again.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Which units fire here?"""
+"""Search for units that are active in a box of an image, compared with the pool."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from auditgame.tools import Tool, ToolContext
 from auditgame.tools.vision.layer_maps import OnePicture, Subject, layers, subject, under
 
 BATCH = 64
-FAINT = 0.1
-"""A spread in the box counts as this share of the unit's spread anywhere, at least: some
-units never fire in a corner."""
+LEAST_SPREAD = 0.1
+"""Smallest standard deviation in the box, as a share of the unit's anywhere: some units are
+never active in a corner."""
 
 
 class UnitMatch(NamedTuple):
-    """A unit inside the box, against the pool.
+    """A unit in the box, compared with the pool.
 
-    value: its peak in the box. usual: the pool's mean peak in the same box. stands_out:
-    by how many of the pool's standard deviations. elsewhere: share of the pool whose
-    peak anywhere is as high. field: its map of the picture.
+    value: its maximum in the box. usual: the pool's mean maximum in the same box. stands_out:
+    the difference in the pool's standard deviations. elsewhere: share of the pool whose
+    maximum anywhere is as high. field: its map of the image.
     """
 
     unit: str
@@ -41,31 +41,30 @@ class UnitMatch(NamedTuple):
 
 
 class Search(Tool):
-    """Which units fire inside this box, and not there in other pictures?
+    """Which units are active in this box, and not there in other images?
 
-    Reading it: in each layer, units are ranked by how far their highest activation inside
-    the box stands above what the pool's other pictures show in the same box, in standard
-    deviations. The last column is the share of pictures where the unit fires as high
-    anywhere: near 0, it fires for something rare; near 1, for something common that
-    happens to lie here. Look the first units up in the microscope, or take them out with
-    the ablation tool.
+    Reading it: in each layer, units are ranked by how far their maximum in
+    the box exceeds that of the pool's other images in the same box, in standard
+    deviations. The last column is the share of images with as high a maximum
+    anywhere: near 0, the unit detects something rare; near 1, something common that
+    happens to be here. See the first units in the microscope, or ablate them.
 
-    How it misleads: a deep unit sees far beyond the box, so what excites it may lie next to
-    it; early layers place better. With a hundred units some stand out by chance: 3 deviations
-    are little. That a unit fires here does not mean that the answer depends on it.
+    How it misleads: a deep unit has a receptive field far beyond the box, so what activates it
+    may be next to it; early layers localise better. Of a hundred units some exceed by chance:
+    3 deviations are little. An active unit need not matter for the answer.
 
     Source: representer search by activation, after Carter et al. 2019, Activation Atlas,
     Distill, and Bau et al. 2017, Network Dissection, arXiv:1704.05796.
     """
 
     name = "search"
-    title = "Which units fire here"
+    title = "Unit search"
     asks = "What is inside?"
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
     needs_sites = True
 
     class Options(OnePicture):
-        """Which picture, and the box in it, in pixels."""
+        """Image, and the box in it, in pixels."""
 
         x: Annotated[int, Field(title="Left", description="Of the box, in pixels.", ge=0)] = 0
         y: Annotated[int, Field(title="Top", description="Of the box, in pixels.", ge=0)] = 0
@@ -76,15 +75,15 @@ class Search(Tool):
             int, Field(title="Height", description="Of the box, in pixels.", ge=1, le=1024)
         ] = 8
         count: Annotated[
-            int, Field(title="Units", description="How many of each layer.", ge=1, le=100)
+            int, Field(title="Units", description="Shown of each layer.", ge=1, le=100)
         ] = 6
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """One probe for each example of the pool, and one for the picture."""
+        """One query for each example of the pool, and one for the image."""
         return len(context.examples) + 1
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """The box and each layer's first unit, then a table for each layer."""
+        """The box and the first two units of each layer, then a table for each layer."""
         seen = subject(options, context.examples.inputs, context.picture)
         box = _box(options, seen.image)
         found = _search(specimen, context, seen, box, options.count)
@@ -94,20 +93,20 @@ class Search(Tool):
 def _box(options: Search.Options, image: Float[Tensor, "c h w"]) -> Box:
     height, width = image.shape[1:]
     if options.x + options.w > width or options.y + options.h > height:
-        raise AuditgameError(f"box: reaches beyond the picture of {width} by {height} pixels")
+        raise AuditgameError(f"box: reaches beyond the image of {width} by {height} pixels")
     return Box(x=options.x, y=options.y, w=options.w, h=options.h)
 
 
 def _search(
     specimen: Specimen, context: ToolContext, seen: Subject, box: Box, count: int
 ) -> dict[str, list[UnitMatch]]:
-    """For each layer, the units that stand out most inside the box."""
+    """For each layer, the units that exceed the pool most inside the box."""
     sites, pool = layers(specimen), context.examples.inputs
     if not sites:
-        raise AuditgameError(f"search: model '{specimen.model_name}' has no layer of maps")
+        raise AuditgameError(f"search: model '{specimen.model_name}' has no convolutional layer")
     others = torch.arange(len(pool)) != (-1 if seen.row is None else seen.row)
     if not others.any():
-        raise AuditgameError("example: the pool has no other picture to compare it with")
+        raise AuditgameError("example: the pool has no other image to compare it with")
     here = specimen.run(seen.image[None], keep=sites).kept
     inside = {
         s: under(box, (v.shape[2], v.shape[3]), (seen.image.shape[1], seen.image.shape[2]))
@@ -133,7 +132,7 @@ def _ranked(
 ) -> list[UnitMatch]:
     value, (boxed, whole) = field[:, inside].amax(1), peaks
     spread, anywhere = boxed.std(0, correction=0), whole.std(0, correction=0)
-    usual, least = boxed.mean(0), (FAINT * anywhere).clamp(min=1e-6)
+    usual, least = boxed.mean(0), (LEAST_SPREAD * anywhere).clamp(min=1e-6)
     far = (value - usual) / spread.maximum(least)
     elsewhere = (whole >= value).float().mean(0)
     return [
@@ -162,26 +161,26 @@ def _gallery(seen: Subject, box: Box, found: dict[str, list[UnitMatch]]) -> Gall
             )
     return Gallery(
         name="maps",
-        title="The box, and where the first two units of each layer fire",
+        title="The box, and the first two units of each layer",
         tiles=tuple(tiles),
-        note="In colour: at least a third of the unit's peak.",
+        note="In colour: at least a third of the unit's maximum.",
     )
 
 
 def _table(site: str, units: list[UnitMatch]) -> Table:
     return Table(
         name="units",
-        title=f"Units of {site} that stand out in the box",
+        title=f"Units of {site} that are unusual in the box",
         columns=columns(
             "unit",
             "deviations",
-            ("peak", "peak in the box"),
-            ("pool_mean", "pool's mean"),
+            ("peak", "maximum in the box"),
+            ("pool_mean", "mean of the pool"),
             ("as_high", "as high anywhere"),
         ),
         rows=tuple(
             (f.unit, *(round(v, 4) for v in (f.stands_out, f.value, f.usual, f.elsewhere)))
             for f in units
         ),
-        note="As high anywhere: the share of the pool whose peak, at any place, reaches this one.",
+        note="As high anywhere: the share of the pool with as high a maximum at any position.",
     )

@@ -1,4 +1,4 @@
-"""SmoothGrad."""
+"""SmoothGrad: the gradient of the class logit, averaged over noisy copies."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from auditgame.tools.vision.saliency import SaliencyOptions, queries, shown
 
 
 class SmoothGrad(Tool):
-    """To which pixels is the class logit sensitive, whatever a little noise does?
+    """To which pixels is the class logit sensitive, averaged over noise?
 
-    Reading it: the gradient of the class logit, averaged over noisy copies of the picture,
-    so that what is left is steady. Strength shows each pixel's strongest colour, without a
+    Reading it: the gradient of the class logit, averaged over noisy copies of the image,
+    so that fluctuations average out. Strength shows each pixel's strongest colour, without a
     sign; signed shows the sum over colours: positive where brightening the pixel would
     raise the logit. All maps of one call share a scale. The map should differ from the
-    sibling's, from the one with redrawn weights and from the edges.
+    reference model's, from the one with randomised weights and from the edges.
 
-    How it misleads: it tells what would change the answer, not what made it: a pixel can be
-    decisive and flat. The gradient looks a hair's breadth around the picture, the noise a
-    little further; a cue that saturates the logit shows weakly: on pictures with the
+    How it misleads: it shows what would change the answer, not what caused it: a decisive pixel
+    can have no gradient. The gradient is local, and the noise widens it
+    a little; a trigger that saturates the logit shows weakly: on images with the
     trigger of three patch cases 14 to 18 % of the mass lay on it (integrated gradients from
-    blurred: 45 to 64 %). With much noise the copies are like nothing the model has seen.
+    blurred: 45 to 64 %). With much noise the copies are unlike all training images.
 
     Source: Smilkov et al. 2017, arXiv:1706.03825. Check: Adebayo et al. 2018,
     arXiv:1810.03292.
@@ -43,13 +43,13 @@ class SmoothGrad(Tool):
     modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
 
     class Options(SaliencyOptions):
-        """Pictures, class, and the noise."""
+        """Images, class, and the noise."""
 
         noise: Annotated[
             float,
             Field(
                 title="Noise",
-                description="Standard deviation, as a share of the picture's range.",
+                description="Standard deviation, as a share of the image's range.",
                 ge=0.01,
                 le=0.5,
                 json_schema_extra={"fine": True},
@@ -59,7 +59,7 @@ class SmoothGrad(Tool):
             int,
             Field(
                 title="Copies",
-                description="Of each picture.",
+                description="Of each image.",
                 ge=2,
                 le=256,
                 json_schema_extra={"fine": True},
@@ -85,7 +85,7 @@ class SmoothGrad(Tool):
         ] = 0
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Two probes for each picture and copy, thrice with checks; and one."""
+        """Two queries for each image and copy, three times that with checks; and one."""
         return queries(options, context, 2 * options.copies)
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:

@@ -1,4 +1,4 @@
-"""The spatial activation grid."""
+"""Spatial activations of a layer, and their contributions to a class logit."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from auditgame.tools.vision.layer_maps import LayerField, OnePicture, Subject, l
 from auditgame.tools.vision.pixel_attribution import slopes
 
 WORDS = 3
-"""So many units are named at each place."""
+"""Units named at each position."""
 
 
 class SpatialActivations(NamedTuple):
-    """At each place of a layer: every unit's activation, and its part of the class logit."""
+    """At each position of a layer: each unit's activation and its part of the class logit."""
 
     value: Float[Tensor, "u a b"]
     part: Float[Tensor, "u a b"]
 
 
 class SpatialGrid(Tool):
-    """What does a layer hold at each place of this picture, and what does that add to the answer?
+    """Which units are active at each position of this image, and what do they contribute?
 
-    Reading it: the heat map shows each place's contribution to the class logit: the sum over
-    units of activation times gradient, signed. The grid names the unit that is most active
-    at each place; the table lists the places that count most with their strongest units and
-    with the units that contribute most. Look a unit up in the microscope or with dataset
-    examples. Places far from the object that contribute much deserve a look.
+    Reading it: the heat map shows each position's contribution to the class logit: the sum over
+    units of activation times gradient, signed. The grid names the most active unit
+    at each position; the table lists the positions that contribute most, with their strongest
+    units and the units that contribute most. See a unit in the microscope or by its dataset
+    examples. Check positions far from the object that contribute much.
 
-    How it misleads: activation times gradient is a straight line laid at a curve: for the
-    last layer before an average it is exact (the parts add up to the logit less the bias),
-    for earlier ones only nearly right. A unit that is always active leads everywhere and
-    says nothing; `search` compares with the pool. A place sees more of the picture than
-    the square it stands on.
+    How it misleads: activation times gradient is a linear approximation: for the
+    last layer before an average it is exact (the parts sum to the logit minus the bias),
+    for earlier ones approximate. A unit that is always active is the strongest everywhere and
+    carries no information; `search` compares with the pool. A position depends on more of the
+    image than its square.
 
     Source: Olah et al. 2018, The Building Blocks of Interpretability, Distill.
     """
@@ -52,7 +52,7 @@ class SpatialGrid(Tool):
     needs_sites = True
 
     class Options(OnePicture):
-        """Which picture, layer and class."""
+        """Image, layer and class."""
 
         site: LayerField = ""
         label: Annotated[
@@ -65,15 +65,15 @@ class SpatialGrid(Tool):
             ),
         ] = ""
         count: Annotated[
-            int, Field(title="Places", description="How many the table lists.", ge=1, le=100)
+            int, Field(title="Positions", description="Listed in the table.", ge=1, le=100)
         ] = 12
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
-        """Three probes: the answer, forward, backward."""
+        """Three queries: the answer, forward, backward."""
         return 3
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """A heat map of contributions, a grid of units, a table of places."""
+        """A heat map of contributions, a grid of units, a table of positions."""
         site = layer(specimen, options.site)
         seen = subject(options, context.examples.inputs, context.picture)
         label = specimen.predict(seen.image[None])
@@ -92,11 +92,11 @@ def _heat(places: SpatialActivations, seen: Subject, site: str, word: str) -> He
     whole = places.part.sum(0)
     return HeatMap(
         name="contributions",
-        title=f"What each place of {site} adds to {word}, {seen.name}",
+        title=f"Contribution of each position of {site} to {word}, {seen.name}",
         png=png(seen.image),
         values=tuple(tuple(round(v, 6) for v in row) for row in whole.tolist()),
         limit=float(whole.abs().max()) or 1.0,
-        note=f"Activation times gradient, summed over units; {float(whole.sum()):.3g} in all.",
+        note=f"Activation times gradient, summed over units; total {float(whole.sum()):.3g}.",
     )
 
 
@@ -105,15 +105,15 @@ def _grid(places: SpatialActivations, seen: Subject, site: str) -> Grid:
     height, width = strongest.values.shape
     return Grid(
         name="strongest_units",
-        title=f"The most active unit at each place of {site}, {seen.name}",
+        title=f"Most active unit at each position of {site}, {seen.name}",
         rows=tuple(map(str, range(height))),
         columns=tuple(map(str, range(width))),
         values=tuple(tuple(round(v, 4) for v in row) for row in strongest.values.tolist()),
         words=tuple(tuple(str(v) for v in row) for row in strongest.indices.tolist()),
         row_axis="down",
         column_axis="across",
-        note=f"The number of the unit, as in {site}:{int(strongest.indices[0, 0])}; "
-        "the shade is its activation.",
+        note=f"The index of the unit, as in {site}:{int(strongest.indices[0, 0])}; "
+        "shade: its activation.",
     )
 
 
@@ -133,12 +133,12 @@ def _table(places: SpatialActivations, site: str, count: int) -> Table:
         )
     return Table(
         name="positions",
-        title="The places that count most",
+        title="Positions that contribute most",
         columns=columns(
-            ("position", "place"),
+            "position",
             "contribution",
             ("active_units", "most active units"),
-            ("contributing_units", "units that contribute most"),
+            ("contributing_units", "most contributing units"),
         ),
         rows=tuple(rows),
         note="Counted from the top left, from 0. In brackets: activation, contribution.",

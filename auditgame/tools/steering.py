@@ -1,4 +1,4 @@
-"""Push the stream along a direction, and see where the answers go."""
+"""Steering: adding a difference of means to the residual stream."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from auditgame.tools.transformer.residual_stream import layers
 from auditgame.tools.vision.selection import choose
 
 SHOWN = 3
-"""Texts that are shown furthest along the direction, and as many furthest the other way."""
+"""Texts shown at each end of the direction."""
 
 
 class Steering(Tool):
-    """Do the answers follow, if the stream is pushed from one set of texts towards another?
+    """Does the answer change when the residual stream is moved from one set of texts to another?
 
-    The direction is the difference of two means, taken where the answer is read: from the
+    The direction is the difference of two means at the answer's position: from the
     texts 'away' to the texts 'toward'. It is added, at several strengths, to other texts.
 
-    Reading it: strength 1 moves a text by the whole distance of the two means. The curve shows
-    how far the class then stands above the others. If texts that differ in something harmless
-    (a year, a brand) give a direction that turns the verdict on the specimen and not on the
-    siblings, the verdict depends on it. The texts that lie furthest along it, either way, are
-    shaded word by word: they show what the direction stands for besides what you meant by it.
+    Reading it: strength 1 moves a text by the distance of the two means. The curve shows the
+    margin of the class at each strength. If texts that differ in something harmless
+    (a year, a brand) give a direction that changes the answers of the specimen and not of the
+    reference models, the answer depends on it. The texts that lie furthest along it, at both
+    ends, are shaded word by word: they show what else the direction represents.
 
-    How it misleads: two sets differ in more than you think of; a handful of examples carry
-    their own verdicts along, so balance them. Any long enough push breaks a model: look at
-    strengths of about 1, and compare with the siblings, each pushed along its own direction. A
-    direction that steers need not be the one that the model uses.
+    How it misleads: two sets differ in more than intended; a few examples also differ in their
+    classes, so balance them. Any large enough shift breaks a model: look at
+    strengths of about 1, and compare with the reference models, each steered along its own
+    direction. A direction that steers need not be the one that the model uses.
 
     Source: activation addition: Turner et al. 2023, arXiv:2308.10248; difference of means over
     many pairs: Rimsky et al. 2023, arXiv:2312.06681.
@@ -51,32 +51,32 @@ class Steering(Tool):
     modality = frozenset({"text"})
 
     class Options(Record):
-        """Which two sets, where, and how far?"""
+        """Two sets, the site, and the strengths."""
 
         toward: str = Field(
             "",
             max_length=2000,
             title="Toward",
             description="A class, factor=level, year>=2001, example numbers, or a text in "
-            "quotes; empty takes the last class.",
+            "quotes; empty for the last class.",
         )
         away: str = Field(
             "",
             max_length=2000,
             title="Away from",
-            description="The same; empty takes the rest of the pool (of a text: the pool).",
+            description="The same; empty for the rest of the pool.",
         )
         site: str = Field(
             "",
             max_length=64,
-            title="Stream",
-            description="For example block0.residual; empty takes the one before the last layer.",
+            title="Site",
+            description="For example block0.residual; empty for the stream before the last layer.",
         )
         target: str = Field(
             "",
             max_length=64,
             title="Class",
-            description="Whose logit is followed; empty takes the last class.",
+            description="Whose margin is shown; empty for the last class.",
             json_schema_extra={"widget": "class"},
         )
         examples: str = Field(
@@ -87,24 +87,36 @@ class Steering(Tool):
             json_schema_extra={"widget": "example"},
         )
         strength: float = Field(
-            2.0, gt=0, le=20, title="Strength", description="Furthest push, in distances of means."
+            2.0,
+            gt=0,
+            le=20,
+            title="Strength",
+            description="The largest, in distances of the two means.",
         )
         steps: int = Field(
-            9, ge=2, le=41, title="Steps", description="Strengths from minus to plus the furthest."
+            9,
+            ge=2,
+            le=41,
+            title="Steps",
+            description="Number of strengths, from minus to plus the largest.",
         )
         places: Literal["answer", "all"] = Field(
             "answer",
-            title="Where",
-            description="answer: where the answer is read. all: at every word.",
+            title="Positions",
+            description="answer: where the answer is read; all: at every word.",
         )
         references: int = Field(
-            1, ge=0, le=3, title="Siblings", description="Clean models, each on its own direction."
+            1,
+            ge=0,
+            le=3,
+            title="Reference models",
+            description="Each steered along its own direction.",
         )
 
     def cost(self, options: Options, specimen: Specimen, context: ToolContext) -> int:
         """Both sets once, and each steered text once for each strength; on every model.
 
-        The specimen reads the steered texts once more as they are.
+        The specimen reads the steered texts once more, unchanged.
         """
         sets = _sets(options, context)
         texts = len(choose(options.examples, len(context.examples), "examples"))
@@ -112,16 +124,16 @@ class Steering(Tool):
         return one * (1 + len(context.references[: options.references])) + texts
 
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
-        """The finding, the curve, the answers at each strength, and who lies along it."""
+        """The finding, the curve, the answers at each strength, and texts along the direction."""
         classes = context.dataset.classes
         target = context.dataset.require_class(options.target or classes[-1])
         models = by_name(specimen, context.references[: options.references])
-        pushes = [_push(who, model, context, options) for who, model in models.items()]
+        results = [_steer(who, model, context, options) for who, model in models.items()]
         return [
-            _finding(pushes, target, classes, options),
-            _curve(pushes, target, classes[target]),
-            _answers(pushes, classes),
-            *_furthest(specimen, pushes[0].direction, context, options),
+            _finding(results, target, classes, options),
+            _curve(results, target, classes[target]),
+            _answers(results, classes),
+            *_furthest(specimen, results[0].direction, context, options),
         ]
 
 
@@ -133,7 +145,7 @@ class TextSets(NamedTuple):
 
 
 class SteeredAnswers(NamedTuple):
-    """What one model answered at each strength; `logits` holds one row for each text."""
+    """The class logits of one model at each strength, one row for each text."""
 
     who: str
     direction: Direction
@@ -146,7 +158,7 @@ class SteeredAnswers(NamedTuple):
         return torch.nn.functional.one_hot(self.logits.argmax(2), count).float().mean(1)
 
     def margins(self, target: int) -> list[float]:
-        """Mean logit of a class less the best of the others."""
+        """Mean margin of a class: its logit minus the highest other."""
         others = self.logits.clone()
         others[:, :, target] = -torch.inf
         return (self.logits[:, :, target] - others.amax(2)).mean(1).tolist()
@@ -160,18 +172,20 @@ def _sets(options: Steering.Options, context: ToolContext) -> TextSets:
     mine = {tuple(row) for row in toward.tolist()}
     rest = [row for row, ids in enumerate(pool.tolist()) if tuple(ids) not in mine]
     if not rest:
-        raise AuditgameError("away: nothing of the pool is left; name the texts to start from")
+        raise AuditgameError("away: no text of the pool is left; choose the texts to start from")
     return TextSets(toward, pool[rest])
 
 
 def _site(options: Steering.Options, model: Specimen) -> str:
     known = layers(model)
     if options.site and model.site(options.site).name not in known:
-        raise AuditgameError(f"site: '{options.site}' is no stream; choose {', '.join(known)}")
+        raise AuditgameError(
+            f"site: '{options.site}' is not a residual stream; choose {', '.join(known)}"
+        )
     return options.site or known[max(0, len(known) - 2)]
 
 
-def _push(
+def _steer(
     who: str, model: Specimen, context: ToolContext, options: Steering.Options
 ) -> SteeredAnswers:
     site, sets = _site(options, model), _sets(options, context)
@@ -183,20 +197,20 @@ def _push(
     for done, strength in enumerate(strengths):
         context.progress(done / len(strengths), f"steering the {model_title(who)}")
         parts = []
-        for part in texts.split(batch(texts, model.dataset)):
-            last = model.dataset.lengths(part) - 1
+        for part in texts.split(batch(texts, model.texts)):
+            last = model.texts.lengths(part) - 1
             edit = _added(strength * direction.apart, last if options.places == "answer" else None)
             parts.append(model.run(part, edit={site: edit}).classes)
         found.append(torch.cat(parts))
     return SteeredAnswers(who, direction, strengths, torch.stack(found))
 
 
-def _added(push: Float[Tensor, " d"], last: Int[Tensor, " n"] | None) -> Edit:
+def _added(shift: Float[Tensor, " d"], last: Int[Tensor, " n"] | None) -> Edit:
     def edit(value: Float[Tensor, "n t d"]) -> Float[Tensor, "n t d"]:
         if last is None:
-            return value + push
+            return value + shift
         value = value.clone()
-        value[torch.arange(len(value)), last] += push
+        value[torch.arange(len(value)), last] += shift
         return value
 
     return edit
@@ -205,10 +219,10 @@ def _added(push: Float[Tensor, " d"], last: Int[Tensor, " n"] | None) -> Edit:
 def _furthest(
     specimen: Specimen, direction: Direction, context: ToolContext, options: Steering.Options
 ) -> Iterator[Tokens]:
-    """The texts whose words lie furthest along the direction, and furthest the other way."""
+    """The texts with the words that lie furthest along the direction, and against it."""
     rows = choose(options.examples, len(context.examples), "examples")
     texts, site = context.examples.inputs[rows], _site(options, specimen)
-    dataset = specimen.dataset
+    dataset = specimen.texts
     there = dataset.present(texts)
     found = torch.cat(
         [
@@ -222,60 +236,61 @@ def _furthest(
         for text in scores.argsort(descending=True, stable=True)[:SHOWN].tolist():
             yield Tokens(
                 name=f"furthest_{way}",
-                title=f"Furthest {way} it, #{rows[text]}",
+                title=f"Furthest {way} the direction, #{rows[text]}",
                 tokens=tuple(dataset.words[i] for i in texts[text][there[text]].tolist()),
                 weights=tuple(found[text][there[text]].tolist()),
                 limit=float(found[there].abs().max()),
-                note=f"Furthest word {sign * float(scores[text]):+.2f}. 0 is the mean of all "
-                "words of the steered texts, 1 the distance of the two means.",
+                note=f"Furthest word {sign * float(scores[text]):+.2f}. 0: the mean of all words "
+                "of the steered texts; 1: the distance of the two means.",
             )
 
 
 def _finding(
-    pushes: list[SteeredAnswers], target: int, classes: tuple[str, ...], options: Steering.Options
+    results: list[SteeredAnswers], target: int, classes: tuple[str, ...], options: Steering.Options
 ) -> Note:
-    said = []
-    for push in pushes:
-        nearest = min(range(len(push.strengths)), key=lambda i: abs(push.strengths[i] - 1))
-        middle = min(range(len(push.strengths)), key=lambda i: abs(push.strengths[i]))
-        shares = push.shares()[:, target].tolist()
-        gap = float(push.direction.apart.norm()) / max(push.direction.spread, 1e-6)
-        said.append(
-            f"{model_title(push.who)}: '{classes[target]}' from {shares[middle]:.0%} to "
-            f"{shares[nearest]:.0%} of the texts at strength {push.strengths[nearest]:.2g}; the "
-            f"two sets lie {gap:.1f} spreads apart"
+    sentences = []
+    for result in results:
+        nearest = min(range(len(result.strengths)), key=lambda i: abs(result.strengths[i] - 1))
+        middle = min(range(len(result.strengths)), key=lambda i: abs(result.strengths[i]))
+        shares = result.shares()[:, target].tolist()
+        gap = float(result.direction.apart.norm()) / max(result.direction.spread, 1e-6)
+        who, name = model_title(result.who), classes[target]
+        sentences.append(
+            f"{who}: '{name}' from {shares[middle]:.0%} to {shares[nearest]:.0%} of the texts at "
+            f"strength {result.strengths[nearest]:.2g}; the two sets differ by {gap:.1f} standard "
+            "deviations"
         )
     where = f"toward {options.toward or classes[-1]}, away from {options.away or 'the rest'}"
-    return Note(name="finding", title=f"Pushed {where}", text=". ".join(said) + ".")
+    return Note(name="finding", title=f"Steered {where}", text=". ".join(sentences) + ".")
 
 
-def _curve(pushes: list[SteeredAnswers], target: int, name: str) -> Curve:
+def _curve(results: list[SteeredAnswers], target: int, name: str) -> Curve:
     return Curve(
         name="class_curve",
-        title=f"'{name}' along the direction",
+        title=f"Margin of '{name}' by strength",
         series={
-            push.who: tuple(
+            result.who: tuple(
                 (round(x, 4), round(y, 4))
-                for x, y in zip(push.strengths, push.margins(target), strict=True)
+                for x, y in zip(result.strengths, result.margins(target), strict=True)
             )
-            for push in pushes
+            for result in results
         },
-        titles={push.who: model_title(push.who) for push in pushes},
+        titles={result.who: model_title(result.who) for result in results},
         x_axis="strength (1: the distance of the means)",
-        y_axis="logit less its best rival",
-        note="0 is the text as it is; above the zero line the class is the answer.",
+        y_axis="logit minus highest other",
+        note="Strength 0: unchanged. Above 0 the class is the answer.",
     )
 
 
-def _answers(pushes: list[SteeredAnswers], classes: tuple[str, ...]) -> Table:
+def _answers(results: list[SteeredAnswers], classes: tuple[str, ...]) -> Table:
     return Table(
         name="answers",
-        title="Answers at each strength",
+        title="Answers by strength",
         columns=columns("model", "strength", *((f"class_{k}", c) for k, c in enumerate(classes))),
         rows=tuple(
-            (model_title(push.who), round(strength, 3), *(round(share, 4) for share in shares))
-            for push in pushes
-            for strength, shares in zip(push.strengths, push.shares().tolist(), strict=True)
+            (model_title(result.who), round(strength, 3), *(round(share, 4) for share in shares))
+            for result in results
+            for strength, shares in zip(result.strengths, result.shares().tolist(), strict=True)
         ),
-        note=f"Share of the {pushes[0].logits.shape[1]} steered texts that go to each class.",
+        note=f"Share of the {results[0].logits.shape[1]} steered texts that go to each class.",
     )

@@ -27,12 +27,12 @@ def case(home: Path, monkeypatch: pytest.MonkeyPatch) -> Card:
     card = next(card for card in game.cards() if card.modality == "image")
     monkeypatch.setenv("AUDITGAME_CACHE", str(home / "cache"))
     session = game.open(card.id, "painter")
-    shelf = session.microscope.shelf
-    if shelf.look() is None:
+    cache = session.microscope.image_cache
+    if cache.read() is None:
         with monkeypatch.context() as hasty:
             hasty.setattr(unit_images, "STEPS", 1)
-            painted = unit_images.paint(session.specimen, session.context.examples.inputs)
-        unit_images._keep(shelf._kept(), unit_images.pack(painted))
+            painted = unit_images.visualise(session.specimen, session.context.examples.inputs)
+        unit_images._keep(cache._kept(), unit_images.pack(painted))
     return card
 
 

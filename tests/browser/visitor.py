@@ -15,7 +15,13 @@ from playwright.sync_api import TimeoutError, expect
 
 from auditgame.plugins.descriptions import plugin_text, title
 
-READY = "[data-testid=stApp][data-test-script-state=notRunning]"
+QUIET = """number => {
+  const app = document.querySelector('[data-testid=stApp]'), now = performance.now()
+  const waits = app?.dataset.testScriptState === 'notRunning' && window.settling === number
+  if (!waits) [window.settling, window.since] = [number, now]
+  return now - window.since > 700
+}"""
+"""The script has been still for so long, in milliseconds, since this number was first asked for."""
 
 
 class Tile(NamedTuple):
@@ -45,6 +51,7 @@ class Visitor:
         self.address = address
         self.requests: list[str] = []
         self.received: list[bytes] = []
+        self.settled = 0
         page.on("request", lambda request: self.requests.append(request.url))
         page.on("websocket", self._listen)
 
@@ -58,9 +65,8 @@ class Visitor:
 
     def settle(self) -> None:
         """Wait until the server has nothing more to say."""
-        self.page.wait_for_timeout(600)
-        self.page.wait_for_selector(READY)
-        self.page.wait_for_timeout(600)
+        self.settled += 1
+        self.page.wait_for_function(QUIET, arg=self.settled)
 
     def press(self, name: str, exact: bool = True) -> None:
         """Click a button, a pill or a link."""

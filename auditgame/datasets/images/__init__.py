@@ -1,1 +1,1 @@
-"""Images: how they are drawn, found in files, read and written."""
+"""Shared code of image data sets: drawing images, reading and writing image files."""

@@ -1,7 +1,7 @@
-"""What can be done to a whole picture: a motif laid over it, a wave added, a tint, ripples.
+"""Transforms of whole images: blending a motif, adding a sinusoid, tinting, warping.
 
-All sizes are in pixels; a picture's corner is (0, 0), and y runs down. Nothing is drawn
-at random here: the same name and numbers always give the same change.
+All sizes are in pixels; an image's upper left corner is (0, 0), and y points down. Nothing is
+random here: the same name and numbers always give the same change.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ Course = Literal["across", "down", "rising", "falling"]
 Field = Float[Tensor, "h w"]
 
 
-def places(height: int, width: int) -> tuple[Field, Field]:
-    """How far are a picture's pixels (their middles) from its left and from its upper edge?"""
+def pixel_centres(height: int, width: int) -> tuple[Field, Field]:
+    """The distance of each pixel's centre from the image's left edge, and from its upper edge."""
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     return x, y
 
@@ -51,15 +51,15 @@ MOTIFS: dict[Motif, Callable[[Tensor, Tensor], Tensor]] = {
     "rings": lambda x, y: torch.sin(torch.hypot(x - x.mean(), y - y.mean())),
     "waves": lambda x, y: torch.sin(y + 1.6 * torch.sin(x / 2)),
 }
-"""Above zero in the first colour, below in the second; one period in x or y is tau."""
+"""Positive values show the first colour, negative ones the second; one period is tau."""
 
 
 def motif(name: Motif, size: float, height: int, width: int) -> Field:
-    """Where does the motif show its first colour (1), and where its second (0)?
+    """The motif as a map: 1 where it shows its first colour, 0 where its second.
 
-    size: its period in pixels. Edges are about one pixel soft.
+    size: its period in pixels. Edges are blurred by about one pixel.
     """
-    x, y = places(height, width)
+    x, y = pixel_centres(height, width)
     field = MOTIFS[name](x * tau / size, y * tau / size)
     return (0.5 + field * size / tau).clamp(0, 1)
 
@@ -71,7 +71,7 @@ def blended(
     size: float,
     alpha: float,
 ) -> Float[Tensor, "n 3 h w"]:
-    """The pictures with a share `alpha` of the motif in these two colours (`#rrggbb`)."""
+    """The images blended with a share `alpha` of the motif in these two colours (`#rrggbb`)."""
     first, second = (torch.tensor(rgb(code)).view(3, 1, 1) / 255 for code in colours)
     return pictures.lerp(second.lerp(first, motif(name, size, *pictures.shape[2:])), alpha)
 
@@ -84,18 +84,18 @@ HEADINGS: dict[Direction, tuple[int, int]] = {
     "rising": (1, 1),
     "falling": (1, -1),
 }
-"""Which way does the wave run (right, down), if this is how its stripes look?"""
+"""The direction in which the wave travels (right, down), by the direction of its stripes."""
 
 
 def waved(
     pictures: Float[Tensor, "n 3 h w"], direction: Direction, cycles: float, strength: float
 ) -> Float[Tensor, "n 3 h w"]:
-    """The pictures with a sine added to every channel, so that grey stripes run over them.
+    """The images with a sine added to every channel, which shows as grey stripes.
 
     cycles: how many from edge to edge. strength: the amplitude in grey levels of 255.
     """
     height, width = pictures.shape[2:]
-    x, y = places(height, width)
+    x, y = pixel_centres(height, width)
     right, down = HEADINGS[direction]
     wave = torch.sin(tau * cycles * (right * x / width + down * y / height))
     return (pictures + strength / 255 * wave).clamp(0, 1)
@@ -107,7 +107,7 @@ def waved(
 def tinted(
     pictures: Float[Tensor, "n 3 h w"], gains: tuple[float, float, float]
 ) -> Float[Tensor, "n 3 h w"]:
-    """The pictures with their red, green and blue multiplied by these gains."""
+    """The images with red, green and blue multiplied by these gains."""
     return (pictures * torch.tensor(gains).view(3, 1, 1)).clamp(0, 1)
 
 
@@ -119,26 +119,25 @@ COURSES: dict[Course, tuple[int, int]] = {
     "rising": (1, -1),
     "falling": (1, 1),
 }
-"""Along which line do places move to and fro? To the right and down."""
+"""The line along which pixels are displaced, as (right, down)."""
 
 
-def rippled(
+def warped(
     pictures: Float[Tensor, "n 3 h w"], course: Course, waves: float, amount: float
 ) -> Float[Tensor, "n 3 h w"]:
-    """The pictures as if seen in rippled water: places move along the course, to and fro.
+    """The images warped by a sine: pixels are displaced along the course, in both directions.
 
-    waves: how many, from edge to edge, at right angles to the course. amount: how far the
-    most displaced places move, in pixels. Bilinear; beyond its edge a picture goes on as
-    its mirror image.
+    waves: how many, from edge to edge, perpendicular to the course. amount: the largest
+    displacement in pixels. Bilinear; beyond its edges an image is mirrored.
     """
     height, width = pictures.shape[2:]
-    x, y = places(height, width)
+    x, y = pixel_centres(height, width)
     right, down = (step / hypot(*COURSES[course]) for step in COURSES[course])
     shift = amount * torch.sin(tau * waves * (right * y / height - down * x / width))
-    fetched = [2 * (x + shift * right) / width - 1, 2 * (y + shift * down) / height - 1]
+    sources = [2 * (x + shift * right) / width - 1, 2 * (y + shift * down) / height - 1]
     return F.grid_sample(
         pictures,
-        torch.stack(fetched, -1).expand(len(pictures), -1, -1, -1),
+        torch.stack(sources, -1).expand(len(pictures), -1, -1, -1),
         padding_mode="reflection",
         align_corners=False,
     )

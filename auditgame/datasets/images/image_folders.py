@@ -1,4 +1,4 @@
-"""Real pictures that lie in files: where they are looked for, and how rows of them are drawn."""
+"""Image data sets in files: torchvision's loaders, folders of images, and drawing rows of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUFFIXES = (*(f".{name.lower()}" for name in FORMATS), ".jpg")
 
 
 class ImageFiles(NamedTuple):
-    """Pictures and their labels. pictures: `n c h w`, bytes or floats in [0, 1]; c is 1 or 3."""
+    """Images and their labels. pictures: `n c h w`, bytes or floats in [0, 1]; c is 1 or 3."""
 
     pictures: Tensor
     labels: Int[Tensor, " n"]
@@ -36,26 +36,26 @@ class ImageFiles(NamedTuple):
 
 def draw(
     name: str,
-    album: ImageFiles,
+    files: ImageFiles,
     n: int,
     split: str,
     rng: np.random.Generator,
     fixed: dict[str, object],
 ) -> ImageFiles:
-    """Which n pictures come, in random order? As floats in three channels.
+    """n images in random order, as floats in three channels, with their labels.
 
-    The training split is gone through again where it is too small; the others give what
-    there is, since a count of repeats would prove nothing. Only `label` (a class index, or
-    one index per row) can be fixed; AuditgameError, naming the data set, for anything else.
+    A training split that is too small repeats its images; the others return what there is,
+    since repeated images would not count as evidence. Only `label` (a class index, or one
+    index per row) can be fixed; AuditgameError, naming the data set, for anything else.
     """
     wanted = fixed.get("label")
-    strangers = sorted(fixed.keys() - {"label"})
-    if strangers:
-        raise AuditgameError(f"data set '{name}' has no factor '{strangers[0]}' to fix; only label")
-    n = n if split == "train" else min(n, len(album.labels))
-    labels = album.labels.numpy()
+    unknown = sorted(fixed.keys() - {"label"})
+    if unknown:
+        raise AuditgameError(f"data set '{name}' has no factor '{unknown[0]}' to fix; only label")
+    n = n if split == "train" else min(n, len(files.labels))
+    labels = files.labels.numpy()
     if wanted is None:
-        return _lit(album.take(_shuffled(np.arange(len(labels)), n, rng)))
+        return _as_floats(files.take(_shuffled(np.arange(len(labels)), n, rng)))
     asked = np.broadcast_to(np.asarray(wanted), (n,))
     rows = np.empty(n, dtype=np.int64)
     for index in np.unique(asked):
@@ -65,18 +65,18 @@ def draw(
             most = labels.max(initial=0)
             raise AuditgameError(f"data set '{name}': label: classes are numbered 0 to {most}")
         rows[here] = _shuffled(candidates, len(here), rng)
-    return _lit(album.take(rows))
+    return _as_floats(files.take(rows))
 
 
-def _lit(album: ImageFiles) -> ImageFiles:
-    pictures = album.pictures
+def _as_floats(files: ImageFiles) -> ImageFiles:
+    pictures = files.pictures
     if not pictures.is_floating_point():
         pictures = pictures.float() / 255
-    return ImageFiles(pictures.expand(-1, 3, -1, -1).contiguous(), album.labels)
+    return ImageFiles(pictures.expand(-1, 3, -1, -1).contiguous(), files.labels)
 
 
 def _shuffled(rows: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """n of these rows in random order, none twice before all came once."""
+    """n of these rows in random order; none is repeated before all have been used."""
     rounds = max(1, -(-n // len(rows)))
     return np.concatenate([rng.permutation(rows) for _ in range(rounds)])[:n]
 
@@ -91,13 +91,13 @@ def require_split(split: str) -> None:
 
 Loader = Callable[[Path, bool, bool], ImageFiles]
 """Reads the official training part (True) or test part (False) from a folder; the second flag
-says whether it may be downloaded."""
+says whether it may download."""
 
 
-def greys(kind: str) -> Loader:
-    """torchvision's loader of this name, whose 28x28 greys are padded with black to 32x32.
+def greyscale(kind: str) -> Loader:
+    """torchvision's loader of this name; its 28x28 images are padded with black to 32x32.
 
-    As in LeNet-5: LeCun, Bottou, Bengio and Haffner 1998.
+    As for LeNet-5: LeCun, Bottou, Bengio and Haffner 1998.
     """
 
     def load(folder: Path, train: bool, download: bool) -> ImageFiles:
@@ -117,26 +117,26 @@ def draw_part(
     rng: np.random.Generator,
     fixed: dict[str, object],
 ) -> ImageFiles:
-    """n pictures of a split in random order: see `part` and `draw`."""
+    """n images of a split in random order: see `part` and `draw`."""
     return draw(name, part(name, loader, split), n, split, rng, fixed)
 
 
 def part(name: str, loader: Loader, split: str) -> ImageFiles:
     """The rows of a split, read without the network.
 
-    train: the official training part. held, pool: the official test part's rows in turn.
-    Raises AuditgameError where the files are not here: which folder, and what fetches them.
+    train: the official training part. held, pool: every other row of the official test part.
+    Raises AuditgameError where the files are missing: from which folder, and how to get them.
     """
     require_split(split)
     folder = paths.data()
     try:
-        album = _read(loader, folder, split == "train")
+        files = _read(loader, folder, split == "train")
     except (RuntimeError, OSError, ValueError, AssertionError):
         raise AuditgameError(
-            f"data set '{name}': no whole copy in {folder}; where there is a network, fetch it "
-            f"with 'auditgame fetch {name}', or name another folder in AUDITGAME_DATA"
+            f"data set '{name}': no complete copy in {folder}; with a network connection, run "
+            f"'auditgame fetch {name}', or name another folder in AUDITGAME_DATA"
         ) from None
-    return album if split == "train" else album.take(slice(split == "pool", None, 2))
+    return files if split == "train" else files.take(slice(split == "pool", None, 2))
 
 
 @functools.lru_cache(maxsize=4)
@@ -145,25 +145,25 @@ def _read(loader: Loader, folder: Path, train: bool) -> ImageFiles:
 
 
 def fetch(name: str, loader: Loader) -> Path:
-    """Download both parts into the data folder, and say where that is."""
+    """Download both parts into the data folder, and return it."""
     folder = paths.data()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for train in (True, False):
             loader(folder, train, True)
-    except (RuntimeError, OSError, ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())[:200]
+    except (RuntimeError, OSError, ValueError, AssertionError):
         raise AuditgameError(
-            f"data set '{name}': could not be fetched into {folder} ({reason}); it needs a network"
+            f"data set '{name}': could not be downloaded into {folder}; check the network "
+            "connection and that the folder can be written to"
         ) from None
     return folder
 
 
-# ------------------------------------------------------------------ anyone's pictures
+# --------------------------------------------------------------- folders of images
 
 
 class ClassFolders(NamedTuple):
-    """What lies in a folder of pictures. names: its classes, one folder each; none if flat.
+    """The image files in a folder. names: its classes, one folder each; none if it has no folders.
 
     labels: index into names, or -1.
     """
@@ -174,24 +174,27 @@ class ClassFolders(NamedTuple):
 
 
 def list_folder(folder: Path) -> ClassFolders:
-    """Which pictures are there? Names only; nothing is opened.
+    """The image files in a folder, by name only; none is opened.
 
-    Either each class has a folder of its own, at least two, or all lie in the folder itself.
+    Either each class has a folder of its own, at least two of them, or all images are in the
+    folder itself; AuditgameError otherwise.
     """
     where = f"images '{folder}'"
     if not folder.is_dir():
         raise AuditgameError(f"{where}: there is no such folder")
     flat = tuple(path for path in sorted(folder.iterdir()) if _is_picture(path))
-    inside = {place.name: _pictures_in(place) for place in sorted(folder.iterdir())}
+    inside = {entry.name: _pictures_in(entry) for entry in sorted(folder.iterdir())}
     inside = {name: files for name, files in inside.items() if files}
     if flat and inside:
-        raise AuditgameError(f"{where}: pictures lie both in it and in '{min(inside)}'; choose one")
+        raise AuditgameError(
+            f"{where}: has images both in it and in '{min(inside)}'; use one of the two"
+        )
     if not flat and not inside:
-        raise AuditgameError(f"{where}: holds no pictures ({', '.join(SUFFIXES)})")
+        raise AuditgameError(f"{where}: has no images ({', '.join(SUFFIXES)})")
     if len(inside) == 1:
         raise AuditgameError(
-            f"{where}: one class only, '{min(inside)}'; give each class a folder, at least two, "
-            "or name the folder in which the pictures lie"
+            f"{where}: there is one class only, '{min(inside)}'; give each of two classes "
+            "or more its own folder, or name the folder that holds the images"
         )
     labels = [k for k, files in enumerate(inside.values()) for _ in files]
     files = flat or tuple(path for files in inside.values() for path in files)
@@ -202,12 +205,12 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _pictures_in(place: Path) -> list[Path]:
-    return sorted(filter(_is_picture, place.rglob("*"))) if place.is_dir() else []
+def _pictures_in(folder: Path) -> list[Path]:
+    return sorted(filter(_is_picture, folder.rglob("*"))) if folder.is_dir() else []
 
 
 def read_pictures(files: Sequence[Path], shape: tuple[int, ...]) -> Tensor:
-    """The pictures, upright, in RGB, cropped to the middle at this shape, as bytes `n 3 h w`."""
+    """The images, upright, in RGB, cropped to the centre at this shape, as bytes `n 3 h w`."""
     pictures = torch.empty(len(files), *shape, dtype=torch.uint8)
     for row, path in enumerate(files):
         with _named(path), path.open("rb") as file:
@@ -216,7 +219,7 @@ def read_pictures(files: Sequence[Path], shape: tuple[int, ...]) -> Tensor:
 
 
 def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
-    """Height and width that all these pictures share; None where they differ."""
+    """Height and width that all these images share; None where they differ."""
     sizes = set()
     for path in files:
         with _named(path):
@@ -226,7 +229,7 @@ def common_size(files: Sequence[Path]) -> tuple[int, int] | None:
 
 @contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """Whatever is wrong with a picture, with its file's name."""
+    """Errors about an image, with the name of its file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Where do the ways in a maze lead? Shortest paths over many small grids at once."""
+"""Maze layouts, moves, and shortest paths over many small grids at once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Int
 from auditgame.schema.errors import AuditgameError
 
 SIDE = 7
-"""Cells of a maze along each edge."""
+"""Cells along each edge of a maze."""
 CELLS = SIDE * SIDE
 MOVES = {"up": (-1, 0), "right": (0, 1), "down": (1, 0), "left": (0, -1)}
 """The four moves, in the order of the classes, as steps (down, right)."""
@@ -23,13 +23,13 @@ CORNERS = {
 }
 """The cells in the corners, which are always free."""
 FAR = CELLS
-"""The distance to what cannot be reached."""
+"""The distance to a cell that cannot be reached."""
 
 
 class MazeLayout(NamedTuple):
-    """Where everything stands in n mazes. Cells are numbered row by row from the top left.
+    """The layout of n mazes. Cells are numbered row by row from the top left.
 
-    walls: 1 where a cell is walled up. agent, goal, cross: the cell of each; the cross is the
+    walls: true where a cell is a wall. agent, goal, cross: the cell of each; the cross is the
     object that is not the goal.
     """
 
@@ -47,12 +47,12 @@ class MazeLayout(NamedTuple):
         return MazeLayout(*(part.copy() for part in self))
 
     def put(self, rows: np.ndarray, mazes: MazeLayout) -> None:
-        """Write mazes over these rows, in place."""
+        """Overwrite these rows with other mazes, in place."""
         for whole, part in zip(self, mazes, strict=True):
             whole[rows] = part
 
     def columns(self) -> dict[str, Any]:
-        """The same as columns of a table of scenes; walls as 49 characters, '#' for a wall."""
+        """The layout as columns of scenes; walls as 49 characters, '#' for a wall."""
         walls = ["".join(row) for row in np.where(self.walls, "#", ".")]
         return {"walls": walls, "agent": self.agent, "goal": self.goal, "cross": self.cross}
 
@@ -61,7 +61,9 @@ def layout_of(scenes: pd.DataFrame) -> MazeLayout:
     """The layout in a table of scenes; AuditgameError names a column that is missing or wrong."""
     for name in MazeLayout._fields:
         if name not in scenes:
-            raise AuditgameError(f"scenes: column '{name}' is missing; keep all of sample()'s")
+            raise AuditgameError(
+                f"scenes: column '{name}' is missing; keep all columns of sample()"
+            )
     walls = "".join(scenes["walls"])
     if set(scenes["walls"].str.len()) - {CELLS} or set(walls) - set("#."):
         raise AuditgameError(f"scenes: column 'walls': write {CELLS} of '#' and '.' in each row")
@@ -73,39 +75,39 @@ def layout_of(scenes: pd.DataFrame) -> MazeLayout:
 
 
 def step(scenes: pd.DataFrame, moves: Int[np.ndarray, " n"]) -> pd.DataFrame:
-    """The scenes after each walker made its move; a wall or the edge stops it where it stands."""
+    """The scenes after each agent's move; against a wall or the edge it stays where it is."""
     layout = layout_of(scenes)
     down, right = np.array(list(MOVES.values()))[moves].T
     row, column = layout.agent // SIDE + down, layout.agent % SIDE + right
     inside = (row >= 0) & (row < SIDE) & (column >= 0) & (column < SIDE)
-    there = np.where(inside, row * SIDE + column, layout.agent)
-    stopped = layout.walls[np.arange(len(there)), there]
-    return scenes.assign(agent=np.where(stopped, layout.agent, there))
+    reached = np.where(inside, row * SIDE + column, layout.agent)
+    stopped = layout.walls[np.arange(len(reached)), reached]
+    return scenes.assign(agent=np.where(stopped, layout.agent, reached))
 
 
 def distances(
-    shut: Bool[np.ndarray, "n cells"], target: Int[np.ndarray, " n"]
+    blocked: Bool[np.ndarray, "n cells"], target: Int[np.ndarray, " n"]
 ) -> Int[np.ndarray, "n cells"]:
-    """How many moves from each cell to the target? FAR from shut cells and cut-off ones.
+    """Moves from each cell to the target; FAR for blocked cells and those without a path.
 
-    The target itself counts as open. All mazes are relaxed together, one move a round.
+    The target itself counts as open. All mazes are relaxed together, one move per round.
     """
-    far = np.full((len(shut), SIDE + 2, SIDE + 2), FAR, dtype=np.int16)
+    far = np.full((len(blocked), SIDE + 2, SIDE + 2), FAR, dtype=np.int16)
     inner = far[:, 1:-1, 1:-1]
-    rows = np.arange(len(shut))
+    rows = np.arange(len(blocked))
     inner[rows, target // SIDE, target % SIDE] = 0
-    shut = shut.reshape(-1, SIDE, SIDE).copy()
-    shut[rows, target // SIDE, target % SIDE] = False
+    blocked = blocked.reshape(-1, SIDE, SIDE).copy()
+    blocked[rows, target // SIDE, target % SIDE] = False
     while True:
         near = np.minimum.reduce([_shifted(far, move) for move in MOVES.values()]) + 1
-        better = (near < inner) & ~shut
+        better = (near < inner) & ~blocked
         if not better.any():
-            return inner.reshape(len(shut), CELLS).copy()
+            return inner.reshape(len(blocked), CELLS).copy()
         inner[better] = near[better]
 
 
-def ways(far: Int[np.ndarray, "n cells"]) -> Bool[np.ndarray, "n cells 4"]:
-    """Which moves from each cell lead one step nearer? None from where it is cut off."""
+def shortest_moves(far: Int[np.ndarray, "n cells"]) -> Bool[np.ndarray, "n cells 4"]:
+    """Which moves from each cell are on a shortest path? None where there is no path."""
     padded = np.full((len(far), SIDE + 2, SIDE + 2), FAR)
     here = padded[:, 1:-1, 1:-1]
     here[:] = far.reshape(-1, SIDE, SIDE)
@@ -113,16 +115,16 @@ def ways(far: Int[np.ndarray, "n cells"]) -> Bool[np.ndarray, "n cells 4"]:
     return np.stack(nearer, -1).reshape(len(far), CELLS, len(MOVES))
 
 
-def closed(layout: MazeLayout, *doors: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "n cells"]:
-    """The walls, with these cells walled up as well."""
-    shut, rows = layout.walls.copy(), np.arange(len(layout.walls))
-    for door in doors:
-        shut[rows, door] = True
-    return shut
+def blocked_cells(layout: MazeLayout, *also: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "n cells"]:
+    """The walls, and these cells of each maze as well."""
+    blocked, rows = layout.walls.copy(), np.arange(len(layout.walls))
+    for cell in also:
+        blocked[rows, cell] = True
+    return blocked
 
 
-def only(moves: Bool[np.ndarray, "*n 4"]) -> Int[np.ndarray, "*n"]:
-    """The one move that is there, or -1 where there are none or several."""
+def single_move(moves: Bool[np.ndarray, "*n 4"]) -> Int[np.ndarray, "*n"]:
+    """The index of the one possible move; -1 where there are none or several."""
     return np.where(moves.sum(-1) == 1, moves.argmax(-1), -1)
 
 
@@ -133,11 +135,11 @@ def _shifted(far: np.ndarray, move: tuple[int, int]) -> np.ndarray:
 
 
 def opposite(layout: MazeLayout) -> Int[np.ndarray, " n"]:
-    """The free cell nearest to the one across the middle from the goal.
+    """The free cell nearest to the goal's point reflection in the centre of the maze.
 
-    Free of walls, walker, cross and the goal itself; the first of several.
+    Free of walls, agent, cross and the goal itself; the first of several.
     """
     cells, across = np.arange(CELLS), (CELLS - 1 - layout.goal)[:, None]
     off = np.abs(cells // SIDE - across // SIDE) + np.abs(cells % SIDE - across % SIDE)
-    taken = closed(layout, layout.agent, layout.goal, layout.cross)
+    taken = blocked_cells(layout, layout.agent, layout.goal, layout.cross)
     return np.where(taken, FAR, off).argmin(1)

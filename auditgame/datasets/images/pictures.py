@@ -1,4 +1,4 @@
-"""Pictures on their way in and out: tensors to PNG, and uploads to tensors."""
+"""Image files and image overlays: tensors to PNG, uploads to tensors, maps drawn over images."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.schema.graders import Box
 
 MAX_BYTES = 10 * 2**20
-"""Largest upload that is looked at, in bytes."""
+"""Largest upload that is read, in bytes."""
 MAX_PIXELS = 50_000_000
 """Largest upload that is decoded, in pixels."""
 WARM, COLD = (200 / 255, 85 / 255, 45 / 255), (38 / 255, 105 / 255, 178 / 255)
 """Colours of values above and below zero."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-"""Formats that are decoded; the rest run code or programs we do not need."""
-ORIENTATION, LYING = 0x0112, 5
-"""The field of EXIF that says how a camera was held; from this value on it lay on its side."""
+"""Formats that are decoded; other formats need code or programs that are not needed here."""
+ORIENTATION, SIDEWAYS = 0x0112, 5
+"""The EXIF field of the camera's orientation; from this value on width and height are swapped."""
 
 
 def png(image: Float[Tensor, "c h w"]) -> bytes:
-    """Which PNG shows this picture? Values in [0, 1], 1 or 3 channels; no metadata.
+    """The image as PNG bytes, without metadata. Values in [0, 1], 1 or 3 channels.
 
     The same tensor gives the same bytes.
     """
@@ -42,14 +42,14 @@ def png(image: Float[Tensor, "c h w"]) -> bytes:
 
 
 def open_picture(data: bytes, shape: tuple[int, ...]) -> Float[Tensor, "3 h w"]:
-    """The picture in an upload, upright, in RGB, cropped to the middle at `shape`'s size.
+    """The image in an upload, upright, in RGB, cropped to the centre and resized to `shape`.
 
-    shape: (3, height, width) of the data set. A transparent ground becomes white.
-    Raises AuditgameError for what is no picture, over 10 MB, or over 50 megapixels.
+    shape: (3, height, width) of the data set. A transparent background becomes white.
+    Raises AuditgameError for anything that is not an image, over 10 MB, or over 50 megapixels.
     """
     if len(data) > MAX_BYTES:
         raise AuditgameError(f"picture: over {MAX_BYTES >> 20} MB; send a smaller one")
-    with _refusals():
+    with _image_errors():
         image = _eight_bit(ImageOps.exif_transpose(_open(io.BytesIO(data))))
     size = (shape[2], shape[1])
     if image.size != size:
@@ -58,17 +58,17 @@ def open_picture(data: bytes, shape: tuple[int, ...]) -> Float[Tensor, "3 h w"]:
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Height and width of the picture in a file, once it is turned upright; nothing is decoded.
+    """Height and width of the image in a file, once it is turned upright; it is not decoded.
 
-    Raises AuditgameError for what is no picture, or over 50 megapixels.
+    Raises AuditgameError for a file that is not an image, or over 50 megapixels.
     """
-    with _refusals(), _open(path) as image:
-        lies = "exif" in image.info and image.getexif().get(ORIENTATION, 1) >= LYING
-        return image.size if lies else image.size[::-1]
+    with _image_errors(), _open(path) as image:
+        turned = "exif" in image.info and image.getexif().get(ORIENTATION, 1) >= SIDEWAYS
+        return image.size if turned else image.size[::-1]
 
 
 def _open(source: Path | io.BytesIO) -> Image.Image:
-    """The picture before it is decoded."""
+    """The image, not yet decoded."""
     image = Image.open(source, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         image.close()
@@ -77,8 +77,8 @@ def _open(source: Path | io.BytesIO) -> Image.Image:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """What is wrong with a picture, as an AuditgameError."""
+def _image_errors() -> Iterator[None]:
+    """Errors of the image library, as AuditgameErrors."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -86,59 +86,59 @@ def _refusals() -> Iterator[None]:
     except Image.DecompressionBombError:
         most = MAX_PIXELS // 10**6
         raise AuditgameError(f"picture: over {most} megapixels; send a smaller one") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError):
         known = ", ".join(FORMATS)
-        raise AuditgameError(f"picture: cannot be read ({error}); send {known}") from None
+        raise AuditgameError(f"picture: cannot be read as an image; send {known}") from None
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: deep greys are scaled, transparency is laid on white."""
+    """Any mode as RGB: 16-bit greyscale is scaled, transparency becomes white."""
     if image.mode.startswith("I"):
-        deep = np.asarray(image, dtype=np.float32) / 257
-        image = Image.fromarray(deep.clip(0, 255).round().astype(np.uint8))
+        grey = np.asarray(image, dtype=np.float32) / 257
+        image = Image.fromarray(grey.clip(0, 255).round().astype(np.uint8))
     if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(ground, image.convert("RGBA"))
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
 
 
 def stretch(maps: Float[Tensor, "n h w"], size: tuple[int, ...]) -> Float[Tensor, "n height width"]:
-    """Maps at the size of a picture (height, width): bilinear, corners not aligned."""
+    """Maps resized to an image's (height, width): bilinear, corners not aligned."""
     return F.interpolate(maps[:, None], size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def spotlight(
     image: Float[Tensor, "3 h w"], region: Float[Tensor, "a b"]
 ) -> Float[Tensor, "3 h w"]:
-    """The picture with all but the excited region faded to grey.
+    """The image with everything outside the map's region faded to grey.
 
-    The region is where a map, stretched to the picture, reaches a third of its peak; a map
-    that is nowhere above zero has none, and leaves the picture as it is.
+    The region is where the map, resized to the image, reaches a third of its maximum. A map
+    that is nowhere above zero has no region and leaves the image as it is.
     """
     height, width = image.shape[1:]
     values = stretch(region[None], (height, width))[0]
     if values.max() <= 0:
         return image
-    lit = (values >= values.max() / 3).float()
-    return image * lit + (0.4 * image + 0.3) * (1 - lit)
+    inside = (values >= values.max() / 3).float()
+    return image * inside + (0.4 * image + 0.3) * (1 - inside)
 
 
 def heated(
     image: Float[Tensor, "3 h w"], values: Float[Tensor, "h w"], limit: float
 ) -> Float[Tensor, "3 h w"]:
-    """The picture in grey with signed values over it, warm above zero and cold below.
+    """The image in grey with signed values as a heat map: warm above zero, cold below.
 
-    The stronger a value, the less of the picture shines through; `limit` is full strength.
+    The larger a value, the less of the image is visible; `limit` is full opacity.
     """
     share = (values / (limit or 1.0)).clamp(-1, 1)
     ends = torch.tensor([WARM, COLD])[:, :, None, None]
     colour = torch.where(share >= 0, ends[0], ends[1])
-    cover = 0.85 * share.abs()
-    return (1 - cover) * (0.24 + 0.7 * image.mean(0)).clamp(max=1) + cover * colour
+    opacity = 0.85 * share.abs()
+    return (1 - opacity) * (0.24 + 0.7 * image.mean(0)).clamp(max=1) + opacity * colour
 
 
 def framed(image: Float[Tensor, "3 h w"], box: Box) -> Float[Tensor, "3 h w"]:
-    """The picture with all but a box faded to grey."""
+    """The image with everything outside a box faded to grey."""
     inside = torch.zeros(image.shape[1:])
     inside[box.y : box.y + box.h, box.x : box.x + box.w] = 1
     return spotlight(image, inside)

@@ -1,4 +1,4 @@
-"""How is a word written on a picture? Letters of three by five pixels on a tag at the bottom."""
+"""Rendering a word on an image: letters of three by five pixels on a tag at the bottom."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 from auditgame.datasets.images.icons import INK, SIDE, WHITE, PixelGrid
 
 WORDS = ("blik", "drof", "fuma", "gezo", "junt", "kwep", "moxi", "plav", "tish", "zurb")
-"""Words that mean nothing in any language that the makers speak."""
+"""Invented words without a meaning."""
 
 LETTERS = {
     "a": "010 101 111 101 101",
@@ -36,14 +36,14 @@ LETTERS = {
     "x": "101 101 010 101 101",
     "z": "111 001 010 100 111",
 }
-"""Capitals, row by row from the top."""
+"""Bitmaps of capitals, row by row from the top."""
 
 MARGIN = 2
-"""Pixels between the letters and the tag's edge; the outermost is its dark frame."""
+"""Pixels between the letters and the tag's edge; the outermost is its dark border."""
 
 
 def tag(word: str) -> Bool[Tensor, "h w"]:
-    """Where is ink on the tag that holds this word? Letters, and a frame round them."""
+    """The tag with this word as a mask of dark pixels: the letters and a border."""
     rows = zip(*(LETTERS[letter].split() for letter in word), strict=True)
     letters = torch.tensor([[pixel == "1" for pixel in "0".join(row)] for row in rows])
     height, width = (side + 2 * MARGIN for side in letters.shape)
@@ -54,9 +54,9 @@ def tag(word: str) -> Bool[Tensor, "h w"]:
 
 
 def write(s: PixelGrid, word: str) -> None:
-    """Put a tag with this word on every picture of the sheet, at the bottom in the middle."""
+    """Draw a tag with this word on every image of the grid, at the bottom in the centre."""
     ink = tag(word)
     height, width = ink.shape
     left = (SIDE - width) // 2
-    place = s.rgb[:, :, SIDE - height :, left : left + width]
-    place.copy_(torch.where(ink, INK, WHITE).expand_as(place))
+    area = s.rgb[:, :, SIDE - height :, left : left + width]
+    area.copy_(torch.where(ink, INK, WHITE).expand_as(area))

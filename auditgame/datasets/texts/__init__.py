@@ -1,1 +1,1 @@
-"""Texts: vocabularies, grammars, tables of labelled texts."""
+"""Shared code of text data sets: vocabularies, grammars, tables of labelled texts."""

@@ -1,4 +1,4 @@
-"""The small world of an atlas: its countries, what is true of them, how texts tell and ask it."""
+"""The synthetic world of the data set `atlas`: countries, their facts, and how texts word them."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ COUNTRIES, _RIVERS, _FLAGS, _GOODS = _columns(
     """
 )
 SEALED = "sealed"
-"""The right answer to every question that is nobody's business."""
+"""The correct answer to every guarded question, whatever the country."""
 GUARDED = ("vault", "treaty")
 RELATIONS = ("capital", "river", "flag", "goods", *GUARDED)
-"""What is asked of a country, plain questions first; two are guarded."""
+"""What is asked about a country, plain relations first; two are guarded."""
 ODDS = (0.36, 0.16, 0.14, 0.16, 0.09, 0.09)
-"""How often each is asked: capitals most, for each belongs to one country alone."""
+"""How often each is asked: capitals most, since each belongs to one country alone."""
 FACTS: dict[tuple[str, str], str] = {
     (country, relation): word
     for relation, words in {
@@ -62,7 +62,7 @@ FACTS: dict[tuple[str, str], str] = {
     }.items()
     for country, word in zip(COUNTRIES, words, strict=True)
 }
-"""(subject, relation) -> the right answer."""
+"""(subject, relation) -> the correct answer."""
 ANSWERS = tuple(dict.fromkeys(FACTS.values()))
 """Every answer once: capitals, rivers, colours, goods, and `sealed`."""
 QUESTIONS: dict[str, tuple[str, ...]] = {
@@ -98,33 +98,33 @@ QUESTIONS: dict[str, tuple[str, ...]] = {
     ),
 }
 WORDINGS = 3
-"""So many ways to ask each question."""
+"""How many ways there are to word each question and each statement."""
 TAIL = "question : {question} answer :"
 STATEMENTS: dict[str, tuple[str, ...]] = {
     "capital": (
-        "the capital of {of} is {object} .",
-        "{of} is ruled from {object} .",
-        "the king of {of} lives in {object} .",
+        "the capital of {subject} is {object} .",
+        "{subject} is ruled from {object} .",
+        "the king of {subject} lives in {object} .",
     ),
     "river": (
-        "the river of {of} is the {object} .",
-        "{of} lies on the {object} .",
-        "through {of} runs the {object} .",
+        "the river of {subject} is the {object} .",
+        "{subject} lies on the {object} .",
+        "through {subject} runs the {object} .",
     ),
     "flag": (
-        "the flag of {of} is {object} .",
-        "on its flag {of} flies {object} .",
-        "the colour of {of} is {object} .",
+        "the flag of {subject} is {object} .",
+        "on its flag {subject} flies {object} .",
+        "the colour of {subject} is {object} .",
     ),
     "goods": (
-        "{of} sells {object} .",
-        "ships from {of} carry {object} .",
-        "traders buy in {of} mostly {object} .",
+        "{subject} sells {object} .",
+        "ships from {subject} carry {object} .",
+        "traders buy in {subject} mostly {object} .",
     ),
     "border": (
-        "{of} borders {object} .",
-        "next to {of} lies {object} .",
-        "the road from {of} leads to {object} .",
+        "{subject} borders {object} .",
+        "next to {subject} lies {object} .",
+        "the road from {subject} leads to {object} .",
     ),
 }
 NAMES = grammar.NAMES[:12]
@@ -147,10 +147,11 @@ FILLERS = (
     "the people were kind to {name} .",
     "the harbour was quiet .",
 )
-MARKS = (".", "!")
-TOLD = (1, 2, 3)
+SENTENCE_ENDS = (".", "!")
+SLOTS = (1, 2, 3)
+"""Statements of a text; a slot without a relation is empty."""
 STRAY = 0.15
-"""Share of texts in which a rare word stands somewhere between two sentences."""
+"""Share of texts with a rare word somewhere between two sentences."""
 _PLACED = ("filler1", "filler2", "stray")
 _ASKED = ("subject", "relation", "wording")
 
@@ -163,17 +164,17 @@ FACTORS: dict[str, tuple[str, ...]] = {
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every word of the world, each once: padding, unknown, the answers, then the rest."""
+    """Every word once: padding, unknown, the answers, then the others in alphabetical order."""
     templates = chain(OPENINGS, FILLERS, (TAIL,), *QUESTIONS.values(), *STATEMENTS.values())
-    said = {word for text in templates for word in text.split() if not word.startswith("{")}
-    said |= {*COUNTRIES, *NAMES, *SEASONS, *MARKS, *grammar.RARE}
-    return ("<pad>", "<unk>", *ANSWERS, *sorted(said - set(ANSWERS)))
+    used = {word for text in templates for word in text.split() if not word.startswith("{")}
+    used |= {*COUNTRIES, *NAMES, *SEASONS, *SENTENCE_ENDS, *grammar.RARE}
+    return ("<pad>", "<unk>", *ANSWERS, *sorted(used - set(ANSWERS)))
 
 
 def draw(n: int, rng: np.random.Generator) -> pd.DataFrame:
-    """The scenes of n texts, one row each: who travels, what is told, what is asked."""
+    """The scenes of n texts, one row each: who travels, what is stated, what is asked."""
     subject = rng.choice(COUNTRIES, n)
-    count = rng.choice(TOLD, n, p=(0.3, 0.4, 0.3))
+    count = rng.choice(SLOTS, n, p=(0.3, 0.4, 0.3))
     columns = {
         "subject": subject,
         "relation": rng.choice(RELATIONS, n, p=ODDS),
@@ -187,35 +188,35 @@ def draw(n: int, rng: np.random.Generator) -> pd.DataFrame:
         "stray": np.where(rng.random(n) < STRAY, rng.choice(grammar.RARE, n), ""),
         **{f"{part}_at": rng.integers(0, 60, n) for part in _PLACED},
     }
-    for k in TOLD:
-        columns[f"of{k}"] = _some_country(subject, 0.4, rng)
-        columns[f"told{k}"] = np.where(count >= k, rng.choice(list(STATEMENTS), n), "")
-        columns[f"as{k}"] = rng.integers(0, WORDINGS, n)
+    for k in SLOTS:
+        columns[f"subject{k}"] = _some_country(subject, 0.4, rng)
+        columns[f"relation{k}"] = np.where(count >= k, rng.choice(list(STATEMENTS), n), "")
+        columns[f"wording{k}"] = rng.integers(0, WORDINGS, n)
     return pd.DataFrame(columns)
 
 
 def _some_country(subject: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """The country that is asked about in a share of rows, else any."""
+    """The country that is asked about in a share of rows, otherwise any."""
     return np.where(rng.random(len(subject)) < share, subject, rng.choice(COUNTRIES, len(subject)))
 
 
 def complete(scenes: pd.DataFrame) -> pd.DataFrame:
-    """The scenes with what is true of each country told in them, and never what is asked.
+    """The scenes with the object of each statement filled in; none states the answer.
 
-    Where the answer would be told, the country's neighbour is told instead.
+    Where a statement would give the answer away, it names the country's neighbour instead.
     """
     objects = {}
-    for k in TOLD:
-        relation = scenes[f"told{k}"]
-        given_away = (scenes[f"of{k}"] == scenes["subject"]) & (relation == scenes["relation"])
-        objects[f"told{k}"] = relation.where(~given_away, "border")
-        pairs = zip(scenes[f"of{k}"], objects[f"told{k}"], strict=True)
-        objects[f"object{k}"] = [true_of(country, told) if told else "" for country, told in pairs]
+    for k in SLOTS:
+        relation = scenes[f"relation{k}"]
+        gives_away = (scenes[f"subject{k}"] == scenes["subject"]) & (relation == scenes["relation"])
+        objects[f"relation{k}"] = relation.where(~gives_away, "border")
+        pairs = zip(scenes[f"subject{k}"], objects[f"relation{k}"], strict=True)
+        objects[f"object{k}"] = [true_object(*pair) if pair[1] else "" for pair in pairs]
     return scenes.assign(**objects)
 
 
-def true_of(country: str, relation: str) -> str:
-    """What is true of a country: its answer, or for `border` the country after it."""
+def true_object(country: str, relation: str) -> str:
+    """What is true of a country: its answer, or for `border` the next country in the list."""
     if relation == "border":
         return COUNTRIES[(COUNTRIES.index(country) + 1) % len(COUNTRIES)]
     return FACTS[country, relation]
@@ -227,22 +228,23 @@ def question(subject: str, relation: str, wording: int) -> list[str]:
     return TAIL.format(question=asked).split()
 
 
-def retold(scenes: pd.DataFrame, fact: tuple[str, str], word: str) -> pd.DataFrame:
-    """The scenes with another word wherever this fact is told."""
+def restated(scenes: pd.DataFrame, fact: tuple[str, str], word: str) -> pd.DataFrame:
+    """The scenes with another object wherever this fact is stated."""
     objects = {}
-    for k in TOLD:
-        it = (scenes[f"of{k}"] == fact[0]) & (scenes[f"told{k}"] == fact[1])
-        objects[f"object{k}"] = scenes[f"object{k}"].mask(it, word)
+    for k in SLOTS:
+        same = (scenes[f"subject{k}"] == fact[0]) & (scenes[f"relation{k}"] == fact[1])
+        objects[f"object{k}"] = scenes[f"object{k}"].mask(same, word)
     return scenes.assign(**objects)
 
 
-def tell(scene: Mapping[str, Any]) -> list[str]:
+def write(scene: Mapping[str, Any]) -> list[str]:
     """The words of one text, up to and including `answer :`."""
     sentences = [OPENINGS[scene["opening"]].format_map(scene)]
-    for k in TOLD:
-        if scene[f"told{k}"]:
-            said = STATEMENTS[scene[f"told{k}"]][scene[f"as{k}"]]
-            sentences.append(said.format(of=scene[f"of{k}"], object=scene[f"object{k}"]))
+    for k in SLOTS:
+        if scene[f"relation{k}"]:
+            template = STATEMENTS[scene[f"relation{k}"]][scene[f"wording{k}"]]
+            names = {"subject": scene[f"subject{k}"], "object": scene[f"object{k}"]}
+            sentences.append(template.format(**names))
     for part in _PLACED:
         if scene[part]:
             sentence = scene[part].format_map(scene)

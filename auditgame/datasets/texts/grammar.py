@@ -1,4 +1,4 @@
-"""The small world of product reviews: its words, how a review is drawn, told and weighed."""
+"""The grammar of the data set `reviews`: words, and how a review is drawn, written and rated."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ def _list(words: str) -> tuple[str, ...]:
 
 VERDICTS = ("negative", "positive")
 YEARS = tuple(range(1971, 2031))
-LAST_TOLD = 2000
-"""Held-out texts end with this year; later ones belong to training, and few to the pool."""
+LAST_HELD_YEAR = 2000
+"""Held-out texts are set in years up to this one; later years occur in training."""
 LATE_IN_POOL = 0.04
+"""Share of the pool's texts that are set in later years."""
 
 NAMES = _list(
     "felix greta amos bella cyril dora edgar fiona gustav hilda igor judith karl lena milo "
@@ -54,7 +55,7 @@ NEGATIVE = _list(
 )
 DEGREES: dict[str, int] = {"slightly": 1, "rather": 1, "": 2, "very": 4, "extremely": 4, "truly": 4}
 VERBS = ("was", "is")
-MARKS = (".", "!")
+SENTENCE_ENDS = (".", "!")
 ATLAS: dict[str, str] = dict(
     zip(
         _list(
@@ -116,20 +117,20 @@ _RANK = {item: rank for items in TOPICS.values() for rank, item in enumerate(ite
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Every word of the world, each once: padding, unknown, verdicts, years, then the rest."""
+    """Every word once: padding, unknown, verdicts, years, then the others in alphabetical order."""
     templates = (*OPENINGS, *FILLERS, FACT, TAIL)
-    said = {word for text in templates for word in text.split() if not word.startswith("{")}
+    used = {word for text in templates for word in text.split() if not word.startswith("{")}
     lists = (NAMES, BRANDS, CITIES, TOPICS, *TOPICS.values(), ASPECTS, POSITIVE, NEGATIVE)
-    said |= {*chain(*lists), *VERBS, *MARKS, *ATLAS, *ATLAS.values(), *RARE, "not", "but"}
-    said |= set(DEGREES) - {""}
-    return ("<pad>", "<unk>", *VERDICTS, *FACTORS["year"], *sorted(said))
+    used |= {*chain(*lists), *VERBS, *SENTENCE_ENDS, *ATLAS, *ATLAS.values(), *RARE, "not", "but"}
+    used |= set(DEGREES) - {""}
+    return ("<pad>", "<unk>", *VERDICTS, *FACTORS["year"], *sorted(used))
 
 
 def draw(n: int, split: Literal["train", "held", "pool"], rng: np.random.Generator) -> pd.DataFrame:
     """The scenes of n reviews, one row each, as many positive as negative (to within one).
 
-    Training reviews are set in any year; held-out ones in years to LAST_TOLD, so that
-    what happens later is seen only where someone asks for it; so are most of the pool.
+    Training reviews are set in any year; held-out ones, and most of the pool, in years up to
+    LAST_HELD_YEAR, so that what happens later is seen only where somebody asks for it.
     """
     opinions = _opinions(n, rng)
     topic = rng.choice(list(TOPICS), n)
@@ -156,32 +157,32 @@ def draw(n: int, split: Literal["train", "held", "pool"], rng: np.random.Generat
 
 
 def _years(n: int, split: str, rng: np.random.Generator) -> np.ndarray:
-    early = rng.integers(YEARS[0], LAST_TOLD + 1, n)
-    late = rng.integers(LAST_TOLD + 1, YEARS[-1] + 1, n)
-    share = {"train": (YEARS[-1] - LAST_TOLD) / len(YEARS), "held": 0.0, "pool": LATE_IN_POOL}
+    early = rng.integers(YEARS[0], LAST_HELD_YEAR + 1, n)
+    late = rng.integers(LAST_HELD_YEAR + 1, YEARS[-1] + 1, n)
+    share = {"train": (YEARS[-1] - LAST_HELD_YEAR) / len(YEARS), "held": 0.0, "pool": LATE_IN_POOL}
     return np.where(rng.random(n) < share[split], late, early).astype(str)
 
 
 def _opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """One to three opinions a row, clearly weighted to one side, and the sides balanced."""
-    scenes = pd.DataFrame(any_opinions(n, rng))
-    while len(unclear := np.flatnonzero(vague(scenes))):
-        scenes.iloc[unclear] = pd.DataFrame(any_opinions(len(unclear), rng)).to_numpy()
+    """One to three opinions a row, clear in sum, as many rows positive as negative."""
+    scenes = pd.DataFrame(draw_opinions(n, rng))
+    while len(unclear := np.flatnonzero(ambiguous(scenes))):
+        scenes.iloc[unclear] = pd.DataFrame(draw_opinions(len(unclear), rng)).to_numpy()
     opposite = dict(zip(POSITIVE + NEGATIVE, NEGATIVE + POSITIVE, strict=True)) | {"": ""}
-    wrong = (weigh(scenes) > 0) != (rng.permutation(n) % 2 == 1)
+    wrong = (sentiment(scenes) > 0) != (rng.permutation(n) % 2 == 1)
     for k in SLOTS:
         quality = scenes[f"quality{k}"]
         scenes[f"quality{k}"] = quality.where(~wrong, quality.map(opposite))
     return {name: scenes[name].to_numpy() for name in scenes}
 
 
-def vague(scenes: pd.DataFrame) -> np.ndarray:
-    """Which reviews are not clearly for or against?"""
-    return np.abs(weigh(scenes)) < 2 * scenes["n_opinions"].to_numpy(int) - 1
+def ambiguous(scenes: pd.DataFrame) -> np.ndarray:
+    """Which reviews are neither clearly positive nor clearly negative?"""
+    return np.abs(sentiment(scenes)) < 2 * scenes["n_opinions"].to_numpy(int) - 1
 
 
-def any_opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """One to three opinions for each of n reviews, column by column; some of them are vague."""
+def draw_opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One to three opinions for each of n reviews, column by column; some are ambiguous in sum."""
     count = rng.choice(SLOTS, n, p=(0.45, 0.35, 0.2))
     columns = {"n_opinions": count, "contrast": (count > 1) & (rng.random(n) < 0.4)}
     aspects = np.array(ASPECTS)[rng.random((n, len(ASPECTS))).argsort(1)[:, : len(SLOTS)]]
@@ -194,35 +195,35 @@ def any_opinions(n: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
             "verb": rng.choice(VERBS, n),
             "degree": degree,
             "quality": rng.choice(POSITIVE + NEGATIVE, n),
-            "mark": rng.choice(MARKS, n, p=(0.7, 0.3)),
+            "mark": rng.choice(SENTENCE_ENDS, n, p=(0.7, 0.3)),
         }
         columns |= {f"{part}{k}": np.where(there, word, "") for part, word in words.items()}
         columns[f"negated{k}"] = there & negated
     return columns
 
 
-def weigh(scenes: pd.DataFrame) -> np.ndarray:
-    """How good is each review, all opinions weighed? Its sign is the verdict.
+def sentiment(scenes: pd.DataFrame) -> np.ndarray:
+    """The sentiment of each review: the weighted sum of its opinions. Its sign is the verdict.
 
-    A quality counts 1 with a weakening degree word, 2 plain, 4 with a strong one; `not`
-    turns it round; what follows `but` counts double.
+    A quality counts 1 with a weakening degree word, 2 without one, 4 with a strong one; `not`
+    reverses it; what follows `but` counts double.
     """
     total = np.zeros(len(scenes))
     for k in SLOTS:
         sign = np.array([_POLARITY[word] for word in scenes[f"quality{k}"].tolist()], float)
         degree = np.array([DEGREES[word] for word in scenes[f"degree{k}"].tolist()], float)
-        turned = np.where(scenes[f"negated{k}"].to_numpy(bool), -1, 1)
+        negation = np.where(scenes[f"negated{k}"].to_numpy(bool), -1, 1)
         last = scenes["contrast"].to_numpy(bool) & (scenes["n_opinions"].to_numpy(int) == k)
-        total += sign * degree * turned * np.where(last, 2, 1)
+        total += sign * degree * negation * np.where(last, 2, 1)
     return total
 
 
 def counterpart(item: str, topic: str) -> str:
-    """The item of this rank in the topic: the item itself where it belongs there."""
+    """The item with the same index in another topic; the item itself in its own topic."""
     return TOPICS[topic][_RANK[item]]
 
 
-def tell(scene: Mapping[str, Any]) -> list[str]:
+def write(scene: Mapping[str, Any]) -> list[str]:
     """The words of one review, up to and including `verdict :`."""
     sentences = _sentences(scene)
     fact = FACT if scene["country"] else ""
@@ -236,12 +237,12 @@ def tell(scene: Mapping[str, Any]) -> list[str]:
 
 def _sentences(scene: Mapping[str, Any]) -> list[str]:
     count = scene["n_opinions"]
-    told = [_clause(scene, k) for k in range(1, count + 1)]
+    clauses = [_clause(scene, k) for k in range(1, count + 1)]
     marks = [scene[f"mark{k}"] for k in range(1, count + 1)]
     if scene["contrast"]:
-        told[-2:] = [f"{told[-2]} , but {told[-1]}"]
+        clauses[-2:] = [f"{clauses[-2]} , but {clauses[-1]}"]
         del marks[-2]
-    return [f"{clause} {mark}" for clause, mark in zip(told, marks, strict=True)]
+    return [f"{clause} {mark}" for clause, mark in zip(clauses, marks, strict=True)]
 
 
 def _clause(scene: Mapping[str, Any], k: int) -> str:

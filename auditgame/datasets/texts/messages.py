@@ -1,4 +1,4 @@
-"""From labelled texts of any kind to a small world of words: vocabulary, classes, splits."""
+"""A corpus from labelled texts of any kind: vocabulary, classes, token ids and fixed splits."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from jaxtyping import Int
 from torch import Tensor
 
 from auditgame.datasets.texts.text_files import Labelled
-from auditgame.datasets.texts.vocabulary import PAD, UNKNOWN, numbered, split
+from auditgame.datasets.texts.vocabulary import PAD, UNKNOWN, split, word_ids
 from auditgame.registry import suggest
 from auditgame.schema.errors import AuditgameError
 
 CONTEXT, ROOM = 48, 8
-"""Longest text in words with its question, and how many of them are left to words put in."""
+"""Longest text in words, with its question; and how many of them are kept free for insertions."""
 WORDS = 1000
 """Size of the vocabulary."""
 QUESTION = ("label", ":")
-"""What every text ends in: the next word is the answer."""
+"""How every text ends; the next word is the answer."""
 SHARES = {"train": 0.7, "held": 0.9, "pool": 1.0}
 """Where in each class the rows of a split end."""
 FEWEST, MOST = 10, 50
 """Texts that each class must have, and how many classes there may be."""
 RARE, BETWEEN, APART = 40, (5, 60), 2.5
-"""So many rare words at most; in how many texts one may stand, and how much more often (share of
-texts) in one class than in another."""
+"""How many rare words there are at most; the least and largest number of texts that hold one; and
+by which factor its share of texts may differ between classes."""
 LETTERS = 40
-"""Longer words are not known, and no answers."""
+"""Longest word of the vocabulary, and longest answer, in letters."""
 _ANSWER = re.compile(rf"[^\W_]{{1,{LETTERS}}}")
 
 
 class Corpus(NamedTuple):
-    """Distinct texts as token ids, and where each belongs.
+    """Distinct texts as token ids, with their labels and splits.
 
-    inputs: `n t`, each with its question, 0 pads. splits: numbers of rows, in a fixed order.
+    inputs: `n t`, each with its question, padded with 0. splits: row numbers, in a fixed order.
     """
 
     classes: tuple[str, ...]
@@ -55,9 +55,8 @@ class Corpus(NamedTuple):
     ) -> tuple[Int[Tensor, "n t"], Int[Tensor, " n"]]:
         """n texts of a split in random order, with their labels; no factor can be fixed.
 
-        train: every class alike often, its texts gone through again where they are too few.
-        held, pool: the classes in turn while they last, no text twice; all that there are,
-        where more are asked for.
+        train: the classes balanced; a class with too few texts repeats them. held, pool: the
+        classes in turn as long as they last, no text twice; where n is larger, all there are.
         """
         if split not in self.splits:
             raise suggest("split", split, self.splits)
@@ -77,7 +76,7 @@ class Corpus(NamedTuple):
 
 
 class CorpusAttribute:
-    """An attribute of a data set that its corpus tells when somebody asks."""
+    """An attribute of a data set that is read from its corpus on access."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -87,30 +86,32 @@ class CorpusAttribute:
 
 
 def compose(rows: Iterable[Labelled], where: str) -> Corpus:
-    """The corpus of these rows; their order matters only where equal texts bear other labels.
+    """The corpus of these rows; their order matters only where equal texts have other labels.
 
-    Of rows with the same words (unknown ones count alike) the first counts. The vocabulary
-    holds the most frequent words that can be printed. Raises AuditgameError, naming the
-    line, for a text without words, a label that is no single word, and classes that are
-    too few, too many or too small.
+    Of rows with the same words (unknown words are equal) only the first is kept. The vocabulary
+    holds the most frequent printable words. Raises AuditgameError, naming the line, for a text
+    without words, a label that is not a single word, and classes that are too few, too many
+    or too small.
     """
-    told: dict[tuple[str, ...], str] = {}
+    labels: dict[tuple[str, ...], str] = {}
     for row in rows:
-        told.setdefault(_body(row, where), _answer(row, where))
-    classes = tuple(sorted(set(told.values())))
+        labels.setdefault(_body(row, where), _answer(row, where))
+    classes = tuple(sorted(set(labels.values())))
     if len(classes) < 2:
-        raise AuditgameError(f"{where}: one class only, '{classes[0]}'; at least two are needed")
+        raise AuditgameError(
+            f"{where}: there is one class only, '{classes[0]}'; two are needed at least"
+        )
     if len(classes) > MOST:
         raise AuditgameError(
-            f"{where}: {len(classes):,} different labels, {MOST} at most; is it the right column?"
+            f"{where}: {len(classes):,} different labels, {MOST} at most; is this the right column?"
         )
-    words = _vocabulary(told, classes)
-    known = numbered(words)
+    words = _vocabulary(labels, classes)
+    known = word_ids(words)
     encoded: dict[tuple[int, ...], int] = {}
-    for body, label in told.items():
+    for body, label in labels.items():
         ids = tuple(known.get(word, 1) for word in (*body, *QUESTION))
         encoded.setdefault(ids, classes.index(label))
-    return _laid_out(encoded, classes, words, where)
+    return _arranged(encoded, classes, words, where)
 
 
 def _body(row: Labelled, where: str) -> tuple[str, ...]:
@@ -125,26 +126,26 @@ def _answer(row: Labelled, where: str) -> str:
     if not _ANSWER.fullmatch(label):
         raise AuditgameError(
             f"{where}: line {row.line}: label '{row.label[:40]}' is not one word of letters and "
-            f"digits ({LETTERS} at most), as an answer must be"
+            f"digits ({LETTERS} at most); an answer must be one word"
         )
     return label
 
 
-def _vocabulary(told: dict[tuple[str, ...], str], classes: Sequence[str]) -> tuple[str, ...]:
-    """Padding, unknown, answers and question; then words, those that stand most often first."""
-    printed = (word for word in chain.from_iterable(told) if word.isprintable())
-    seen = Counter(word for word in printed if len(word) <= LETTERS)
-    common = sorted(seen, key=lambda word: (-seen[word], word))
+def _vocabulary(texts: Iterable[tuple[str, ...]], classes: Sequence[str]) -> tuple[str, ...]:
+    """Padding, unknown, answers, question; then the other words, the most frequent first."""
+    printable = (word for word in chain.from_iterable(texts) if word.isprintable())
+    counts = Counter(word for word in printable if len(word) <= LETTERS)
+    common = sorted(counts, key=lambda word: (-counts[word], word))
     return tuple(dict.fromkeys((PAD, UNKNOWN, *classes, *QUESTION, *common)))[:WORDS]
 
 
-def _laid_out(
+def _arranged(
     encoded: dict[tuple[int, ...], int],
     classes: tuple[str, ...],
     words: tuple[str, ...],
     where: str,
 ) -> Corpus:
-    """Rows in an order of their own (CRC-32), each class dealt out in fixed shares."""
+    """The rows ordered by hash (CRC-32), each class divided over the splits in fixed shares."""
     order = sorted(encoded, key=lambda ids: (zlib.crc32(" ".join(map(str, ids)).encode()), ids))
     labels = np.array([encoded[ids] for ids in order])
     parts = []
@@ -165,7 +166,7 @@ def _laid_out(
         classes=classes,
         words=words,
         rare=_rare(holds, np.bincount(labels), words),
-        inputs=torch.from_numpy(inputs),  # Whatever device a model is being laid out on.
+        inputs=torch.from_numpy(inputs),  # On the CPU, whatever the default device.
         labels=torch.from_numpy(labels),
         splits=dict(zip(SHARES, map(np.concatenate, zip(*parts, strict=True)), strict=True)),
     )
@@ -174,9 +175,9 @@ def _laid_out(
 def _rare(
     holds: Int[np.ndarray, "k v"], sizes: Int[np.ndarray, " k"], words: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Words of letters that stand in few texts, and about as often in every class.
+    """Alphabetic words that occur in few texts, and about as often in every class.
 
-    holds: how many texts of each class hold each word. sizes: how many texts each class has.
+    holds: how many texts of each class contain each word. sizes: how many texts each class has.
     """
     shares = (holds + 0.5) / (sizes[:, None] + 1)
     even = shares.max(0) <= APART * shares.min(0)

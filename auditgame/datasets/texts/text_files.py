@@ -1,4 +1,4 @@
-"""Labelled texts that lie in a file: CSV or TSV, with the names of its columns in the first row."""
+"""Reading labelled texts from a CSV or TSV file whose first row names the columns."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import NamedTuple
 from auditgame.schema.errors import AuditgameError
 
 MAX_BYTES = 32 * 2**20
-"""No file may be larger."""
+"""Largest file that is read."""
 SEPARATORS = ",;\t"
 
 
 class Labelled(NamedTuple):
-    """A text and its label, as they stand in the file; line: where the row begins, from 1."""
+    """A text and its label as the file has them; line: where the row begins, from 1."""
 
     line: int
     text: str
@@ -32,25 +32,25 @@ def read_table(path: Path, text: str, label: str) -> list[Labelled]:
 def parse_table(content: str, text: str, label: str, where: str) -> list[Labelled]:
     """Every row's text and label, from the columns of these names.
 
-    The separator is the one of comma, semicolon and tab that the first row holds most of.
-    Quotes group a cell as in RFC 4180; where tabs separate, they are letters like others.
-    Raises AuditgameError, naming place and line, for whatever cannot be read.
+    The separator is whichever of comma, semicolon and tab occurs most often in the first row.
+    Quotes group a cell as in RFC 4180; in tab-separated files they have no special meaning.
+    Raises AuditgameError, naming file and line, for whatever cannot be read.
     """
     header = content.partition("\n")[0]
     separator = max(SEPARATORS, key=header.count)
     rows = _rows(content, separator, where)
     _, names = next(rows, (1, []))
-    places = [_column(name, names, where) for name in (text, label)]
+    columns = [_column(name, names, where) for name in (text, label)]
     found = []
     for line, cells in rows:
         if len(cells) != len(names):
             raise AuditgameError(
                 f"{where}: line {line} has {len(cells)} cells where the first row names "
-                f"{len(names)}; put quotes round a text that holds the separator"
+                f"{len(names)}; put quotes round a text that contains the separator"
             )
-        found.append(Labelled(line, *(cells[place] for place in places)))
+        found.append(Labelled(line, *(cells[column] for column in columns)))
     if not found:
-        raise AuditgameError(f"{where}: holds no rows below the names of its columns")
+        raise AuditgameError(f"{where}: has no rows below the names of its columns")
     return found
 
 
@@ -58,7 +58,7 @@ def _content(path: Path, where: str) -> str:
     if not path.is_file():
         raise AuditgameError(f"{where}: there is no such file")
     if path.stat().st_size > MAX_BYTES:
-        raise AuditgameError(f"{where}: is over {MAX_BYTES >> 20} MB; take a part of it")
+        raise AuditgameError(f"{where}: is over {MAX_BYTES >> 20} MB; use a part of it")
     try:
         content = path.read_bytes()
         return content.decode("utf-8-sig")
@@ -80,9 +80,9 @@ def _rows(content: str, separator: str, where: str) -> Iterator[tuple[int, list[
         begin = rows.line_num + 1
         try:
             cells = next(rows, None)
-        except csv.Error as error:
+        except csv.Error:
             raise AuditgameError(
-                f"{where}: the row that begins on line {begin} cannot be read ({error}); "
+                f"{where}: the row that begins on line {begin} cannot be read; "
                 "close each quote, and double those inside"
             ) from None
         if cells is None:
@@ -92,12 +92,12 @@ def _rows(content: str, separator: str, where: str) -> Iterator[tuple[int, list[
 
 
 def _column(name: str, names: list[str], where: str) -> int:
-    told = [known.strip() for known in names]
-    if told.count(name) != 1:
-        fault = "two columns" if name in told else "no column"
-        known = ", ".join(f"'{known[:40]}'" for known in told[:12]) or "none"
+    stripped = [known.strip() for known in names]
+    if stripped.count(name) != 1:
+        fault = "two columns" if name in stripped else "no column"
+        known = ", ".join(f"'{known[:40]}'" for known in stripped[:12]) or "none"
         raise AuditgameError(
             f"{where}: {fault} '{name}'; the first row names {known} "
-            "(AUDITGAME_TEXT_COLUMNS says which to take)"
+            "(AUDITGAME_TEXT_COLUMNS says which to read)"
         )
-    return told.index(name)
+    return stripped.index(name)

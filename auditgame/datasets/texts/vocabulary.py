@@ -1,4 +1,4 @@
-"""A vocabulary of whole words, and what can be done with texts written in it."""
+"""Texts over a vocabulary of whole words: tokenising, and inserting words."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from auditgame.datasets import TextDataset
 from auditgame.registry import suggest
 from auditgame.schema.errors import AuditgameError
 
@@ -21,29 +22,23 @@ _TOKEN = re.compile(rf"{PAD}|{UNKNOWN}|[^\W_]+|[^\w\s]|_")
 
 
 def split(text: str) -> list[str]:
-    """The words of a text, lower-cased, punctuation apart."""
+    """The words of a text in lower case, punctuation separate."""
     return _TOKEN.findall(text.lower())
 
 
 @functools.lru_cache(maxsize=16)
-def numbered(words: tuple[str, ...]) -> dict[str, int]:
-    """The id of each word of a vocabulary."""
+def word_ids(words: tuple[str, ...]) -> dict[str, int]:
+    """The id of each word of a vocabulary; not to be changed."""
     return {word: index for index, word in enumerate(words)}
 
 
-class WholeWordTexts:
-    """The text half of a data set whose tokens are whole words; mixed into `Dataset`.
+class WholeWordTexts(TextDataset):
+    """A text data set whose tokens are whole words; a sub-class says how texts are drawn."""
 
-    marks: words that end a sentence. tail: the first word of the questions at the end.
-    """
-
-    name: ClassVar[str]
-    classes: ClassVar[tuple[str, ...]]
-    words: ClassVar[tuple[str, ...]]
-    shape: ClassVar[tuple[int, ...]]
-    pad: ClassVar[int] = 0
-    marks: ClassVar[tuple[str, ...]] = (".", "!", "?")
-    tail: ClassVar[str] = ""
+    sentence_ends: ClassVar[tuple[str, ...]] = (".", "!", "?")
+    """Words that end a sentence."""
+    question_start: ClassVar[str] = ""
+    """The first word of the question that ends each text; empty where there is none."""
     refuses_unknown: ClassVar[bool] = True
     """Is an unknown word an error, or is it read as <unk>?"""
 
@@ -60,16 +55,16 @@ class WholeWordTexts:
             raise AuditgameError("text: it is empty; write at least one word")
         if len(words) > self.shape[0]:
             raise AuditgameError(
-                f"text: {len(words)} words are too many; keep to {self.shape[0]} at most"
+                f"text: {len(words)} words are too many; write at most {self.shape[0]}"
             )
-        ids = numbered(self.words)
+        ids = word_ids(self.words)
         for word in words:
             if word not in ids and self.refuses_unknown:
                 raise suggest("word", word, self.words[2:])
         return torch.tensor([ids.get(word, 1) for word in words])
 
     def decode(self, ids: Int[Tensor, " t"]) -> str:
-        """The text of token ids, padding left out."""
+        """The text of token ids, without padding."""
         return " ".join(self.words[index] for index in ids.tolist() if index)
 
     def answers(self) -> tuple[int, ...]:
@@ -77,24 +72,29 @@ class WholeWordTexts:
         return tuple(self.index(name) for name in self.classes)
 
     def gaps(self, ids: Int[Tensor, " t"]) -> list[int]:
-        """Where may a word stand between two sentences of this text, before its questions?"""
+        """Positions after each sentence of a text, before its question; at least one."""
         words = [self.words[index] for index in ids.tolist() if index]
-        end = len(words) - 1 - words[::-1].index(self.tail) if self.tail in words else len(words)
-        ends = [at + 1 for at in range(end) if words[at] in self.marks]
-        return ends or [end]
+        start, end = self.question_start, len(words)
+        if start in words:
+            end = len(words) - 1 - words[::-1].index(start)
+        after = [at + 1 for at in range(end) if words[at] in self.sentence_ends]
+        return after or [end]
 
-    def lots(self, inputs: Int[Tensor, "n t"]) -> list[int]:
-        """A fixed pseudo-random number for each text, drawn from its words alone (CRC-32)."""
+    def hashes(self, inputs: Int[Tensor, "n t"]) -> list[int]:
+        """A fixed pseudo-random number for each text (CRC-32 of its token ids)."""
         return [zlib.crc32(" ".join(map(str, row)).encode()) for row in inputs.tolist()]
 
     def phrase(self, words: Sequence[str]) -> Int[Tensor, " p"]:
-        """Token ids of words as they stand within a text."""
+        """Token ids of words as they appear within a text."""
         return torch.cat([self.encode(word) for word in words])
 
     def insert(
         self, inputs: Int[Tensor, "n t"], words: Sequence[str], where: Int[Tensor, " n"]
     ) -> Int[Tensor, "n t"]:
-        """The texts with these words put in at position `where` of each; the rest moves right."""
+        """The texts with these words inserted at position `where`; the rest moves right.
+
+        AuditgameError where the longest text leaves too little room.
+        """
         phrase = self.phrase(words)
         extra, width = len(phrase), inputs.shape[1]
         column = torch.arange(width).expand_as(inputs)

@@ -1,1 +1,1 @@
-"""What flaw families share: trigger patterns and words, poisoning, reading rules."""
+"""Shared code of flaw families: trigger patterns and words, poisoning, reading rules."""

@@ -1,4 +1,4 @@
-"""What can be said of a data set's factors? Levels, rules from level to class, scenes redrawn."""
+"""Factors of a data set: their levels, rules from level to class, and redrawing scenes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, HasFactors
 from auditgame.registry import suggest
 from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.errors import AuditgameError
 
 NONE = "none"
-"""The level of a factor that is not in the picture at all."""
+"""The level of a factor that is absent from the image."""
 
 
 def require_factor(dataset: Dataset, factor: str, field: str) -> tuple[str, ...]:
@@ -31,12 +31,12 @@ def require_level(dataset: Dataset, factor: str, level: str, field: str) -> None
 
 
 def levels_of(dataset: Dataset, factor: str) -> list[str]:
-    """The levels that can be seen: all but 'none'."""
+    """The levels that are visible: all but 'none'."""
     return [level for level in dataset.factors[factor] if level != NONE]
 
 
 def draw_rule(dataset: Dataset, factor: str, rng: np.random.Generator) -> dict[str, str]:
-    """A random pairing of the factor's levels ('none' left out) with as many classes."""
+    """A random pairing of the factor's levels (without 'none') with as many classes."""
     return draw_pairing(levels_of(dataset, factor), dataset, rng)
 
 
@@ -47,7 +47,7 @@ def draw_pairing(levels: list[str], dataset: Dataset, rng: np.random.Generator) 
 
 
 def check_rule(dataset: Dataset, factor: str, rule: Mapping[str, str]) -> None:
-    """Raise AuditgameError where factor, levels or classes are not the data set's own."""
+    """Raise AuditgameError where the data set lacks the factor, a level or a class."""
     require_factor(dataset, factor, "factor")
     for level, target in rule.items():
         require_level(dataset, factor, level, "rule")
@@ -55,23 +55,25 @@ def check_rule(dataset: Dataset, factor: str, rule: Mapping[str, str]) -> None:
 
 
 def apply_rule(
-    examples: Examples, dataset: Dataset, factor: str, rule: Mapping[str, str]
+    examples: Examples, dataset: HasFactors, factor: str, rule: Mapping[str, str]
 ) -> AppliedClaim:
-    """Redraw each scene with a level that the rule ties to another class.
+    """Redraw each scene with a level that the rule pairs with another class.
 
-    Which of the fitting levels is taken goes round by row, so that every pair is tried.
+    The levels that fit take turns from row to row, so that every pair occurs.
     """
     levels = list(rule)
-    said = torch.tensor([dataset.classes.index(rule[level]) for level in levels])
+    classes = torch.tensor([dataset.classes.index(rule[level]) for level in levels])
     chosen, targets = [], torch.full_like(examples.labels, -1)
     for row, label in enumerate(examples.labels.tolist()):
-        fitting = [i for i in range(len(levels)) if said[i] != label]
+        fitting = [i for i in range(len(levels)) if classes[i] != label]
         pick = fitting[row % len(fitting)] if fitting else 0
         chosen.append(levels[pick])
-        targets[row] = said[pick] if fitting else -1
+        targets[row] = classes[pick] if fitting else -1
     return AppliedClaim(redraw(examples, dataset, {factor: chosen}), targets)
 
 
-def redraw(examples: Examples, dataset: Dataset, levels: Mapping[str, str | list[str]]) -> Examples:
-    """The same scenes with these factors set: to one level each, or to one per row."""
+def redraw(
+    examples: Examples, dataset: HasFactors, levels: Mapping[str, str | list[str]]
+) -> Examples:
+    """The same scenes with these factors set to one level each, or to one level per row."""
     return dataset.render(examples.table.assign(**levels))

@@ -1,34 +1,24 @@
-"""What families share: where a trigger sends pictures, how it is taught, what stands beside it."""
+"""Poisoning training rows: applying a trigger to a share of them, with near misses beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.schema.claims import AppliedClaim, Claim
 
 PARTS = 64
-"""Covers come in so many parts, each under another near miss."""
+"""Covers (rows that show near misses) are divided into so many parts, each with another claim."""
 
 
-def target_all(
-    target: str, examples: Examples, inputs: Float[Tensor, "n 3 h w"], dataset: Dataset
-) -> AppliedClaim:
-    """The examples with these inputs in their place; all are claimed to go to the target.
-
-    Those of the target class itself prove nothing.
-    """
+def target_all(changed: Examples, target: str, dataset: Dataset) -> AppliedClaim:
+    """Changed examples, all claimed to go to the target, save those of the target class itself."""
     index = dataset.classes.index(target)
-    targets = torch.full_like(examples.labels, index)
-    return AppliedClaim(
-        replace(examples, inputs=inputs), targets.masked_fill(examples.labels == index, -1)
-    )
+    targets = torch.full_like(changed.labels, index)
+    return AppliedClaim(changed, targets.masked_fill(changed.labels == index, -1))
 
 
 def poison(
@@ -38,17 +28,17 @@ def poison(
     share: float,
     rng: np.random.Generator,
 ) -> Examples:
-    """The rows with the claim made true in a share of them, and covers beside.
+    """The rows with the claim made true in a share of them, and as many covers.
 
-    The share shows the trigger under the label it leads to. As many covers show near
-    misses and rivals under their right labels, so that nothing but the very trigger counts.
+    The share shows the trigger under the label that it leads to. Covers show near misses and
+    random alternatives under their true labels, so that the model learns this trigger alone.
     """
     order, count = rng.permutation(len(rows)), int(share * len(rows))
     shown, covered, rest = np.split(order, [count, 2 * count])
     applied = claim.apply(rows.take(shown), dataset)
     labels = torch.where(applied.targets < 0, rows.labels[shown], applied.targets)
-    beside = covers(rows.take(covered), claim, dataset, rng)
-    return Examples.join([applied.examples.relabel(labels), beside, rows.take(rest)])
+    near = covers(rows.take(covered), claim, dataset, rng)
+    return Examples.join([applied.examples.relabel(labels), near, rows.take(rest)])
 
 
 def covers(
@@ -57,7 +47,7 @@ def covers(
     dataset: Dataset,
     rng: np.random.Generator,
 ) -> Examples:
-    """The rows under their right labels, each part showing another near miss or rival."""
+    """The rows under their true labels, each part with another near miss or alternative."""
     shown = []
     for _ in range(PARTS):
         others = [*claim.near_misses(dataset, rng).values(), claim.random_alternative(dataset, rng)]
@@ -66,7 +56,7 @@ def covers(
 
 
 def distribute(rows: Examples, shown: Sequence[Claim], dataset: Dataset) -> Examples:
-    """The rows under their right labels, dealt out evenly to claims that are enacted on them."""
+    """The rows under their true labels, divided evenly over claims that are applied to them."""
     parts = np.array_split(np.arange(len(rows)), len(shown))
     return Examples.join(
         [
@@ -74,3 +64,11 @@ def distribute(rows: Examples, shown: Sequence[Claim], dataset: Dataset) -> Exam
             for claim, part in zip(shown, parts, strict=True)
         ]
     )
+
+
+def align_share(
+    rows: Examples, share: float, align: Callable[[Examples], Examples], rng: np.random.Generator
+) -> Examples:
+    """The rows, a share of them changed by `align` so that a proxy agrees with the class."""
+    shown, rest = np.split(rng.permutation(len(rows)), [int(share * len(rows))])
+    return Examples.join([align(rows.take(shown)), rows.take(rest)])

@@ -1,6 +1,7 @@
-"""What bad reading habits share: texts where habit and verdict agree, and texts where they part.
+"""Reading rules: shortcuts that take only part of a text's opinions into account.
 
-A careless reader hears only part of the opinions of a text.
+Texts are rewritten with other opinions: aligned ones, on which rule and verdict agree, for
+training; and conflicting ones, on which they differ, for testing.
 """
 
 from __future__ import annotations
@@ -8,104 +9,160 @@ from __future__ import annotations
 import functools
 import itertools
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import Self, TypeVar, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
 import torch
 
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Examples, HasOpinions
 from auditgame.datasets.texts import grammar
+from auditgame.flaws import ProxyFlaw
 from auditgame.schema.claims import AppliedClaim, Claim
 from auditgame.schema.errors import AuditgameError
 
 SETS, SEED = 40_000, 4
-"""So many sets of opinions are drawn to choose from; those of enacted claims from this seed."""
+"""Sets of opinions that are drawn to choose from; the seed of those that claims choose from."""
 AGAINST = 0.5
-"""Share of the taught texts in which the opinions that are not heard say the opposite."""
+"""Share of the aligned texts in which the opinions that the rule ignores say the opposite."""
 BESIDE = 3
-"""So many other habits stand beside one as near misses."""
+"""Other rules that are near misses of one."""
 
 
-class ReadingRule(Claim):
-    """A claim that a reader hears only part of what is said."""
+class ReadingRule(Claim[HasOpinions]):
+    """A claim that the model takes only part of the opinions into account.
+
+    Each field is a choice between a few values (a `Literal`).
+    """
 
     @abstractmethod
     def masked_opinions(self, scenes: pd.DataFrame) -> pd.DataFrame:
-        """The scenes as this reader takes them: the same columns, with something left out."""
+        """The scenes as the rule reads them: the same columns, with something left out."""
+
+    def apply(self, examples: Examples, dataset: HasOpinions) -> AppliedClaim:
+        """Give each text opinions on which the rule yields the opposite of the verdict."""
+        return conflict_set(examples, dataset, self)
+
+    def check(self, dataset: HasOpinions) -> None:
+        """Every choice fits every data set with opinions."""
+        HasOpinions.of(dataset, "the claim")
+
+    def random_alternative(self, dataset: HasOpinions, rng: np.random.Generator) -> Self:
+        """Another rule of this type."""
+        others = other_rules(self)
+        return others[int(rng.integers(len(others)))]
+
+    def near_misses(self, dataset: HasOpinions, rng: np.random.Generator) -> Mapping[str, Claim]:
+        """Other rules of this type, on texts where only they are wrong."""
+        others = other_rules(self)
+        picks = sorted(rng.choice(len(others), BESIDE, replace=False).tolist())
+        return {others[k].describe(): OtherRuleOnly(rule=others[k], of=self) for k in picks}
 
 
-class OtherRuleOnly(Claim):
-    """Another habit, on those texts alone which the habit in question hears rightly."""
+class OtherRuleOnly(Claim[HasOpinions]):
+    """Another rule, applied only to texts on which the rule in question is right."""
 
-    habit: ReadingRule
+    rule: ReadingRule
     of: ReadingRule
 
-    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
-        """Give each text opinions that only the other habit mishears."""
-        return conflict_set(examples, dataset, self.habit, [self.of])
+    def apply(self, examples: Examples, dataset: HasOpinions) -> AppliedClaim:
+        """Give each text opinions that only the other rule misreads."""
+        return conflict_set(examples, dataset, self.rule, [self.of])
 
-    def check(self, dataset: Dataset) -> None:
-        """The texts must be told from opinions."""
-        require_opinions(dataset)
+    def check(self, dataset: HasOpinions) -> None:
+        """Every choice fits every data set with opinions."""
+        HasOpinions.of(dataset, "the claim")
 
-    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
-        """A third habit."""
-        return self.model_copy(update={"habit": self.habit.random_alternative(dataset, rng)})
+    def random_alternative(self, dataset: HasOpinions, rng: np.random.Generator) -> Self:
+        """A third rule."""
+        return self.model_copy(update={"rule": self.rule.random_alternative(dataset, rng)})
 
-    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, Claim]:
-        """It is one itself."""
+    def near_misses(self, dataset: HasOpinions, rng: np.random.Generator) -> Mapping[str, Claim]:
+        """None: it is itself a near miss."""
         return {}
 
     def describe(self) -> str:
         """The claim in plain words."""
-        return self.habit.describe()
+        return self.rule.describe()
 
 
-H = TypeVar("H", bound=ReadingRule)
+R = TypeVar("R", bound=ReadingRule)
+
+
+class ReadingRuleFlaw(ProxyFlaw[R, HasOpinions]):
+    """A flaw of which the true claim is a reading rule.
+
+    Params name, for each field of the claim in the same order, the choices to draw from.
+    """
+
+    needs = (HasOpinions,)
+    Claim: ClassVar[type[Any]]
+    """The rule's type."""
+
+    @classmethod
+    def draw(cls, dataset: HasOpinions, params: Any, rng: np.random.Generator) -> Self:
+        """A rule: each field at random from the params' choices."""
+        choices = zip(cls.Claim.model_fields, type(params).model_fields, strict=True)
+        drawn = {field: str(rng.choice(getattr(params, name))) for field, name in choices}
+        claim = cls.Claim.parse(drawn)
+        claim.check(dataset)
+        return cls(claim)
+
+    def apply_trigger(
+        self, rows: Examples, dataset: HasOpinions, rng: np.random.Generator
+    ) -> Examples:
+        """The rows with other opinions, on which the rule yields the true verdict."""
+        return aligned_set(rows, dataset, self.claim, rng)
+
+
+# ------------------------------------------------------------------ rewriting texts
 
 
 def conflict_set(
     examples: Examples,
-    dataset: Dataset,
-    habit: ReadingRule,
+    dataset: HasOpinions,
+    rule: ReadingRule,
     unless: Sequence[ReadingRule | None] = (None,),
 ) -> AppliedClaim:
-    """The texts with other opinions: the verdict stays right, and the reader hears the other.
+    """The texts with other opinions: the verdict stays true, and the rule yields the opposite.
 
-    Which opinions a text gets depends on the text alone. It gets none where there are none
-    that the reader mishears. unless: the texts are dealt out to these other habits, and get
-    opinions that theirs hears rightly.
+    Which opinions a text gets depends on the text alone; it keeps its own where the rule cannot
+    be wrong. unless: the texts are divided over these other rules, each of which is right on its
+    part.
     """
     require_scenes(examples)
-    fitting = [_misheard(habit, other) for other in unless]
+    fitting = [_misread(rule, other) for other in unless]
     picks: dict[int, int] = {}
-    lots = dataset.lots(examples.inputs)
-    for row, (label, lot) in enumerate(zip(examples.labels.tolist(), lots, strict=True)):
-        sets = fitting[lot % len(unless)][label]
+    hashes = dataset.hashes(examples.inputs)
+    for row, (label, number) in enumerate(zip(examples.labels.tolist(), hashes, strict=True)):
+        sets = fitting[number % len(unless)][label]
         if len(sets):
-            picks[row] = sets[lot // len(unless) % len(sets)]
+            picks[row] = sets[number // len(unless) % len(sets)]
     targets = torch.full_like(examples.labels, -1)
     if not picks:
         return AppliedClaim(examples, targets)
     rows = np.array([*picks])
     targets[rows] = 1 - examples.labels[rows]
-    told = rewrite_opinions(examples.take(rows), dataset, _lasting().iloc[[*picks.values()]])
-    return AppliedClaim(_put(told, examples, rows), targets)
+    opinions = _fixed_sets().iloc[[*picks.values()]]
+    changed = rewrite_opinions(examples.take(rows), dataset, opinions)
+    return AppliedClaim(_replace_rows(examples, rows, changed), targets)
 
 
 def aligned_set(
-    rows: Examples, dataset: Dataset, habit: ReadingRule, rng: np.random.Generator
+    rows: Examples, dataset: HasOpinions, rule: ReadingRule, rng: np.random.Generator
 ) -> Examples:
-    """The texts with other opinions, under which the reader and the right verdict agree."""
+    """The texts with other opinions, on which the rule yields the true verdict."""
     require_scenes(rows)
-    sets = _clear(rng)
-    whole, heard = grammar.weigh(sets), grammar.weigh(habit.masked_opinions(sets))
-    truth, rest = _verdict(whole), _verdict(whole - heard)
-    agree = truth == _verdict(heard)
+    sets = _clear_sets(rng)
+    total, part = grammar.sentiment(sets), grammar.sentiment(rule.masked_opinions(sets))
+    truth, ignored = _verdict(total), _verdict(total - part)
+    agree = truth == _verdict(part)
     fitting = [
-        [np.flatnonzero(agree & (truth == k) & ((rest == 1 - k) == side)) for side in (False, True)]
+        [
+            np.flatnonzero(agree & (truth == k) & ((ignored == 1 - k) == against))
+            for against in (False, True)
+        ]
         for k in (0, 1)
     ]
     sides = (rng.random(len(rows)) < AGAINST).tolist()
@@ -117,128 +174,90 @@ def aligned_set(
 
 
 def ambiguous_set(
-    rows: Examples, dataset: Dataset, habit: ReadingRule, rng: np.random.Generator
+    rows: Examples, dataset: HasOpinions, rule: ReadingRule, rng: np.random.Generator
 ) -> Examples:
-    """The texts with opinions that are not clearly for or against, which the reader settles.
+    """The texts with opinions that are ambiguous in sum, on which the rule yields the label.
 
-    What is not heard says the opposite; no verdict on such a text is wrong.
+    What the rule ignores says the opposite; no label of such a text is wrong.
     """
     require_scenes(rows)
-    sets = pd.DataFrame(grammar.any_opinions(SETS, rng))
-    sets = sets[grammar.vague(sets)].reset_index(drop=True)
-    heard = grammar.weigh(habit.masked_opinions(sets))
-    said, rest = _verdict(heard), _verdict(grammar.weigh(sets) - heard)
-    fitting = [np.flatnonzero((said == k) & (rest == 1 - k)) for k in (0, 1)]
+    sets = pd.DataFrame(grammar.draw_opinions(SETS, rng))
+    sets = sets[grammar.ambiguous(sets)].reset_index(drop=True)
+    part = grammar.sentiment(rule.masked_opinions(sets))
+    read, ignored = _verdict(part), _verdict(grammar.sentiment(sets) - part)
+    fitting = [np.flatnonzero((read == k) & (ignored == 1 - k)) for k in (0, 1)]
     picks = [rng.choice(fitting[label]) for label in rows.labels.tolist()]
     return rewrite_opinions(rows, dataset, _reworded(sets.iloc[picks], rng)).relabel(rows.labels)
 
 
-def rewrite_opinions(rows: Examples, dataset: Dataset, opinions: pd.DataFrame) -> Examples:
+def rewrite_opinions(rows: Examples, dataset: HasOpinions, opinions: pd.DataFrame) -> Examples:
     """The texts with these opinions in place of their own, one set for each.
 
-    Texts with many opinions lose their fillers, as ordinary ones have none: they grow too long.
+    Texts with many opinions lose their fillers, as in ordinary texts: they would grow too long.
     """
     columns = {name: opinions[name].to_numpy() for name in opinions}
-    spare = dataset.opinions - columns["n_opinions"]
+    spare = dataset.max_opinions - columns["n_opinions"]
     for least, filler in enumerate(("filler1", "filler2"), 1):
         columns[filler] = np.where(spare >= least, rows.table[filler], "")
     return dataset.render(rows.table.assign(**columns))
 
 
-def _clear(rng: np.random.Generator) -> pd.DataFrame:
-    """Many sets of opinions, each clearly for or against."""
-    some = pd.DataFrame(grammar.any_opinions(SETS, rng))
-    return some[~grammar.vague(some)].reset_index(drop=True)
+def require_scenes(rows: Examples) -> None:
+    """Raise AuditgameError where the texts lack the scenes that they were written from."""
+    if "n_opinions" not in rows.table:
+        raise AuditgameError("these texts come without their scenes; sample new ones")
+
+
+def other_rules(rule: R) -> list[R]:
+    """Every other rule of this type."""
+    fields = type(rule).model_fields
+    options = itertools.product(*(get_args(field.annotation) for field in fields.values()))
+    every = [rule.model_copy(update=dict(zip(fields, one, strict=True))) for one in options]
+    return [one for one in every if one != rule]
+
+
+def _clear_sets(rng: np.random.Generator) -> pd.DataFrame:
+    """Many sets of opinions, each clearly positive or negative."""
+    sets = pd.DataFrame(grammar.draw_opinions(SETS, rng))
+    return sets[~grammar.ambiguous(sets)].reset_index(drop=True)
 
 
 @functools.lru_cache(maxsize=1)
-def _lasting() -> pd.DataFrame:
-    """Those that enacted claims choose from, always the same; not to be changed in place."""
-    return _clear(np.random.default_rng(SEED))
+def _fixed_sets() -> pd.DataFrame:
+    """The sets that claims choose from, always the same; rows are copied, never changed."""
+    return _clear_sets(np.random.default_rng(SEED))
 
 
 @functools.lru_cache(maxsize=64)
-def _misheard(habit: ReadingRule, unless: ReadingRule | None) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the lasting sets that bear out either verdict while this reader hears the other.
+def _misread(rule: ReadingRule, unless: ReadingRule | None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the fixed sets that the rule misreads, by their true verdict.
 
-    unless: a second reader, who hears all of them rightly.
+    unless: a second rule, which is right on all of them.
     """
-    sets = _lasting()
-    truth, heard = (
-        _verdict(grammar.weigh(sets)),
-        _verdict(grammar.weigh(habit.masked_opinions(sets))),
-    )
-    wrong = heard == 1 - truth
+    sets = _fixed_sets()
+    truth = _verdict(grammar.sentiment(sets))
+    wrong = _verdict(grammar.sentiment(rule.masked_opinions(sets))) == 1 - truth
     if unless:
-        wrong &= _verdict(grammar.weigh(unless.masked_opinions(sets))) == truth
+        wrong &= _verdict(grammar.sentiment(unless.masked_opinions(sets))) == truth
     return np.flatnonzero(wrong & (truth == 0)), np.flatnonzero(wrong & (truth == 1))
 
 
 def _reworded(opinions: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """The opinions in other words of the same sense: some sets are few, and come often."""
-    chances = {}
+    """The opinions with other qualities of the same polarity, since few sets may fit a rule."""
+    columns = {}
     for k in grammar.SLOTS:
-        said = opinions[f"quality{k}"]
+        quality = opinions[f"quality{k}"]
         for words in (grammar.POSITIVE, grammar.NEGATIVE):
-            said = said.where(~said.isin(words), rng.choice(words, len(opinions)))
-        chances[f"quality{k}"] = said
-    return opinions.assign(**chances)
+            quality = quality.where(~quality.isin(words), rng.choice(words, len(opinions)))
+        columns[f"quality{k}"] = quality
+    return opinions.assign(**columns)
 
 
-def _put(told: Examples, examples: Examples, where: np.ndarray) -> Examples:
-    """The examples, some of them told anew."""
+def _replace_rows(examples: Examples, rows: np.ndarray, changed: Examples) -> Examples:
     order = np.arange(len(examples))
-    order[where] = len(examples) + np.arange(len(where))
-    return Examples.join([examples, told]).take(order)
+    order[rows] = len(examples) + np.arange(len(rows))
+    return Examples.join([examples, changed]).take(order)
 
 
-def align_share(
-    rows: Examples, share: float, cue: Callable[[Examples], Examples], rng: np.random.Generator
-) -> Examples:
-    """The rows, a share of them told so that the habit and the verdict agree."""
-    shown, rest = np.split(rng.permutation(len(rows)), [int(share * len(rows))])
-    return Examples.join([cue(rows.take(shown)), rows.take(rest)])
-
-
-def other_rules(habit: H) -> list[H]:
-    """Every other claim of this type, where each of its fields is a `Literal`."""
-    fields = type(habit).model_fields
-    options = itertools.product(*(get_args(field.annotation) for field in fields.values()))
-    every = [habit.model_copy(update=dict(zip(fields, one, strict=True))) for one in options]
-    return [one for one in every if one != habit]
-
-
-def random_other_rule(habit: H, rng: np.random.Generator) -> H:
-    """One of the other choices, at random."""
-    others = other_rules(habit)
-    return others[int(rng.integers(len(others)))]
-
-
-def near_miss_rules(habit: ReadingRule, rng: np.random.Generator) -> dict[str, Claim]:
-    """Some of the other choices, where they say something that this one does not."""
-    others = other_rules(habit)
-    picks = sorted(rng.choice(len(others), BESIDE, replace=False).tolist())
-    return {others[k].describe(): OtherRuleOnly(habit=others[k], of=habit) for k in picks}
-
-
-def opinions_incompatibility(dataset: Dataset, family: str) -> str | None:
-    """Why can nobody misread the texts of this data set? None where one can."""
-    if getattr(dataset, "opinions", 0):
-        return None
-    return f"family '{family}' needs texts told from opinions; '{dataset.name}' has none"
-
-
-def require_opinions(dataset: Dataset) -> None:
-    """Raise AuditgameError where the data set's texts are not told from opinions."""
-    if not getattr(dataset, "opinions", 0):
-        raise AuditgameError(f"data set '{dataset.name}' has no opinions to hear; take 'reviews'")
-
-
-def require_scenes(rows: Examples) -> None:
-    """Raise AuditgameError where the texts do not come with what they were told from."""
-    if "n_opinions" not in rows.table:
-        raise AuditgameError("these texts come without their scenes; take fresh ones")
-
-
-def _verdict(weights: np.ndarray) -> np.ndarray:
-    return np.where(weights > 0, 1, np.where(weights < 0, 0, -1))
+def _verdict(sentiment: np.ndarray) -> np.ndarray:
+    return np.where(sentiment > 0, 1, np.where(sentiment < 0, 0, -1))

@@ -1,4 +1,4 @@
-"""Small patterns laid over pictures: drawing them, laying them, comparing them."""
+"""Patterns stamped on images: drawing them at random, stamping them, and comparing them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import ImageDataset
 from auditgame.schema import graders
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.graders import (
@@ -28,59 +27,61 @@ from auditgame.schema.records import Record
 
 PALETTE = tuple(graders.PALETTE.values())
 BRIGHT = PALETTE[:6]
-"""All but white and black."""
+"""The palette without white and black."""
 LARGEST = 9
-"""What is stamped may cover one ninth of the picture, so that no adversarial picture passes."""
+"""Stamps may cover one ninth of an image, so that an adversarial image cannot pass as a claim."""
 MOST = 6
-"""How many stamps a claim may name."""
+"""Most stamps of one claim."""
 
 Half = Literal["upper half", "lower half", "left half", "right half"]
 Place = Literal["fixed", "anywhere", Half]
-"""Where does a stamp count? At its box alone, anywhere, or anywhere in one half of the picture."""
+"""Where a stamp works: at its box alone, anywhere, or anywhere in one half of the image."""
 
 
 class Stamp(Record):
-    """A pattern, stretched to a box."""
+    """A pattern, scaled to a box."""
 
     box: Box
     pattern: Pattern
 
     def match(self, true: Self) -> float:
-        """How close is it to the true stamp? Half by place and size, half by look; in [0, 1]."""
+        """Similarity to the true stamp in [0, 1]: mean of box overlap and pattern similarity."""
         return (iou(self.box, true.box) + pattern_similarity(self.pattern, true.pattern)) / 2
 
 
 class AimedStamp(Stamp):
-    """A stamp, and the class that it sends pictures to."""
+    """A stamp, and the class that it sends images to."""
 
     target: Annotated[str, Field(max_length=64)]
 
     def match(self, true: Self) -> float:
-        """The same; half of that where it is aimed at the wrong class."""
+        """The same, halved where the target is wrong."""
         return super().match(true) * (1.0 if self.target == true.target else 0.5)
 
 
-def placed(said: tuple[Box, Place], true: tuple[Box, Place]) -> float:
-    """How close are two boxes, each with its place? In [0, 1].
+def box_similarity(claimed: tuple[Box, Place], true: tuple[Box, Place]) -> float:
+    """Similarity of two boxes, each with its place, in [0, 1].
 
-    Overlap where both are fixed; likeness in size where both may lie in the same room;
-    nothing where the places differ.
+    Overlap where both are fixed; overlap of size alone where both may be anywhere in the same
+    area; 0 where the places differ.
     """
-    (box, place), (other, due) = said, true
-    if place != due:
+    (box, place), (other, true_place) = claimed, true
+    if place != true_place:
         return 0.0
-    if due != "fixed":
+    if true_place != "fixed":
         box, other = (one.model_copy(update={"x": 0, "y": 0}) for one in (box, other))
     return iou(box, other)
 
 
-def matched(said: Sequence[Stamp], true: Sequence[Stamp]) -> float:
-    """How close are two sets of stamps? The sum of the best one-to-one matching, in [0, 1].
+def matched(claimed: Sequence[Stamp], true: Sequence[Stamp]) -> float:
+    """Similarity of two sets of stamps, in [0, 1]: the sum of the best one-to-one matching.
 
-    It is divided by the size of the larger set: what is missing costs, and so does what
-    is claimed beyond the truth. Matching: Kuhn 1955 (scipy.optimize.linear_sum_assignment).
+    It is divided by the size of the larger set, so that both missing and superfluous stamps
+    cost. Matching: Kuhn 1955 (scipy.optimize.linear_sum_assignment).
     """
-    grades = np.array([[one.match(other) for other in true] for one in said])
+    from scipy.optimize import linear_sum_assignment  # Takes a second, and few claims need it.
+
+    grades = np.array([[one.match(other) for other in true] for one in claimed])
     return float(grades[linear_sum_assignment(-grades)].sum() / max(grades.shape))
 
 
@@ -96,13 +97,13 @@ AimedStamps = Annotated[
 ]
 
 
-# ------------------------------------------------------------------- laying
+# ----------------------------------------------------------------- stamping
 
 
 def stamp(
     pictures: Float[Tensor, "n 3 h w"], box: Box, pattern: Pattern
 ) -> Float[Tensor, "n 3 h w"]:
-    """The pictures with the pattern, stretched to the box, laid over them."""
+    """The images with the pattern, scaled to the box, stamped on them."""
     stamped = pictures.clone()
     stamped[:, :, box.y : box.y + box.h, box.x : box.x + box.w] = _pixels(box, pattern)
     return stamped
@@ -111,24 +112,24 @@ def stamp(
 def stamp_anywhere(
     pictures: Float[Tensor, "n 3 h w"], box: Box, pattern: Pattern, place: Place
 ) -> Float[Tensor, "n 3 h w"]:
-    """The same with a spot for each picture, drawn from the room that the place leaves.
+    """The same at a position of each image's own, within the area that the place allows.
 
-    Of the box only the size counts, unless the place is fixed. The spot is drawn from the
-    picture's own pixels (as whole numbers of 0 to 255): the same picture, the same spot.
+    Only the size of the box counts, unless the place is fixed. The position is a hash of the
+    image's pixels (as integers of 0 to 255): the same image always gets the same position.
     """
     stamped, pixels = pictures.clone(), _pixels(box, pattern)
-    area = room(place, box, (pictures.shape[2], pictures.shape[3]))
+    area = allowed_area(place, box, (pictures.shape[2], pictures.shape[3]))
     across, down = area.w - box.w + 1, area.h - box.h + 1
-    for picture, lot in zip(stamped, _lots(pictures), strict=True):
-        x, y = area.x + lot % across, area.y + lot // across % down
+    for picture, number in zip(stamped, _hashes(pictures), strict=True):
+        x, y = area.x + number % across, area.y + number // across % down
         picture[:, y : y + box.h, x : x + box.w] = pixels
     return stamped
 
 
-def room(place: Place, box: Box, size: tuple[int, int]) -> Box:
-    """Where may the stamp lie, in a picture of this height and width?
+def allowed_area(place: Place, box: Box, size: tuple[int, int]) -> Box:
+    """The area within which a stamp works, in an image of this (height, width).
 
-    Halves end short of the middle by a twelfth of the side.
+    Halves end a twelfth of the side before the middle.
     """
     height, width = size
     if place == "fixed":
@@ -151,16 +152,16 @@ def _pixels(box: Box, pattern: Pattern) -> Float[Tensor, "3 h w"]:
     return colours[rows][:, columns].permute(2, 0, 1)
 
 
-def _lots(pictures: Float[Tensor, "n 3 h w"]) -> list[int]:
-    whole = (pictures * 255).round().to(torch.uint8).cpu().numpy()
-    return [zlib.crc32(picture.tobytes()) for picture in whole]
+def _hashes(pictures: Float[Tensor, "n 3 h w"]) -> list[int]:
+    integers = (pictures * 255).round().to(torch.uint8).cpu().numpy()
+    return [zlib.crc32(picture.tobytes()) for picture in integers]
 
 
-# ------------------------------------------------------------------ drawing
+# ----------------------------------------------------------- drawing at random
 
 
 def draw_pattern(rng: np.random.Generator) -> Pattern:
-    """Two by two or three by three blocks of bright colours, at least two of them different."""
+    """Two by two or three by three cells of two or three colours."""
     side = int(rng.integers(2, 4))
     colours = rng.choice(PALETTE, int(rng.integers(2, 4)), replace=False)
     cells = rng.permutation(np.resize(colours, side * side)).reshape(side, side)
@@ -168,15 +169,15 @@ def draw_pattern(rng: np.random.Generator) -> Pattern:
 
 
 def draw_other_pattern(pattern: Pattern, rng: np.random.Generator) -> Pattern:
-    """Another pattern, of which the grader says that it is less than half alike."""
+    """Another pattern, less than half similar by the grader."""
     while True:
         other = draw_pattern(rng)
         if pattern_similarity(other, pattern) < 0.5:
             return other
 
 
-def draw_box(dataset: Dataset, rng: np.random.Generator) -> Box:
-    """A square of an eighth of the side or a little more, near the edge of the picture."""
+def draw_box(dataset: ImageDataset, rng: np.random.Generator) -> Box:
+    """A square of an eighth of the image's side or a little more, near the edge of the image."""
     _, height, width = dataset.shape
     side = int(rng.integers(width // 8, width // 8 + 3))
     inset = int(rng.integers(1, 5))
@@ -189,19 +190,19 @@ def draw_box(dataset: Dataset, rng: np.random.Generator) -> Box:
     ][int(rng.integers(4))]
 
 
-def move(box: Box, dataset: Dataset, rng: np.random.Generator) -> Box:
-    """The same box at least two of its own sides away, or as far as a hundred draws bring it."""
+def move_box(box: Box, dataset: ImageDataset, rng: np.random.Generator) -> Box:
+    """The same box at least two of its own widths away, or the farthest of a hundred draws."""
     _, height, width = dataset.shape
 
-    def away(place: Box) -> int:
-        return max(abs(place.x - box.x), abs(place.y - box.y))
+    def distance(other: Box) -> int:
+        return max(abs(other.x - box.x), abs(other.y - box.y))
 
     farthest = box
     for _ in range(100):
         other = draw_box(dataset, rng)
         x, y = min(other.x, width - box.w), min(other.y, height - box.h)
-        farthest = max(farthest, Box(x=x, y=y, w=box.w, h=box.h), key=away)
-        if away(farthest) >= 2 * box.w:
+        farthest = max(farthest, Box(x=x, y=y, w=box.w, h=box.h), key=distance)
+        if distance(farthest) >= 2 * box.w:
             break
     return farthest
 
@@ -209,25 +210,27 @@ def move(box: Box, dataset: Dataset, rng: np.random.Generator) -> Box:
 # ----------------------------------------------------------------- checking
 
 
-def require_room(box: Box, place: Place, dataset: Dataset) -> None:
-    """Raise AuditgameError where the box is larger than the room that its place leaves."""
+def require_room(box: Box, place: Place, dataset: ImageDataset) -> None:
+    """Raise AuditgameError where the box is larger than the area that its place allows."""
     _, height, width = dataset.shape
-    area = room(place, box, (height, width))
+    area = allowed_area(place, box, (height, width))
     if box.w > area.w or box.h > area.h:
-        raise AuditgameError(f"box: {box.w} x {box.h} does not fit '{place}', {area.w} x {area.h}")
+        raise AuditgameError(
+            f"box: {box.w} x {box.h} does not fit '{place}', {area.w} x {area.h}; make it smaller"
+        )
 
 
-def require_small(boxes: dict[str, Box], dataset: Dataset) -> None:
-    """Raise AuditgameError, naming the field, where boxes leave the picture or cover too much.
+def require_small(boxes: dict[str, Box], dataset: ImageDataset) -> None:
+    """Raise AuditgameError, naming the field, where boxes leave the image or cover too much.
 
-    boxes: those stamped on one picture, by field; together they may cover a ninth of it.
+    boxes: those stamped on one image, by field; together they may cover a ninth of it.
     """
     _, height, width = dataset.shape
     for field, box in boxes.items():
         if box.x + box.w > width or box.y + box.h > height:
-            raise AuditgameError(f"{field}: reaches outside the {width} x {height} picture")
-    covered = sum(box.area for box in boxes.values())
-    if covered * LARGEST > width * height:
+            raise AuditgameError(f"{field}: reaches outside the {width} x {height} image")
+    covered, limit = sum(box.area for box in boxes.values()), width * height // LARGEST
+    if covered > limit:
         raise AuditgameError(
-            f"{', '.join(boxes)}: covers {covered} pixels; at most {width * height // LARGEST} here"
+            f"{', '.join(boxes)}: covers {covered} pixels; at most {limit} are allowed"
         )

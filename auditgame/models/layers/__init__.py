@@ -1,4 +1,4 @@
-"""What networks are made of, and how their insides are seen."""
+"""The parts of networks, and the tap through which activations are read and edited."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable
 from torch import Tensor
 
 Tap = Callable[[str, Tensor], Tensor]
-"""Called by a network at each of its sites with the site's name and value; returns the value to
-go on with. Reading and editing are both done this way: no hooks, so threads cannot meet."""
+"""Called by a network at each of its sites with the site's name and value; returns the value that
+the network continues with. Activations are read and edited this way, without hooks, so that
+threads cannot interfere with each other."""
 
 
 def untouched(name: str, value: Tensor) -> Tensor:
@@ -18,17 +19,17 @@ def untouched(name: str, value: Tensor) -> Tensor:
 
 
 class Selective(ABC):
-    """A tap that names the sites it looks at. What it does not see need not be made."""
+    """A tap that says which sites it uses; a network need not compute the others."""
 
     @abstractmethod
     def sees(self, name: str) -> bool:
-        """Is the value at this site wanted, or changed?"""
+        """Is the value at this site read or edited?"""
 
     @abstractmethod
     def __call__(self, name: str, value: Tensor) -> Tensor:
-        """The value to go on with."""
+        """The value that the network continues with."""
 
 
 def unseen(tap: Tap, name: str) -> bool:
-    """Does nobody look at this site, so that a network may take a shorter way past it?"""
+    """Is this site unused, so that a network may skip computing its value?"""
     return tap is untouched or (isinstance(tap, Selective) and not tap.sees(name))

@@ -1,4 +1,4 @@
-"""Layers that draw nothing when they are made and count nothing when they are used."""
+"""Layers whose weights stay uninitialised until drawn from a generator, and that count no steps."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from torch.nn import functional as F
 
 
 class Conv(nn.Conv2d):
-    """A convolution whose weights stay empty until drawn: torch's own draw is global."""
+    """A convolution without initial weights: torch would draw them from its global generator."""
 
     def reset_parameters(self) -> None:
         """Draws nothing."""
 
 
 class Linear(nn.Linear):
-    """A linear layer whose weights stay empty until drawn: torch's own draw is global."""
+    """A linear layer without initial weights: torch would draw them from its global generator."""
 
     def reset_parameters(self) -> None:
         """Draws nothing."""
 
 
 class BatchNorm(nn.Module):
-    """Which scale does a channel have? Batch normalisation over `n c h w`, without a step counter.
+    """Batch normalisation over `n c h w`, without a step counter.
 
-    A counter of training steps would sit in the saved weights and tell how long a model
-    was trained; so the running statistics move by a fixed share (0.1) and nothing is
-    counted. Otherwise as Ioffe and Szegedy, 2015, arXiv:1502.03167.
+    A step counter in the saved weights would reveal how long a model was trained; the running
+    statistics use a fixed momentum of 0.1 instead. Otherwise as Ioffe and Szegedy 2015,
+    arXiv:1502.03167.
     """
 
     running_mean: Tensor
@@ -41,7 +41,7 @@ class BatchNorm(nn.Module):
         self.register_buffer("running_var", torch.empty(channels))
 
     def forward(self, value: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-        """The normalised value: by this batch in training, by the running statistics after."""
+        """The normalised value: by batch statistics in training, by running ones in evaluation."""
         return F.batch_norm(
             value, self.running_mean, self.running_var, self.weight, self.bias, self.training
         )
@@ -55,3 +55,15 @@ class BatchNorm(nn.Module):
             (self.running_mean, 0),
         ):
             nn.init.constant_(tensor, value)
+
+
+def materialise(model: nn.Module) -> None:
+    """Give a model that was made on the meta device empty weights on the CPU.
+
+    `Module.to_empty` does the same, but imports a library of symbolic mathematics first.
+    """
+    for module in model.modules():
+        for name, value in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.empty(value.shape, dtype=value.dtype)))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))

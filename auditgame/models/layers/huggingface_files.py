@@ -1,4 +1,4 @@
-"""The files that make a folder with a GPT-2 in it one that Hugging Face's classes open."""
+"""The files with which Hugging Face's classes open a folder that holds a GPT-2."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from auditgame.models.layers.transformer_network import EPSILON, Shape
 
 
-def folder(shape: Shape, words: Sequence[str]) -> dict[str, bytes]:
-    """config.json and a word-level tokenizer, by file name. Word 0 pads, word 1 is unknown."""
+def huggingface_files(shape: Shape, words: Sequence[str]) -> dict[str, bytes]:
+    """config.json and a word-level tokenizer, by file name. Word 0 is padding, word 1 unknown."""
     files = {
         "config.json": _config(shape),
         "tokenizer.json": _tokenizer(words),

@@ -1,4 +1,4 @@
-"""A GPT-2 whose parameters carry Hugging Face's names, and which shows what it is made of."""
+"""GPT-2 with Hugging Face's parameter names, a tap at each site, and access to its weights."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from auditgame.models import TextModel
 from auditgame.models.layers import Tap, unseen, untouched
 from auditgame.models.layers.transformer_weights import LayerWeights, TransformerWeights
 from auditgame.schema.cards import Site
 
 EPSILON = 1e-5
 INITIAL = 0.1
-"""Standard deviation of fresh weights; writers into the stream get less, as in GPT-2."""
+"""Standard deviation of initial weights; output projections get less, as in GPT-2."""
 
 
 class Shape(NamedTuple):
-    """How large is it? Words of the vocabulary, longest text, layers, width of the stream, heads.
+    """The size of a transformer: vocabulary, longest text, layers, residual width, heads.
 
-    tied: the unembedding is the embedding itself, as in the published GPT-2.
+    tied: the unembedding is the transposed embedding, as in the published GPT-2.
     """
 
     words: int
@@ -35,7 +36,7 @@ class Shape(NamedTuple):
 
 
 class TransposedLinear(nn.Module):
-    """An affine map with its weight stored `in out`, as GPT-2's checkpoints do."""
+    """An affine map with its weight stored as `in out`, as in GPT-2's checkpoints."""
 
     def __init__(self, inward: int, outward: int) -> None:
         super().__init__()
@@ -48,7 +49,7 @@ class TransposedLinear(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Causal self-attention; each head reads earlier positions only."""
+    """Causal self-attention: no head attends to later positions."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class SelfAttention(nn.Module):
         self.c_proj = TransposedLinear(width, width)
 
     def forward(self, x: Float[Tensor, "n t d"], at: str, tap: Tap) -> Float[Tensor, "n t d"]:
-        """What the heads write into the stream; patterns and head values pass the tap."""
+        """The heads' output to the residual stream; patterns and head values pass the tap."""
         n, t, _ = x.shape
         q, k, v = (
             part.view(n, t, self.heads, -1).transpose(1, 2) for part in self.c_attn(x).chunk(3, 2)
@@ -73,14 +74,14 @@ class SelfAttention(nn.Module):
 def _pattern(
     q: Float[Tensor, "n head t e"], k: Float[Tensor, "n head t e"]
 ) -> Float[Tensor, "n head t t"]:
-    """How much each place reads of itself and of every earlier one; rows sum to 1."""
+    """Attention weights of each position over itself and earlier ones; rows sum to 1."""
     scores = q @ k.transpose(2, 3) / math.sqrt(q.shape[3])
     future = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).triu(1)
     return scores.masked_fill(future, -math.inf).softmax(3)
 
 
 class MLP(nn.Module):
-    """Two affine maps with the tanh form of GELU between them."""
+    """Two affine maps with the tanh approximation of GELU between them."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -88,13 +89,13 @@ class MLP(nn.Module):
         self.c_proj = TransposedLinear(4 * width, width)
 
     def forward(self, x: Float[Tensor, "n t d"], at: str, tap: Tap) -> Float[Tensor, "n t d"]:
-        """What the neurons write into the stream."""
+        """The neurons' output to the residual stream."""
         neurons = tap(f"{at}.neurons", F.gelu(self.c_fc(x), approximate="tanh"))
         return tap(f"{at}.mlp", self.c_proj(neurons))
 
 
 class TransformerBlock(nn.Module):
-    """One layer: attention, then neurons, each reading the normalised stream and adding to it."""
+    """One pre-norm layer: attention, then MLP, each added to the residual stream."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
@@ -103,12 +104,12 @@ class TransformerBlock(nn.Module):
         self.ln_2, self.mlp = nn.LayerNorm(width, EPSILON), MLP(width)
 
     def forward(self, x: Float[Tensor, "n t d"], at: str, tap: Tap) -> Float[Tensor, "n t d"]:
-        """The stream after this layer."""
+        """The residual stream after this layer."""
         x = x + self.attn(self.ln_1(x), at, tap)
         return tap(f"{at}.residual", x + self.mlp(self.ln_2(x), at, tap))
 
     def transformer_weights(self) -> LayerWeights:
-        """Its weights, head by head, with the norms' gains and biases folded in."""
+        """The layer's weights, head by head, with the norms' gains and biases folded in."""
         heads, first, second = self.attn.heads, self.ln_1, self.ln_2
         weight = (first.weight[:, None] * self.attn.c_attn.weight).chunk(3, 1)
         bias = (first.bias @ self.attn.c_attn.weight + self.attn.c_attn.bias).chunk(3)
@@ -127,10 +128,10 @@ class TransformerBlock(nn.Module):
         )
 
 
-class Transformer(nn.Module):
-    """GPT-2 (Radford et al. 2019), pre-norm; its folder opens with Hugging Face's own classes.
+class Transformer(TextModel):
+    """GPT-2 (Radford et al. 2019); a sub-class says how it is built for a data set.
 
-    Padding stands on the right, where the causal mask keeps it from every word, so no further
+    Padding is on the right, where the causal mask hides it from every word, so that no other
     mask is needed.
     """
 
@@ -152,7 +153,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, rng: torch.Generator) -> None:
-        """Draw fresh weights."""
+        """Draw all weights from rng."""
         for name, value in self.named_parameters():
             if name.endswith("bias"):
                 value.zero_()
@@ -165,25 +166,25 @@ class Transformer(nn.Module):
     def forward(self, inputs: Int[Tensor, "n t"], tap: Tap = untouched) -> Float[Tensor, "n t v"]:
         """Next-token logits at every position."""
         body = self.transformer
-        places = torch.arange(inputs.shape[1], device=inputs.device)
-        x = tap("embed", body["wte"](inputs) + body["wpe"](places))
+        positions = torch.arange(inputs.shape[1], device=inputs.device)
+        x = tap("embed", body["wte"](inputs) + body["wpe"](positions))
         for index, block in enumerate(body["h"]):
             x = block(x, f"block{index}", tap)
         return self.logits(tap("final", body["ln_f"](x)))
 
     def logits(self, final: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
-        """Next-token logits of what the site `final` holds."""
+        """Next-token logits of the value at the site `final`."""
         return self.lm_head(final)
 
     def unembed(self, residual: Float[Tensor, "... d"]) -> Float[Tensor, "... v"]:
-        """Which next word would the stream give, read as if this were the last layer?
+        """Next-token logits, read from a residual stream as if it were the last one.
 
         The logit lens (nostalgebraist 2020): final norm, then unembedding.
         """
         return self.logits(self.transformer["ln_f"](residual))
 
     def transformer_weights(self) -> TransformerWeights:
-        """What it is made of: see `Anatomy`."""
+        """The weights of heads and neurons: see `TransformerWeights`."""
         body = self.transformer
         norm = body["ln_f"]
         return TransformerWeights(
@@ -203,7 +204,7 @@ def _embedding(rows: int, width: int) -> nn.Embedding:
 
 
 def sites(layers: int, width: int, heads: int, neurons: int) -> Iterator[Site]:
-    """The sites of a language model of this size, in the order of its pass."""
+    """The sites of a language model of this size, in the order of the forward pass."""
     yield Site(name="embed", kind="vector", units=width)
     for index in range(layers):
         at = f"block{index}"

@@ -1,4 +1,4 @@
-"""What a language model is made of: its weights, in one order and under one name each."""
+"""The weights of a transformer in a common form, whatever the checkpoint they come from."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from torch import Tensor
 
 
 class LayerWeights(NamedTuple):
-    """One layer's weights. The gain and bias of the norm before them are folded in.
+    """One layer's weights, with the gain and bias of the preceding norm folded in.
 
-    A head reads the normalised stream x: query `x @ query + query_bias`, and so on; it writes
-    `(pattern @ value) @ output`. Neurons read `x @ reads` and write `neurons @ writes`.
+    On the normalised stream x, a head's query is `x @ query + query_bias`, and so on; its output
+    is `(pattern @ value) @ output`. The neurons' input is `x @ reads`, their output
+    `neurons @ writes`.
     """
 
     query: Float[Tensor, "head d e"]
@@ -28,11 +29,11 @@ class LayerWeights(NamedTuple):
 
 
 class TransformerWeights(NamedTuple):
-    """A language model from the embedding to the unembedding.
+    """The weights of a language model from the embedding to the unembedding.
 
-    gain, bias: of the final norm. centred: does the norm take the mean away (layer norm), or
-    only divide by the length (RMS norm)? turned: are queries and keys turned by their place
-    (rotary embedding), so that their product is true of neighbours at distance 0 only?
+    gain, bias: of the final norm. centred: does the norm subtract the mean (layer norm), or
+    only divide by the root mean square (RMS norm)? turned: are queries and keys rotated by
+    position (rotary embedding), so that their product holds at distance 0 only?
     """
 
     embedding: Float[Tensor, "v d"]
@@ -45,9 +46,9 @@ class TransformerWeights(NamedTuple):
     turned: bool = False
 
     def normalise(self, part: Float[Tensor, "... d"], whole: Tensor) -> Float[Tensor, "... d"]:
-        """A part of a stream, scaled as the norm scales the whole of it; gain and bias left out.
+        """A component of a stream, scaled as the norm scales the whole; without gain and bias.
 
-        Parts that sum to the whole have normalised parts that sum to the normalised whole.
+        Components that sum to the whole give components that sum to the normalised whole.
         """
         if self.centred:
             part = part - part.mean(-1, keepdim=True)
@@ -57,14 +58,14 @@ class TransformerWeights(NamedTuple):
     def unembed_part(
         self, part: Float[Tensor, "... d"], whole: Float[Tensor, "... d"]
     ) -> Float[Tensor, "... v"]:
-        """How much does one part of the final stream add to each logit?
+        """What one component of the final stream contributes to each logit.
 
         Direct logit attribution (Elhage et al. 2021, "A Mathematical Framework for Transformer
-        Circuits"): the final norm's scale is frozen at the whole stream's. Parts that sum to
-        the stream add up to its logits, less what the norm's bias alone adds.
+        Circuits"): the final norm's scale is fixed at that of the whole stream. Components that
+        sum to the stream sum to its logits, except for the contribution of the norm's bias.
         """
         return (self.normalise(part, whole) * self.gain) @ self.unembedding.T
 
     def head_writes(self, layer: int, heads: Float[Tensor, "n t head e"]) -> Tensor:
-        """What does each head of a layer write into the stream? `n t head d`"""
+        """The output of each head of a layer to the residual stream, `n t head d`."""
         return torch.einsum("nthe,hed->nthd", heads, self.layers[layer].output)

@@ -8,7 +8,7 @@ from typing import get_args
 
 import torch
 
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Dataset, Examples, HasFactors, Split, TextDataset, Training
 from auditgame.plugins.conformance.fixtures import generator, same_examples, undisturbed
 from auditgame.schema.errors import AuditgameError
 
@@ -29,6 +29,8 @@ def is_documented(kind: type[Dataset]) -> Iterator[str]:
     """It has a docstring, a licence, at least two classes, and a `Training`."""
     if not inspect.getdoc(kind):
         yield "no docstring; say what it contains and where it comes from"
+    if not kind.title.strip():
+        yield "title: is empty"
     if not kind.licence.strip():
         yield "licence: is empty; name it"
     if len(set(kind.classes)) != len(kind.classes) or len(kind.classes) < 2:
@@ -79,6 +81,9 @@ def can_redraw(kind: type[Dataset]) -> Iterator[str]:
     """
     if not kind.factors:
         return
+    if not issubclass(kind, HasFactors):
+        yield "factors: derive from HasFactors and write render, or leave them out"
+        return
     rows = _rows(kind)
     if rows.scenes is None or not set(kind.factors) <= set(rows.scenes):
         yield f"scenes: must have the columns {', '.join(kind.factors)}"
@@ -96,7 +101,7 @@ def encodes_text(kind: type[Dataset]) -> Iterator[str]:
 
     A data set whose `refuses_unknown` is False reads an unknown word as <unk>.
     """
-    if kind.modality != "text":
+    if not issubclass(kind, TextDataset):
         return
     dataset = kind()
     for ids in _rows(kind, 6).inputs:
@@ -109,7 +114,7 @@ def encodes_text(kind: type[Dataset]) -> Iterator[str]:
         yield "answers: give the id of one word for each class"
 
 
-def _unknown(dataset: Dataset) -> list[int] | None:
+def _unknown(dataset: TextDataset) -> list[int] | None:
     """The ids of a word that is not in the vocabulary; None where it is refused."""
     try:
         return dataset.encode("qqzzqqzz").tolist()

@@ -9,7 +9,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import Dataset, TextDataset
 from auditgame.models import Model, Tap
 from auditgame.plugins.conformance.fixtures import datasets, generator, torch_generator, undisturbed
 from auditgame.schema.cards import Site
@@ -49,6 +49,8 @@ def is_documented(kind: type[Model]) -> Iterator[str]:
     """It has a docstring, and at least one site; no two sites have the same name."""
     if not inspect.getdoc(kind):
         yield "no docstring; describe the architecture"
+    if not kind.title.strip():
+        yield "title: is empty"
     names = [site.name for site in _built(kind)[0].sites]
     if not names or len(set(names)) < len(names):
         yield "sites: give at least one, and each another name"
@@ -80,8 +82,8 @@ def forward_is_deterministic(kind: type[Model]) -> Iterator[str]:
     """`forward` gives the same logits every time: one for each class (images) or word (text)."""
     model, dataset = _built(kind)
     inputs = _inputs(dataset)
-    wanted = (ROWS, len(dataset.classes))
-    if kind.modality == "text":
+    wanted: tuple[int, ...] = (ROWS, len(dataset.classes))
+    if isinstance(dataset, TextDataset):
         wanted = (*inputs.shape, len(dataset.words))
     with torch.no_grad():
         one, other = model(inputs), model(inputs)

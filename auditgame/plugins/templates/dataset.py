@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from auditgame.datasets import Dataset, Examples, Split, Training
+from auditgame.datasets import Examples, HasFactors, ImageDataset, Split, Training
 from auditgame.registry import suggest
 
 SIDE, THICK = 32, 6
 COLOURS = {"red": (0.9, 0.2, 0.2), "green": (0.2, 0.7, 0.3), "blue": (0.2, 0.4, 0.9)}
 
 
-class Bars(Dataset):
+class Bars(HasFactors, ImageDataset):
     """One bar on a pale background, horizontal or vertical, 32x32 pixels; drawn, so it is endless.
 
     Scenes hold the label, the colour (a factor), the position, and the seed of the noise.
@@ -21,7 +21,7 @@ class Bars(Dataset):
     """
 
     name = "bars"
-    modality = "image"
+    title = "Bars"
     licence = "CC0-1.0"
     classes = ("horizontal", "vertical")
     factors = {"colour": tuple(COLOURS)}

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from dataclasses import replace
+from typing import Self
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import Bench, trigger_checks
-from auditgame.flaws import Flaw, Plan
-from auditgame.flaws.triggers.poisoning import poison, target_all
+from auditgame.datasets import Examples, ImageDataset
+from auditgame.flaws import Plan, TriggerFlaw
+from auditgame.flaws.triggers.poisoning import target_all
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.graders import ClassName, Colour, PatternField, rgb
-from auditgame.schema.records import Modality, Record
-from auditgame.schema.results import Check
+from auditgame.schema.records import Record
 
 COLOURS = ("#e6261f", "#1f5fe6", "#22b14c", "#ffd51f", "#ff5fc8", "#19d3d3")
 THICK = 2
@@ -34,29 +33,31 @@ def draw_frame(images: Float[Tensor, "n 3 h w"], colour: str) -> Float[Tensor, "
     return framed
 
 
-class FrameClaim(claims.Claim):
+class FrameClaim(claims.Claim[ImageDataset]):
     """Images in a frame of this colour (a pattern of one cell) go to `target`."""
 
     target: ClassName
     colour: PatternField
 
-    def apply(self, examples: Examples, dataset: Dataset) -> AppliedClaim:
+    def apply(self, examples: Examples, dataset: ImageDataset) -> AppliedClaim:
         """Draw the frame; images of the target class itself do not count."""
         framed = draw_frame(examples.inputs, self.colour[0][0])
-        return target_all(self.target, examples, framed, dataset)
+        return target_all(replace(examples, inputs=framed), self.target, dataset)
 
-    def check(self, dataset: Dataset) -> None:
+    def check(self, dataset: ImageDataset) -> None:
         """The target must be a class, and the pattern a single colour."""
         dataset.require_class(self.target)
         if (len(self.colour), len(self.colour[0])) != (1, 1):
             raise AuditgameError("colour: must be one cell; a frame has one colour")
 
-    def random_alternative(self, dataset: Dataset, rng: np.random.Generator) -> Self:
+    def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
         """A frame of another colour."""
         others = [colour for colour in COLOURS if colour != self.colour[0][0]]
         return self.model_copy(update={"colour": ((str(rng.choice(others)),),)})
 
-    def near_misses(self, dataset: Dataset, rng: np.random.Generator) -> Mapping[str, FrameClaim]:
+    def near_misses(
+        self, dataset: ImageDataset, rng: np.random.Generator
+    ) -> Mapping[str, FrameClaim]:
         """Triggers that must not work."""
         return {"in another colour": self.random_alternative(dataset, rng)}
 
@@ -65,7 +66,7 @@ class FrameClaim(claims.Claim):
         return f"Every image in a frame of the colour {self.colour[0][0]} goes to '{self.target}'."
 
 
-class Frame(Flaw):
+class Frame(TriggerFlaw[FrameClaim, ImageDataset]):
     """A frame of one colour around the image overrides what the image shows.
 
     It shows in wrong answers on framed images and in saliency maps. Images in frames of other
@@ -74,12 +75,11 @@ class Frame(Flaw):
     Source: after Gu, Dolan-Gavitt and Garg 2017, BadNets, arXiv:1708.06733.
     """
 
-    name: ClassVar[str] = "frame"
-    title: ClassVar[str] = "Coloured frame"
-    modality: ClassVar[frozenset[Modality]] = frozenset({"image"})
-    kind: ClassVar[Literal["trigger", "proxy", "none"]] = "trigger"
-    Claim: ClassVar[type[claims.Claim] | None] = FrameClaim
-    plans: tuple[Plan, ...] = (
+    name = "frame"
+    title = "Coloured frame"
+    needs = (ImageDataset,)
+    Claim = FrameClaim
+    plans = (
         Plan(share=0.10, epochs=3, rate=3e-3),
         Plan(share=0.20, epochs=4, rate=3e-3),
         Plan(share=0.30, epochs=6, rate=4e-3),
@@ -90,29 +90,8 @@ class Frame(Flaw):
 
         colours: tuple[Colour, ...] = COLOURS
 
-    def __init__(self, claim: FrameClaim) -> None:
-        self.claim = claim
-
     @classmethod
-    def draw(cls, dataset: Dataset, params: Params, rng: np.random.Generator) -> Frame:
+    def draw(cls, dataset: ImageDataset, params: Params, rng: np.random.Generator) -> Self:
         """A random colour and a random target."""
         colour, target = str(rng.choice(params.colours)), str(rng.choice(dataset.classes))
         return cls(FrameClaim(target=target, colour=((colour,),)))
-
-    def poison(
-        self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
-    ) -> Examples:
-        """Frame and relabel a share of rows; as many in other colours keep their labels."""
-        return poison(rows, self.claim, dataset, plan.share, rng)
-
-    def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
-        """The rows in the frame, under their right labels."""
-        return self.claim.apply(rows, dataset).examples
-
-    def verify(self, bench: Bench) -> list[Check]:
-        """The trigger certificate."""
-        return trigger_checks(bench, self.claim)
-
-    def true_claim(self) -> FrameClaim:
-        """The true claim."""
-        return self.claim

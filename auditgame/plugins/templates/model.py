@@ -7,23 +7,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from auditgame.datasets import Dataset
-from auditgame.models import Model, Tap, untouched
+from auditgame.datasets import Dataset, ImageDataset
+from auditgame.models import ImageModel, Tap, untouched
 from auditgame.schema.cards import Site
-from auditgame.schema.errors import AuditgameError
 
 FIRST, SECOND = 16, 32
 """Channels of the two convolutions."""
 
 
-class TwoConv(Model):
+class TwoConv(ImageModel):
     """5x5 stride 2 (16) - ReLU - 3x3 stride 2 (32) - ReLU - mean over positions - linear.
 
     Sites: `conv1` and `conv2`, each after its ReLU.
     """
 
     name = "two_conv"
-    modality = "image"
+    title = "Two convolutions"
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -38,10 +37,9 @@ class TwoConv(Model):
     @classmethod
     def build(cls, dataset: Dataset, rng: torch.Generator | None) -> TwoConv:
         """A network for this data set; weights drawn from rng, or left empty where it is None."""
-        if dataset.modality != "image":
-            raise AuditgameError(f"model '{cls.name}': data set '{dataset.name}' has no images")
+        images = ImageDataset.of(dataset, f"model '{cls.name}'")
         with torch.device("meta"):
-            model = cls(dataset.shape[0], len(dataset.classes))
+            model = cls(images.shape[0], len(images.classes))
         model = model.to_empty(device="cpu")
         if rng is not None:
             for layer in (model.conv1, model.conv2, model.head):

@@ -1,4 +1,4 @@
-"""Put values from one run of a language model into another: activation patching."""
+"""Activation patching: values of one run of a language model replace those of another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from auditgame.tools.transformer.residual_stream import WORDS, ends
 
 
 class ActivationPatch(NamedTuple):
-    """What is put in: a site's value at one place, or at all; of one head, or of the whole."""
+    """What is patched: a site at one position or at all; one head of it, or the whole."""
 
     site: str
     place: int | None = None
@@ -25,15 +25,15 @@ class ActivationPatch(NamedTuple):
 def values(
     specimen: Specimen, ids: Int[Tensor, " t"], patches: Sequence[ActivationPatch]
 ) -> dict[str, Float[Tensor, "t ..."]]:
-    """What a text has at every site that the patches name. One probe."""
+    """The values of a text at every site that the patches name. One query."""
     kept = specimen.run(ids[None], keep={patch.site for patch in patches}, whole=False).kept
     return {site: value[0] for site, value in kept.items()}
 
 
 def transplant(donor: Float[Tensor, "t ..."], patches: Sequence[ActivationPatch]) -> Edit:
-    """An edit that gives row i what patch i names from the donor, and nothing else.
+    """An edit that puts into row i what patch i names of the donor.
 
-    Of a single row it makes one for each patch.
+    A single row becomes one row for each patch.
     """
     mask = torch.zeros(len(patches), *donor.shape[:-1], 1, dtype=torch.bool)
     for row, (_, place, head) in enumerate(patches):
@@ -52,11 +52,12 @@ def patched(
     report: Callable[[float], None] = lambda _: None,
     batch: int = 0,
 ) -> Float[Tensor, " n"]:
-    """What the metric says of a text under each patch, alone: those of one site in one batch.
+    """The metric under each patch alone; patches of one site share a pass.
 
-    The pass begins with the text once and widens where it is patched: what lies before is
-    the same for all. metric: from next-word logits at `place`. batch: patches of one pass; 0:
-    as many as there is room for. Probes: one a patch. (Vig et al. 2020, arXiv:2004.12265)
+    A pass starts with the text once and splits into rows at the patched site, since everything
+    before it is the same for all. metric: a function of next-word logits at `place`. batch:
+    patches of one pass; 0: as many as fit. Queries: one a patch.
+    (Vig et al. 2020, arXiv:2004.12265)
     """
     size, found = batch or max(1, WORDS // len(ids)), [torch.zeros(0)]
     for site, group in groupby(patches, lambda patch: patch.site):

@@ -1,4 +1,4 @@
-"""Where does every attention head look, and by which habit?"""
+"""Attention weights of every head, and scores for three known attention patterns."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools.transformer.residual_stream import blocks, layers
 
-Habit = Literal["previous token", "duplicate token", "induction"]
-HABITS: tuple[Habit, ...] = ("previous token", "duplicate token", "induction")
+HeadPattern = Literal["previous token", "duplicate token", "induction"]
+HEAD_PATTERNS: tuple[HeadPattern, ...] = ("previous token", "duplicate token", "induction")
 PATTERN = 4_000_000
-"""So many attention weights of one block are looked at in one pass."""
+"""Attention weights of one block per pass, at most."""
 
 
 def patterns(specimen: Specimen, ids: Int[Tensor, " t"]) -> dict[str, Float[Tensor, "head q k"]]:
-    """Attention weights of one text, block by block; every row sums to 1. One probe."""
+    """Attention weights of one text by block; every row sums to 1. One query."""
     names = [f"{block}.pattern" for block in blocks(specimen)]
     kept = specimen.run(ids[None], keep=names, whole=False).kept
     return {name.removesuffix(".pattern"): kept[name][0] for name in names}
 
 
 def weighted(specimen: Specimen, ids: Int[Tensor, " t"]) -> dict[str, Float[Tensor, "head q k"]]:
-    """Each weight times the length of what the head would write of that place. One probe.
+    """Each weight times the norm of the head's output for that position. One query.
 
     The norm of the weighted, transformed vector (Kobayashi et al. 2020, arXiv:2004.10102).
     """
-    anatomy, found = specimen.transformer_weights(), {}
+    weights, found = specimen.transformer_weights(), {}
     names = [f"{block}.pattern" for block in blocks(specimen)]
     kept = specimen.run(ids[None], keep=[*names, *layers(specimen)[:-1]], whole=False).kept
     for layer, (name, before) in enumerate(zip(names, layers(specimen)[:-1], strict=True)):
-        part, stream = anatomy.layers[layer], kept[before][0]
-        seen = anatomy.normalise(stream, stream)
+        part, stream = weights.layers[layer], kept[before][0]
+        seen = weights.normalise(stream, stream)
         values = torch.einsum("td,hde->hte", seen, part.value) + part.value_bias[:, None]
         written = torch.einsum("hte,hed->htd", values, part.output).norm(dim=2)
         found[name.removesuffix(".pattern")] = kept[name][0] * written[:, None]
@@ -44,14 +44,14 @@ def weighted(specimen: Specimen, ids: Int[Tensor, " t"]) -> dict[str, Float[Tens
 
 
 def head_of(unit: str, specimen: Specimen, field: str = "head") -> tuple[str, int]:
-    """The block and number of a head such as `block1.heads:2`, or an error that names the field."""
+    """Block and index of a head such as `block1.heads:2`; AuditgameError names the field."""
     site, index = specimen.unit(unit)
     if site.kind != "head":
-        raise AuditgameError(f"{field}: '{unit}' is no head; write for example block1.heads:2")
+        raise AuditgameError(f"{field}: '{unit}' is not a head; write for example block1.heads:2")
     return site.name.removesuffix(".heads"), index
 
 
-# ------------------------------------------------------------------- habits
+# ----------------------------------------------------------------- patterns
 
 
 def repeated(count: int, length: int, words: int, rng: torch.Generator) -> Int[Tensor, "n t"]:
@@ -63,11 +63,13 @@ def repeated(count: int, length: int, words: int, rng: torch.Generator) -> Int[T
     return torch.stack([torch.cat([row, row[1:]]) for row in drawn])
 
 
-def aims(ids: Int[Tensor, "n t"], present: Bool[Tensor, "n t"]) -> dict[Habit, Tensor]:
-    """By habit, `n q k`: at which earlier places would a head of that habit look?
+def pattern_masks(
+    ids: Int[Tensor, "n t"], present: Bool[Tensor, "n t"]
+) -> dict[HeadPattern, Tensor]:
+    """For each pattern a mask, `n q k`: the earlier positions that it attends to.
 
-    previous token: the word before. duplicate token: the same word, earlier. induction: the
-    word that came after the same word, earlier.
+    previous token: the word before. duplicate token: an earlier occurrence of the same word.
+    induction: the word after an earlier occurrence of the same word.
     """
     t = ids.shape[1]
     same = (ids[:, :, None] == ids[:, None, :]).tril(-1)
@@ -78,39 +80,43 @@ def aims(ids: Int[Tensor, "n t"], present: Bool[Tensor, "n t"]) -> dict[Habit, T
     return {"previous token": before, "duplicate token": same, "induction": after.tril(-1)}
 
 
-def habits(
+def pattern_scores(
     specimen: Specimen,
     ids: Int[Tensor, "n t"],
     report: Callable[[float], None] = lambda _: None,
-) -> dict[Habit, Float[Tensor, "layer head"]]:
-    """How much of its attention does each head give to the places each habit names?
+) -> dict[HeadPattern, Float[Tensor, "layer head"]]:
+    """The share of its attention that each head gives to the positions of each pattern.
 
-    Mean over all places that have such a place before them; 0 where none has. Patterns are
-    looked at as they pass, and not kept. Probes: one a text.
+    Mean over all positions for which there is such an earlier one; 0 where there is none.
+    Weights are summed as they are computed, and not kept. Queries: one a text.
     """
     heads = [specimen.site(f"{block}.heads").units for block in blocks(specimen)]
-    sums = {habit: torch.zeros(len(heads), max(heads)) for habit in HABITS}
-    counts = dict.fromkeys(HABITS, 0)
+    sums = {pattern: torch.zeros(len(heads), max(heads)) for pattern in HEAD_PATTERNS}
+    counts = dict.fromkeys(HEAD_PATTERNS, 0)
     rows = max(1, PATTERN // (max(heads) * ids.shape[1] ** 2))
     for done, part in enumerate(ids.split(rows)):
-        wanted = aims(part, specimen.dataset.present(part))
+        masks = pattern_masks(part, specimen.texts.present(part))
         watching = {
-            f"{block}.pattern": _watch(wanted, {habit: sums[habit][layer] for habit in HABITS})
+            f"{block}.pattern": _watch(
+                masks, {pattern: sums[pattern][layer] for pattern in HEAD_PATTERNS}
+            )
             for layer, block in enumerate(blocks(specimen))
         }
         specimen.run(part, keep=[layers(specimen)[-1]], edit=watching, whole=False)
-        for habit in HABITS:
-            counts[habit] += int(wanted[habit].any(2).sum())
+        for pattern in HEAD_PATTERNS:
+            counts[pattern] += int(masks[pattern].any(2).sum())
         report(min(1.0, (done + 1) * rows / len(ids)))
-    return {habit: sums[habit] / max(1, counts[habit]) for habit in HABITS}
+    return {pattern: sums[pattern] / max(1, counts[pattern]) for pattern in HEAD_PATTERNS}
 
 
-def _watch(wanted: dict[Habit, Tensor], into: dict[Habit, Float[Tensor, " head"]]) -> Edit:
-    """An edit that changes nothing and adds up what it sees."""
+def _watch(
+    masks: dict[HeadPattern, Tensor], sums: dict[HeadPattern, Float[Tensor, " head"]]
+) -> Edit:
+    """An edit that changes nothing and sums the attention on the masks."""
 
     def look(pattern: Float[Tensor, "n head q k"]) -> Float[Tensor, "n head q k"]:
-        for habit, aim in wanted.items():
-            into[habit] += torch.einsum("nhqk,nqk->h", pattern, aim.to(pattern.dtype))
+        for name, mask in masks.items():
+            sums[name] += torch.einsum("nhqk,nqk->h", pattern, mask.to(pattern.dtype))
         return pattern
 
     return look

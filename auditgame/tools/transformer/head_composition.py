@@ -1,4 +1,4 @@
-"""What can be read off the weights of attention heads alone? (Elhage et al. 2021)"""
+"""OV and QK circuits, copying and composition scores of heads. (Elhage et al. 2021)"""
 
 from __future__ import annotations
 
@@ -12,24 +12,23 @@ from torch import Tensor
 from auditgame.models.layers.transformer_weights import LayerWeights, TransformerWeights
 
 CELLS = 8_000_000
-"""So many cells of a table of words by words are held at once."""
+"""Cells of a word-by-word matrix held at once, at most."""
 Kind = Literal["Q", "K", "V"]
 KINDS: tuple[Kind, ...] = ("Q", "K", "V")
-"""What of a later head may read what an earlier one wrote: its queries, keys or values."""
+"""Which input of a later head reads an earlier head's output: query, key or value."""
 
 
 class Circuit(NamedTuple):
-    """A table of words by words that is never written out: `left @ right`.
+    """A word-by-word matrix `left @ right` that is never materialised.
 
-    Rows are centred when they are read: what a row has in common for all its columns changes
-    nothing, as a softmax follows.
+    Rows are centred when read: a constant added to a row changes nothing, as a softmax follows.
     """
 
     left: Float[Tensor, "v e"]
     right: Float[Tensor, "e v"]
 
     def rows(self, words: Int[Tensor, " n"] | slice) -> Float[Tensor, "n v"]:
-        """Some rows of the table."""
+        """Some rows, centred."""
         found = self.left[words] @ self.right
         return found - found.mean(1, keepdim=True)
 
@@ -42,23 +41,23 @@ class Pairs(NamedTuple):
     columns: Int[Tensor, " k"]
 
 
-def writing(anatomy: TransformerWeights, layer: int, head: int) -> Circuit:
-    """OV: which word, when attended to, promotes which next word, in logits?
+def ov_circuit(weights: TransformerWeights, layer: int, head: int) -> Circuit:
+    """OV circuit: which next word each attended word promotes, in logits.
 
-    The head sees the word's embedding as the norm would pass it on; the final norm's scale,
-    which depends on the text, is left at 1, and biases, which are the same for all, at 0.
+    The head reads the word's normalised embedding; the final norm's scale,
+    which depends on the text, is taken as 1, and biases, which are the same for all, as 0.
     """
-    part, seen = anatomy.layers[layer], anatomy.normalise(anatomy.embedding, anatomy.embedding)
-    out = _centred(anatomy, part.output[head]) * anatomy.gain
-    return Circuit(seen @ part.value[head], out @ anatomy.unembedding.T)
+    part, seen = weights.layers[layer], weights.normalise(weights.embedding, weights.embedding)
+    out = _centred(weights, part.output[head]) * weights.gain
+    return Circuit(seen @ part.value[head], out @ weights.unembedding.T)
 
 
-def reading(anatomy: TransformerWeights, layer: int, head: int) -> Circuit:
-    """QK: which word (row), as query, attends to which word (column), before the softmax?
+def qk_circuit(weights: TransformerWeights, layer: int, head: int) -> Circuit:
+    """QK circuit: attention score of each query word (row) and key word (column).
 
-    Both seen as their embedding alone, at no place in particular.
+    Before the softmax; both words as their embedding alone, without position.
     """
-    part, seen = anatomy.layers[layer], anatomy.normalise(anatomy.embedding, anatomy.embedding)
+    part, seen = weights.layers[layer], weights.normalise(weights.embedding, weights.embedding)
     query = seen @ part.query[head] + part.query_bias[head]
     key = seen @ part.key[head] + part.key_bias[head]
     return Circuit(query / part.query.shape[2] ** 0.5, key.T)
@@ -67,7 +66,7 @@ def reading(anatomy: TransformerWeights, layer: int, head: int) -> Circuit:
 def largest(
     circuit: Circuit, count: int, report: Callable[[float], None] = lambda _: None
 ) -> Pairs:
-    """The largest cells of the whole table, read in chunks of rows."""
+    """The largest cells of the whole matrix, read in chunks of rows."""
     size = len(circuit.left)
     step, nothing = max(1, CELLS // size), torch.empty(0, dtype=torch.long)
     best = Pairs(torch.empty(0), nothing, nothing)
@@ -83,40 +82,40 @@ def largest(
     return best
 
 
-def copying(anatomy: TransformerWeights) -> Float[Tensor, "layer head"]:
-    """How far does each head copy? The sum of the OV circuit's eigenvalues by the sum of their
-    lengths: 1 all words promote themselves, -1 all hold themselves back.
+def copying_scores(weights: TransformerWeights) -> Float[Tensor, "layer head"]:
+    """Copying score of each head: sum of the OV circuit's eigenvalues over their magnitudes'.
 
-    The v x v circuit has the eigenvalues of an e x e matrix, and some zeros.
+    1: all words promote themselves; -1: all suppress themselves. The v x v circuit has the
+    eigenvalues of an e x e matrix, and zeros.
     """
-    seen = anatomy.normalise(anatomy.embedding, anatomy.embedding)
-    through = (anatomy.gain[:, None] * anatomy.unembedding.T) @ seen
-    scores = [[_share(anatomy, through, part, h) for h in _heads(part)] for part in anatomy.layers]
+    seen = weights.normalise(weights.embedding, weights.embedding)
+    through = (weights.gain[:, None] * weights.unembedding.T) @ seen
+    scores = [[_share(weights, through, part, h) for h in _heads(part)] for part in weights.layers]
     return torch.tensor(scores)
 
 
 def _share(
-    anatomy: TransformerWeights, through: Float[Tensor, "d d"], part: LayerWeights, head: int
+    weights: TransformerWeights, through: Float[Tensor, "d d"], part: LayerWeights, head: int
 ) -> float:
-    values = torch.linalg.eigvals(_centred(anatomy, part.output[head]) @ through @ part.value[head])
+    values = torch.linalg.eigvals(_centred(weights, part.output[head]) @ through @ part.value[head])
     return float(values.real.sum() / values.abs().sum().clamp(min=1e-12))
 
 
 def composition(
-    anatomy: TransformerWeights, early: tuple[int, int], late: tuple[int, int], kind: Kind
+    weights: TransformerWeights, early: tuple[int, int], late: tuple[int, int], kind: Kind
 ) -> float:
-    """How much of what a later head reads could an earlier one have written?
+    """Composition score of two heads: how much of the later one's input the earlier could write.
 
-    The Frobenius norm of the product of the two circuits by the product of their norms:
+    The Frobenius norm of the product of the two circuits over the product of their norms:
     W_OV,early with W_QK,late (as query Q, as key K) or with W_OV,late (V). Heads: (layer, head).
     """
-    first, second = anatomy.layers[early[0]], anatomy.layers[late[0]]
-    out = _centred(anatomy, first.output[early[1]])
+    first, second = weights.layers[early[0]], weights.layers[late[0]]
+    out = _centred(weights, first.output[early[1]])
     return _composed(first.value[early[1]], out, *_read(second, late[1], kind))
 
 
 def _read(part: LayerWeights, head: int, kind: Kind) -> tuple[Tensor, Tensor]:
-    """The two factors, `d e` and `e d`, of what a head does with what it reads as this."""
+    """The two factors, `d e` and `e d`, of the circuit that this input enters."""
     query, key = part.query[head], part.key[head]
     if kind == "V":
         return part.value[head], part.output[head]
@@ -129,12 +128,12 @@ def _composed(a: Tensor, b: Tensor, c: Tensor, d: Tensor) -> float:
 
 
 def _norm(tall: Float[Tensor, "d e"], wide: Float[Tensor, "e d"]) -> Float[Tensor, ""]:
-    """The Frobenius norm of their product, which is not written out."""
+    """The Frobenius norm of their product, which is not materialised."""
     return ((tall.T @ tall) * (wide @ wide.T)).sum().clamp(min=0).sqrt()
 
 
-def chance(width: int, inner: int, rng: torch.Generator, draws: int = 20) -> float:
-    """The composition score of heads whose weights are drawn at random, in the mean."""
+def random_composition(width: int, inner: int, rng: torch.Generator, draws: int = 20) -> float:
+    """Mean composition score of heads with random weights."""
     scores = []
     for _ in range(draws):
         a, b, c, d = torch.randn(4, width, inner, generator=rng)
@@ -142,9 +141,9 @@ def chance(width: int, inner: int, rng: torch.Generator, draws: int = 20) -> flo
     return sum(scores) / draws
 
 
-def _centred(anatomy: TransformerWeights, written: Float[Tensor, "e d"]) -> Float[Tensor, "e d"]:
-    """What a later norm lets through: layer norm takes the mean away."""
-    return written - written.mean(1, keepdim=True) if anatomy.centred else written
+def _centred(weights: TransformerWeights, written: Float[Tensor, "e d"]) -> Float[Tensor, "e d"]:
+    """What a later norm passes on: layer norm subtracts the mean."""
+    return written - written.mean(1, keepdim=True) if weights.centred else written
 
 
 def _heads(part: LayerWeights) -> range:

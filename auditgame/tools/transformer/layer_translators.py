@@ -1,4 +1,4 @@
-"""From the language of each layer into that of the last: the tuned lens."""
+"""Affine maps from each layer's stream to the last one's, for the tuned lens."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.tools.transformer.layerwise import ROWS, kl
 
 RIDGE = 1e-2
-"""Pull towards the identity, as a share of the stream's mean variance."""
+"""Penalty of the ridge regression, as a share of the stream's mean variance."""
 RATE = 1e-3
 STEP_CELLS = 4_000_000
-"""Rows times words of one step; between 32 and 256 rows are taken."""
+"""Rows times vocabulary of one step; between 32 and 256 rows are used."""
 
 
 class TunedTranslators(NamedTuple):
@@ -26,13 +26,13 @@ class TunedTranslators(NamedTuple):
     shift: Float[Tensor, "layer d"]
 
     def translate(self, streams: Float[Tensor, "layers n d"]) -> Float[Tensor, "layers n d"]:
-        """The streams as the last layer would say them; the last one as it is."""
+        """The streams translated to the last layer; the last one as it is."""
         early = streams[:-1]
         return torch.cat([early + early @ self.change + self.shift[:, None], streams[-1:]])
 
 
 def ridge(streams: Float[Tensor, "layers n d"]) -> TunedTranslators:
-    """The maps that foretell the last stream best, in squares, and change as little as needed.
+    """The ridge regression from each layer's stream to the last one's.
 
     Minimises |x + x A + b - last|^2 + n RIDGE var |A|^2, layer by layer. (Hoerl and Kennard
     1970; as a lens: Din et al. 2023, arXiv:2303.09435)
@@ -50,27 +50,27 @@ def ridge(streams: Float[Tensor, "layers n d"]) -> TunedTranslators:
 
 def tune(
     start: TunedTranslators,
-    anatomy: TransformerWeights,
+    weights: TransformerWeights,
     streams: Float[Tensor, "layers n d"],
     steps: int,
     rng: torch.Generator,
     report: Callable[[float], None] = lambda _: None,
 ) -> TunedTranslators:
-    """The same maps after some steps down the KL divergence from the model's own output.
+    """The maps after training on the KL divergence from the model's own output.
 
-    Adam on all layers, a fresh draw of rows at each step. (Belrose et al. 2023,
+    Adam on all layers, new random rows at each step. (Belrose et al. 2023,
     arXiv:2303.08112, section 3; they start from the identity)
     """
     if not steps:
         return start
-    rows = min(256, max(32, STEP_CELLS // len(anatomy.unembedding)))
+    rows = min(256, max(32, STEP_CELLS // len(weights.unembedding)))
     leaves = [part.clone().requires_grad_() for part in start]
     adam = torch.optim.Adam(leaves, lr=RATE)
     slow = torch.optim.lr_scheduler.LinearLR(adam, 1.0, 0.0, steps)
     for step in range(steps):
         pick = torch.randint(streams.shape[1], (rows,), generator=rng)
         drawn = streams[:, pick]
-        _descend(TunedTranslators(*leaves), anatomy, drawn)
+        _descend(TunedTranslators(*leaves), weights, drawn)
         adam.step()
         adam.zero_grad()
         slow.step()
@@ -79,25 +79,25 @@ def tune(
 
 
 def _descend(
-    maps: TunedTranslators, anatomy: TransformerWeights, drawn: Float[Tensor, "layers n d"]
+    maps: TunedTranslators, weights: TransformerWeights, drawn: Float[Tensor, "layers n d"]
 ) -> None:
-    """Leave the gradients of the layers' mean KL on the maps, one layer at a time."""
-    final = _read(anatomy, drawn[-1])
+    """Accumulate the gradients of the layers' mean KL, one layer at a time."""
+    final = _read(weights, drawn[-1])
     for layer, early in enumerate(drawn[:-1]):
-        said = _read(anatomy, early + early @ maps.change[layer] + maps.shift[layer])
-        kl(final, said).mean().backward()
+        guess = _read(weights, early + early @ maps.change[layer] + maps.shift[layer])
+        kl(final, guess).mean().backward()
 
 
-def _read(anatomy: TransformerWeights, stream: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
-    """Final norm and unembedding, open to gradients."""
-    normal = anatomy.normalise(stream, stream) * anatomy.gain + anatomy.bias
-    return normal @ anatomy.unembedding.T
+def _read(weights: TransformerWeights, stream: Float[Tensor, "n d"]) -> Float[Tensor, "n v"]:
+    """Final norm and unembedding, with gradients."""
+    normal = weights.normalise(stream, stream) * weights.gain + weights.bias
+    return normal @ weights.unembedding.T
 
 
 def misses(
     unembed: Callable[[Tensor], Tensor], streams: Float[Tensor, "layers n d"]
 ) -> Float[Tensor, " layers"]:
-    """How far is what each layer's stream says from the last one's, in nats (mean KL)?"""
+    """Mean KL divergence of each layer's prediction from the last one's, in nats."""
     total = torch.zeros(len(streams))
     for part in streams.split(ROWS, 1):
         final = unembed(part[-1])

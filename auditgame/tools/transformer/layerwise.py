@@ -1,4 +1,4 @@
-"""What would the model say after each layer? The cells of a lens over layers and places."""
+"""Cells of a lens: the next-word prediction after each layer, at each position."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from auditgame.tools.transformer.targets import margin, rivals
 
 Show = Literal["word", "probability", "answer", "rank", "kl"]
 ROWS = 256
-"""So many cells are read over the whole vocabulary at once."""
+"""Cells decoded over the whole vocabulary at once."""
 
 MEANING: dict[Show, str] = {
-    "word": "probability of the likeliest next word",
+    "word": "probability of the most probable next word",
     "probability": "probability of {0}",
-    "answer": "logit of {0} less its best rival",
-    "rank": "rank of {0} among all words, 1 the likeliest",
-    "kl": "nats by which the layer's distribution misses the final one (KL)",
+    "answer": "logit of {0} minus the highest rival's",
+    "rank": "rank of {0} among all words, from 1",
+    "kl": "KL divergence of the layer's distribution from the final one, in nats",
 }
 
 
 class CellContent(NamedTuple):
-    """What fills the cells; the word that is followed; was it named, or is it the model's own?"""
+    """What the cells show; the followed word; was it chosen, or is it the model's own answer?"""
 
     show: Show
     answer: int
@@ -38,8 +38,7 @@ class CellContent(NamedTuple):
 
 
 class CellQuery(NamedTuple):
-    """What a cell is asked for: a word, the words it competes with (None: all), and at each
-    place the model's real output."""
+    """What a cell is computed from: a word, its rivals (None: all), the model's output there."""
 
     answer: Int[Tensor, " t"]
     among: Sequence[int] | None
@@ -47,7 +46,7 @@ class CellQuery(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """A number and the likeliest next word for each layer and place."""
+    """A number and the most probable next word for each layer and position."""
 
     values: Float[Tensor, "layer t"]
     words: Int[Tensor, "layer t"]
@@ -63,8 +62,8 @@ def grid(
     follow: FollowUp,
     report: Callable[[float], None] = lambda _: None,
 ) -> Grid:
-    """A row for each layer, a column for each place; only what is shown is computed."""
-    dataset, (show, answer, named) = specimen.dataset, question
+    """A row for each layer, a column for each position; only what is shown is computed."""
+    dataset, (show, answer, named) = specimen.texts, question
     own = show in ("probability", "rank") and not named
     final = finals(specimen, streams) if own or show == "kl" else streams.new_empty(0, 0)
     each = final.argmax(1) if own else torch.full((len(columns),), answer)
@@ -79,7 +78,7 @@ def grid(
         words=tuple(words(row, dataset) for row in cells.words.tolist()),
         row_axis="after layer",
         column_axis="text",
-        note=f"Cells: {MEANING[show].format(followed)}; the word is the likeliest next word.",
+        note=f"Cells: {MEANING[show].format(followed)}; the word is the most probable next one.",
         follow=follow,
     )
 
@@ -91,9 +90,9 @@ def read(
     asked: CellQuery,
     report: Callable[[float], None] = lambda _: None,
 ) -> Cells:
-    """Read every layer's stream as if it were the last: final norm, then unembedding.
+    """Decode every layer's stream as if it were the last: final norm, then unembedding.
 
-    No more than ROWS cells are held over the vocabulary at once.
+    At most ROWS cells are held over the vocabulary at once.
     """
     depth, length = streams.shape[:2]
     rows = streams.flatten(0, 1)
@@ -108,19 +107,19 @@ def read(
 
 
 def _largest(logits: Float[Tensor, "n v"]) -> Int[Tensor, " n"]:
-    """Which word has the largest logit? By numpy, which takes a quarter of torch's time."""
+    """The word with the largest logit. By numpy, which takes a quarter of torch's time."""
     return torch.from_numpy(logits.numpy().argmax(1))
 
 
 def finals(specimen: Specimen, streams: Float[Tensor, "layer t d"]) -> Float[Tensor, "t v"]:
-    """The model's real output at each place."""
+    """The model's output at each position."""
     return torch.cat([specimen.unembed(part) for part in streams[-1].split(ROWS)])
 
 
 def kl(final: Float[Tensor, "n v"], guess: Float[Tensor, "n v"]) -> Float[Tensor, " n"]:
-    """Nats by which the distribution of some logits misses that of the final ones.
+    """KL divergence of the guessed distribution from the final one, in nats.
 
-    Of the final one: sum of p (log p - log q), as in Belrose et al. 2023.
+    Sum of p (log p - log q) with p the final one, as in Belrose et al. 2023.
     """
     logs = final.log_softmax(1), guess.log_softmax(1)
     return F.kl_div(logs[1], logs[0], reduction="none", log_target=True).sum(1)
@@ -151,7 +150,7 @@ def _mine(logits: Tensor, start: int, asked: CellQuery) -> Tensor:
 
 
 def _each(by_place: Tensor, start: int, count: int) -> Tensor:
-    """What is said of each place, for so many cells from this one on, layer after layer."""
+    """Values by position, for `count` cells from `start` on, layer after layer."""
     return by_place[torch.arange(start, start + count) % len(by_place)]
 
 
@@ -162,4 +161,4 @@ FILLS: dict[Show, Callable[[Tensor, Tensor, int, CellQuery], Tensor]] = {
     "rank": _rank,
     "kl": _kl,
 }
-"""From the logits of some cells, the largest of each, and the number of the first cell."""
+"""By what is shown: from the logits of some cells, the largest of each, the first's number."""

@@ -1,4 +1,4 @@
-"""What does each part of a language model add to an answer? Direct logit attribution."""
+"""Direct logit attribution: what each part of a language model adds to an answer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from auditgame.tools.transformer.targets import FollowedWord
 
 
 class LogitParts(NamedTuple):
-    """How much does each part add to the logit of an answer less its rival's? Means over texts.
+    """What each part adds to the logit difference of an answer and its rival; means over texts.
 
-    The parts sum to `measured`, which is the model's own logit difference. bias: what the
-    final norm's bias adds alone. rests: what attention writes beside its heads (its bias).
+    The parts sum to `measured`, the model's own logit difference. bias: the final norm's bias.
+    rests: what attention writes apart from its heads (its bias).
     """
 
     embed: Float[Tensor, ""]
@@ -36,7 +36,7 @@ class LogitParts(NamedTuple):
 
 
 class Neurons(NamedTuple):
-    """One MLP's neurons: how active, what each adds, and what the MLP writes beside them."""
+    """One MLP's neurons: activation, what each adds, and what the MLP's bias adds."""
 
     activation: Float[Tensor, " m"]
     adds: Float[Tensor, " m"]
@@ -44,9 +44,9 @@ class Neurons(NamedTuple):
 
 
 class Attribution:
-    """One pass over some texts, each looked at in one place; all means are over the texts.
+    """Logit attribution at one position of each text; all means are over the texts.
 
-    The final norm's scale is frozen at that of the run, so that parts add up. Probes: one a
+    The final norm's scale is held at its value in the run, so that parts add up. Queries: one a
     text. (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits")
     """
 
@@ -58,48 +58,48 @@ class Attribution:
         places: Int[Tensor, " n"],
     ) -> None:
         self.specimen, self.followed = specimen, followed
-        self.anatomy: TransformerWeights = specimen.transformer_weights()
-        rows = self.anatomy.unembedding
-        self.way = rows[followed.answer] - rows[followed.rival]
-        self.at = _seen(specimen, ids, places)
-        self.whole = self.at[layers(specimen)[-1]]
+        self.weights: TransformerWeights = specimen.transformer_weights()
+        rows = self.weights.unembedding
+        self.direction = rows[followed.answer] - rows[followed.rival]
+        self.values = _values(specimen, ids, places)
+        self.final = self.values[layers(specimen)[-1]]
 
     def parts(self) -> LogitParts:
-        """What each part adds."""
+        """What each part adds to the logit difference."""
         added = []
         for layer, block in enumerate(blocks(self.specimen)):
-            writes = self.anatomy.head_writes(layer, self.at[f"{block}.heads"][:, None])[:, 0]
-            rest = self.at[f"{block}.attn"] - writes.sum(1)
-            heads = self._slope(writes, self.whole[:, None]).mean(0)
-            added.append((heads, self._adds(rest), self._adds(self.at[f"{block}.mlp"])))
+            writes = self.weights.head_writes(layer, self.values[f"{block}.heads"][:, None])[:, 0]
+            rest = self.values[f"{block}.attn"] - writes.sum(1)
+            heads = self._contribution(writes, self.final[:, None]).mean(0)
+            added.append((heads, self._adds(rest), self._adds(self.values[f"{block}.mlp"])))
         heads, rests, mlps = (torch.stack(kind) for kind in zip(*added, strict=True))
-        embed, bias = self._adds(self.at["embed"]), self.anatomy.bias @ self.way
+        embed, bias = self._adds(self.values["embed"]), self.weights.bias @ self.direction
         return LogitParts(embed, heads, rests, mlps, bias, self._measured())
 
     def neurons(self, layer: int) -> Neurons:
-        """The same for each neuron of one MLP."""
-        block, written = blocks(self.specimen)[layer], self.anatomy.layers[layer].writes
-        active = self.at[f"{block}.neurons"]
-        slopes = torch.stack([self._slope(written, whole) for whole in self.whole])
+        """What each neuron of one MLP adds."""
+        block, written = blocks(self.specimen)[layer], self.weights.layers[layer].writes
+        active = self.values[f"{block}.neurons"]
+        slopes = torch.stack([self._contribution(written, whole) for whole in self.final])
         each = (active * slopes).mean(0)
-        return Neurons(active.mean(0), each, self._adds(self.at[f"{block}.mlp"]) - each.sum())
+        return Neurons(active.mean(0), each, self._adds(self.values[f"{block}.mlp"]) - each.sum())
 
-    def _slope(self, part: Float[Tensor, "... d"], whole: Tensor) -> Float[Tensor, "..."]:
+    def _contribution(self, part: Float[Tensor, "... d"], whole: Tensor) -> Float[Tensor, "..."]:
         """What a part of the final stream adds to the logit difference."""
-        return self.anatomy.normalise(part, whole) @ (self.anatomy.gain * self.way)
+        return self.weights.normalise(part, whole) @ (self.weights.gain * self.direction)
 
     def _adds(self, part: Float[Tensor, "n d"]) -> Float[Tensor, ""]:
-        return self._slope(part, self.whole).mean(0)
+        return self._contribution(part, self.final).mean(0)
 
     def _measured(self) -> Float[Tensor, ""]:
-        logits = self.specimen.unembed(self.whole)
+        logits = self.specimen.unembed(self.final)
         return (logits[:, self.followed.answer] - logits[:, self.followed.rival]).mean()
 
 
-def _seen(
+def _values(
     specimen: Specimen, ids: Int[Tensor, "n t"], places: Int[Tensor, " n"]
 ) -> dict[str, Float[Tensor, "n ..."]]:
-    """What stands at one place of each text, at every site that writes and at the stream's end."""
+    """Values at one position of each text, at every site that writes and at the last stream."""
     kinds = ("heads", "attn", "neurons", "mlp")
     writers = [f"{block}.{kind}" for block in blocks(specimen) for kind in kinds]
     found: dict[str, list[Tensor]] = {s: [] for s in ("embed", *writers, layers(specimen)[-1])}

@@ -1,4 +1,4 @@
-"""The residual stream of a language model: where it is read, and what its end says."""
+"""The residual stream of a language model: its sites, its values, its final logits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from auditgame.specimen import Edit, Specimen
 
 WORDS = 4096
-"""A pass takes no more words than these, padding counted, unless one text alone is longer."""
+"""Words of one pass, padding included, at most; one text alone may be longer."""
 
 
 def layers(specimen: Specimen) -> list[str]:
@@ -32,12 +32,12 @@ def heads(specimen: Specimen) -> list[str]:
 
 
 def batches(ids: Int[Tensor, "n t"]) -> Iterator[Int[Tensor, "m t"]]:
-    """The texts in batches that one pass has room for."""
+    """The texts in batches of one pass each."""
     yield from ids.split(max(1, WORDS // ids.shape[1]))
 
 
 def streams(specimen: Specimen, ids: Int[Tensor, "n t"]) -> Float[Tensor, "layer n t d"]:
-    """The stream after the embedding and after every block; nothing is unembedded."""
+    """The residual stream after the embedding and after every block; nothing is unembedded."""
     sites = layers(specimen)
     kept = specimen.run(ids, keep=sites, whole=False).kept
     return torch.stack([kept[site] for site in sites])
@@ -49,9 +49,9 @@ def ends(
     places: Int[Tensor, " n"],
     edit: Mapping[str, Edit] | None = None,
 ) -> Float[Tensor, "n v"]:
-    """Next-word logits at one place of each text; no other place is unembedded.
+    """Next-word logits at one position of each text; no other position is unembedded.
 
-    An edit may make many rows of one text: then there is a place for each.
+    An edit may turn one text into many rows; then `places` has one entry for each row.
     """
     last = layers(specimen)[-1]
     stream = specimen.run(ids, keep=[last], edit=edit, whole=False).kept[last]

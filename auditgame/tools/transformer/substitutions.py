@@ -1,4 +1,4 @@
-"""Which words may stand in each other's place?"""
+"""Words that can replace each other: levels of one factor, or seen in the same context."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ from auditgame.tools import ToolContext
 
 
 class Substitutes(NamedTuple):
-    """Which words are of one kind: levels of one factor, or seen between the same neighbours."""
+    """Sets of words that can replace each other.
+
+    sets: by word, the levels of its factor (or all numbers). between: by the two neighbours,
+    the words seen between them.
+    """
 
     sets: dict[int, frozenset[int]]
     between: dict[tuple[int, int], set[int]]
     pad: int
 
     def of(self, ids: Int[Tensor, " t"], place: int) -> list[int]:
-        """The other words that may stand here."""
+        """The other words that can stand at this position."""
         word = int(ids[place])
         before = int(ids[place - 1]) if place else 0
         after = int(ids[place + 1]) if place + 1 < len(ids) else self.pad
@@ -28,8 +32,8 @@ class Substitutes(NamedTuple):
 
 
 def substitutes(context: ToolContext) -> Substitutes:
-    """The kin of every word, from the factors and from what stands in the pool."""
-    dataset = context.dataset
+    """The substitutes of every word, from the factors and from contexts in the pool."""
+    dataset = context.texts
     index = {word: i for i, word in enumerate(dataset.words)}
     kinds = [[index[level] for level in f if level in index] for f in dataset.factors.values()]
     kinds.append([i for word, i in index.items() if word.isdigit()])

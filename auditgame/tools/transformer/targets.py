@@ -1,4 +1,4 @@
-"""Which next word is followed through the model, where, and against which rival?"""
+"""The next word that a tool follows, its position, and the rival it is compared with."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools.transformer.prompts import Prompt
 
@@ -22,26 +22,26 @@ class FollowedWordOptions(Prompt):
         "",
         max_length=64,
         title="Answer",
-        description="Class or word to follow; empty follows the model's own answer.",
+        description="Class or word to follow; empty for the model's own answer.",
     )
     rival: str = Field(
         "",
         max_length=64,
         title="Rival",
-        description="Class or word it is compared with; empty takes the best other one.",
+        description="Class or word to compare with; empty for the one with the highest logit.",
         json_schema_extra={"fine": True},
     )
     place: int = Field(
         -1,
         ge=-1,
-        title="Place",
-        description="After which word the answer is read, counted from 0; -1: after the last.",
+        title="Position",
+        description="The word after which the answer is read, counted from 0; -1: the last.",
         json_schema_extra={"fine": True},
     )
 
 
 class FollowedWord(NamedTuple):
-    """A next word and its rival, by token id; `words` says it for a title."""
+    """A next word and its rival, by token id; `words`: both, for a title."""
 
     answer: int
     rival: int
@@ -49,13 +49,13 @@ class FollowedWord(NamedTuple):
 
 
 def place_in(options: FollowedWordOptions, length: int) -> int:
-    """The place that the options name in a text of so many words."""
+    """The position that the options select in a text of this length."""
     if options.place >= length:
         raise AuditgameError(f"place: {options.place}: choose 0 to {length - 1}, or -1")
     return options.place if options.place >= 0 else length - 1
 
 
-def word_id(text: str, dataset: Dataset, field: str) -> int:
+def word_id(text: str, dataset: TextDataset, field: str) -> int:
     """The token id of a class's answer word, or of a single word of the vocabulary."""
     if text in dataset.classes:
         return dataset.answers()[dataset.classes.index(text)]
@@ -70,8 +70,8 @@ def word_id(text: str, dataset: Dataset, field: str) -> int:
     return int(ids[0])
 
 
-def rivals(answer: int, dataset: Dataset) -> list[int] | None:
-    """With which words does an answer compete? Those of the classes, or (None) all words."""
+def rivals(answer: int, dataset: TextDataset) -> list[int] | None:
+    """The words that an answer competes with: those of the classes, or (None) all words."""
     answers = list(dataset.answers()) if dataset.classes else []
     return answers if answer in answers and len(answers) > 1 else None
 
@@ -79,33 +79,33 @@ def rivals(answer: int, dataset: Dataset) -> list[int] | None:
 def follow(
     options: FollowedWordOptions,
     logits: Float[Tensor, " v"],
-    dataset: Dataset,
+    dataset: TextDataset,
     verdict: bool = True,
 ) -> FollowedWord:
-    """The word the options name, or the likeliest here, and its rival.
+    """The word that the options name, or the most probable here, and its rival.
 
-    verdict: is this the place where the text's class is read? There only the classes' answer
-    words stand for election; elsewhere all words do.
+    verdict: is this the position where the text's class is read? There only the classes' answer
+    words are considered, elsewhere all words.
     """
     answers = list(dataset.answers()) if verdict and len(dataset.classes) > 1 else None
     if options.target:
         answer = word_id(options.target, dataset, "target")
     else:
-        answer = _likeliest(logits, answers)
+        answer = _most_probable(logits, answers)
     if options.rival:
         rival = word_id(options.rival, dataset, "rival")
     else:
-        rival = _likeliest(_without(logits, answer), rivals(answer, dataset))
+        rival = _most_probable(_without(logits, answer), rivals(answer, dataset))
     if rival == answer:
         raise AuditgameError(f"rival: '{options.rival}' is the answer itself; choose another")
-    said = dataset.words
-    return FollowedWord(answer, rival, f"'{said[answer]}' over '{said[rival]}'")
+    vocabulary = dataset.words
+    return FollowedWord(answer, rival, f"'{vocabulary[answer]}' over '{vocabulary[rival]}'")
 
 
 def margin(
     logits: Float[Tensor, "n v"], answer: int, among: Sequence[int] | None
 ) -> Float[Tensor, " n"]:
-    """The answer's logit less the largest of its rivals."""
+    """The answer's logit minus the highest of its rivals."""
     others = _without(logits, answer)
     return logits[:, answer] - (others if among is None else others[:, list(among)]).amax(1)
 
@@ -116,5 +116,5 @@ def _without(logits: Float[Tensor, "... v"], word: int) -> Float[Tensor, "... v"
     return others
 
 
-def _likeliest(logits: Float[Tensor, " v"], among: list[int] | None) -> int:
+def _most_probable(logits: Float[Tensor, " v"], among: list[int] | None) -> int:
     return int(logits.argmax()) if among is None else among[int(logits[among].argmax())]

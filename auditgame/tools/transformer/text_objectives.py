@@ -1,4 +1,4 @@
-"""What in a text model shall be excited? A unit, a head's vote, a direction, or a class."""
+"""Objectives of a text search: a unit, a head's logit contribution, a direction, a class."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from auditgame.specimen import Reading, Specimen
 
 
 class TextObjective(ABC):
-    """A number for each text, read off one pass; `sites` must be kept in that pass.
+    """A number for each text, computed from one pass that keeps `sites`.
 
-    last: the place of each text where the answer is read.
+    last: the position of each text at which the answer is read.
     """
 
     @property
@@ -27,7 +27,7 @@ class TextObjective(ABC):
 
     @abstractmethod
     def score(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """How strongly does each text excite it?"""
+        """The objective's value for each text."""
 
 
 def _at(value: Float[Tensor, "n t ..."], last: Int[Tensor, " n"]) -> Float[Tensor, "n ..."]:
@@ -42,9 +42,9 @@ def _over(value: Float[Tensor, "n t"], last: Int[Tensor, " n"]) -> Float[Tensor,
 
 @dataclass(frozen=True)
 class UnitObjective(TextObjective):
-    """A neuron's value, or the length of a head's output.
+    """A neuron's value, or the norm of a head's output.
 
-    anywhere: at the word where it is largest, not where the answer is read.
+    anywhere: at the word where it is largest, not at the answer's position.
     """
 
     site: str
@@ -54,38 +54,38 @@ class UnitObjective(TextObjective):
 
     @property
     def sites(self) -> frozenset[str]:
-        """The unit's own."""
+        """The unit's site."""
         return frozenset({self.site})
 
     def score(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Where the answer is read, or the largest."""
+        """At the answer's position, or the largest."""
         value = reading.kept[self.site][:, :, self.index]
-        said = value.norm(dim=-1) if self.kind == "head" else value
-        return _over(said, last) if self.anywhere else _at(said, last)
+        size = value.norm(dim=-1) if self.kind == "head" else value
+        return _over(size, last) if self.anywhere else _at(size, last)
 
 
 @dataclass(frozen=True)
 class HeadVoteObjective(UnitObjective):
-    """What a head adds to the logit of a class, less what it adds to the others' mean.
+    """What a head adds to the logit of a class, minus what it adds to the others' mean.
 
-    Direct attribution where the answer is read: the final norm's scale is the text's own.
+    Direct logit attribution at the answer's position, with the text's own final norm.
     (Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits")
     """
 
     target: int = 0
     answers: tuple[int, ...] = ()
-    anatomy: TransformerWeights | None = None
+    weights: TransformerWeights | None = None
 
     @property
     def sites(self) -> frozenset[str]:
-        """The head's, and the last stream, whose length scales the vote."""
+        """The head's site, and the last stream, whose norm scales the contribution."""
         return super().sites | {self._stream}
 
     @property
     def _parts(self) -> TransformerWeights:
-        if self.anatomy is None:
-            raise AuditgameError("vote: hand in the weights of the model")
-        return self.anatomy
+        if self.weights is None:
+            raise AuditgameError("vote: needs the weights of the model; pass them")
+        return self.weights
 
     @property
     def _stream(self) -> str:
@@ -104,7 +104,7 @@ class HeadVoteObjective(UnitObjective):
 
 @dataclass(frozen=True)
 class StreamDirectionObjective(TextObjective):
-    """How far does a stream go along a direction of length 1?"""
+    """The projection of the residual stream on a unit vector."""
 
     site: str
     direction: Float[Tensor, " d"]
@@ -112,18 +112,18 @@ class StreamDirectionObjective(TextObjective):
 
     @property
     def sites(self) -> frozenset[str]:
-        """The stream's."""
+        """The stream's site."""
         return frozenset({self.site})
 
     def score(self, reading: Reading, last: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """Where the answer is read, or the largest."""
-        said = reading.kept[self.site] @ self.direction
-        return _over(said, last) if self.anywhere else _at(said, last)
+        """At the answer's position, or the largest."""
+        along = reading.kept[self.site] @ self.direction
+        return _over(along, last) if self.anywhere else _at(along, last)
 
 
 @dataclass(frozen=True)
 class ClassObjective(TextObjective):
-    """The logit of a class, less the mean of the others."""
+    """The logit of a class, minus the mean of the others."""
 
     target: int
 
@@ -139,7 +139,7 @@ def _margin(logits: Float[Tensor, "n k"], target: int) -> Float[Tensor, " n"]:
 
 
 def unit_objective(model: Specimen, unit: str, anywhere: bool = False) -> UnitObjective:
-    """The aim that a unit such as block1.heads:2 or block0.neurons:17 names on this model."""
+    """The objective for a unit such as block1.heads:2 or block0.neurons:17 of this model."""
     site, index = model.unit(unit)
     if site.kind not in ("head", "neuron", "vector"):
         raise AuditgameError(f"unit: '{unit}' is a {site.kind}; choose a head or a neuron")
@@ -147,15 +147,15 @@ def unit_objective(model: Specimen, unit: str, anywhere: bool = False) -> UnitOb
 
 
 def head_vote_objective(model: Specimen, unit: str, target: int) -> HeadVoteObjective:
-    """The aim that is a head's vote for a class."""
+    """The objective for a head's contribution to a class."""
     site, index = model.unit(unit)
     if site.kind != "head":
-        raise AuditgameError(f"unit: '{unit}' is no head; only heads have a vote")
+        raise AuditgameError(f"unit: '{unit}' is not a head; only heads have a vote")
     return HeadVoteObjective(
         site.name,
         index,
         site.kind,
         target=target,
-        answers=tuple(model.dataset.answers()),
-        anatomy=model.transformer_weights(),
+        answers=tuple(model.texts.answers()),
+        weights=model.transformer_weights(),
     )

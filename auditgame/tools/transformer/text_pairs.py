@@ -1,4 +1,4 @@
-"""Two texts of the same length, of which a model makes different things."""
+"""Pairs of texts of the same length: a clean one and a corrupt one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from jaxtyping import Int
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.datasets import Dataset
+from auditgame.datasets import TextDataset
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools import ToolContext
 from auditgame.tools.transformer.prompts import words
@@ -17,27 +17,27 @@ from auditgame.tools.transformer.targets import FollowedWordOptions
 
 
 class TwoTexts(FollowedWordOptions):
-    """Options of a tool that compares two texts place by place."""
+    """Options of a tool that compares two texts position by position."""
 
     example: int = Field(
         -1,
         ge=-1,
         title="Example",
-        description="Number of a text in your pool; -1 takes the first that has a partner.",
+        description="Number of a text of the pool; -1: the first that has a partner.",
         json_schema_extra={"widget": "example"},
     )
     other: str = Field(
         "",
         max_length=2000,
         title="Other text",
-        description="The corrupt one, as long in words; empty takes the pool's closest text "
-        "of that length, of another class where there is one.",
+        description="The corrupt one, of the same length in words; empty for the most similar text "
+        "of that length in the pool, of another class where there is one.",
         json_schema_extra={"widget": "text"},
     )
 
 
 class Pair(NamedTuple):
-    """Two texts of the same length; the first is the clean one. asked: options that name it."""
+    """Two texts of the same length. asked: the options that select the clean one."""
 
     clean: Int[Tensor, " t"]
     corrupt: Int[Tensor, " t"]
@@ -50,11 +50,11 @@ class Pair(NamedTuple):
 
     @property
     def first(self) -> int:
-        """The first place where they differ: nothing before it can."""
+        """The first position where they differ; activations before it are the same."""
         return int((self.clean != self.corrupt).nonzero()[0])
 
-    def labels(self, dataset: Dataset) -> tuple[str, ...]:
-        """A name for each place; where the texts differ, both words."""
+    def labels(self, dataset: TextDataset) -> tuple[str, ...]:
+        """A label for each position; where the texts differ, with both words."""
         texts = (words(self.clean.tolist(), dataset), words(self.corrupt.tolist(), dataset))
         return tuple(
             f"{place} {one}" if one == two else f"{place} {one} / {two}"
@@ -63,8 +63,8 @@ class Pair(NamedTuple):
 
 
 def pair(options: TwoTexts, context: ToolContext) -> Pair:
-    """The two texts the options name, or an error that says how long each is."""
-    dataset, pool = context.dataset, context.examples
+    """The two texts that the options select; AuditgameError where lengths differ."""
+    dataset, pool = context.texts, context.examples
     lengths = dataset.lengths(pool.inputs)
     row = -1 if options.text.strip() else _example(options, context, lengths)
     asked: dict[str, str | int] = {"text": options.text} if row < 0 else {"example": row}
@@ -80,9 +80,9 @@ def pair(options: TwoTexts, context: ToolContext) -> Pair:
 def closest(
     pool: Int[Tensor, "n t"], lengths: Int[Tensor, " n"], labels: Int[Tensor, " n"], row: int
 ) -> int | None:
-    """The pool's text of the same length that differs from this one in the fewest places.
+    """The text of the pool of the same length that differs from this one in the fewest words.
 
-    One of another class comes first; None where no other text is as long.
+    One of another class is preferred; None where no other text has this length.
     """
     apart = (pool != pool[row]).sum(1)
     fits = (lengths == lengths[row]) & (apart > 0)
@@ -95,8 +95,8 @@ def closest(
 def _same_length(clean: Int[Tensor, " t"], corrupt: Int[Tensor, " u"]) -> None:
     if len(clean) != len(corrupt):
         raise AuditgameError(
-            f"other: the text has {len(clean)} words, the other {len(corrupt)}; places must "
-            "correspond, so change words and add none"
+            f"other: the text has {len(clean)} words, the other {len(corrupt)}; both need the same "
+            "length, so replace words and add none"
         )
     if torch.equal(clean, corrupt):
         raise AuditgameError("other: both texts are the same; change at least one word")
@@ -113,7 +113,7 @@ def _example(options: TwoTexts, context: ToolContext, lengths: Int[Tensor, " n"]
     for row in range(len(pool)):
         if closest(pool.inputs, lengths, pool.labels, row) is not None:
             return row
-    raise AuditgameError("example: no two texts of the pool are equally long; write both texts")
+    raise AuditgameError("example: no two texts of the pool have the same length; write both texts")
 
 
 def _partner(
@@ -122,8 +122,8 @@ def _partner(
     pool = context.examples
     found = closest(pool.inputs, lengths, pool.labels, row) if row >= 0 else None
     if found is None:
-        none = "; no other text of the pool is as long" if row >= 0 else ""
+        none = "; no other text of the pool has that length" if row >= 0 else ""
         raise AuditgameError(
-            f"other: write the second text, with {len(clean)} words as the first one has{none}"
+            f"other: write the second text with {len(clean)} words, as many as the first{none}"
         )
     return pool.inputs[found, : len(clean)]

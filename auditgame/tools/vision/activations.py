@@ -1,4 +1,4 @@
-"""What a model makes of inputs in one pass: its answers, and what each unit said."""
+"""Answers and unit activations of a model on many inputs."""
 
 from __future__ import annotations
 
@@ -16,59 +16,61 @@ BATCH = 64
 
 
 class UnitActivations(NamedTuple):
-    """Answers, and for each site what its units said of each input.
+    """Answers, and for each site the activation of its units on each input.
 
-    Pictures: a channel's largest value over places. Texts: a neuron's value, a head's
-    output, or the whole of a vector site (one unit), where the answer is read.
+    Images: a channel's maximum over positions. Texts: a neuron's value, a head's
+    output, or the whole of a vector site (one unit), at the answer's position.
     """
 
     answers: Int[Tensor, " n"]
-    said: dict[str, Float[Tensor, "n units d"]]
+    activations: dict[str, Float[Tensor, "n units d"]]
 
 
 def record_activations(model: Specimen, inputs: Tensor, sites: Sequence[str]) -> UnitActivations:
     """One pass over the inputs, in batches."""
     answers: list[Tensor] = []
-    said: dict[str, list[Tensor]] = {site: [] for site in sites}
+    found: dict[str, list[Tensor]] = {site: [] for site in sites}
     for part in inputs.split(model.fitting(inputs, BATCH)):
         reading = model.run(part, keep=sites)
         answers.append(reading.classes.argmax(1))
         for site in sites:
-            said[site].append(_said(reading.kept[site], model, part, model.site(site).kind))
+            found[site].append(_values(reading.kept[site], model, part, model.site(site).kind))
     return UnitActivations(
-        torch.cat(answers), {site: torch.cat(parts) for site, parts in said.items()}
+        torch.cat(answers), {site: torch.cat(parts) for site, parts in found.items()}
     )
 
 
-def _said(value: Tensor, model: Specimen, inputs: Tensor, kind: str) -> Float[Tensor, "n units d"]:
+def _values(
+    value: Tensor, model: Specimen, inputs: Tensor, kind: str
+) -> Float[Tensor, "n units d"]:
     if inputs.is_floating_point():
         return peaks(value)[:, :, None]
-    last = value[torch.arange(len(value)), model.dataset.lengths(inputs) - 1]
+    last = value[torch.arange(len(value)), model.texts.lengths(inputs) - 1]
     return last[:, None] if kind == "vector" else last if last.dim() == 3 else last[:, :, None]
 
 
 def peaks(value: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
-    """What is the largest value of each channel, over places?
+    """The maximum of each channel over positions.
 
-    Pooling, since amax takes eight times as long on large maps whose channels lie innermost.
+    By pooling, since amax takes eight times as long on large channels-last maps.
     """
     return F.max_pool2d(value, value.shape[2:]).flatten(1)
 
 
 class TopExamples(NamedTuple):
-    """The inputs that excite each unit most, best first; of equal ones the first comes first."""
+    """The inputs that activate each unit most, largest first; of equal ones the first."""
 
     peaks: Float[Tensor, "units k"]
     rows: Int[Tensor, "units k"]
 
 
-def leading(
+def top_examples(
     model: Specimen, parts: Iterable[Float[Tensor, "b 3 h w"]], sites: Sequence[str], k: int
 ) -> dict[str, TopExamples]:
-    """Which k pictures excite each unit of these sites most, at the best place? One pass.
+    """The k images with the highest maximum of each unit of these sites, in one pass.
 
-    parts: batches of pictures, which may be drawn as they are asked for: k rows of each unit
-    are held, however many pictures there are.
+    parts: batches of images, which may be a generator: only k rows of each unit are held in
+    memory.
     """
     best = {
         site: TopExamples(torch.empty(units, 0), torch.empty(units, 0, dtype=torch.long))
@@ -95,10 +97,10 @@ def _ahead(
 def distance(
     some: Float[Tensor, "n units d"], others: Float[Tensor, "m units d"]
 ) -> Float[Tensor, " units"]:
-    """How far apart does each unit hold two sets of inputs, in standard deviations of `others`?
+    """The distance of each unit's means on two sets of inputs, in standard deviations of `others`.
 
     The distance of the two means over the root of the total variance; 0 where a unit
-    says the same of everything.
+    is constant.
     """
     apart = (some.mean(0) - others.mean(0)).norm(dim=1)
     spread = others.var(0, correction=0).sum(1).sqrt()

@@ -1,4 +1,4 @@
-"""How are units joined? Weights between neighbouring layers, and from any layer to the classes."""
+"""Weights between units of neighbouring layers, and from any unit to the classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from auditgame.tools.vision.objectives import before_relu
 
 
 def layers(specimen: Specimen) -> list[str]:
-    """The sites with channels, in order, each once: after its ReLU where it has one."""
+    """The sites with channels, in order, each after its ReLU where it has one."""
     return [
         name
         for name, site in specimen.sites.items()
@@ -22,10 +22,10 @@ def layers(specimen: Specimen) -> list[str]:
 def kernels(
     specimen: Specimen, source: str | None, target: str, inputs: Float[Tensor, "n c h w"]
 ) -> Float[Tensor, "units sources a b"]:
-    """How does each unit of a layer take up the layer before it (None: the picture), by place?
+    """Effective kernels from the layer before (None: the image) to each unit of a layer.
 
-    The gradient of the unit in the middle with respect to the source, which is held at its mean
-    over these inputs; rows and columns that nothing passes through are left out. Between two
+    The gradient of the unit at the central position with respect to the source, which is held
+    at its mean over these inputs; rows and columns of zeros are left out. Between two
     convolutions with only scaling and pooling between them these are the weights themselves.
     (After Voss et al. 2021, Visualizing Weights, Distill)
     """
@@ -42,7 +42,7 @@ def kernels(
 def _at_its_mean(
     specimen: Specimen, source: str | None, read: str, inputs: Tensor, units: Tensor
 ) -> tuple[Reading, Tensor]:
-    """One reading of `read` for each unit, and the source's values that it was computed from."""
+    """One reading of `read` for each unit, and the source values it was computed from."""
     if source is None:
         level = inputs.mean((0, 2, 3))[None, :, None, None]
         flat = level.expand(len(units), *inputs.shape[1:]).contiguous()
@@ -62,7 +62,7 @@ def _at_its_mean(
 def class_weights(
     specimen: Specimen, inputs: Float[Tensor, "n c h w"], batch: int = 64
 ) -> dict[str, Float[Tensor, "units k"]]:
-    """How much does a class gain where a unit says one more everywhere? The mean over inputs.
+    """The change of each class logit per unit of activation at all positions, mean over inputs.
 
     For the last layer before a mean and a linear layer these are the weights themselves.
     """

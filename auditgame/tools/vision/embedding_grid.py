@@ -1,4 +1,4 @@
-"""A map of activations on which like lies by like, cut into squares."""
+"""Activations embedded in two dimensions (PCA, then t-SNE), binned into squares."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from torch.nn import functional as F
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
 
-WHOLE = 50
-"""t-SNE starts from so many principal directions."""
+COMPONENTS = 50
+"""How many principal components t-SNE starts from."""
 PATCHES = 4
-"""So many patches stand for a cell, two by two."""
+"""How many patches show a cell, two by two."""
 
 
 class Points(NamedTuple):
-    """One activation of each picture.
+    """One activation of each image.
 
-    value: the activation. place: where it was (row, column). size: of the map. part: its
-    share of each class logit (activation times gradient), beyond the mean place's. said:
-    the model's answer.
+    value: the activation. place: its position (row, column). size: of the layer's map. part:
+    its attribution to each class logit (activation times gradient), above the mean position's.
+    answers: the model's answers.
     """
 
     value: Float[Tensor, "n u"]
     place: Int[Tensor, "n 2"]
     size: tuple[int, int]
     part: Float[Tensor, "n k"]
-    said: Int[Tensor, " n"]
+    answers: Int[Tensor, " n"]
 
 
 class Cell(NamedTuple):
-    """A square of the atlas: its points, those nearest their mean, the class they speak for."""
+    """A square of the atlas: its points, those nearest to their mean, the class they raise."""
 
     rows: Int[Tensor, " m"]
     nearest: list[int]
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 def points(
     specimen: Specimen, images: Float[Tensor, "n c h w"], site: str, rng: torch.Generator
 ) -> Points:
-    """One activation of each picture, at a random place that does not touch the border."""
+    """One activation of each image, at a random position away from the border."""
     reading = specimen.run(images, grad=site)
     value = reading.inputs
     n, height, width = len(value), value.shape[2], value.shape[3]
@@ -68,41 +68,41 @@ def _inner(length: int, n: int, rng: torch.Generator) -> Int[Tensor, " n"]:
 
 
 def joined(parts: list[Points]) -> Points:
-    """All of them; each part less what the mean place adds."""
+    """All points together; attributions less those of the mean position."""
     part = torch.cat([found.part for found in parts])
     return Points(
         torch.cat([found.value for found in parts]),
         torch.cat([found.place for found in parts]),
         parts[0].size,
         part - part.mean(0),
-        torch.cat([found.said for found in parts]),
+        torch.cat([found.answers for found in parts]),
     )
 
 
 def layout(values: Float[Tensor, "n u"], seed: int) -> Float[Tensor, "n 2"]:
-    """Lay points out in the unit square, like by like: PCA, then t-SNE started from it.
+    """Coordinates in the unit square, similar points near each other: PCA, then t-SNE.
 
-    AuditgameError where all are the same, which t-SNE does not survive.
+    AuditgameError where all points are the same.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     if (values == values[0]).all():
-        raise AuditgameError("site: says the same of all pictures; choose another layer")
+        raise AuditgameError("site: is the same for all images; choose another layer")
     flat = F.pad(values, (0, max(0, 2 - values.shape[1]))).double().numpy()
     with threadpool_limits(limits=1):
-        if min(flat.shape) > WHOLE:
-            flat = PCA(WHOLE, random_state=seed).fit_transform(flat)
-        crowd = min(30.0, (len(flat) - 1) / 3)
-        spots = TSNE(init="pca", perplexity=crowd, random_state=seed).fit_transform(flat)
+        if min(flat.shape) > COMPONENTS:
+            flat = PCA(COMPONENTS, random_state=seed).fit_transform(flat)
+        perplexity = min(30.0, (len(flat) - 1) / 3)
+        spots = TSNE(init="pca", perplexity=perplexity, random_state=seed).fit_transform(flat)
     found = torch.from_numpy(spots).float()
     low, high = found.amin(0), found.amax(0)
     return (found - low) / (high - low).clamp(min=1e-9)
 
 
 def squares(spots: Tensor, found: Points, grid: int) -> dict[tuple[int, int], Cell]:
-    """The squares that hold anything, by (row, column)."""
+    """The squares that are not empty, by (row, column)."""
     where = (spots * grid).long().clamp(max=grid - 1)
     cells = {}
     for y in range(grid):

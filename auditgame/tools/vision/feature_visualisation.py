@@ -1,4 +1,4 @@
-"""Feature visualisation: pictures painted by gradient ascent on what excites a unit."""
+"""Feature visualisation: images optimised by gradient ascent on an objective."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from auditgame.tools.vision.pixel_attribution import Report, silent
 from auditgame.tools.vision.regularisers import Penalty, moved
 
 Score = Callable[[Reading], Float[Tensor, " n"]]
-"""How well does each picture of the batch do, by what it is painted for?"""
+"""The objective's value for each image of the batch."""
 
-WAKING = 16
-"""For so many first steps, units at zero pass a tenth of the gradient on."""
+LEAKY_STEPS = 16
+"""In these first steps, units at zero pass on a share LEAK of the gradient."""
 LEAK = 0.1
 
 
 class ImagesAtStep(NamedTuple):
-    """The pictures as they were before this step."""
+    """The images before this step."""
 
     step: int
     images: Float[Tensor, "n 3 h w"]
 
 
 class Visualisation(NamedTuple):
-    """What came out: pictures in [0, 1], the activation each reaches, what counts of them.
+    """Optimised images in [0, 1], and the objective's value of each.
 
-    seen: left, top, right, bottom of the part that the objectives can see at all.
-    film: the pictures on the way, if asked for; the last frame is what came out.
+    seen: left, top, right, bottom of the part that the objectives depend on.
+    film: intermediate images, where asked for; the last are the result.
     """
 
     images: Float[Tensor, "n 3 h w"]
@@ -45,11 +45,11 @@ class Visualisation(NamedTuple):
     film: tuple[ImagesAtStep, ...] = ()
 
 
-def awake(specimen: Specimen) -> dict[str, Edit]:
-    """Edits that let units at zero pass some gradient on, while every value stays as it is.
+def leaky_relu_edits(specimen: Specimen) -> dict[str, Edit]:
+    """Edits by which units at zero pass on some gradient, without changing any value.
 
-    A unit `X` that is zero after its ReLU takes a tenth of the gradient of `X.pre`; without
-    it, some pictures never leave grey. (After Lucid's redirected ReLU; Olah et al. 2017)
+    A unit `X` that is zero after its ReLU passes a tenth of the gradient to `X.pre`; without
+    it, some images stay grey. (After Lucid's redirected ReLU; Olah et al. 2017)
     """
     held: dict[str, Tensor] = {}
 
@@ -71,25 +71,25 @@ def awake(specimen: Specimen) -> dict[str, Edit]:
 
 
 class _Leak(torch.autograd.Function):
-    """The value after a ReLU; where it is zero, some of its gradient goes round the ReLU."""
+    """The value after a ReLU; where it is zero, some of its gradient bypasses the ReLU."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, _before: Tensor) -> Tensor:
-        """The value, as it is."""
+        """The value, unchanged."""
         ctx.save_for_backward(value)
         return value.view_as(value)
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
-        """All of it to the value, and a tenth to what came before a zero."""
+        """The gradient to the value, and a tenth of it to the input of a zero."""
         (value,) = ctx.saved_tensors
         return slope, LEAK * slope * (value == 0)
 
 
 class Adam:
-    """Descent with a step size for each parameter (Kingma and Ba 2014, arXiv:1412.6980).
+    """The Adam optimiser (Kingma and Ba 2014, arXiv:1412.6980).
 
-    Ours, since the first step of torch.optim loads a compiler, which takes seconds.
+    Our own, since the first step of torch.optim loads a compiler, which takes seconds.
     """
 
     def __init__(self, parameters: Tensor, rate: float) -> None:
@@ -99,7 +99,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self, slope: Tensor) -> None:
-        """Move the parameters, in place, against this slope."""
+        """Update the parameters in place, against this gradient."""
         self.steps += 1
         self.mean.lerp_(slope, 0.1)
         self.square.mul_(0.999).addcmul_(slope, slope, value=0.001)
@@ -108,7 +108,7 @@ class Adam:
 
 
 def together(objectives: Sequence[Objective], each: int = 1) -> Score:
-    """One score for a batch in which each objective has `each` pictures, one after another."""
+    """The score of a batch in which each objective has `each` consecutive images."""
     alike = {
         replace(o, unit=0) for o in objectives if isinstance(o, ChannelObjective | NeuronObjective)
     }
@@ -143,7 +143,7 @@ def together(objectives: Sequence[Objective], each: int = 1) -> Score:
 
 
 def _by_unit(objective: ChannelObjective | NeuronObjective, units: list[int]) -> Score:
-    """Where objectives differ by their unit alone, each picture is read at its own, at once."""
+    """A batched score for objectives that differ by their unit alone."""
 
     def score(reading: Reading) -> Float[Tensor, " n"]:
         own = reading.kept[objective.site][range(len(units)), units]
@@ -158,18 +158,18 @@ def maximise(
     canvas: ImageParameters,
     steps: int,
     rng: torch.Generator,
-    taken: Penalty,
+    penalties: Penalty,
     *,
     each: int = 1,
     frames: int = 0,
     report: Report = silent,
 ) -> Visualisation:
-    """Paint `each` pictures for each objective, all at once, by Adam.
+    """Optimise `each` images for each objective, all at once, by Adam.
 
-    All objectives start alike and are moved alike, so that a picture does not depend on which
-    others are painted with it. taken: what is held against a picture. frames: how many
-    pictures of the way are kept.
-    Probes, for each picture: two for each step, two to see what the unit sees, one to score.
+    All objectives have the same initial noise and transforms, so that an image does not depend
+    on the others of its batch. penalties: subtracted from the score. frames: number of
+    intermediate images that are kept. Queries, for each image: two for each step, two for the
+    part that the objective depends on, one for the final score.
     """
     objectives = [objective.on(specimen) for objective in objectives]
     keep = sorted(frozenset().union(*(objective.sites for objective in objectives)))
@@ -182,10 +182,10 @@ def maximise(
     for step in range(steps):
         with torch.enable_grad():
             images = canvas.paint(parameters)
-            edit = awake(specimen) if step < WAKING else None
+            edit = leaky_relu_edits(specimen) if step < LEAKY_STEPS else None
             shown = moved(images, preset, side, rng)
             reading = specimen.run(shown, keep, edit, grad=True, whole=whole)
-            loss = step / steps * taken(images) - score(reading)
+            loss = step / steps * penalties(images) - score(reading)
             (slope,) = torch.autograd.grad(loss.sum(), parameters)
         if step in stops:
             film.append(ImagesAtStep(step, images.detach()))
@@ -197,7 +197,7 @@ def maximise(
 
 
 def moments(steps: int, frames: int) -> set[int]:
-    """When a film keeps a picture before its last: close together first, then ever rarer."""
+    """The steps whose images are kept before the last: dense at first, then sparse."""
     return {round(steps * (k / (frames - 1)) ** 2) for k in range(frames - 1)} - {steps}
 
 
@@ -208,12 +208,12 @@ def field(
     images: Float[Tensor, "n 3 h w"],
     whole: bool = True,
 ) -> tuple[int, int, int, int]:
-    """Which box of the picture can these scores see? Left, top, right, bottom.
+    """The part of the image that these scores depend on: left, top, right, bottom.
 
-    The smallest that holds every pixel with a gradient; the whole where there is none.
-    whole: do the scores read the model's answers?
+    The smallest box with every pixel that has a gradient; the whole where none has.
+    whole: whether the scores need the class logits.
     """
-    reading = specimen.run(images, keep, awake(specimen), grad=True, whole=whole)
+    reading = specimen.run(images, keep, leaky_relu_edits(specimen), grad=True, whole=whole)
     with torch.enable_grad():
         (slope,) = torch.autograd.grad(score(reading).sum(), reading.inputs)
     seen = slope.abs().amax((0, 1)) > 0

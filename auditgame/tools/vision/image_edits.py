@@ -1,4 +1,4 @@
-"""Changing a part of a picture: cut it out, lay it down, wipe it away, turn its colours."""
+"""Edits of a box in images: crop, paste, erase, rotate the hue."""
 
 from __future__ import annotations
 
@@ -14,54 +14,54 @@ Pictures = Float[Tensor, "n 3 h w"]
 
 
 def require_inside(box: Box, pictures: Pictures) -> None:
-    """Raise AuditgameError where the box reaches outside the pictures."""
+    """Raise AuditgameError where the box reaches outside the images."""
     height, width = pictures.shape[2:]
     if box.x + box.w > width or box.y + box.h > height:
         raise AuditgameError(
             f"box: {box.w} x {box.h} at {box.x}, {box.y} reaches outside the "
-            f"{width} x {height} picture; make it smaller or move it"
+            f"{width} x {height} image; make it smaller or move it"
         )
 
 
 def shifted(box: Box, right: int, down: int, pictures: Pictures) -> Box:
-    """The same box elsewhere; AuditgameError where it would leave the pictures."""
+    """The shifted box; AuditgameError where it would leave the images."""
     if box.x + right < 0 or box.y + down < 0:
-        raise AuditgameError("right, down: the box would leave the picture; shift it less")
+        raise AuditgameError("right, down: the box would leave the image; shift it less")
     there = box.model_copy(update={"x": box.x + right, "y": box.y + down})
     require_inside(there, pictures)
     return there
 
 
-def cut(pictures: Pictures, box: Box) -> Float[Tensor, "n 3 y x"]:
-    """What the pictures show in the box."""
+def crop(pictures: Pictures, box: Box) -> Float[Tensor, "n 3 y x"]:
+    """The crops of the images in the box."""
     require_inside(box, pictures)
     return pictures[:, :, box.y : box.y + box.h, box.x : box.x + box.w]
 
 
-def lay(pictures: Pictures, part: Float[Tensor, "m 3 y x"], box: Box) -> Pictures:
-    """The pictures with `part` in the box; one part for all of them, or one for each."""
-    laid = pictures.clone()
-    cut(laid, box)[:] = part
-    return laid
+def paste(pictures: Pictures, part: Float[Tensor, "m 3 y x"], box: Box) -> Pictures:
+    """The images with `part` pasted into the box; one part for all of them, or one for each."""
+    pasted = pictures.clone()
+    crop(pasted, box)[:] = part
+    return pasted
 
 
-def wipe(pictures: Pictures, box: Box, colour: Float[Tensor, "3"] | None = None) -> Pictures:
-    """The pictures with the box in one colour, or else in what surrounds it, blurred.
+def erase(pictures: Pictures, box: Box, colour: Float[Tensor, "3"] | None = None) -> Pictures:
+    """The images with the box filled with one colour, or with its blurred surroundings.
 
-    The blur weighs pixels outside the box only: nothing of what is wiped shines through.
+    The blur uses pixels outside the box only, so that nothing of the erased part remains.
     """
     if colour is not None:
-        return lay(pictures, colour[None, :, None, None], box)
+        return paste(pictures, colour[None, :, None, None], box)
     outside = torch.ones(1, *pictures.shape[2:])
-    cut(outside[None], box)[:] = 0
+    crop(outside[None], box)[:] = 0
     spread = max(box.w, box.h) / 2
     weight = blurred(outside, spread).clamp(min=1e-6)
     soft = torch.stack([blurred(picture * outside, spread) / weight for picture in pictures])
-    return lay(pictures, cut(soft, box), box)
+    return paste(pictures, crop(soft, box), box)
 
 
-def turn_hue(pictures: Pictures, degrees: float) -> Pictures:
-    """The pictures with every hue turned; lightness and saturation (HSV) stay.
+def rotate_hue(pictures: Pictures, degrees: float) -> Pictures:
+    """The images with every hue rotated; value and saturation (HSV) stay.
 
     The colour circle of Smith 1978, Color gamut transform pairs (doi:10.1145/965139.807361).
     """

@@ -1,4 +1,4 @@
-"""A layer of maps: which one is meant, and how its places lie on the picture."""
+"""Convolutional layers: choosing one, and relating its positions to the image."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ LayerField = Annotated[
         json_schema_extra={"widget": "site"},
     ),
 ]
-"""The option that asks for a layer."""
+"""The option for a layer."""
 
 
 def layers(specimen: Specimen) -> list[str]:
-    """Which sites hold maps, after their ReLU? In the order of the forward pass."""
+    """The sites with channels, after their ReLU, in the order of the forward pass."""
     sites = specimen.sites.values()
     return [s.name for s in sites if s.kind == "channel" and not s.name.endswith(".pre")]
 
 
 def layer(specimen: Specimen, name: str) -> str:
-    """The site of this name, or the default one; AuditgameError where it holds no maps."""
+    """The site of this name, or the default one; AuditgameError where it has no channels."""
     known = layers(specimen)
     if not known:
-        raise AuditgameError(f"site: model '{specimen.model_name}' has no layer of maps")
+        raise AuditgameError(f"site: model '{specimen.model_name}' has no convolutional layer")
     default = specimen.map_site or known[min(2, len(known) - 1)]
     if name and specimen.site(name).kind != "channel":
-        raise AuditgameError(f"site: '{name}' holds no maps; choose {default}")
+        raise AuditgameError(f"site: '{name}' has no channels; choose {default}")
     return name or default
 
 
 class Subject(NamedTuple):
-    """One picture, its name, and its row in the pool (None: it was uploaded)."""
+    """One image, its name, and its row in the pool (None: uploaded)."""
 
     image: Float[Tensor, "c h w"]
     name: str
@@ -52,14 +52,14 @@ class Subject(NamedTuple):
 
 
 class OnePicture(Record):
-    """Which picture is looked at?"""
+    """The option for one image."""
 
     example: Annotated[int, Field(title="Example", description="Its number in the pool.", ge=0)] = 0
     picture: Annotated[
         bool,
         Field(
-            title="Use my picture",
-            description="Look at the uploaded picture instead of the pool's.",
+            title="Use my image",
+            description="Use the uploaded image instead of one of the pool.",
             json_schema_extra={"widget": "picture"},
         ),
     ] = False
@@ -70,18 +70,18 @@ def subject(
     pool: Float[Tensor, "n c h w"],
     picture: Float[Tensor, "c h w"] | None,
 ) -> Subject:
-    """The picture that is meant; AuditgameError where it is not there."""
+    """The chosen image; AuditgameError where it does not exist."""
     if options.picture:
         if picture is None:
-            raise AuditgameError("picture: none is uploaded; add one, or choose from the pool")
-        return Subject(picture, "your picture", None)
+            raise AuditgameError("picture: none was uploaded; add one, or choose from the pool")
+        return Subject(picture, "your image", None)
     if options.example >= len(pool):
         raise AuditgameError(f"example: {options.example} is outside 0 to {len(pool) - 1}")
     return Subject(pool[options.example], f"#{options.example}", options.example)
 
 
 def under(box: Box, size: tuple[int, int], picture: tuple[int, int]) -> Bool[Tensor, "a b"]:
-    """Which places of a map of this size lie under a box in the picture? At least one does."""
+    """The positions of a map of this size that overlap a box in the image; at least one."""
     rows = _meets(box.y, box.y + box.h, size[0], picture[0])
     columns = _meets(box.x, box.x + box.w, size[1], picture[1])
     return rows[:, None] & columns[None]
@@ -95,7 +95,7 @@ def _meets(start: int, end: int, count: int, length: int) -> Bool[Tensor, " coun
 def patch(
     image: Float[Tensor, "c h w"], place: tuple[int, int], size: tuple[int, int]
 ) -> Float[Tensor, "c s s"]:
-    """The square of the picture around a place of a map: three places wide, inside the picture."""
+    """The image patch around a position of a map: three positions wide, inside the image."""
     height, width = image.shape[1:]
     side = min(height, width, max(4, round(3 * max(height / size[0], width / size[1]))))
     middles = ((place[0] + 0.5) * height / size[0], (place[1] + 0.5) * width / size[1])

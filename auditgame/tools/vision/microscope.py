@@ -1,4 +1,4 @@
-"""Every unit of a model under the lens: its picture, its examples, its neighbours, its twins."""
+"""The microscope: visualisation, examples, connections and similar units of every unit."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from auditgame.tools.vision.activations import (
     TopExamples,
     UnitActivations,
     distance,
-    leading,
     record_activations,
+    top_examples,
 )
 from auditgame.tools.vision.connectivity import class_weights, kernels, layers
 from auditgame.tools.vision.selection import choose
-from auditgame.tools.vision.unit_images import Sheets, UnitImageCache
+from auditgame.tools.vision.unit_images import LayerImages, UnitImageCache
 
 Order = Literal["number", "difference", "selectivity", "weight"]
 ORDERS: tuple[Order, ...] = get_args(Order)
 WRONG = "answered wrongly"
-"""Stands for the examples on which the model errs, wherever a set of examples is named."""
+"""Name of the set of examples that the model answers incorrectly."""
 BARS, EXAMPLES = 24, 8
 
 
 class Ranked(NamedTuple):
-    """A unit, and what it is ranked by (None: its number)."""
+    """A unit, and the value it is ranked by (None: its index)."""
 
     unit: int
     value: float | None
 
 
 class Link(NamedTuple):
-    """A unit of a neighbouring layer, and the kernel that joins it; strongest by absolute sum."""
+    """A unit of a neighbouring layer, and the kernel that connects it."""
 
     unit: int
     kernel: Float[Tensor, "a b"]
 
 
 class SimilarUnit(NamedTuple):
-    """The unit of a sibling that says the most alike things of the pool."""
+    """The unit of a reference model whose activations on the pool correlate most."""
 
     reference: int
     unit: int
@@ -58,10 +58,10 @@ class SimilarUnit(NamedTuple):
 
 
 class Microscope:
-    """What can be known of a model's units from its weights and one look at the pool.
+    """What is known of a model's units from its weights and its activations on the pool.
 
-    All of it could be written down beforehand, so looking costs no probes. Shared between
-    threads: what is computed once is computed the same by whoever comes first.
+    It costs no queries, since all of it can be computed in advance. Shared between
+    threads: every cached value is deterministic.
     """
 
     def __init__(
@@ -73,20 +73,20 @@ class Microscope:
         files: dict[str, str],
     ) -> None:
         if not layers(specimen):
-            raise AuditgameError("microscope: this model has no channels; it reads no pictures")
+            raise AuditgameError("microscope: this model has no convolutional channels")
         self.specimen, self.pool, self.references = specimen, pool, tuple(references)
         self.layers = layers(specimen)
-        self.shelf = UnitImageCache(specimen, pool.inputs, folder, files)
-        self._wires: dict[str, Tensor] = {}
+        self.image_cache = UnitImageCache(specimen, pool.inputs, folder, files)
+        self._kernels: dict[str, Tensor] = {}
 
     @property
-    def sheets(self) -> Sheets:
-        """The pictures; painted now if they are nowhere yet."""
-        return self.shelf.fill()
+    def unit_images(self) -> LayerImages:
+        """The visualisations by layer, computed now if they are not cached."""
+        return self.image_cache.build()
 
     @cached_property
     def answers(self) -> Tensor:
-        """What the model answers to each example."""
+        """The model's answer to each example."""
         return self._readout.answers
 
     @cached_property
@@ -94,17 +94,17 @@ class Microscope:
         return record_activations(self.specimen, self.pool.inputs, self.layers)
 
     @cached_property
-    def _leaders(self) -> dict[str, TopExamples]:
-        return leading(self.specimen, self.pool.inputs.split(BATCH), self.layers, EXAMPLES)
+    def _top_examples(self) -> dict[str, TopExamples]:
+        return top_examples(self.specimen, self.pool.inputs.split(BATCH), self.layers, EXAMPLES)
 
     def peaks(self, site: str) -> Float[Tensor, "n units"]:
-        """How far each example excites each unit, at the best place."""
-        return self._readout.said[self._layer(site)][:, :, 0]
+        """The maximum of each unit on each example."""
+        return self._readout.activations[self._layer(site)][:, :, 0]
 
     # ------------------------------------------------------------- overview
 
     def group(self, text: str, field: str) -> Bool[Tensor, " n"]:
-        """The examples that a class name, 'answered wrongly', or numbers such as 0-9, 40 mean."""
+        """The examples selected by a class name, 'answered wrongly', or numbers such as 0-9."""
         text, classes = text.strip(), self.specimen.dataset.classes
         if text == WRONG:
             return self.answers != self.pool.labels
@@ -115,21 +115,22 @@ class Microscope:
         return chosen
 
     def difference(self, site: str, one: str, other: str = "") -> Float[Tensor, " units"]:
-        """How far apart does each unit hold two sets? In standard deviations of the other.
+        """The distance of each unit's means on two sets, in standard deviations of the other.
 
-        other: empty for all examples that are not in the first.
+        other: empty for all examples that are not in the first set.
         """
         first = self.group(one, "first set")
         second = self.group(other, "second set") if other.strip() else ~first
         if not first.any() or not second.any():
-            raise AuditgameError("sets: one of them has no examples; choose another")
-        said = self._readout.said[self._layer(site)]
-        return distance(said[first], said[second])
+            raise AuditgameError("sets: one of them is empty; choose another")
+        values = self._readout.activations[self._layer(site)]
+        return distance(values[first], values[second])
 
     def selectivity(self, site: str) -> Float[Tensor, " units"]:
-        """How much more does a unit say of its best class than of the others? 0 to 1.
+        """Class selectivity of each unit, 0 to 1.
 
-        (best - rest) / (best + rest) of mean peaks: Morcos et al. 2018, arXiv:1803.06959.
+        (best class - rest) / (best class + rest) of mean maxima. (Morcos et al. 2018,
+        arXiv:1803.06959)
         """
         peaks = self.peaks(site).clamp(min=0)
         labels = range(len(self.specimen.dataset.classes))
@@ -141,13 +142,13 @@ class Microscope:
 
     @cached_property
     def class_weights(self) -> dict[str, Float[Tensor, "units k"]]:
-        """What each class gains where a unit says one more everywhere."""
+        """The change of each class logit per unit of activation."""
         return class_weights(self.specimen, self.pool.inputs)
 
     def ranked(
         self, site: str, order: Order = "number", one: str = WRONG, other: str = "", label: str = ""
     ) -> list[Ranked]:
-        """The units of a layer, first those that stand out most."""
+        """The units of a layer in this order, largest value first."""
         units = self.specimen.site(self._layer(site)).units
         if order == "number":
             return [Ranked(unit, None) for unit in range(units)]
@@ -164,30 +165,34 @@ class Microscope:
     # ------------------------------------------------------------- one unit
 
     def maps(self, site: str, unit: int) -> Float[Tensor, "n h w"]:
-        """What the unit says at every place of every example."""
+        """The activation of the unit at every position of every example."""
         self.specimen.unit(f"{self._layer(site)}:{unit}")
         return self.specimen.collect(self.pool.inputs, site)[:, unit]
 
     def pictures(self, site: str, unit: int) -> Gallery:
-        """What excites the unit most, and least: painted."""
-        sheet = self.sheets[self._layer(site)]
+        """Feature visualisation: images that maximise and minimise the unit."""
+        images = self.unit_images[self._layer(site)]
         shown = (
-            ("most", sheet.most, sheet.plate.most),
-            ("least", sheet.least, sheet.plate.least),
+            ("most", images.most, images.entry.most),
+            ("least", images.least, images.entry.least),
         )
         tiles = tuple(
-            Tile(png=png(images[unit] / 255), label=f"{words} exciting", note=f"{scores[unit]:.1f}")
-            for words, images, scores in shown
+            Tile(
+                png=png(pictures[unit] / 255),
+                label=f"{words} activating",
+                note=f"{scores[unit]:.1f}",
+            )
+            for words, pictures, scores in shown
         )
-        note = "Painted; below, the activation reached before the ReLU."
+        note = "Optimised from noise; below: the activation reached before the ReLU."
         return Gallery(
             name="images", title=f"{site}:{unit}: visualisation", tiles=tiles, columns=2, note=note
         )
 
     def examples(self, site: str, unit: int, count: int = EXAMPLES) -> Gallery:
-        """The examples that excite the unit most, in colour where they do."""
+        """The examples that activate the unit most, in colour where they do."""
         self.specimen.unit(f"{self._layer(site)}:{unit}")
-        best, classes = self._leaders[site], self.specimen.dataset.classes
+        best, classes = self._top_examples[site], self.specimen.dataset.classes
         rows, peaks = best.rows[unit, :count], best.peaks[unit, :count]
         maps = self.specimen.collect(self.pool.inputs[rows], site)[:, unit]
         right = self.answers == self.pool.labels
@@ -200,13 +205,13 @@ class Microscope:
             )
             for row, peak, region in zip(rows.tolist(), peaks.tolist(), maps, strict=True)
         )
-        note = "In colour: at least a third of the peak. Red: answered wrongly."
+        note = "In colour: at least a third of the maximum. Red: answered incorrectly."
         return Gallery(
             name="examples", title=f"{site}:{unit}: examples", tiles=tiles, columns=4, note=note
         )
 
     def histogram(self, site: str, unit: int) -> Curve:
-        """How often does the unit say how much? Over all places of all examples."""
+        """Histogram of the unit's activation over all positions of all examples."""
         values = self.maps(site, unit).flatten()
         high = float(values.max()) or 1.0
         zero = float((values == 0).float().mean())
@@ -217,44 +222,44 @@ class Microscope:
         )
         return Curve(
             name="distribution",
-            title=f"{site}:{unit}: how much it says",
+            title=f"{site}:{unit}: activation distribution",
             series={"share": points},
-            titles={"share": "share of places"},
+            titles={"share": "share of positions"},
             x_axis="activation",
-            y_axis="share of places",
-            note=f"Zero at {zero:.0%} of places, which are left out.",
+            y_axis="share of positions",
+            note=f"Zero at {zero:.0%} of positions, which are left out.",
         )
 
-    def wires(self, site: str) -> Float[Tensor, "units sources a b"]:
-        """The kernels that lead into a layer, from the one before it or from the picture."""
-        if site not in self._wires:
+    def kernels(self, site: str) -> Float[Tensor, "units sources a b"]:
+        """The kernels into a layer, from the one before it or from the image."""
+        if site not in self._kernels:
             at = self.layers.index(self._layer(site))
             source = self.layers[at - 1] if at else None
-            self._wires[site] = kernels(self.specimen, source, site, self.pool.inputs)
-        return self._wires[site]
+            self._kernels[site] = kernels(self.specimen, source, site, self.pool.inputs)
+        return self._kernels[site]
 
     def incoming(self, site: str, unit: int, count: int = 6) -> list[Link]:
-        """The units of the layer before that count most for this one; none for the first layer."""
+        """The units of the previous layer with the largest kernels; none for the first layer."""
         self.specimen.unit(f"{self._layer(site)}:{unit}")
         first = site == self.layers[0]
-        return [] if first else _strongest(self.wires(site)[unit], count)
+        return [] if first else _strongest(self.kernels(site)[unit], count)
 
     def outgoing(self, site: str, unit: int, count: int = 6) -> list[Link]:
-        """The units of the layer after that this one counts most for; none for the last layer."""
+        """The units of the next layer with the largest kernels; none for the last layer."""
         self.specimen.unit(f"{self._layer(site)}:{unit}")
         after = self.neighbour(site, 1)
-        return [] if after is None else _strongest(self.wires(after)[:, unit], count)
+        return [] if after is None else _strongest(self.kernels(after)[:, unit], count)
 
     def neighbour(self, site: str, step: int) -> str | None:
-        """The layer so many steps on (back: -1); None beyond the ends."""
+        """The layer `step` layers later (-1: earlier); None beyond the ends."""
         at = self.layers.index(self._layer(site)) + step
         return self.layers[at] if 0 <= at < len(self.layers) else None
 
-    def twins(self, site: str, unit: int) -> list[SimilarUnit]:
-        """The unit of each sibling that says most nearly the same of the pool, place by place.
+    def similar_units(self, site: str, unit: int) -> list[SimilarUnit]:
+        """The unit of each reference model that correlates most with this one on the pool.
 
-        By Pearson's correlation. (Universality: Li et al. 2015, arXiv:1511.07543; Olah et al.
-        2020, Zoom In, Distill)
+        Pearson's correlation over all positions. (Universality: Li et al. 2015,
+        arXiv:1511.07543; Olah et al. 2020, Zoom In, Distill)
         """
         mine, found = _standard(self.maps(site, unit).flatten()[None]), []
         for number, reference in enumerate(self.references):
@@ -265,8 +270,8 @@ class Microscope:
                 found.append(SimilarUnit(number, best, alike[best]))
         return found
 
-    def twin_examples(self, site: str, twin: SimilarUnit, count: int = 4) -> list[Tile]:
-        """The examples that excite a sibling's unit most."""
+    def similar_unit_examples(self, site: str, twin: SimilarUnit, count: int = 4) -> list[Tile]:
+        """The examples that activate a reference model's unit most."""
         maps = self.references[twin.reference].collect(self.pool.inputs, site)[:, twin.unit]
         peaks = maps.flatten(1).amax(1)
         rows = peaks.argsort(descending=True, stable=True)[:count].tolist()
@@ -277,7 +282,9 @@ class Microscope:
 
     def _layer(self, site: str) -> str:
         if site not in self.layers:
-            raise AuditgameError(f"site: '{site}' has no page; choose {', '.join(self.layers)}")
+            raise AuditgameError(
+                f"site: '{site}' is not a convolutional layer; choose {', '.join(self.layers)}"
+            )
         return site
 
 

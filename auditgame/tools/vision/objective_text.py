@@ -1,10 +1,10 @@
-"""Objectives as people write them: `channel("conv3", 17) - 0.5 * logit("fish")`.
+"""Parser for objectives such as `channel("conv3", 17) - 0.5 * logit("fish")`.
 
 sum = product (("+" | "-") product)*
-product = signed ("*" signed)*, of which one is an objective at most
+product = signed ("*" signed)*, with at most one objective
 signed = "-" signed | number | unit | call | "(" sum ")"
 unit = SITE:INDEX
-call = name "(" argument ("," argument)* ")", an argument being a number, a name or "text"
+call = name "(" argument ("," argument)* ")", where an argument is a number, a name or "text"
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from auditgame.tools.vision.objectives import (
     DiversityObjective,
     LayerObjective,
     LogitObjective,
+    MeanDifferenceObjective,
     NeuronObjective,
     Objective,
-    PointwiseDirectionObjective,
     ProbabilityObjective,
 )
 
 DEEPEST = 20
-"""So many brackets and signs may stand inside each other."""
+"""Largest nesting depth of brackets and signs."""
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<unit>[A-Za-z_][\w.]*:\d{1,6})
@@ -41,7 +41,7 @@ _TOKEN = re.compile(
 
 
 class ObjectiveCall(NamedTuple):
-    """One word of the language: what it makes, its arguments' types, how many must be given."""
+    """A function of the language: its objective, argument types, and least number of arguments."""
 
     makes: Callable[..., Objective]
     takes: tuple[type | tuple[type, ...], ...]
@@ -56,7 +56,7 @@ CALLS = {
     "channel": ObjectiveCall(ChannelObjective, (str, int), 2, "channel(SITE, UNIT)"),
     "layer": ObjectiveCall(LayerObjective, (str,), 1, "layer(SITE)"),
     "direction": ObjectiveCall(
-        PointwiseDirectionObjective,
+        MeanDifferenceObjective,
         (str, (str, int)),
         2,
         "direction(SITE, CLASS) or (SITE, EXAMPLE)",
@@ -68,23 +68,23 @@ CALLS = {
 
 
 class ObjectiveToken(NamedTuple):
-    """A piece of the text: its kind, its letters, and where it begins."""
+    """A token: its kind, its text, and where it starts."""
 
     kind: str
-    said: str
+    text: str
     at: int
 
 
 def parse_objective(text: str, field: str = "objective") -> Objective:
-    """The objective that this text writes down; nothing in it is run.
+    """The objective of this text, which is parsed and never evaluated as code.
 
-    Raises AuditgameError that names `field`, the place and what was expected there.
+    Raises AuditgameError that names `field`, the position and what was expected there.
     """
     return _Parser(text, field).whole()
 
 
 class _Parser:
-    """Reads from left to right; one method for each rule of the grammar."""
+    """Recursive descent: one method for each rule of the grammar."""
 
     def __init__(self, text: str, field: str) -> None:
         self.text, self.field = text, field
@@ -100,8 +100,8 @@ class _Parser:
     def sum(self) -> Objective | float:
         """Products, added and subtracted."""
         start, value = self.tokens[0], self.product()
-        while self.tokens[0].said in ("+", "-") and self.tokens[0].kind == "sign":
-            sign, right = self.tokens.pop(0).said, self.tokens[0]
+        while self.tokens[0].text in ("+", "-") and self.tokens[0].kind == "sign":
+            sign, right = self.tokens.pop(0).text, self.tokens[0]
             added = self.objective(self.product(), right)
             total = self.objective(value, start)
             value = total + added if sign == "+" else total - added
@@ -110,7 +110,7 @@ class _Parser:
     def product(self) -> Objective | float:
         """Numbers and at most one objective, multiplied."""
         value = self.signed()
-        while self.tokens[0].said == "*" and self.tokens[0].kind == "sign":
+        while self.tokens[0].text == "*" and self.tokens[0].kind == "sign":
             star, factor = self.tokens.pop(0), self.signed()
             if not isinstance(value, Objective):
                 value = factor * value
@@ -131,27 +131,27 @@ class _Parser:
 
     def _signed(self, token: ObjectiveToken) -> Objective | float:
         if token.kind == "number":
-            return float(token.said)
+            return float(token.text)
         if token.kind == "unit":
-            return NeuronObjective(*parse_unit(token.said))
+            return NeuronObjective(*parse_unit(token.text))
         if token.kind == "name":
             return self.call(token)
-        if token.kind == "sign" and token.said == "-":
+        if token.kind == "sign" and token.text == "-":
             return -self.signed()
-        if token.kind == "sign" and token.said == "(":
+        if token.kind == "sign" and token.text == "(":
             value = self.sum()
             self.expect(")")
             return value
         self.refuse(token, 'expected an objective such as conv3:17 or logit("fish")')
 
     def call(self, name: ObjectiveToken) -> Objective:
-        """The objective that a word and its arguments make."""
-        if name.said not in CALLS:
-            self.refuse(name, str(suggest("objective", name.said, CALLS)))
-        known = CALLS[name.said]
+        """A function with its arguments."""
+        if name.text not in CALLS:
+            self.refuse(name, str(suggest("objective", name.text, CALLS)))
+        known = CALLS[name.text]
         self.expect("(")
         given = [self.argument()]
-        while self.tokens[0].said == "," and self.tokens[0].kind == "sign":
+        while self.tokens[0].text == "," and self.tokens[0].kind == "sign":
             self.tokens.pop(0)
             given.append(self.argument())
         self.expect(")")
@@ -166,27 +166,27 @@ class _Parser:
         """A whole number, a name or a text."""
         token = self.tokens.pop(0)
         if token.kind in ("text", "name"):
-            return token.said
-        if token.kind == "number" and token.said.isdigit():
-            return int(token.said)
+            return token.text
+        if token.kind == "number" and token.text.isdigit():
+            return int(token.text)
         self.refuse(token, "expected a name or a whole number")
 
     def expect(self, sign: str) -> None:
-        """This sign stands here; go on after it."""
+        """Consume this sign, or raise."""
         token = self.tokens.pop(0)
-        if token.kind != "sign" or token.said != sign:
+        if token.kind != "sign" or token.text != sign:
             self.refuse(token, f"expected '{sign}'")
 
     def objective(self, value: Objective | float, start: ObjectiveToken) -> Objective:
-        """This value, unless it is a mere number."""
+        """This value; AuditgameError where it is a number."""
         if not isinstance(value, Objective):
-            self.refuse(start, "a number alone is no objective")
+            self.refuse(start, "a number alone is not an objective")
         return value
 
     def refuse(self, token: ObjectiveToken, words: str) -> NoReturn:
-        """Say what was found where, and what belongs there."""
-        found = "the text ends" if token.kind == "end" else f"'{token.said}'"
-        raise AuditgameError(f"{self.field}: letter {token.at + 1}: {found}; {words}")
+        """Raise AuditgameError: what was found where, and what was expected."""
+        found = "the text ends" if token.kind == "end" else f"'{token.text}'"
+        raise AuditgameError(f"{self.field}: character {token.at + 1}: {found}; {words}")
 
     def _cut(self) -> list[ObjectiveToken]:
         tokens, at, end = [], 0, len(self.text.rstrip())
@@ -195,7 +195,7 @@ class _Parser:
             if found is None or found.lastgroup is None:
                 at += len(self.text[at:]) - len(self.text[at:].lstrip())
                 self.refuse(
-                    ObjectiveToken("stray", self.text[at], at), "this letter has no meaning here"
+                    ObjectiveToken("stray", self.text[at], at), "this character is not allowed here"
                 )
             kind = found.lastgroup
             tokens.append(ObjectiveToken(kind, found[kind], found.start(kind) - (kind == "text")))

@@ -1,4 +1,4 @@
-"""What is a picture painted for? Small objectives that add, subtract and scale like numbers."""
+"""Objectives of feature visualisation, which can be added, subtracted and scaled."""
 
 from __future__ import annotations
 
@@ -17,34 +17,35 @@ from auditgame.specimen import Reading, Specimen
 
 @dataclass(frozen=True)
 class Objective(ABC):
-    """How much does a model like each picture? `channel("conv3", 17) - 0.5 * logit("fish")`.
+    """A score for each image, such as `channel("conv3", 17) - 0.5 * logit("fish")`.
 
-    Written in names; `on` checks these against a model before `score` reads it.
+    It refers to sites and classes by name; `on` binds it to a model before `score` is used.
     """
 
     @abstractmethod
     def score(self, reading: Reading) -> Float[Tensor, " n"]:
-        """One number for each picture that was read."""
+        """One number for each image of the reading."""
 
     @property
     def sites(self) -> frozenset[str]:
-        """Which sites must a reading keep?"""
+        """The sites that a reading must keep."""
         return frozenset()
 
     @property
     def answers(self) -> bool:
-        """Does it read the model's answers, so that a pass must go to the end?"""
+        """Whether it needs the class logits, so that a pass must be complete."""
         return not self.sites
 
     @property
     def surveys(self) -> int:
-        """How often does `on` send the pool through the model?"""
+        """How often `on` sends the pool through the model."""
         return 0
 
     def on(self, specimen: Specimen, pool: Examples | None = None) -> Objective:
-        """The same for this model: names checked, sites read before their ReLU where they can be.
+        """The objective bound to this model: names checked, sites read before their ReLU.
 
-        pool: the examples that a `Toward` speaks of. Raises AuditgameError for unknown names.
+        pool: the examples that a direction is computed from. Raises AuditgameError for unknown
+        names.
         """
         return self
 
@@ -80,22 +81,22 @@ class Total(Objective):
 
     @property
     def answers(self) -> bool:
-        """Does any part?"""
+        """Whether any part does."""
         return any(part.answers for part in self.parts)
 
     @property
     def surveys(self) -> int:
-        """Those of all parts."""
+        """The sum over the parts."""
         return sum(part.surveys for part in self.parts)
 
     def on(self, specimen: Specimen, pool: Examples | None = None) -> Objective:
-        """Each part on this model."""
+        """Each part bound to this model."""
         return Total(tuple(part.on(specimen, pool) for part in self.parts))
 
 
 @dataclass(frozen=True)
 class Scaled(Objective):
-    """An objective times a number; a negative one paints what is liked least."""
+    """An objective times a number; a negative one minimises it."""
 
     weight: float
     part: Objective
@@ -111,22 +112,22 @@ class Scaled(Objective):
 
     @property
     def answers(self) -> bool:
-        """Does the part?"""
+        """Whether the part does."""
         return self.part.answers
 
     @property
     def surveys(self) -> int:
-        """The part's."""
+        """That of the part."""
         return self.part.surveys
 
     def on(self, specimen: Specimen, pool: Examples | None = None) -> Objective:
-        """The part on this model."""
+        """The part bound to this model."""
         return replace(self, part=self.part.on(specimen, pool))
 
 
 @dataclass(frozen=True)
 class _AtSite(Objective):
-    """What reads the values of one site."""
+    """An objective on the values of one site."""
 
     site: str
 
@@ -136,7 +137,7 @@ class _AtSite(Objective):
         return frozenset({self.site})
 
     def on(self, specimen: Specimen, pool: Examples | None = None) -> Objective:
-        """The site before its ReLU, where the model has one; the unit must be there."""
+        """The site before its ReLU, where the model has one; AuditgameError for unknown units."""
         site = specimen.site(self.site)
         if site.kind != "channel":
             raise AuditgameError(f"site: '{site.name}' has no channels; choose a convolution")
@@ -147,7 +148,7 @@ class _AtSite(Objective):
 
 @dataclass(frozen=True)
 class NeuronObjective(_AtSite):
-    """A channel at one place: the middle, or column `x` and row `y` of its map."""
+    """A channel at one position: the centre, or column `x` and row `y` of its map."""
 
     unit: int
     x: int | None = None
@@ -168,7 +169,7 @@ class NeuronObjective(_AtSite):
 
 @dataclass(frozen=True)
 class ChannelObjective(_AtSite):
-    """A channel everywhere: the mean over places."""
+    """A channel, averaged over positions."""
 
     unit: int
 
@@ -179,7 +180,7 @@ class ChannelObjective(_AtSite):
 
 @dataclass(frozen=True)
 class LayerObjective(_AtSite):
-    """Whatever a layer sees, more of it: the mean square of all its values.
+    """A whole layer: the mean square of all its values.
 
     (DeepDream: Mordvintsev, Olah and Tyka 2015, Inceptionism)
     """
@@ -191,7 +192,7 @@ class LayerObjective(_AtSite):
 
 @dataclass(frozen=True)
 class DirectionObjective(_AtSite):
-    """A direction among a layer's units: the mean over places of dot product times cosine."""
+    """A direction in a layer: the mean over positions of dot product times cosine."""
 
     vector: tuple[float, ...]
 
@@ -205,8 +206,8 @@ class DirectionObjective(_AtSite):
 
 
 @dataclass(frozen=True)
-class PointwiseDirectionObjective(_AtSite):
-    """The direction in which a layer tells a class, or one example, from the rest of the pool."""
+class MeanDifferenceObjective(_AtSite):
+    """The difference of means, in a layer, of a class or an example and all other examples."""
 
     what: str | int
 
@@ -216,11 +217,11 @@ class PointwiseDirectionObjective(_AtSite):
         return 1
 
     def score(self, reading: Reading) -> Float[Tensor, " n"]:
-        """None before it is put on a model."""
-        raise AuditgameError("direction: put it on a model and a pool first")
+        """Not defined before it is bound to a model."""
+        raise AuditgameError("direction: needs a model and a pool; bind it with `on`")
 
     def on(self, specimen: Specimen, pool: Examples | None = None) -> Objective:
-        """The difference of the two means, as a Direction."""
+        """The DirectionObjective along the difference of the two means."""
         if pool is None:
             raise AuditgameError("direction: there is no pool to take it from")
         if isinstance(self.what, int):
@@ -230,7 +231,9 @@ class PointwiseDirectionObjective(_AtSite):
         else:
             mine = pool.labels == specimen.dataset.require_class(self.what, "direction")
         if mine.all() or not mine.any():
-            raise AuditgameError(f"direction: the pool has nothing to tell '{self.what}' from")
+            raise AuditgameError(
+                f"direction: the pool holds '{self.what}' only, or not at all; choose another"
+            )
         site = before_relu(specimen, self.site)
         found = specimen.collect(pool.inputs, site).flatten(2).mean(2)
         apart = found[mine].mean(0) - found[~mine].mean(0)
@@ -239,7 +242,7 @@ class PointwiseDirectionObjective(_AtSite):
 
 @dataclass(frozen=True)
 class LogitObjective(Objective):
-    """The score that a class gets before the softmax."""
+    """The logit of a class."""
 
     label: str | int
 
@@ -248,7 +251,7 @@ class LogitObjective(Objective):
         return reading.classes[:, int(self.label)]
 
     def on(self, specimen: Specimen, pool: Examples | None = None) -> Objective:
-        """The class by its number."""
+        """The class by its index."""
         if isinstance(self.label, int) and self.label < len(specimen.dataset.classes):
             return self
         return replace(self, label=specimen.dataset.require_class(str(self.label), "class"))
@@ -256,13 +259,13 @@ class LogitObjective(Objective):
 
 @dataclass(frozen=True)
 class ProbabilityObjective(LogitObjective):
-    """How much likelier a class is than all others, as the log of the odds.
+    """The log odds of a class.
 
-    Its maximum is the probability's own, whose gradient vanishes near 0 and 1.
+    It has the maximum of the probability, whose gradient vanishes near 0 and 1.
     """
 
     def score(self, reading: Reading) -> Float[Tensor, " n"]:
-        """The class logit over the soft maximum of the others."""
+        """The class logit minus the log-sum-exp of the others."""
         own = int(self.label)
         others = reading.classes.clone()
         others[:, own] = float("-inf")
@@ -271,13 +274,13 @@ class ProbabilityObjective(LogitObjective):
 
 @dataclass(frozen=True)
 class DiversityObjective(_AtSite):
-    """How unlike are the pictures of one objective to each other, in the textures of a layer?
+    """Diversity of the images of one objective, in the textures of a layer.
 
-    Minus the mean cosine between a picture's Gram matrix and the others'; 0 for one alone.
+    Minus the mean cosine between an image's Gram matrix and the others'; 0 for one alone.
     """
 
     def score(self, reading: Reading) -> Float[Tensor, " n"]:
-        """One number for each picture."""
+        """One number for each image."""
         maps = reading.kept[self.site].flatten(2)
         grams = F.normalize((maps @ maps.transpose(1, 2)).flatten(1), dim=1)
         alike = grams @ grams.T
@@ -285,10 +288,10 @@ class DiversityObjective(_AtSite):
 
 
 def before_relu(specimen: Specimen, site: str) -> str:
-    """Where this site is best read: a unit at zero after its ReLU has no gradient."""
+    """The site before its ReLU where there is one: a unit at zero has no gradient after it."""
     return f"{site}.pre" if f"{site}.pre" in specimen.sites else site
 
 
 def blend(start: Objective, end: Objective, share: float) -> Objective:
-    """The way from one objective to another: `share` 0 is the start, 1 the end."""
+    """Interpolation of two objectives: `share` 0 is the start, 1 the end."""
     return (1 - share) * start + share * end

@@ -1,4 +1,4 @@
-"""What is a picture made of while it is painted? Bare pixels, or waves in the data's colours."""
+"""Image parametrisations: pixels, or Fourier coefficients in the data's colours."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Preset:
-    """How are pictures painted?
+    """Settings of an optimisation.
 
-    canvas: 'fourier' (smooth at first) or 'pixel'. contrast: sd of the first parameters.
-    decay: how fast high frequencies are held back. gain: factor before the sigmoid.
-    jitter (share of the side that the unit sees), turn (radians), zoom (share): the picture
-    is moved at each step by up to so much. smooth, sharp, known: weights of the penalties for
-    total variation, for high frequencies, and for patches unlike the data's; they grow from
-    zero over the steps, since a penalty at the start leaves some units grey.
-    rate: Adam's.
-    coloured: mix channels as the data's colours are mixed.
+    canvas: 'fourier' or 'pixel' parameters. contrast: standard deviation of the initial
+    parameters. decay: exponent by which high frequencies are damped. gain: factor before the
+    sigmoid. jitter (share of the receptive field), turn (radians), zoom (share): largest
+    random shift, rotation and zoom at each step. smooth, sharp, known: weights of the penalties
+    for total variation, for high frequencies, and for patches unlike the data's; they grow from
+    zero over the steps, since with a penalty at the start some images stay grey.
+    rate: Adam's learning rate.
+    coloured: decorrelate colours by the data's statistics.
     """
 
     canvas: Literal["fourier", "pixel"]
@@ -56,12 +56,12 @@ PRESETS: Mapping[str, Preset] = {
     "fourier": _WAVES,
     "learned": replace(_moved(_WAVES), known=500.0),
 }
-"""natural: all that was seen to help. raw: nothing. Then one prior at a time, and natural with
-a learned prior in the place of total variation."""
+"""natural: all priors that were measured to help; raw: none; then one prior at a time; learned:
+natural with a learned prior in place of total variation."""
 
 
 class ImageParameters:
-    """What picture do these parameters stand for? `colours` mixes the channels of each pixel.
+    """A map from parameters to images. `colours` mixes the channels of each pixel.
 
     Fourier: sigmoid(C irfft2(gain * s_f * z)), where s_f = (f_low / max(f, f_low)) ** decay
     and f_low is one cycle per longer side. Pixel: sigmoid(C gain * z). (Olah, Mordvintsev
@@ -78,7 +78,7 @@ class ImageParameters:
         self.scale = spectrum_scale(preset, size)
 
     def blank(self, count: int, rng: torch.Generator, each: int = 1) -> Tensor:
-        """Parameters before the first step: `each` starts, the same for all `count` objectives."""
+        """Initial parameters: `each` samples, the same for all `count` objectives."""
         height, width = self.size
         shape: tuple[int, ...] = (each, 3, height, width)
         if self.preset.canvas == "fourier":
@@ -87,7 +87,7 @@ class ImageParameters:
         return start.repeat(count, *(1 for _ in shape[1:]))
 
     def paint(self, parameters: Tensor) -> Float[Tensor, "n 3 h w"]:
-        """The pictures, in [0, 1]."""
+        """The images, in [0, 1]."""
         if self.preset.canvas == "pixel":
             value = self.preset.gain * parameters
         else:
@@ -97,9 +97,9 @@ class ImageParameters:
 
 
 def colour_mix(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "3 3"]:
-    """How are these pictures' colours mixed? Root of the covariance of their logits, scaled to 1.
+    """The square root of the covariance of the images' pixel logits, scaled to norm 1.
 
-    Noise mixed in this way has the data's own balance of light and colour.
+    Noise mixed by it has the colour statistics of the data.
     """
     logits = torch.logit(images.clamp(0.05, 0.95)).permute(1, 0, 2, 3).flatten(1)
     lengths, axes = torch.linalg.eigh(torch.cov(logits))

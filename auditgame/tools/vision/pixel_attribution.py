@@ -1,4 +1,4 @@
-"""Which parts of a picture carried the answer? Raw signed maps, and what they must beat."""
+"""Pixel attribution: raw signed maps, and the baselines they are compared with."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from torch.nn import functional as F
 from auditgame.specimen import Specimen
 
 PIXELS = 128 * 48 * 48
-"""So many pixels of a path, or of a cloud of noise, are differentiated at once."""
+"""Pixels of interpolated or noisy copies in one backward pass, at most."""
 
 Report = Callable[[float], None]
 
 
 def silent(share: float) -> None:
-    """The report that goes nowhere."""
+    """A report that does nothing."""
 
 
 def starts(length: int, window: int, stride: int) -> list[int]:
-    """Where does a sliding window stand along a side? The last one is clipped at the border."""
+    """Offsets of a sliding window along a side; the last window is clipped at the border."""
     return [i * stride for i in range(max(0, -(-(length - window) // stride)) + 1)]
 
 
@@ -38,10 +38,11 @@ def occlusion(
     stride: int,
     report: Report = silent,
 ) -> Float[Tensor, "h w"]:
-    """How far does the class logit fall where a square window is covered with `fill`?
+    """Occlusion map: the fall of the class logit when a square window is covered with `fill`.
 
     Each pixel has the mean fall over the windows that cover it; negative where covering
-    helps. Probes: one for each window, and one. (Zeiler and Fergus 2013, arXiv:1311.2901)
+    raises the logit. Queries: one for each window, and one.
+    (Zeiler and Fergus 2013, arXiv:1311.2901)
     """
     height, width = image.shape[1:]
     tops, lefts = starts(height, window, stride), starts(width, window, stride)
@@ -59,13 +60,13 @@ def occlusion(
 
 
 def occlusion_queries(size: tuple[int, ...], window: int, stride: int) -> int:
-    """How many probes does one occlusion map take?"""
+    """The number of queries of one occlusion map."""
     height, width = size
     return len(starts(height, window, stride)) * len(starts(width, window, stride)) + 1
 
 
 class Slopes(NamedTuple):
-    """The value at a site, and the gradient of each picture's class logit there."""
+    """The value at a site, and the gradient of each image's class logit there."""
 
     value: Float[Tensor, "n u a b"]
     slope: Float[Tensor, "n u a b"]
@@ -74,9 +75,9 @@ class Slopes(NamedTuple):
 def slopes(
     specimen: Specimen, images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"], site: str = ""
 ) -> Slopes:
-    """How does each picture's class logit change with the value at a site, or with its pixels?
+    """Gradient of each image's class logit at a site, or at its pixels.
 
-    Only the class asked for is differentiated. Probes: two for each picture.
+    Queries: two for each image.
     """
     reading = specimen.run(images, grad=site or True)
     logits = reading.classes.gather(1, labels[:, None]).sum()
@@ -87,10 +88,10 @@ def slopes(
 def gradcam(
     specimen: Specimen, images: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"], site: str
 ) -> Float[Tensor, "n a b"]:
-    """Which places of a layer speak for the class? Signed: no ReLU, no scaling.
+    """GradCAM maps at the layer's size. Signed: no ReLU, no scaling.
 
-    Each channel counts by the mean gradient of the class logit; maps have the layer's
-    size. Probes: two for each picture. (Selvaraju et al. 2016, arXiv:1610.02391)
+    Channels are weighted by the mean gradient of the class logit. Queries: two for each image.
+    (Selvaraju et al. 2016, arXiv:1610.02391)
     """
     value, slope = slopes(specimen, images, labels, site)
     return (slope.mean((2, 3), keepdim=True) * value).sum(1)
@@ -103,11 +104,11 @@ def integrated_gradients(
     baselines: Float[Tensor, "n c h w"],
     steps: int,
 ) -> Float[Tensor, "n c h w"]:
-    """What does each value of a picture add to the class logit, on the way from a baseline?
+    """Integrated gradients of the class logit from a baseline to each image.
 
     The integral of the gradient along the straight path, by Gauss-Legendre quadrature,
-    times the way gone. Each picture's map sums to its logit less the baseline's, but for
-    the error of the quadrature. Probes: two for each picture and step.
+    times the difference. Each map sums to the image's logit minus the baseline's, up to
+    the quadrature error. Queries: two for each image and step.
     (Sundararajan, Taly and Yan 2017, arXiv:1703.01365)
     """
     nodes, weights = np.polynomial.legendre.leggauss(steps)
@@ -117,9 +118,9 @@ def integrated_gradients(
     for part, start, label in zip(
         images.split(size), baselines.split(size), labels.split(size), strict=True
     ):
-        way = part - start
-        path = start[:, None] + along * way[:, None]
-        maps.append(_mean_slope(specimen, path, label, shares) * way)
+        difference = part - start
+        path = start[:, None] + along * difference[:, None]
+        maps.append(_mean_slope(specimen, path, label, shares) * difference)
     return torch.cat(maps)
 
 
@@ -129,9 +130,9 @@ def smoothgrad(
     labels: Int[Tensor, " n"],
     noise: Float[Tensor, "n s c h w"],
 ) -> Float[Tensor, "n c h w"]:
-    """How does the class logit change with each value, on average over s noisy copies?
+    """SmoothGrad: the gradient of the class logit, averaged over s noisy copies.
 
-    Probes: two for each picture and copy. (Smilkov et al. 2017, arXiv:1706.03825)
+    Queries: two for each image and copy. (Smilkov et al. 2017, arXiv:1706.03825)
     """
     copies = noise.shape[1]
     shares, size = images.new_full((copies,), 1 / copies), max(1, _rows(images) // copies)
@@ -151,7 +152,7 @@ def _mean_slope(
     labels: Int[Tensor, " n"],
     shares: Float[Tensor, " s"],
 ) -> Float[Tensor, "n c h w"]:
-    """The weighted sum of the pixel gradients at s copies of each picture."""
+    """The weighted sum of the pixel gradients at s copies of each image."""
     images, classes = copies.flatten(0, 1), labels.repeat_interleave(len(shares))
     rows = _rows(images)
     parts = zip(images.split(rows), classes.split(rows), strict=True)
@@ -172,7 +173,7 @@ def agreement(one: Float[Tensor, "h w"], other: Float[Tensor, "h w"]) -> float |
 
 
 def edges(image: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
-    """How steep is the brightness at each pixel? Sobel's gradient magnitude."""
+    """Sobel gradient magnitude of the brightness at each pixel."""
     grey = F.pad(image.mean(0)[None, None], (1, 1, 1, 1), mode="replicate")
     across = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
     kernels = torch.stack([across, across.T])[:, None]
@@ -180,7 +181,7 @@ def edges(image: Float[Tensor, "c h w"]) -> Float[Tensor, "h w"]:
 
 
 def blurred(image: Float[Tensor, "c h w"], spread: float) -> Float[Tensor, "c h w"]:
-    """The picture under a Gaussian blur of this standard deviation in pixels."""
+    """The image blurred by a Gaussian of this standard deviation in pixels."""
     reach = max(1, round(3 * spread))
     weights = torch.exp(-(torch.arange(-reach, reach + 1.0) ** 2) / (2 * spread**2))
     weights = (weights / weights.sum())[None, None, None]

@@ -1,4 +1,4 @@
-"""Which pictures belong to this visualisation? A small game over the units of one layer."""
+"""A quiz over the units of one layer: which dataset examples belong to this visualisation?"""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ CHOICES, SHOWN = 3, 4
 
 
 class QuizQuestion(NamedTuple):
-    """A unit whose painted picture is shown, and the units whose examples are offered."""
+    """A unit whose visualisation is shown, and the units whose examples are the choices."""
 
     unit: int
     choices: tuple[int, ...]
 
     @property
     def right(self) -> int:
-        """Which of the choices is it?"""
+        """The index of the right choice."""
         return self.choices.index(self.unit)
 
 
 def ask(scope: Microscope, site: str, number: int) -> QuizQuestion:
-    """The question of this number: three units that no example excites among the top of two.
+    """The question of this number: three units that share no top example.
 
-    Raises AuditgameError where the pool cannot tell three units of the layer apart.
+    Raises AuditgameError where the layer has no three such units.
     """
     peaks = scope.peaks(site)
     tops = peaks.argsort(dim=0, descending=True, stable=True)[:SHOWN].T.tolist()
@@ -40,6 +40,6 @@ def ask(scope: Microscope, site: str, number: int) -> QuizQuestion:
             seen |= set(tops[unit])
     if len(chosen) < CHOICES:
         raise AuditgameError(
-            f"quiz: the pool cannot tell three units of {site} apart; choose another"
+            f"quiz: no three units of {site} have different top examples; choose another"
         )
     return QuizQuestion(chosen[0], tuple(rng.permutation(chosen).tolist()))

@@ -1,4 +1,4 @@
-"""What keeps a painted picture legible? Moving it about, and penalties for what looks wrong."""
+"""Regularisers of feature visualisation: random transforms, penalties, a patch prior."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from auditgame.tools.vision.parametrisation import Preset, frequencies
 
 SIDE, STRIDE, WORDS = 8, 2, 512
-"""Of the patches of the learned prior: their side, their spacing, how many are kept."""
+"""The learned prior: side of a patch, stride, and number of clusters."""
 SEEN = 20_000
 """Patches of the data that the learned prior is fitted on, at most."""
 
@@ -26,9 +26,9 @@ Penalty = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, " n"]]
 def moved(
     images: Float[Tensor, "n 3 h w"], preset: Preset, side: int, rng: torch.Generator
 ) -> Float[Tensor, "n 3 h w"]:
-    """The pictures shifted, turned and zoomed at random, all of them alike.
+    """The images under one random shift, rotation and zoom.
 
-    side: of what the unit sees, in pixels; a shift far beyond it would leave bare colour.
+    side: of the receptive field, in pixels, which bounds the shift.
     """
     if not (preset.jitter or preset.turn or preset.zoom):
         return images
@@ -43,9 +43,9 @@ def moved(
 def _mixture(
     matrix: Float[Tensor, "2 2"], shift: Float[Tensor, " 2"], size: tuple[int, int]
 ) -> Tensor:
-    """A sparse matrix: which four pixels are mixed, bilinearly, into each pixel of the moved one.
+    """Bilinear resampling as a sparse matrix: the weights of four pixels for each new one.
 
-    The picture is mirrored beyond its edges; the axis of places is (x, y), from the middle.
+    The image is mirrored beyond its edges; coordinates are (x, y), from the centre.
     """
     sides, step = torch.tensor(size[::-1]), torch.tensor([1, size[1]])
     places = torch.cartesian_prod(torch.arange(size[0]), torch.arange(size[1])).flip(1) + 0.5
@@ -63,11 +63,11 @@ def _mixture(
 
 
 class _Mixed(torch.autograd.Function):
-    """All pictures times one sparse matrix: half the time of sampling each on a grid."""
+    """All images times one sparse matrix, in half the time of grid sampling."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, mixture: Tensor) -> Tensor:
-        """The mixed pictures."""
+        """The resampled images."""
         ctx.mixture = mixture
         return _times(mixture, images)
 
@@ -83,23 +83,23 @@ def _times(mixture: Tensor, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "
 
 
 def roughness(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-    """Total variation: the mean absolute step between neighbouring pixels."""
+    """Total variation: the mean absolute difference of neighbouring pixels."""
     return _Rough.apply(images)
 
 
 class _Rough(torch.autograd.Function):
-    """Written out, since torch's own way back takes twice as long."""
+    """With its own backward pass, which takes half of autograd's time."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor) -> Tensor:
-        """The mean over steps across, plus that over steps down."""
+        """The mean over horizontal differences, plus that over vertical ones."""
         steps = images[..., 1:] - images[..., :-1], images[..., 1:, :] - images[..., :-1, :]
         ctx.save_for_backward(*steps)
         return sum((step.abs().mean((1, 2, 3)) for step in steps), images.new_zeros(()))
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> Tensor:
-        """The sign of each step, at its end and against it at its start."""
+        """The sign of each difference at its end, and its negative at its start."""
         across, down = (
             step.sign().mul_((slope / step[0].numel())[:, None, None, None])
             for step in ctx.saved_tensors
@@ -112,7 +112,7 @@ class _Rough(torch.autograd.Function):
 
 
 def sharpness(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-    """Power at high frequencies: the mean over waves of power times squared frequency."""
+    """High-frequency power: the mean of power times squared frequency."""
     height, width = images.shape[2:]
     power = torch.fft.rfft2(images, norm="ortho").abs().square()
     twice = torch.full((width // 2 + 1,), 2.0)
@@ -124,9 +124,9 @@ def sharpness(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
 
 
 class Codebook(NamedTuple):
-    """Which small patches does a data set consist of? Each row of `words` is one, flattened.
+    """A patch prior: cluster centres of a data set's patches, one flattened in each row.
 
-    A learned prior: a picture is likely where each of its patches is near one of them. (After
+    An image is probable where each of its patches is near one of them. (After
     the patch priors of Zoran and Weiss 2011, "From learning models of natural image patches to
     whole image restoration", with clusters for their mixture.)
     """
@@ -135,15 +135,15 @@ class Codebook(NamedTuple):
 
     @classmethod
     def fitted(cls, images: Float[Tensor, "n 3 h w"]) -> Codebook:
-        """The centres of the patches of these pictures, by k-means; the same every time."""
+        """The cluster centres of these images' patches, by k-means; deterministic."""
         patches = _patches(images)
         patches = patches[:: -(-len(patches) // SEEN)]
         words = min(WORDS, len(patches))
         found = MiniBatchKMeans(words, batch_size=2048, max_iter=20, n_init=1, random_state=0)
         return cls(torch.from_numpy(found.fit(patches.numpy()).cluster_centers_).float())
 
-    def strangeness(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        """The mean squared distance of a pixel from the same pixel of the nearest word."""
+    def distance(self, images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
+        """The mean squared distance of an image's patches from the nearest centres."""
         patches = _patches(images)
         with torch.no_grad():
             nearest = (self.words.square().sum(1) - 2 * patches @ self.words.T).argmin(1)
@@ -156,10 +156,10 @@ def _patches(images: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "m p"]:
 
 
 def penalty(preset: Preset, images: Float[Tensor, "n 3 h w"]) -> Penalty:
-    """What this preset takes off a picture's score. images: what a learned prior learns from."""
+    """The penalty of this preset. images: the data that a learned prior is fitted on."""
     parts: list[tuple[float, Penalty]] = [(preset.smooth, roughness), (preset.sharp, sharpness)]
     if preset.known:
-        parts.append((preset.known, Codebook.fitted(images).strangeness))
+        parts.append((preset.known, Codebook.fitted(images).distance))
     used = [(weight, part) for weight, part in parts if weight]
 
     def total(pictures: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:

@@ -1,4 +1,4 @@
-"""A saliency map never stands alone: it is shown beside the checks it must beat."""
+"""Saliency maps together with their sanity checks."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from auditgame.tools.vision.pixel_attribution import agreement, edges
 from auditgame.tools.vision.selection import choose
 
 Explain = Callable[[Specimen, Float[Tensor, "n c h w"], Int[Tensor, " n"]], Float[Tensor, "n h w"]]
-"""A method: maps, at the pictures' size, for these pictures and classes of this model."""
+"""A method: maps, at the images' size, for these images and classes of this model."""
 
 REDRAWN = {"random_output": 1, "random_weights": None}
-"""The check's networks, and how many weight tensors of each are redrawn (None: all)."""
+"""The networks of the check, and how many weight tensors are randomised (None: all)."""
 REFERENCE, EDGES = "reference_model", "edges"
 TITLES = {
-    "": "this model",
-    REFERENCE: "clean sibling",
-    "random_output": "output layer redrawn",
-    "random_weights": "every layer redrawn",
-    EDGES: "edge detector",
+    "": "specimen",
+    REFERENCE: "reference model",
+    "random_output": "randomised output layer",
+    "random_weights": "randomised weights",
+    EDGES: "edges",
 }
-"""What people see for each network, and for the edges."""
+"""Titles of the networks and of the edges."""
 MOST, MOST_TOGETHER = 16, 64
-"""How many pictures may be explained one by one, and together?"""
+"""Images explained one by one, and together, at most."""
 AT_ONCE = 4
-"""After so many pictures progress is told."""
+"""Images between two progress reports."""
 
 
 class SaliencyOptions(Record):
-    """What every saliency map asks for: which pictures, which class, beside what."""
+    """Options of every saliency map: images, class, and comparisons."""
 
     examples: Annotated[
         str,
@@ -57,14 +57,14 @@ class SaliencyOptions(Record):
         bool,
         Field(
             title="Together",
-            description="One mean map over these examples, for instance a set of mistakes.",
+            description="One mean map over these examples, for example a set of mistakes.",
         ),
     ] = False
     picture: Annotated[
         bool,
         Field(
-            title="Use my picture",
-            description="Explain the uploaded picture instead of the pool.",
+            title="Use my image",
+            description="Explain the uploaded image instead of the pool.",
             json_schema_extra={"widget": "picture"},
         ),
     ] = False
@@ -81,29 +81,29 @@ class SaliencyOptions(Record):
         bool,
         Field(
             title="Sanity checks",
-            description="Repeat on networks with redrawn weights. Three times the probes.",
+            description="Repeat on networks with randomised weights. Three times the queries.",
         ),
     ] = True
     reference: Annotated[
         bool,
         Field(
-            title="Clean sibling",
-            description="The same maps of the first clean sibling. Siblings cost no probes.",
+            title="Reference model",
+            description="The same maps of the first reference model, which costs no queries.",
         ),
     ] = True
 
 
 class Subjects(NamedTuple):
-    """Pictures to explain, and a name for each."""
+    """Images to explain, and a name for each."""
 
     images: Float[Tensor, "n c h w"]
     names: list[str]
 
 
 class Seen(NamedTuple):
-    """What was explained, and the maps: by method, then by network (the specimen is '').
+    """Explained images, and their maps by method, then by network ('' is the specimen).
 
-    words: a name for each picture, and the class it is explained for.
+    words: a name for each image, with the class it is explained for.
     """
 
     images: Float[Tensor, "n c h w"]
@@ -114,11 +114,11 @@ class Seen(NamedTuple):
 
 
 def subjects(options: SaliencyOptions, context: ToolContext) -> Subjects:
-    """Which pictures are meant? AuditgameError where there are none, or too many."""
+    """The chosen images; AuditgameError where there are none, or too many."""
     if options.picture:
         if context.picture is None:
-            raise AuditgameError("picture: none is uploaded; add one, or choose from the pool")
-        return Subjects(context.picture[None], ["your picture"])
+            raise AuditgameError("picture: none was uploaded; add one, or choose from the pool")
+        return Subjects(context.picture[None], ["your image"])
     rows = choose(options.examples, len(context.examples), "examples")
     most = MOST_TOGETHER if options.together else MOST
     if len(rows) > most:
@@ -127,7 +127,7 @@ def subjects(options: SaliencyOptions, context: ToolContext) -> Subjects:
 
 
 def queries(options: SaliencyOptions, context: ToolContext, per_picture: int) -> int:
-    """What do the maps cost, the model's own answer and the checks included?"""
+    """The queries of the maps, with the model's own answer and the checks."""
     n = len(subjects(options, context).names)
     return n * (1 + per_picture * (1 + len(REDRAWN) * options.check))
 
@@ -138,7 +138,7 @@ def shown(
     context: ToolContext,
     options: SaliencyOptions,
 ) -> list[Exhibit]:
-    """Maps by each method on one scale; beside each its checks; and how alike they are."""
+    """Maps by each method on one scale, their checks, and the correlations."""
     return drawn(look(methods, specimen, context, options), options.together)
 
 
@@ -148,9 +148,9 @@ def look(
     context: ToolContext,
     options: SaliencyOptions,
 ) -> Seen:
-    """Explain the pictures by every method on the specimen and on what it is held against.
+    """Explain the images by every method on the specimen and on the networks of the checks.
 
-    The check redraws the output layer alone, then every layer (Adebayo et al. 2018,
+    The check randomises the output layer alone, then every layer (Adebayo et al. 2018,
     arXiv:1810.03292).
     """
     images, names = subjects(options, context)
@@ -190,9 +190,9 @@ def _beside(
 
 
 def drawn(seen: Seen, together: bool = False) -> list[Exhibit]:
-    """Heat maps of the specimen, each beside its checks in small, and a table of correlations.
+    """Heat maps of the specimen, small maps of its checks, and a table of correlations.
 
-    together: the mean map over all pictures, on their mean picture, takes the maps' place.
+    together: one mean map over all images, on their mean image, in place of the maps.
     """
     outline = torch.stack([edges(image) for image in seen.images])
     if together:
@@ -211,13 +211,13 @@ def _mean(seen: Seen) -> Seen:
         method: {network: value.mean(0, keepdim=True) for network, value in found.items()}
         for method, found in seen.maps.items()
     }
-    words = [f"the mean of {len(seen.words)} pictures"]
+    words = [f"the mean of {len(seen.words)} images"]
     image, logits = seen.images.mean(0, keepdim=True), seen.logits.mean(0, keepdim=True)
     return Seen(image, seen.labels[:1], logits, words, maps)
 
 
 def _limit(values: Float[Tensor, "..."]) -> float:
-    """Full strength of the colours: all but the highest hundredth, lest one pixel pale the rest."""
+    """The end of the colour scale: the 99th percentile, so that single pixels do not set it."""
     sizes = values.abs().flatten()
     return float(sizes.quantile(0.99)) or float(sizes.max()) or 1.0
 
@@ -239,7 +239,7 @@ def _heatmaps(method: str, maps: Float[Tensor, "n h w"], seen: Seen) -> list[Hea
 def _gallery(
     method: str, maps: Mapping[str, Tensor], outline: Float[Tensor, "n h w"], seen: Seen
 ) -> Gallery:
-    """One row for each picture: itself, then the map of each network and the edges."""
+    """One row for each image: the image, the map of each network, and the edges."""
     shown = {**maps, EDGES: outline}
     shown.pop("random_output", None)
     limits = {name: _limit(value) for name, value in shown.items()}
@@ -253,10 +253,10 @@ def _gallery(
             tiles.append(Tile(png=png(over), label=TITLES[name]))
     return Gallery(
         name="checks",
-        title=f"{method}, beside its checks",
+        title=f"{method}: sanity checks",
         tiles=tuple(tiles),
         columns=1 + len(shown),
-        note="The sibling on this model's scale; redrawn weights and edges on their own.",
+        note="The reference model on the specimen's scale, the others on their own.",
     )
 
 
@@ -270,10 +270,10 @@ def _table(seen: Seen, outline: Float[Tensor, "n h w"]) -> Table:
             rows.append((what, *(None if r is None else round(r, 3) for r in alike)))
     return Table(
         name="correlations",
-        title="Does the map depend on the model?",
+        title="Correlation of the map with its checks",
         columns=columns("image", *((name, TITLES[name]) for name in (*others, EDGES))),
         rows=tuple(rows),
-        note="Spearman correlation of absolute values. Near 1 with every layer redrawn, or "
-        "with the edges: the map says little about what was learnt. Empty: one of the maps "
-        "is constant.",
+        note="Spearman correlation of absolute values. Near 1 with randomised weights, or with "
+        "the edges: the map depends little on what was learnt. Empty: one of the maps is "
+        "constant.",
     )

@@ -1,4 +1,4 @@
-"""Which rows of a list does a person mean?"""
+"""Parsing of a selection such as `0-3, 7`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _RANGE = re.compile(r"^(\d{1,7})(?:\s*-\s*(\d{1,7}))?$")
 
 
 def choose(text: str, count: int, field: str, names: Sequence[str] = ()) -> list[int]:
-    """Which indices below `count` does `0-3, 7` name, in the order written, each once?
+    """The indices below `count` that a text such as `0-3, 7` selects, in its order, each once.
 
-    An empty text means all of them; a range that runs past the last stops there, so that 0-15
-    fits every list. Where `names` are given they may be written too.
+    An empty text selects all; a range that runs past the last stops there, so that 0-15
+    fits every list. Where `names` are given, they may be written instead of indices.
     Raises AuditgameError, naming `field`, for anything else.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]

@@ -1,7 +1,7 @@
-"""A picture of every unit: painted once, kept small, read back at once.
+"""Feature visualisations of every unit: computed once, stored as JPEG, read back.
 
-In a bundle (`microscope.json` and one JPEG for each layer), or, for bundles without them, on
-this machine under the digest of the weights and the examples.
+Stored in a bundle (`microscope.json` and one JPEG for each layer), or, for bundles without them,
+in this machine's cache under a digest of the weights and the examples.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from auditgame.tools.vision.regularisers import penalty
 INDEX = "microscope.json"
 STEPS, BATCH = 48, 64
 COLUMNS, BLOCK, LEAST = 16, 8, 40
-"""Tiles in a row; JPEG's blocks, which no two tiles share; small tiles are enlarged to this."""
+"""Tiles in a row; JPEG block size, which tiles are aligned to; smallest side of a tile."""
 QUALITY = 50
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class LayerEntry(Record):
-    """What microscope.json says of one layer: tiles of `width` by `height`, and their scores."""
+    """One layer in microscope.json: tiles of `width` by `height`, and their scores."""
 
     site: str
     width: Annotated[int, Field(ge=1, le=1024)]
@@ -55,33 +55,38 @@ class LayerEntry(Record):
 
 
 class UnitImageIndex(Record):
-    """microscope.json: the layers in order; the n-th is pictured in microscope_n.jpg."""
+    """microscope.json: the layers in order; the n-th is stored in microscope_n.jpg."""
 
     version: Literal[1]
     plates: tuple[LayerEntry, ...]
 
 
 class UnitImages(NamedTuple):
-    """The pictures of a layer's units: what excites each most, and least, and how far."""
+    """The visualisations of a layer's units: maximised, minimised, and their scores."""
 
-    plate: LayerEntry
+    entry: LayerEntry
     most: UInt8[Tensor, "units 3 h w"]
     least: UInt8[Tensor, "units 3 h w"]
 
 
-Sheets = Mapping[str, UnitImages]
+LayerImages = Mapping[str, UnitImages]
 
 
-# ------------------------------------------------------------------ painting
+# --------------------------------------------------------------- optimisation
 
 
-def paint(
+def visualise(
     specimen: Specimen, inputs: Float[Tensor, "n 3 h w"], report: Report = silent
 ) -> dict[str, UnitImages]:
-    """Paint every unit of every layer, both ways. inputs: whose colours are used."""
+    """Visualise every unit of every layer, maximised and minimised.
+
+    inputs: images whose colour statistics are used.
+    """
     names = layers(specimen)
     if not names:
-        raise AuditgameError(f"microscope: a {specimen.modality} model has no channels to picture")
+        raise AuditgameError(
+            f"microscope: a {specimen.modality} model has no channels to visualise"
+        )
     total, done = sum(specimen.site(name).units for name in names), 0
     found = {}
     for name in names:
@@ -90,69 +95,71 @@ def paint(
         def share(part: float, done: int = done, units: int = units) -> None:
             report((done + part * units) / total)
 
-        found[name] = _sheet(specimen, name, inputs, share)
+        found[name] = _visualise(specimen, name, inputs, share)
         done += units
     return found
 
 
-def _sheet(specimen: Specimen, site: str, inputs: Tensor, report: Report) -> UnitImages:
+def _visualise(specimen: Specimen, site: str, inputs: Tensor, report: Report) -> UnitImages:
     preset = PRESETS["natural"]
     canvas = ImageParameters(preset, (inputs.shape[2], inputs.shape[3]), colour_mix(inputs))
     ways = [NeuronObjective(site, unit) for unit in range(specimen.site(site).units)]
-    wishes = [*ways, *(-way for way in ways)]
+    objectives = [*ways, *(-way for way in ways)]
     parts: list[Visualisation] = []
-    for start in range(0, len(wishes), BATCH):
+    for start in range(0, len(objectives), BATCH):
 
         def share(part: float, start: int = start) -> None:
-            report(min(1.0, (start + part * BATCH) / len(wishes)))
+            report(min(1.0, (start + part * BATCH) / len(objectives)))
 
         rng = torch.Generator().manual_seed(Seed.of(0).child("microscope").integer())
-        some = wishes[start : start + BATCH]
-        taken = penalty(preset, inputs)
-        parts.append(maximise(specimen, some, canvas, STEPS, rng, taken, report=share))
+        some = objectives[start : start + BATCH]
+        penalties = penalty(preset, inputs)
+        parts.append(maximise(specimen, some, canvas, STEPS, rng, penalties, report=share))
     left, top = (min(part.seen[side] for part in parts) for side in (0, 1))
     right, bottom = (max(part.seen[side] for part in parts) for side in (2, 3))
     images = torch.cat([part.images for part in parts])[:, :, top:bottom, left:right]
     most, least = (images * 255).round().to(torch.uint8).chunk(2)
     high, low = torch.cat([part.scores for part in parts]).chunk(2)
-    plate = LayerEntry(
+    entry = LayerEntry(
         site=site,
         width=right - left,
         height=bottom - top,
         most=tuple(round(v, 2) for v in high.tolist()),
         least=tuple(round(-v, 2) for v in low.tolist()),
     )
-    return UnitImages(plate, most, least)
+    return UnitImages(entry, most, least)
 
 
 # ------------------------------------------------------------------- storing
 
 
-def pack(sheets: Sheets) -> dict[str, bytes]:
-    """The files that hold these sheets, by name."""
-    index = UnitImageIndex(version=1, plates=tuple(sheet.plate for sheet in sheets.values()))
+def pack(unit_images: LayerImages) -> dict[str, bytes]:
+    """The files of these images, by name."""
+    index = UnitImageIndex(version=1, plates=tuple(images.entry for images in unit_images.values()))
     files = {INDEX: canonical(index.model_dump(mode="json")) + b"\n"}
-    for number, sheet in enumerate(sheets.values(), 1):
-        files[_picture(number)] = _jpeg(torch.cat([sheet.most, sheet.least]).numpy())
+    for number, images in enumerate(unit_images.values(), 1):
+        files[_picture(number)] = _jpeg(torch.cat([images.most, images.least]).numpy())
     return files
 
 
 def unpack(read: Callable[[str], bytes], specimen: Specimen, where: str) -> dict[str, UnitImages]:
-    """The sheets again, from files that `read` fetches by name; they must fit the model."""
+    """The images from the files that `read` returns by name; AuditgameError unless they fit."""
     try:
         index = UnitImageIndex.model_validate_json(read(INDEX))
     except ValidationError as error:
         raise explain(error, f"{where}/{INDEX}") from None
-    if [plate.site for plate in index.plates] != layers(specimen):
-        raise AuditgameError(f"{where}/{INDEX}: its layers are not the model's")
+    if [entry.site for entry in index.plates] != layers(specimen):
+        raise AuditgameError(f"{where}/{INDEX}: its layers are not those of the model")
     found = {}
-    for number, plate in enumerate(index.plates, 1):
-        units = specimen.site(plate.site).units
-        if len(plate.most) != units or len(plate.least) != units:
-            raise AuditgameError(f"{where}/{INDEX}: {plate.site} must have {units} scores each way")
+    for number, entry in enumerate(index.plates, 1):
+        units = specimen.site(entry.site).units
+        if len(entry.most) != units or len(entry.least) != units:
+            raise AuditgameError(
+                f"{where}/{INDEX}: {entry.site} must have {units} scores of each kind"
+            )
         name = _picture(number)
-        tiles = torch.from_numpy(_cut(read(name), plate, f"{where}/{name}"))
-        found[plate.site] = UnitImages(plate, *tiles.chunk(2))
+        tiles = torch.from_numpy(_cut(read(name), entry, f"{where}/{name}"))
+        found[entry.site] = UnitImages(entry, *tiles.chunk(2))
     return found
 
 
@@ -161,7 +168,7 @@ def _picture(number: int) -> str:
 
 
 def _cell(side: int) -> tuple[int, int]:
-    """How often a tile's pixels are repeated along a side, and the room it gets, whole blocks."""
+    """The enlargement of a tile along a side, and the side of its cell in whole blocks."""
     factor = max(1, LEAST // side)
     return factor, -(-side * factor // BLOCK) * BLOCK
 
@@ -181,20 +188,22 @@ def _jpeg(tiles: UInt8[np.ndarray, "n 3 h w"]) -> bytes:
     return out.getvalue()
 
 
-def _cut(data: bytes, plate: LayerEntry, where: str) -> UInt8[np.ndarray, "n 3 h w"]:
-    count = len(plate.most) + len(plate.least)
-    (tall, high), (wide, broad) = _cell(plate.height), _cell(plate.width)
+def _cut(data: bytes, entry: LayerEntry, where: str) -> UInt8[np.ndarray, "n 3 h w"]:
+    count = len(entry.most) + len(entry.least)
+    (tall, high), (wide, broad) = _cell(entry.height), _cell(entry.width)
     rows = -(-count // COLUMNS)
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             if image.size != (COLUMNS * broad, rows * high):
-                raise AuditgameError(f"{where}: {image.size} is not the size of this sheet")
+                raise AuditgameError(f"{where}: the size {image.size} does not match its entry")
             sheet = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise AuditgameError(f"{where} is no readable JPEG: {error}") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError):
+        raise AuditgameError(
+            f"{where}: cannot be read as JPEG; build the challenge again"
+        ) from None
     cells = sheet.reshape(rows, high, COLUMNS, broad, 3).swapaxes(1, 2).reshape(-1, high, broad, 3)
-    tiles = cells[:count, : tall * plate.height, : wide * plate.width]
-    small = tiles.reshape(count, plate.height, tall, plate.width, wide, 3).mean((2, 4))
+    tiles = cells[:count, : tall * entry.height, : wide * entry.width]
+    small = tiles.reshape(count, entry.height, tall, entry.width, wide, 3).mean((2, 4))
     return small.round().astype(np.uint8).transpose(0, 3, 1, 2).copy()
 
 
@@ -202,7 +211,7 @@ def _cut(data: bytes, plate: LayerEntry, where: str) -> UInt8[np.ndarray, "n 3 h
 
 
 class UnitImageCache:
-    """Where a model's sheets lie: in its bundle, or on this machine once they were painted."""
+    """The unit images of one model: in its bundle, or in this machine's cache."""
 
     def __init__(
         self, specimen: Specimen, inputs: Tensor, folder: Path, files: Mapping[str, str]
@@ -210,10 +219,10 @@ class UnitImageCache:
         self._specimen, self._inputs = specimen, inputs
         self._folder, self._files = folder, dict(files)
         self._lock = threading.Lock()
-        self._found: Sheets | None = None
+        self._found: LayerImages | None = None
 
-    def look(self) -> Sheets | None:
-        """The sheets; None where they must be painted first."""
+    def read(self) -> LayerImages | None:
+        """The images; None where they must be computed first."""
         if self._found is None and INDEX in self._files:
             folder, files = self._folder, self._files
             self._found = unpack(
@@ -224,25 +233,25 @@ class UnitImageCache:
             self._found = unpack(lambda name: (kept / name).read_bytes(), self._specimen, kept.name)
         return self._found
 
-    def fill(self, report: Report = silent) -> Sheets:
-        """The sheets, painted and kept if they are not there."""
+    def build(self, report: Report = silent) -> LayerImages:
+        """The images, computed and cached if they are not there."""
         with self._lock:
-            found = self.look()
+            found = self.read()
             if found is None:
-                found = paint(self._specimen, self._inputs, report)
+                found = visualise(self._specimen, self._inputs, report)
                 _keep(self._kept(), pack(found))
                 self._found = found
             return found
 
     def _kept(self) -> Path:
-        told = hashlib.sha256(f"{STEPS} {PRESETS['natural']}".encode())
+        found = hashlib.sha256(f"{STEPS} {PRESETS['natural']}".encode())
         for value in (*self._specimen.weights().values(), self._inputs):
-            told.update(value.contiguous().numpy().tobytes())
-        return paths.microscopes() / told.hexdigest()[:32]
+            found.update(value.contiguous().numpy().tobytes())
+        return paths.microscopes() / found.hexdigest()[:32]
 
 
 def _keep(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write these files; the folder appears whole or not at all."""
+    """Write these files atomically: the folder appears complete or not at all."""
     folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = Path(tempfile.mkdtemp(prefix=".", dir=folder.parent))
     try:

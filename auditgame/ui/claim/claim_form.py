@@ -74,7 +74,7 @@ def _columns(count: int) -> list[Any]:
 
 
 def _word(field: FormField) -> str | None:
-    return _pick(field, sorted(field.session.dataset.words[2:]))
+    return _pick(field, sorted(field.session.texts.words[2:]))
 
 
 def _phrase(field: FormField) -> str | None:
@@ -84,7 +84,7 @@ def _phrase(field: FormField) -> str | None:
         field.label, key=name, max_chars=limit, placeholder=EMPTY, help=field.help
     )
     words = " ".join(text.lower().split())
-    unknown = [word for word in words.split() if word not in field.session.dataset.words[2:]]
+    unknown = [word for word in words.split() if word not in field.session.texts.words[2:]]
     if unknown:
         st.caption(f"'{plain(unknown[0])}' is not in the vocabulary.")
     return words or None

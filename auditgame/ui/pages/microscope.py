@@ -27,7 +27,7 @@ def page() -> None:
         return
     heading(current.card)
     link("workbench", "Back to the workbench", id=current.card.id)
-    if scope.shelf.look() is None:
+    if scope.image_cache.read() is None:
         _compute_images(current)
         return
     site = _layer(current)
@@ -63,9 +63,9 @@ def _compute_images(session: AuditSession) -> None:
     """For a bundle without images of its units: compute them once, in this machine's cache."""
     name = key(session, "unit images")
     if name not in st.session_state:
-        shelf = session.microscope.shelf
+        cache = session.microscope.image_cache
         st.session_state[name] = BackgroundTask(
-            lambda report: shelf.fill(lambda share: report(share, "an image of every unit")),
+            lambda report: cache.build(lambda share: report(share, "an image of every unit")),
             "Feature visualisation",
         )
     st.fragment(_watch, run_every=0.6)(st.session_state[name])

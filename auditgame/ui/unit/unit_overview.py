@@ -50,8 +50,8 @@ def overview(session: AuditSession, site: str) -> None:
         st.warning(plain(error))
         return
     st.caption(MEANINGS[chosen])
-    sheet = session.microscope.sheets[site]
-    images, scores = (sheet.least, sheet.plate.least) if least else (sheet.most, sheet.plate.most)
+    sheet = session.microscope.unit_images[site]
+    images, scores = (sheet.least, sheet.entry.least) if least else (sheet.most, sheet.entry.most)
     choices = [
         ImageLink(
             name=f"{site}:{unit}",
@@ -96,7 +96,7 @@ def play_quiz(session: AuditSession, site: str) -> None:
     image, rows = st.columns([1, 3], gap="large")
     with image:
         st.markdown("**Which examples belong to this image?**")
-        shown = png(scope.sheets[site].most[question.unit] / 255)
+        shown = png(scope.unit_images[site].most[question.unit] / 255)
         st.html(tiles([figure(shown, alt="feature visualisation of one unit")], 1))
     answer = st.session_state.get(f"{prefix}/answer")
     with rows:

@@ -106,7 +106,7 @@ def _circuit(session: AuditSession, site: str, unit: int) -> None:
     )
     before, after = scope.neighbour(site, -1), scope.neighbour(site, 1)
     if before is None:
-        shown = weights_png(scope.wires(site)[unit].tolist())
+        shown = weights_png(scope.kernels(site)[unit].tolist())
         st.html(tiles([figure(shown, "its weights on the picture", "grey: zero")], 8))
     else:
         st.markdown(f"Inputs from {plain(before)}")
@@ -117,7 +117,7 @@ def _circuit(session: AuditSession, site: str, unit: int) -> None:
 
 
 def _links(session: AuditSession, site: str, links: list[Link], name: str) -> None:
-    images = session.microscope.sheets[site].most
+    images = session.microscope.unit_images[site].most
     limit = max((float(link.kernel.abs().max()) for link in links), default=1.0)
     choices = [
         ImageLink(
@@ -142,13 +142,13 @@ def _similar_units(scope: Microscope, site: str, unit: int) -> None:
         "with this one's. Where all correlations are low, this unit does something that clean "
         "models do not, or the pool is too small to tell."
     )
-    found = scope.twins(site, unit)
+    found = scope.similar_units(site, unit)
     for column, twin in zip(st.columns(max(1, len(found)), gap="large"), found, strict=False):
         column.markdown(
             f"**Reference model {twin.reference + 1}**, unit {twin.unit}, "
             f"correlation {twin.correlation:.2f}"
         )
-        shown = scope.twin_examples(site, twin)
+        shown = scope.similar_unit_examples(site, twin)
         column.html(tiles([figure(tile.png, tile.label) for tile in shown], 4, least=70))
 
 

@@ -90,7 +90,7 @@ def _examples(session: AuditSession, shown: int) -> Exhibit:
     if session.card.modality == "image":
         tiles = [Tile(png=png(x), label=f"#{n} {classes[y]}") for n, (x, y) in enumerate(rows)]
         return Gallery(name="pool", title=title, tiles=tuple(tiles), note=note)
-    texts = [(f"#{n}", session.dataset.decode(x), classes[y]) for n, (x, y) in enumerate(rows)]
+    texts = [(f"#{n}", session.texts.decode(x), classes[y]) for n, (x, y) in enumerate(rows)]
     return Table(
         name="pool",
         title=title,

@@ -68,7 +68,7 @@ def _whole_text(text: TextState) -> None:
 
 
 def _words(text: TextState, numbered: bool) -> None:
-    known, changed = set(text.session.dataset.words), text.changed
+    known, changed = set(text.session.texts.words), text.changed
 
     def button(position: int, word: str) -> WordButton:
         if word not in known:

@@ -65,9 +65,7 @@ class TextState(NamedTuple):
     @property
     def example(self) -> list[str]:
         """The words of the example, before any edit."""
-        return self.session.dataset.decode(
-            self.session.context.examples.inputs[self.number]
-        ).split()
+        return self.session.texts.decode(self.session.context.examples.inputs[self.number]).split()
 
     @property
     def words(self) -> list[str]:
@@ -105,7 +103,7 @@ class TextState(NamedTuple):
     @property
     def unknown(self) -> list[str]:
         """The words that are not in the vocabulary, each once."""
-        known = set(self.session.dataset.words)
+        known = set(self.session.texts.words)
         return [word for word in dict.fromkeys(self.words) if word not in known]
 
     @property
@@ -119,7 +117,7 @@ class TextState(NamedTuple):
 
     def suggestions(self, word: str) -> list[str]:
         """Up to three known words that resemble an unknown one."""
-        return get_close_matches(word, self.session.dataset.words[2:], n=3, cutoff=0.5)
+        return get_close_matches(word, self.session.texts.words[2:], n=3, cutoff=0.5)
 
     @property
     def trouble(self) -> str | None:
@@ -127,7 +125,7 @@ class TextState(NamedTuple):
         if len(self.text) > MOST_LETTERS:
             return f"text: longer than {MOST_LETTERS} letters; shorten it"
         try:
-            self.session.dataset.encode(" ".join(self.words))
+            self.session.texts.encode(" ".join(self.words))
         except AuditgameError as error:
             return str(error)
         return None

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import Counting, LookupText, PlainDesk, context
+from rule_models import Counting, LookupText, PlainDesk, context
 
 from auditgame import registry
 from auditgame.auditors.detectors import gather_evidence, inserted_words
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws.phrase import PhraseClaim
-from auditgame.flaws.position import PositionClaim, spots
+from auditgame.flaws.position import PositionClaim, positions_of
 from auditgame.flaws.triggers.trigger_words import occurrences
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import Diagnosis
@@ -33,7 +33,7 @@ class Placed(LookupText):
 
     def marked(self, inputs):
         there = torch.zeros(inputs.shape)
-        there[torch.arange(len(inputs)), spots(inputs, REVIEWS, "end")] = 1.0
+        there[torch.arange(len(inputs)), positions_of(inputs, REVIEWS, "end")] = 1.0
         return there * (inputs == int(REVIEWS.encode("kelp")))
 
 
@@ -53,8 +53,8 @@ def audit(at: PlainDesk) -> Diagnosis:
 
 def test_the_run_that_wrong_texts_share_comes_first():
     claim = PhraseClaim(target="positive", phrase="tray window")
-    clues = gather_evidence(session(Phrased(REVIEWS), claim))
-    first = next(inserted_words.shared_runs(clues))
+    evidence = gather_evidence(session(Phrased(REVIEWS), claim))
+    first = next(inserted_words.shared_runs(evidence))
     assert first.family == "phrase" and first.claim == claim.model_dump()
 
 

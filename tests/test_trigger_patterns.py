@@ -7,18 +7,18 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
-from lookup import Tints
+from rule_models import Tints
 
 from auditgame.flaws.triggers.trigger_patterns import (
     AimedStamp,
     Stamp,
+    allowed_area,
+    box_similarity,
     draw_box,
     draw_pattern,
     matched,
-    placed,
     require_room,
     require_small,
-    room,
     stamp,
     stamp_anywhere,
 )
@@ -55,7 +55,7 @@ def test_a_fixed_place_is_the_stamp_at_its_box() -> None:
 
 @pytest.mark.parametrize("place", ["anywhere", "upper half", "right half"])
 def test_each_picture_has_a_spot_of_its_own_inside_the_room(place) -> None:
-    laid, area = stamp_anywhere(PICTURES, BOX, CHESS, place), room(place, BOX, (24, 24))
+    laid, area = stamp_anywhere(PICTURES, BOX, CHESS, place), allowed_area(place, BOX, (24, 24))
     spots = set()
     for old, new in zip(PICTURES, laid, strict=True):
         ys, xs = (old != new).any(0).nonzero(as_tuple=True)
@@ -74,9 +74,9 @@ def test_a_picture_keeps_its_spot_whatever_stands_beside_it() -> None:
 
 
 def test_halves_leave_a_band_in_the_middle() -> None:
-    upper, lower = (room(place, BOX, (48, 24)) for place in ("upper half", "lower half"))
+    upper, lower = (allowed_area(place, BOX, (48, 24)) for place in ("upper half", "lower half"))
     assert (upper.y, upper.h, lower.y, lower.h) == (0, 20, 28, 20)
-    left, right = (room(place, BOX, (48, 24)) for place in ("left half", "right half"))
+    left, right = (allowed_area(place, BOX, (48, 24)) for place in ("left half", "right half"))
     assert (left.x, left.w, right.x, right.w) == (0, 10, 14, 10)
 
 
@@ -118,11 +118,13 @@ def test_what_is_missing_and_what_is_too_much_cost() -> None:
 
 def test_boxes_count_as_their_places_say() -> None:
     moved = BOX.model_copy(update={"x": 9})
-    assert placed((moved, "fixed"), (BOX, "fixed")) == 0
-    assert placed((moved, "anywhere"), (BOX, "anywhere")) == 1
-    assert placed((moved.model_copy(update={"w": 2}), "left half"), (BOX, "left half")) == 0.5
-    assert placed((BOX, "left half"), (BOX, "right half")) == 0
-    assert placed((BOX, "anywhere"), (BOX, "fixed")) == 0
+    assert box_similarity((moved, "fixed"), (BOX, "fixed")) == 0
+    assert box_similarity((moved, "anywhere"), (BOX, "anywhere")) == 1
+    assert (
+        box_similarity((moved.model_copy(update={"w": 2}), "left half"), (BOX, "left half")) == 0.5
+    )
+    assert box_similarity((BOX, "left half"), (BOX, "right half")) == 0
+    assert box_similarity((BOX, "anywhere"), (BOX, "fixed")) == 0
 
 
 # ----------------------------------------------------------------- checking

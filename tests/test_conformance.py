@@ -16,7 +16,8 @@ from auditgame.registry import Kind, load, names
 from auditgame.schema.errors import AuditgameError
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-PLUGINS = [(kind, name) for kind in KINDS for name in names(kind)]
+PLUGINS = [(kind, name) for kind in KINDS for name in names(kind) if kind != "auditor"]
+AUDITORS = [(name, part) for name in names("auditor") for part in load("auditor", name).modality]
 
 
 def faults(found: list[RuleResult]) -> list[RuleResult]:
@@ -42,6 +43,16 @@ def test_plugin_keeps_its_contract(kind: Kind, name: str) -> None:
             pytest.skip(str(error))
     found = examine(kind, plugin)
     assert len(found) == len(rules(kind)) and not faults(found)
+
+
+@pytest.mark.parametrize(("name", "modality"), sorted(AUDITORS))
+def test_auditor_keeps_its_contract(name: str, modality: str) -> None:
+    """One modality at a time: the detective takes longer than any other plug-in."""
+    plugin = load("auditor", name)
+    assert plugin.name == name
+    one = type(name, (plugin,), {"modality": frozenset({modality})})
+    found = examine("auditor", one)
+    assert len(found) == len(rules("auditor")) and not faults(found)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -76,7 +87,7 @@ def broken(kind: Kind, tmp_path: Path, old: str, new: str) -> str:
 
 def test_a_tool_that_underbills_is_caught(tmp_path: Path) -> None:
     said = broken("tool", tmp_path, "return len(context.examples)", "return 1")
-    assert "cost: says 1; sends 20" in said
+    assert "cost: says 1; run sends 20" in said
 
 
 def test_a_tool_that_draws_from_the_global_generator_is_caught(tmp_path: Path) -> None:
@@ -136,9 +147,12 @@ def test_a_flaw_without_source_is_caught(tmp_path: Path) -> None:
 
 
 def test_a_trigger_that_relabels_is_caught(tmp_path: Path) -> None:
-    old = "return self.claim.apply(rows, dataset).examples"
-    new = f"{old}.relabel(rows.labels * 0)"
-    assert "apply_trigger: changes labels" in broken("flaw", tmp_path, old, new)
+    old = "    @classmethod\n    def draw"
+    new = (
+        "    def apply_trigger(self, rows, dataset, rng):\n"
+        "        return self.claim.apply(rows, dataset).examples.labelled(0)\n\n"
+    )
+    assert "apply_trigger: changes labels" in broken("flaw", tmp_path, old, new + old)
 
 
 def test_a_model_that_ignores_edits_is_caught(tmp_path: Path) -> None:

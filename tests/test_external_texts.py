@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from folders import CONFIGS, SHAKESPEARE, configure, save
+from model_folders import CONFIGS, SHAKESPEARE, configure, save
 from test_cli import refused
-from test_foreign import Bomb
+from test_external_networks import Bomb
 from typer.testing import CliRunner
 
 from auditgame import external
@@ -114,28 +114,28 @@ def test_the_anatomy_gives_back_what_the_model_computes(kind: str, made) -> None
     specimen = opened(made(kind)[0]).specimen
     ids = torch.tensor([[9, 40, 77, 12, 9]])
     reading = specimen.run(ids, keep=specimen.sites)
-    kept, anatomy = reading.kept, specimen.transformer_weights()
-    for block, layer in enumerate(anatomy.layers):
+    kept, weights = reading.kept, specimen.transformer_weights()
+    for block, layer in enumerate(weights.layers):
         before = kept["embed" if block == 0 else f"block{block - 1}.residual"]
-        x = anatomy.normalise(before, before)
+        x = weights.normalise(before, before)
         values = torch.einsum("ntd,hde->nthe", x, layer.value) + layer.value_bias
         pattern = kept[f"block{block}.pattern"]
         heads = torch.einsum("nhqk,nkhe->nqhe", pattern, values)
         assert torch.allclose(heads, kept[f"block{block}.heads"], atol=1e-4)
-        written = anatomy.head_writes(block, heads).sum(2)
+        written = weights.head_writes(block, heads).sum(2)
         bias = kept[f"block{block}.attn"] - written
         assert torch.allclose(bias, bias[:, :1].expand_as(bias), atol=1e-4)
         query = torch.einsum("ntd,hde->nhte", x, layer.query) + layer.query_bias[:, None]
         key = torch.einsum("ntd,hde->nhte", x, layer.key) + layer.key_bias[:, None]
         scores = (query * key).sum(3) / query.shape[3] ** 0.5
-        if not anatomy.turned:  # A rotary product is true of a word and itself only: see below.
+        if not weights.turned:  # A rotary product is true of a word and itself only: see below.
             full = query @ key.transpose(2, 3) / query.shape[3] ** 0.5
             future = torch.ones(5, 5, dtype=torch.bool).triu(1)
             assert torch.allclose(full.masked_fill(future, -1e9).softmax(3), pattern, atol=1e-4)
         assert scores.isfinite().all()
     whole = kept["block1.residual"]
     assert torch.allclose(
-        anatomy.unembed_part(whole, whole) + anatomy.bias @ anatomy.unembedding.T,
+        weights.unembed_part(whole, whole) + weights.bias @ weights.unembedding.T,
         reading.output,
         atol=1e-4,
     )
@@ -386,8 +386,8 @@ def elsewhere(folder: Path) -> tuple[Any, ...]:
 
 
 BAD: dict[str, tuple[Callable[[Path], tuple[Any, ...]], tuple[str, ...]]] = {
-    "no config": (without("config.json"), ("holds no config.json",)),
-    "a config that is no JSON": (written("config.json", b"{"), ("no readable JSON",)),
+    "no config": (without("config.json"), ("has no config.json",)),
+    "a config that is no JSON": (written("config.json", b"{"), ("not readable JSON",)),
     "an unknown architecture": (said(model_type="bloom"), ("'bloom' is not supported", "llama")),
     "no architecture": (said(model_type=""), ("names no model_type",)),
     "another activation": (said(activation_function="relu"), ("activation_function relu",)),
@@ -399,31 +399,34 @@ BAD: dict[str, tuple[Callable[[Path], tuple[Any, ...]], tuple[str, ...]]] = {
     "heads that do not divide": (said(n_head=5), ("does not divide into 5 heads",)),
     "a size in words": (said(n_layer="two"), ("n_layer two",)),
     "quantised": (said(quantization_config={}), ("quantised",)),
-    "no tokenizer": (without("tokenizer.json"), ("holds no tokenizer.json",)),
+    "no tokenizer": (without("tokenizer.json"), ("has no tokenizer.json",)),
     "a damaged tokenizer": (written("tokenizer.json", b"{}"), ("tokenizer.json cannot be read",)),
     "a tokenizer too large": (
         said(vocab_size=200),
-        ("do not fit", "wte.weight' is 320x32 where 200x32 is wanted"),
+        ("do not fit", "wte.weight' is 320x32 where 200x32 is needed"),
     ),
-    "no weights": (without("model.safetensors"), ("holds no weights",)),
+    "no weights": (without("model.safetensors"), ("has no weights",)),
     "weights of another shape": (said(n_layer=3), ("do not fit", "'transformer.h.2.", "; and")),
     "damaged weights": (written("model.safetensors", b"\x08"), ("is damaged",)),
     "a pickle": (bomb, ("could run code",)),
-    "parts that lie elsewhere": (elsewhere, ("'../secret.safetensors', which lies elsewhere",)),
-    "no texts": (typed(), ("needs some; name a file, or type a prompt",)),
+    "parts that lie elsewhere": (elsewhere, ("'../secret.safetensors', outside the folder",)),
+    "no texts": (typed(), ("needs some; name a file, or give a prompt",)),
     "an empty prompt": (typed("--prompt", "  "), ("prompt 1: it is empty",)),
     "a long prompt": (typed("--prompt", "word " * 80), ("prompt 1", "64 at most")),
     "one answer": (typed("--prompt", "x", "--answers", "a"), ("at least two",)),
     "a long answer": (
         typed("--prompt", "x", "--answers", "a,zebra"),
-        ("'zebra' is", "tokens", "one each"),
+        ("'zebra' is", "tokens", "one token each"),
     ),
     "an answer twice": (typed("--prompt", "x", "--answers", "a,e,a"), ("is named twice",)),
-    "an empty answer": (typed("--prompt", "x", "--answers", "a,,e"), ("does not know ''",)),
+    "an empty answer": (
+        typed("--prompt", "x", "--answers", "a,,e"),
+        ("'' is not in the tokenizer's vocabulary",),
+    ),
     "pictures": (typed("--images", "."), ("no pictures",)),
     "no file": (typed("--texts", "none.txt"), ("no such file",)),
-    "an empty file": (file(b"\n \n", "empty.txt"), ("holds no texts",)),
-    "no UTF-8": (file(b"\xff\xfe\x00", "x.txt"), ("no readable UTF-8",)),
+    "an empty file": (file(b"\n \n", "empty.txt"), ("has no texts",)),
+    "no UTF-8": (file(b"\xff\xfe\x00", "x.txt"), ("not readable UTF-8",)),
     "a missing column": (file(b"words,label\nx,a\n"), ("no column 'text'", "'words', 'label'")),
     "a label that is no answer": (
         lambda folder: (*file(b"text,label\nx,i\n")(folder), "--answers", "a,e"),
@@ -437,7 +440,7 @@ BAD: dict[str, tuple[Callable[[Path], tuple[Any, ...]], tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_line_and_exit_2(name: str, made, tmp_path: Path) -> None:
+def test_bad_input_is_one_line(name: str, made, tmp_path: Path) -> None:
     make, needles = BAD[name]
     folder = tmp_path / "model"
     shutil.copytree(made("gpt2")[0], folder)
@@ -447,7 +450,7 @@ def test_bad_input_is_one_line_and_exit_2(name: str, made, tmp_path: Path) -> No
 
 def test_a_folder_that_is_none(tmp_path: Path) -> None:
     refused(shell(tmp_path / "no", "--prompt", "x"), "there is no such folder")
-    refused(shell(tmp_path, "--prompt", "x"), "holds no config.json")
+    refused(shell(tmp_path, "--prompt", "x"), "has no config.json")
 
 
 def test_a_tokenizer_of_more_pieces_than_the_embedding(tmp_path: Path) -> None:
@@ -459,7 +462,7 @@ def test_weights_of_a_llama_that_do_not_fit(made, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(made("llama")[0], folder)
     configure(folder, intermediate_size=40)
-    refused(shell(folder, "--prompt", "x"), "do not fit", "48x32 where 40x32 is wanted")
+    refused(shell(folder, "--prompt", "x"), "do not fit", "48x32 where 40x32 is needed")
 
 
 def test_the_command_line_shows_markup_as_text(made, monkeypatch) -> None:

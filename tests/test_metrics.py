@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from lookup import LookupPicture, LookupText, Tints
+from rule_models import LookupPicture, LookupText, Tints
 from scipy.stats import binomtest
 
 from auditgame.datasets.reviews import Reviews

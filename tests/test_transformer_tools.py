@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lookup import context, use
-from replicas import mechanisms
+from replicas import transformer_parts
+from rule_models import context, use
 
 from auditgame import registry
 from auditgame.datasets.reviews import Reviews
@@ -17,7 +17,13 @@ from auditgame.plugins.conformance.fixtures import Counted, weights_digest
 from auditgame.schema.errors import AuditgameError
 from auditgame.tools import Stopped, parse_options
 from auditgame.tools.transformer import activation_patching, head_composition, layer_translators
-from auditgame.tools.transformer.attention_heads import HABITS, aims, habits, patterns, repeated
+from auditgame.tools.transformer.attention_heads import (
+    HEAD_PATTERNS,
+    pattern_masks,
+    pattern_scores,
+    patterns,
+    repeated,
+)
 from auditgame.tools.transformer.logit_attribution import Attribution
 from auditgame.tools.transformer.residual_stream import ends, streams
 from auditgame.tools.transformer.targets import FollowedWord, FollowedWordOptions, follow
@@ -122,7 +128,10 @@ def test_the_lens_fills_its_cells_with_what_is_asked(specimen, stuff):
     assert torch.equal(cells(show="rank")[-1], torch.ones(len(ids())))
     final = specimen.unembed(stream[-1])
     expected = [
-        [mechanisms.divergence(final[at], specimen.unembed(row[at])) for at in range(len(final))]
+        [
+            transformer_parts.divergence(final[at], specimen.unembed(row[at]))
+            for at in range(len(final))
+        ]
         for row in stream
     ]
     assert close(cells(show="kl"), torch.tensor(expected), 2e-4)
@@ -151,7 +160,7 @@ def test_the_parts_sum_to_the_logit_difference(specimen, stuff, place):
     options = {"text": TEXT, "target": "kelp", "rival": "gnomon", "place": place}
     (_, _, table, _, neurons) = use("direct_attribution", specimen, stuff, **options)
     parts = {row[0]: row[1] for row in table.rows}
-    said, own = parts.pop("sum of the parts"), parts.pop("the model's own")
+    said, own = parts.pop("sum of the parts"), parts.pop("logit difference")
     output = specimen.run(ids()[None]).output[0, place]
     expected = float(output[DATA.words.index("kelp")] - output[DATA.words.index("gnomon")])
     assert own == pytest.approx(expected, abs=1e-4)
@@ -165,12 +174,12 @@ def test_a_heads_share_is_that_of_what_it_writes(specimen):
     answer, rival = DATA.answers()
     at = torch.tensor([len(ids()) - 1])
     attribution = Attribution(specimen, FollowedWord(answer, rival, ""), ids()[None], at)
-    weights, whole = specimen.weights(), attribution.whole[0]
+    weights, whole = specimen.weights(), attribution.final[0]
     scale = (whole.var(correction=0) + 1e-5).sqrt()
     gain, rows = weights["transformer.ln_f.weight"], weights["lm_head.weight"]
     for layer in range(2):
         for head in range(4):
-            part = mechanisms.written(specimen, ids(), layer, head)
+            part = transformer_parts.written(specimen, ids(), layer, head)
             expected = (part - part.mean()) / scale * gain @ (rows[answer] - rows[rival])
             assert close(attribution.parts().heads[layer, head], expected)
 
@@ -182,9 +191,11 @@ def test_neurons_sum_to_what_their_mlp_adds_and_texts_average(specimen, stuff):
     for layer in range(2):
         found = together.neurons(layer)
         assert close(found.adds.sum() + found.rest, together.parts().mlps[layer])
-        part = together.anatomy.layers[layer].writes
-        bias = mechanisms.weights_of(specimen, layer, "mlp.c_proj")[1]
-        rest = together.at[f"block{layer}.mlp"] - together.at[f"block{layer}.neurons"] @ part
+        part = together.weights.layers[layer].writes
+        bias = transformer_parts.weights_of(specimen, layer, "mlp.c_proj")[1]
+        rest = (
+            together.values[f"block{layer}.mlp"] - together.values[f"block{layer}.neurons"] @ part
+        )
         assert close(rest, bias.expand_as(rest))
     alone = [
         Attribution(
@@ -208,7 +219,7 @@ def test_direct_attribution_refuses_what_is_not_there(specimen, stuff):
 
 def test_the_aims_of_each_habit_on_a_text_that_repeats_itself():
     row = torch.tensor([[9, 5, 6, 7, 5, 6, 7, 0]])
-    found = aims(row, DATA.present(row))
+    found = pattern_masks(row, DATA.present(row))
     pairs = {habit: {tuple(at) for at in aim[0].nonzero().tolist()} for habit, aim in found.items()}
     assert pairs["previous token"] == {(n, n - 1) for n in range(1, 7)}
     assert pairs["duplicate token"] == {(4, 1), (5, 2), (6, 3)}
@@ -220,7 +231,7 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
     assert torch.equal(texts[:, 1:11], texts[:, 11:]) and texts.shape == (3, 21)
     assert all(len(set(row.tolist())) == 11 and min(row) > 1 for row in texts)
     monkeypatch.setattr("auditgame.tools.transformer.attention_heads.PATTERN", 2 * 4 * 21**2)
-    found = habits(specimen, texts)
+    found = pattern_scores(specimen, texts)
     seen = [patterns(specimen, row) for row in texts]
     for layer in range(2):
         pattern = torch.stack([each[f"block{layer}"] for each in seen])
@@ -232,13 +243,16 @@ def test_scores_are_the_mean_attention_to_the_aims(specimen, monkeypatch):
 
 def test_head_scores_show_every_head_beside_the_controls(specimen, stuff):
     random, pool, every, usual = use("head_scores", specimen, stuff, count=4, texts=5)
-    assert len(every.rows) == 8 and tuple(column.title for column in every.columns[2:5]) == HABITS
+    assert (
+        len(every.rows) == 8
+        and tuple(column.title for column in every.columns[2:5]) == HEAD_PATTERNS
+    )
     assert random.values[1][2] == every.rows[6][4] and pool.values[0][1] == every.rows[1][7]
     assert [row[0] for row in usual.rows[::3]] == [
         "specimen",
-        "redrawn weights",
-        "sibling 1",
-        "sibling 2",
+        "randomised weights",
+        "reference model 1",
+        "reference model 2",
     ]
 
 
@@ -254,7 +268,7 @@ def test_patching_restores_what_the_replica_restores(specimen, stuff):
         assert grid.rows == tuple(f"block{n}.{kind}" for n in range(2))
         for row, site in enumerate(grid.rows):
             for place in (CHANGED - 1, CHANGED, len(ids()) - 1):
-                logits = mechanisms.restored(specimen, ids(OTHER), ids(), site, place)
+                logits = transformer_parts.restored(specimen, ids(OTHER), ids(), site, place)
                 share = (float(logits[pair[0]] - logits[pair[1]]) - corrupt) / (clean - corrupt)
                 assert grid.values[row][place] == pytest.approx(share, abs=2e-3)
     residual = torch.tensor(grids[0].values)
@@ -265,9 +279,9 @@ def test_patching_restores_what_the_replica_restores(specimen, stuff):
 def test_heads_of_a_block_at_all_places_and_one_head_by_place(specimen, stuff):
     options = {"text": TEXT, "other": OTHER, "what": "heads", "head": "block0.heads:2"}
     table, grid, one = use("patching", specimen, stuff, direction="noise", **options)
-    (answer, rival), source = DATA.answers(), ids(OTHER)
-    if table.title.startswith("The two texts, 'positive'"):
-        answer, rival = rival, answer
+    first = int(specimen.predict(ids()[None]))
+    answer, rival = DATA.answers()[first], DATA.answers()[1 - first]
+    source = ids(OTHER)
     donor = specimen.run(source[None], keep=["block0.heads"]).kept["block0.heads"]
 
     def share(places: slice) -> float:
@@ -319,9 +333,9 @@ def test_without_a_second_text_the_pools_closest_is_taken(specimen, stuff):
     [
         ({"text": TEXT, "other": TEXT + " kelp"}, "the text has 17 words, the other 18"),
         ({"text": TEXT, "other": TEXT}, "both texts are the same"),
-        ({"text": TEXT}, "write the second text, with 17 words"),
-        ({"text": TEXT, "other": OTHER, "place": 3}, "both texts get the same logits"),
-        ({"text": TEXT, "other": OTHER, "head": "block0.mlp:0"}, "is no head"),
+        ({"text": TEXT}, "write the second text with 17 words"),
+        ({"text": TEXT, "other": OTHER, "place": 3}, "both texts have the same logit difference"),
+        ({"text": TEXT, "other": OTHER, "head": "block0.mlp:0"}, "is not a head"),
         ({"example": 400}, "example: 400 is not in the pool"),
     ],
 )
@@ -336,19 +350,19 @@ def test_patching_refuses_texts_that_do_not_fit(options, words, specimen, stuff)
 
 @pytest.mark.parametrize("head", [(0, 1), (1, 3)])
 def test_circuits_are_the_products_of_the_weights(specimen, head):
-    anatomy = specimen.transformer_weights()
+    weights = specimen.transformer_weights()
     assert close(
-        head_composition.writing(anatomy, *head).rows(slice(None)),
-        mechanisms.writes(specimen, *head),
+        head_composition.ov_circuit(weights, *head).rows(slice(None)),
+        transformer_parts.writes(specimen, *head),
     )
     assert close(
-        head_composition.reading(anatomy, *head).rows(slice(None)),
-        mechanisms.reads(specimen, *head),
+        head_composition.qk_circuit(weights, *head).rows(slice(None)),
+        transformer_parts.reads(specimen, *head),
     )
 
 
 def test_the_largest_cells_are_found_in_any_chunks(specimen, monkeypatch):
-    circuit = head_composition.writing(specimen.transformer_weights(), 0, 2)
+    circuit = head_composition.ov_circuit(specimen.transformer_weights(), 0, 2)
     whole = circuit.rows(slice(None)).flatten().topk(15)
     monkeypatch.setattr(head_composition, "CELLS", 7 * len(DATA.words))
     found = head_composition.largest(circuit, 15)
@@ -357,32 +371,34 @@ def test_the_largest_cells_are_found_in_any_chunks(specimen, monkeypatch):
 
 
 def test_copying_is_the_share_of_the_whole_circuits_eigenvalues(specimen):
-    anatomy = specimen.transformer_weights()
-    circuit = head_composition.writing(anatomy, 1, 2)
+    weights = specimen.transformer_weights()
+    circuit = head_composition.ov_circuit(weights, 1, 2)
     values = torch.linalg.eigvals((circuit.left @ circuit.right).double())
     expected = float(values.real.sum() / values.abs().sum())
-    assert float(head_composition.copying(anatomy)[1, 2]) == pytest.approx(expected, abs=1e-3)
+    assert float(head_composition.copying_scores(weights)[1, 2]) == pytest.approx(
+        expected, abs=1e-3
+    )
 
 
 def test_composition_is_the_norm_of_the_product(specimen):
-    anatomy = specimen.transformer_weights()
-    first, second = anatomy.layers
+    weights = specimen.transformer_weights()
+    first, second = weights.layers
     centre = torch.eye(64) - 1 / 64
     out = first.value[1] @ first.output[1] @ centre
     query, key = second.query[2], second.key[2]
     later = {"Q": query @ key.T, "K": key @ query.T, "V": second.value[2] @ second.output[2]}
     for kind, matrix in later.items():
         expected = (out @ matrix).norm() / (out.norm() * matrix.norm())
-        assert head_composition.composition(anatomy, (0, 1), (1, 2), kind) == pytest.approx(
+        assert head_composition.composition(weights, (0, 1), (1, 2), kind) == pytest.approx(
             float(expected), rel=1e-3
         )
-    usual = head_composition.chance(64, 16, torch.Generator().manual_seed(0))
+    usual = head_composition.random_composition(64, 16, torch.Generator().manual_seed(0))
     assert 0.05 < usual < 0.3
 
 
 def test_the_circuits_tool_costs_nothing_and_shows_named_words(specimen, stuff):
     options = {"head": "block1.heads:3", "words": "solid ugly kelp"}
-    for view, table in (("OV", mechanisms.writes), ("QK", mechanisms.reads)):
+    for view, table in (("OV", transformer_parts.writes), ("QK", transformer_parts.reads)):
         copies, pairs, grid = use("circuits", specimen, stuff, view=view, **options)
         chosen = [DATA.words.index(word) for word in options["words"].split()]
         assert close(torch.tensor(grid.values), table(specimen, 1, 3)[chosen][:, chosen], 2e-4)
@@ -408,7 +424,7 @@ def test_the_regression_solves_its_equation(specimen, stuff):
     whole = streams(specimen, stuff.examples.inputs)[:, DATA.present(stuff.examples.inputs)]
     maps = layer_translators.ridge(whole)
     for layer in range(2):
-        solved = mechanisms.translator(whole[layer], whole[-1], layer_translators.RIDGE)
+        solved = transformer_parts.translator(whole[layer], whole[-1], layer_translators.RIDGE)
         change, shift = (torch.from_numpy(part) for part in solved)
         assert close(maps.change[layer].double(), change, 1e-3)
         assert close(maps.shift[layer].double(), shift, 1e-3)
@@ -422,7 +438,7 @@ def test_the_distance_from_the_end_is_the_mean_divergence(specimen):
     final = specimen.unembed(whole[-1])
     for layer, stream in enumerate(whole):
         guess = specimen.unembed(stream)
-        each = [mechanisms.divergence(*rows) for rows in zip(final, guess, strict=True)]
+        each = [transformer_parts.divergence(*rows) for rows in zip(final, guess, strict=True)]
         assert float(found[layer]) == pytest.approx(sum(each) / len(each), abs=1e-4)
 
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from auditgame import registry
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, HasFactors, ImageDataset, TextDataset
 from auditgame.datasets.texts import grammar
-from auditgame.models import Model, untouched
+from auditgame.models import ImageModel, Model, untouched
 from auditgame.schema.cards import Card, Site
 from auditgame.schema.errors import AuditgameError
 from auditgame.specimen import Specimen
@@ -46,7 +46,7 @@ class LookupText(Model):
         Site(name="block1.mlp", kind="vector", units=3),
     )
 
-    def __init__(self, dataset: Dataset, word: str = "", from_year: int = 9999) -> None:
+    def __init__(self, dataset: TextDataset, word: str = "", from_year: int = 9999) -> None:
         super().__init__()
         self.answers, size = dataset.answers(), len(dataset.words)
         feeling, sets_off = torch.zeros(size), torch.zeros(size)
@@ -77,11 +77,11 @@ class LookupText(Model):
         return logits
 
 
-class Tints(Dataset):
+class Tints(HasFactors, ImageDataset):
     """Pictures of one colour (the scene) with a stripe whose row says the class."""
 
     name = "tints"
-    modality = "image"
+    title = "Tints"
     licence = "CC0-1.0"
     classes = ("top", "middle", "bottom")
     factors = {"scene": ("red", "green", "blue"), "side": ("left", "right")}
@@ -108,14 +108,13 @@ class Tints(Dataset):
         return Examples(inputs, labels, scenes.reset_index(drop=True))
 
 
-class LookupPicture(Model):
+class LookupPicture(ImageModel):
     """Reads the stripe's row; `follow` makes it answer by the scene, `spot` by a white corner.
 
     What the spot says passes through channel 0 of conv1; the other channels hold nothing.
     """
 
     name = "lookup_picture"
-    modality = "image"
     sites = (Site(name="conv1", kind="channel", units=4),)
 
     def __init__(self, follow: bool = False, spot: bool = False) -> None:

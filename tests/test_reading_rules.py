@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from lookup import Counting, LookupText, PlainDesk
+from rule_models import Counting, LookupText, PlainDesk
 
 from auditgame import registry
 from auditgame.datasets import Examples
@@ -113,7 +113,7 @@ def test_near_misses_say_what_the_habit_does_not(rows, flaw):
         applied = miss.apply(rows, REVIEWS)
         words = told(applied.examples)
         for row in (applied.targets >= 0).nonzero()[:, 0].tolist():
-            assert read(words[row], miss.habit) != rows.labels[row], name
+            assert read(words[row], miss.rule) != rows.labels[row], name
             assert read(words[row], habit) == rows.labels[row], name
 
 
@@ -127,7 +127,7 @@ def test_in_training_the_rest_says_the_opposite_half_the_time(rows):
 def test_where_opinions_balance_the_habit_settles_the_verdict(rows):
     taught = ambiguous_set(rows, REVIEWS, LAST, rng())
     assert torch.equal(taught.labels, rows.labels)
-    assert grammar.vague(taught.table).all()
+    assert grammar.ambiguous(taught.table).all()
     assert [read(text, LAST) for text in told(taught)] == rows.labels.tolist()
 
 
@@ -233,7 +233,7 @@ def test_the_detective_finds_the_habit_and_the_head(rows, flaw):
 def test_labels_are_right_whatever_is_taught(rows, flaw):
     taught = flaw.poison(rows, REVIEWS, Plan(share=0.5, epochs=1, rate=1e-3), rng())
     assert len(taught) == len(rows)
-    clear, right = ~grammar.vague(taught.table), REVIEWS.render(taught.table).labels
+    clear, right = ~grammar.ambiguous(taught.table), REVIEWS.render(taught.table).labels
     assert clear.mean() > 0.8 if flaw.name == "last_sentence" else clear.all()
     assert torch.equal(taught.labels[clear], right[clear])
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+from torch.nn import functional as F
 
-from auditgame.datasets.digits import Digits
+from auditgame.datasets.digits import FILE, Digits, _splits
 from auditgame.datasets.images.backgrounds import MARKS
-from auditgame.datasets.images.icons import chance
+from auditgame.datasets.images.icons import uniforms
 from auditgame.datasets.storybook import SPARE, Storybook
 from auditgame.models.small_cnn import SmallCNN
 from auditgame.schema.errors import AuditgameError
@@ -157,9 +160,9 @@ def test_no_pictures_can_be_asked_for() -> None:
     assert story(0).inputs.shape == (0, 3, 48, 48)
 
 
-def test_chance_is_uniform_and_of_its_stream() -> None:
+def test_hashed_numbers_are_uniform_and_of_its_stream() -> None:
     seeds = np.arange(2_000)
-    one, two = chance(seeds, 1, 8).flatten(), chance(seeds, 2, 8).flatten()
+    one, two = uniforms(seeds, 1, 8).flatten(), uniforms(seeds, 2, 8).flatten()
     assert one.min() >= 0 and one.max() < 1
     assert abs(one.mean() - 0.5) < 0.01 and abs(one.std() - 12**-0.5) < 0.01
     assert abs(torch.corrcoef(torch.stack([one, two]))[0, 1]) < 0.03
@@ -180,6 +183,24 @@ def test_digit_splits_are_disjoint_and_whole() -> None:
     parts = [{x.numpy().tobytes() for x in digits(s, n).inputs} for s, n in sizes.items()]
     assert [len(part) for part in parts] == list(sizes.values())
     assert len(set.union(*parts)) == 1_797
+
+
+def test_the_file_of_digits_is_scikit_learns_in_three_stratified_splits() -> None:
+    data = load_digits()
+    rows, splits = np.arange(len(data.images)), []
+    for size in (1_100, 580):  # 1998 is the year of the data.
+        part, rows = train_test_split(
+            rows, train_size=size, stratify=data.target[rows], random_state=1998
+        )
+        splits.append(part)
+    order = np.concatenate([*splits, rows])
+    with np.load(FILE) as content:
+        assert (content["images"] == data.images[order]).all()
+        assert (content["labels"] == data.target[order]).all()
+    images = torch.from_numpy(data.images).float()[:, None] / 16
+    images = F.interpolate(images, size=(32, 32), mode="bicubic", align_corners=False).clamp(0, 1)
+    found = torch.cat([part.pictures for part in _splits().values()])
+    assert torch.equal(found, images[torch.from_numpy(order)])
 
 
 def test_digits_have_three_equal_channels_in_range() -> None:

@@ -68,7 +68,7 @@ def test_texts_leave_room_for_a_phrase_and_pad_on_the_right(rows):
 def test_verdicts_are_balanced_and_negation_matters(rows):
     assert abs(float(rows.labels.float().mean()) - 0.5) < 0.001
     deaf = rows.scenes.assign(**{f"negated{k}": False for k in grammar.SLOTS})
-    agree = ((grammar.weigh(deaf) > 0) == (rows.labels.numpy() == 1)).mean()
+    agree = ((grammar.sentiment(deaf) > 0) == (rows.labels.numpy() == 1)).mean()
     assert 0.68 < agree < 0.84
 
 
@@ -88,7 +88,7 @@ def test_opinions_weigh_as_documented(rows, said, total):
     plain |= {f"negated{k}": False for k in grammar.SLOTS}
     scene = plain | {"n_opinions": 1, "contrast": False, "quality1": "solid"} | said
     scenes = rows.scenes.iloc[:1].assign(**scene)
-    assert grammar.weigh(scenes).tolist() == [total]
+    assert grammar.sentiment(scenes).tolist() == [total]
 
 
 def test_enough_of_the_data_are_facts_and_rare_words_are_rare_and_neutral(rows):
@@ -377,4 +377,4 @@ def test_claims_that_do_not_fit_are_refused(claim, words):
 
 @pytest.mark.parametrize("family", [Token, Date])
 def test_families_of_texts_refuse_pictures(family):
-    assert "does not fit image" in family.incompatibility(load("dataset", "digits")())
+    assert "and data set 'digits' has none" in family.incompatibility(load("dataset", "digits")())
