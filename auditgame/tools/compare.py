@@ -131,11 +131,12 @@ def _gallery(views: list[UnitActivations], rows: list[int], context: ToolContext
 
 def _listed(views: list[UnitActivations], rows: list[int], context: ToolContext) -> Table:
     classes, pool = context.dataset.classes, context.examples
+    decode = context.texts.decode if context.dataset.modality == "text" else lambda _: ""
     body = []
     for row in rows:
         own, *others = (classes[int(view.answers[row])] for view in views)
-        text = context.texts.decode(pool.inputs[row])
-        body.append((row, classes[int(pool.labels[row])], own, ", ".join(others), text))
+        right, text = classes[int(pool.labels[row])], decode(pool.inputs[row])
+        body.append((row, right, own, ", ".join(others), text))
     return Table(
         name="disagreements",
         title=f"{DISAGREEMENTS}, as a list",
