@@ -6,6 +6,7 @@ import copy
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -14,11 +15,13 @@ from torch import Tensor
 from auditgame.datasets import Dataset, TextDataset
 from auditgame.models import ImageModel, Model, TextModel
 from auditgame.models.layers import Selective
-from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.registry import suggest
 from auditgame.schema.cards import Site
 from auditgame.schema.diagnosis import parse_unit
 from auditgame.schema.errors import AuditgameError
+
+if TYPE_CHECKING:
+    from auditgame.models.layers.transformer_weights import TransformerWeights
 
 Edit = Callable[[Tensor], Tensor]
 

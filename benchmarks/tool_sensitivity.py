@@ -148,7 +148,7 @@ def habits(session: AuditSession) -> float:
     found = rows(session.run_tool("head_scores").exhibits, "models")
     usual: dict[str, float] = {}
     for row in found:
-        if row["model"].startswith(("sibling", "reference")):
+        if row["model"].startswith("reference"):
             usual[row["pattern"]] = max(usual.get(row["pattern"], 0.0), row["pool_highest"])
     own = [row for row in found if row["model"] == "specimen"]
     return max(row["pool_highest"] - usual[row["pattern"]] for row in own)

@@ -360,10 +360,10 @@ def test_the_detective_reads_the_flaw_off_a_few_wrong_answers(claim):
     session = PlainDesk(
         Counting(LookupAtlas(claim), ATLAS), stuff, ("fact_swap", "password", "token")
     )
-    best = max(facts.follow(gather_evidence(session)), key=lambda tried: tried.effect)
-    assert load("flaw", best.suspect.family).Claim.parse(best.suspect.claim) == claim
+    best = max(facts.detect(gather_evidence(session)), key=lambda tried: tried.effect)
+    assert load("flaw", best.candidate.family).Claim.parse(best.candidate.claim) == claim
     diagnosis = load("auditor", "detective")().audit(session)
-    assert diagnosis.claim == best.suspect.claim and diagnosis.p_flawed > 0.9
+    assert diagnosis.claim == best.candidate.claim and diagnosis.p_flawed > 0.9
     innocent = PlainDesk(Counting(LookupAtlas(), ATLAS), stuff, session.families)
     assert load("auditor", "detective")().audit(innocent).p_flawed < 0.5
 

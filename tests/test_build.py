@@ -26,7 +26,7 @@ from auditgame.datasets.digits import Digits
 from auditgame.flaws import draw_flaw
 from auditgame.flaws.clean import Clean
 from auditgame.flaws.patch import Patch
-from auditgame.play import referee
+from auditgame.play import referee, verification
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import canonical
@@ -328,11 +328,11 @@ def test_poison_keeps_the_number_of_rows(yard: Path):
 def test_a_key_rebuilds_the_flaw_it_tells_of(house: House):
     for folder in (house.flawed, house.innocent):
         key = referee.open_key(folder)
-        assert referee.rebuilt_flaw(key).name == key.family
+        assert verification.rebuilt_flaw(key).name == key.family
         other = key.model_copy(update={"seed": Seed.of(99).hex()})
         if key.claim:
             with pytest.raises(AuditgameError, match="draws another flaw"):
-                referee.rebuilt_flaw(other)
+                verification.rebuilt_flaw(other)
 
 
 def test_exported_weights_are_what_was_certified(house: House):

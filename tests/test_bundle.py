@@ -21,7 +21,7 @@ from auditgame.bundles.bundle_io import LABELS, PICTURES
 from auditgame.datasets.digits import Digits
 from auditgame.evaluation import bounds
 from auditgame.game import Game
-from auditgame.play import referee, scoring
+from auditgame.play import referee, scoring, verification
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.records import canonical
 
@@ -45,7 +45,7 @@ def replace(folder: Path, name: str, content: bytes) -> None:
 
 def refused(folder: Path, words: str) -> None:
     with pytest.raises(AuditgameError, match=words) as caught:
-        referee.check_bundle(folder)
+        verification.check_bundle(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -70,7 +70,7 @@ def picture(size: tuple[int, int], kind: str = "PNG") -> bytes:
 
 def test_what_was_built_is_intact_and_measures_as_certified(house: House):
     for folder in (house.flawed, house.innocent):
-        again = referee.check_bundle(folder)
+        again = verification.check_bundle(folder)
         assert again.passed
         sealed = bounds.reworded(referee.open_key(folder).certificate)
         exact = [c.model_copy(update={"bound": round(c.bound, 6)}) for c in sealed.checks]
@@ -89,9 +89,9 @@ def test_every_practice_case_holds_what_its_key_tells(folder: Path, monkeypatch)
     monkeypatch.setattr(scoring, "WEIGHTS", fewer)
     manifest, key = bundles.read_manifest(folder), referee.open_key(folder)
     bundles.verify_files(folder, manifest.files, frozenset({MANIFEST, SEALED}))
-    referee.require_own_model(folder, manifest, key)
-    referee.require_own_recipe(manifest, key, referee.set_up(folder, manifest))
-    assert referee.rebuilt_flaw(key).name == key.family
+    verification.require_own_model(folder, manifest, key)
+    verification.require_own_recipe(manifest, key, referee.set_up(folder, manifest))
+    assert verification.rebuilt_flaw(key).name == key.family
     assert key.certificate.passed and key.challenge == folder.name
 
 
@@ -114,7 +114,7 @@ def test_every_file_is_listed_and_the_manifest_is_canonical(house: House):
 
 def test_siblings_are_what_they_say():
     for folder in reference_models.reference_folders("digits", "small_cnn"):
-        assert referee.check_reference(folder).passed
+        assert verification.check_reference(folder).passed
 
 
 def test_examples_survive_the_way_through_a_bundle():

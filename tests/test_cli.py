@@ -20,7 +20,7 @@ from auditgame import registry
 from auditgame.challenges import build
 from auditgame.cli import app
 from auditgame.game import Game
-from auditgame.play import referee
+from auditgame.play import referee, verification
 from auditgame.plugins.descriptions import title
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.results import Certificate, Check, Reveal
@@ -418,7 +418,7 @@ def test_build_tells_bad_input_in_its_progress_too(shell: Shell) -> None:
 def test_check_ends_as_the_certificate_does(
     found: Certificate, code: int, shell: Shell, monkeypatch
 ) -> None:
-    monkeypatch.setattr(referee, "check_bundle", lambda folder: found)
+    monkeypatch.setattr(verification, "check_bundle", lambda folder: found)
     for target in (shell.id, shell.house.flawed):
         result = shell("check", target, "--json")
         assert result.exit_code == code
@@ -440,7 +440,7 @@ def test_check_of_a_tampered_bundle_is_refused(copied: House, tmp_path: Path) ->
 
 
 def test_check_all_measures_every_bundle_and_reference_model(shell: Shell, monkeypatch) -> None:
-    monkeypatch.setattr(referee, "check_reference", lambda folder: PASSING)
+    monkeypatch.setattr(verification, "check_reference", lambda folder: PASSING)
     told = shell.json("check", "--all")
     assert len(told) == 3 and all(proof["passed"] for proof in told.values())
 

@@ -20,8 +20,8 @@ from auditgame.auditors.detectors import (
     local_search,
     patch,
 )
-from auditgame.auditors.detectors.blend import likeliest
-from auditgame.auditors.detectors.global_transform import ripples, stripes, tints
+from auditgame.auditors.detectors.blend import most_probable
+from auditgame.auditors.detectors.global_transform import stripes, tints, warps
 from auditgame.datasets.storybook import Storybook
 from auditgame.flaws.triggers.trigger_patterns import Stamp, draw_pattern, stamp
 from auditgame.schema.diagnosis import Diagnosis
@@ -69,9 +69,9 @@ def book():
 @pytest.mark.parametrize("side", range(4, 10))
 def test_a_mark_is_read_off_with_its_box_and_pattern(book, side):
     pattern, box = draw_pattern(rng(side)), Box(x=30, y=5, w=side, h=side)
-    assert patch.marks_in(pixels(book.inputs[0])) == []
+    assert patch.patches_in(pixels(book.inputs[0])) == []
     marked = stamp(book.inputs[:1], box, pattern)
-    (found,) = patch.marks_in(pixels(marked[0]))
+    (found,) = patch.patches_in(pixels(marked[0]))
     assert found.box == box
     assert torch.equal(stamp(marked, found.box, found.pattern), marked)
     assert len(found.pattern) <= len(pattern)
@@ -80,20 +80,20 @@ def test_a_mark_is_read_off_with_its_box_and_pattern(book, side):
 def test_what_is_too_large_or_too_thin_is_no_mark():
     plain = torch.full((1, 3, 48, 48), 0.5)
     for box in (Box(x=2, y=2, w=20, h=6), Box(x=2, y=2, w=6, h=2)):
-        assert patch.marks_in(pixels(stamp(plain, box, ((RED,),))[0])) == []
+        assert patch.patches_in(pixels(stamp(plain, box, ((RED,),))[0])) == []
 
 
 def test_one_mark_allows_claims_from_wide_to_narrow():
     at = session(STAMPED)
-    clues = Evidence(at, {"top": (1, 2, 3)})
-    suspects = list(patch._suspects(clues, "top", CORNER, [1, 1]))
-    families = [suspect.family for suspect in suspects]
-    assert suspects[0].claim["place"] == "anywhere" and families[1:5] == ["conditional"] * 4
-    assert suspects[5].claim["place"] == "fixed" and families[-1] == "source_specific"
-    source = TINTS.classes[int(clues.pool.labels[1])]
-    assert suspects[-1].claim["source"] == source
-    shown = clues.pool.table.iloc[1]
-    levels = [s.claim["conditions"] for s in suspects if "conditions" in s.claim]
+    evidence = Evidence(at, {"top": (1, 2, 3)})
+    candidates = list(patch._candidates(evidence, "top", CORNER, [1, 1]))
+    families = [suspect.family for suspect in candidates]
+    assert candidates[0].claim["place"] == "anywhere" and families[1:5] == ["conditional"] * 4
+    assert candidates[5].claim["place"] == "fixed" and families[-1] == "source_specific"
+    source = TINTS.classes[int(evidence.pool.labels[1])]
+    assert candidates[-1].claim["source"] == source
+    shown = evidence.pool.table.iloc[1]
+    levels = [s.claim["conditions"] for s in candidates if "conditions" in s.claim]
     assert {"scene": shown["scene"]} in levels and {"side": shown["side"]} in levels
 
 
@@ -116,8 +116,8 @@ def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
         return MeasuredClaim(suspect, 0.9, 0.9, 0.0, ())
 
     monkeypatch.setattr(patch, "measure_candidate", effect)
-    (found,) = patch.follow(Evidence(at, {"top": (0, 1, 2), "middle": (8, 9)}))
-    aims = {one["target"]: one["box"] for one in found.suspect.claim["stamps"]}
+    (found,) = patch.detect(Evidence(at, {"top": (0, 1, 2), "middle": (8, 9)}))
+    aims = {one["target"]: one["box"] for one in found.candidate.claim["stamps"]}
     assert aims == {"top": CORNER.box.model_dump(), "middle": other.box.model_dump()}
 
 
@@ -125,7 +125,7 @@ def test_stamps_with_a_class_each_make_one_claim(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("family", "proposals"), [("sinusoid", stripes), ("tint", tints), ("blend", likeliest)]
+    ("family", "proposals"), [("sinusoid", stripes), ("tint", tints), ("blend", most_probable)]
 )
 def test_what_lies_over_four_pictures_is_seen(book, family, proposals):
     kind, right = registry.load("flaw", family), 0
@@ -140,9 +140,9 @@ def test_what_lies_over_four_pictures_is_seen(book, family, proposals):
     assert right >= 3
 
 
-def test_ripples_are_all_claims_that_can_be_made():
+def test_warps_are_all_claims_that_can_be_made():
     form = registry.load("flaw", "warp").Claim
-    claims = [form.parse({"target": "fish", **told}) for told in ripples(None, None)]
+    claims = [form.parse({"target": "fish", **told}) for told in warps(None, None)]
     assert len({claim.describe() for claim in claims}) == len(claims) == 20
 
 
@@ -155,7 +155,7 @@ def test_a_climb_ends_on_the_peak_and_keeps_to_the_bounds(monkeypatch):
     claim = {"target": "fish", "course": "down", "waves": 4, "amount": 3.0}
     start = effect(None, CandidateClaim("warp", claim), 10)
     top = local_search.climb(session(("warp",)), start, {"waves": 1})
-    assert top.suspect.claim == claim | {"waves": 1}
+    assert top.candidate.claim == claim | {"waves": 1}
 
 
 # -------------------------------------------------------------- factors, goals
@@ -166,8 +166,8 @@ def test_the_pair_that_wrong_answers_share_comes_first(book):
     table.loc[:3, ["colour", "scene"]] = ["cyan", "night"]
     at = session(("semantic",))
     at.context = replace(at.context, dataset=BOOK, examples=replace(book, scenes=table))
-    clues = Evidence(at, {"fish": (0, 1, 2, 3)})
-    first = conjunctions.standing_out(clues, (0, 1, 2, 3))[0]
+    evidence = Evidence(at, {"fish": (0, 1, 2, 3)})
+    first = conjunctions.over_represented(evidence, (0, 1, 2, 3))[0]
     assert dict(first) == {"colour": "cyan", "scene": "night"}
 
 
@@ -177,19 +177,19 @@ def test_what_is_sought_is_found_among_all(monkeypatch):
         return MeasuredClaim(suspect, height, height, 0.0, ())
 
     monkeypatch.setattr(goals, "measure_candidate", effect)
-    (found,) = goals.follow(Evidence(session(("goal",)), {}))
-    assert found.suspect.claim == {"seeks": "pink"}
+    (found,) = goals.detect(Evidence(session(("goal",)), {}))
+    assert found.candidate.claim == {"seeks": "pink"}
 
 
 # -------------------------------------------------------------------- detective
 
 
 def test_the_strange_are_those_that_no_sibling_gets_wrong():
-    clues = gather_evidence(session(STAMPED, spot=True))
-    (group,) = clues.turned.values()
-    right = clues.pool.labels[:8] != 0
-    assert list(group) == right.nonzero()[:, 0].tolist() and list(clues.turned) == ["top"]
-    assert not set(group) & set(clues.ordinary)
+    evidence = gather_evidence(session(STAMPED, spot=True))
+    (group,) = evidence.errors.values()
+    right = evidence.pool.labels[:8] != 0
+    assert list(group) == right.nonzero()[:, 0].tolist() and list(evidence.errors) == ["top"]
+    assert not set(group) & set(evidence.ordinary)
 
 
 def test_the_detective_names_mark_place_and_channel():

@@ -18,11 +18,16 @@ from typer.testing import CliRunner
 
 import auditgame
 from auditgame.cli import app
+from auditgame.evaluation import bounds
+from auditgame.exhibits import Exhibit
+from auditgame.play import scoring
 from auditgame.registry import FOLDERS, Kind, load, names
+from auditgame.schema.errors import EXIT_CODES, AuditgameError
 from auditgame.schema.recipe import Modifiers, Pool, Recipe
 from auditgame.ui.glossary import terms
 from website import api, architecture, build, command_line
 from website.links import dead_links
+from website.markdown import escape
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs" / "tutorial").glob("*.md")) + sorted(
@@ -152,6 +157,27 @@ def test_every_field_of_a_recipe_is_described(generated: dict[str, str]) -> None
     for name, field in fields.items():
         assert f"| `{name}` |" in generated["generated/recipe.md"]
         assert field.description, name
+
+
+def test_every_bound_and_weight_is_shown(generated: dict[str, str]) -> None:
+    shown = generated["generated/bounds.md"].splitlines()[2:]
+    assert len(shown) == len(bounds.table())
+    for row, bound in zip(shown, bounds.table().values(), strict=True):
+        for part in (bound.name, str(bound), bound.meaning):
+            assert escape(part) in row
+    for name in scoring.Weights.model_fields:
+        value = getattr(scoring.WEIGHTS, name)
+        assert f"| `{name}` | {value:g} |" in generated["generated/weights.md"]
+
+
+def test_every_kind_of_exhibit_and_error_is_shown(generated: dict[str, str]) -> None:
+    for kind in get_args(get_args(Exhibit)[0]):
+        section = generated["generated/exhibits.md"].split(f"## {kind.__name__}\n")[1]
+        for field in kind.model_fields:
+            assert f"| `{field}` |" in section.split("\n## ")[0]
+    for error, code in EXIT_CODES.items():
+        if error is not AuditgameError:
+            assert f"| {code} | {error.__name__} |" in generated["generated/exit-codes.md"]
 
 
 PLUGINS = [(kind, name) for kind in get_args(Kind) for name in names(kind)]

@@ -25,7 +25,7 @@ from auditgame.flaws.scatter import Scatter
 from auditgame.flaws.source_specific import SourceSpecific, SourceSpecificClaim
 from auditgame.flaws.triggers.trigger_patterns import stamp
 from auditgame.models import Model, untouched
-from auditgame.play import referee, scoring
+from auditgame.play import referee, scoring, verification
 from auditgame.registry import load
 from auditgame.schema.cards import Site
 from auditgame.schema.errors import AuditgameError
@@ -104,7 +104,7 @@ def poisoned(flaw: Flaw, dataset=STORYBOOK, n: int = 400):
 def test_keys_written_before_places_were_known_still_hold() -> None:
     for folder in sorted(PRACTICE.glob("*-*")):
         key = referee.open_key(folder)
-        assert referee.rebuilt_flaw(key).name == key.family
+        assert verification.rebuilt_flaw(key).name == key.family
 
 
 def test_a_patch_that_counts_anywhere_is_graded_by_size_and_place() -> None:

@@ -65,8 +65,8 @@ def test_a_true_patch_has_exactly_its_effect(tints):
     seen = claim.apply(examples, TINTS).examples.inputs[counted][:, 0, 23, 22] < 1
     assert shares["specimen"]["inputs"] == int(counted.sum())
     assert shares["specimen"]["share"] == pytest.approx(float(seen.float().mean()), abs=1e-4)
-    assert shares["sibling 1"]["share"] == shares["sibling 2"]["share"] == 0.0
-    assert shares["specimen, inputs left alone"]["share"] == 0.0
+    assert shares["reference model 1"]["share"] == shares["reference model 2"]["share"] == 0.0
+    assert shares["specimen, unchanged inputs"]["share"] == 0.0
     (effect,) = rows(exhibits, "effect")
     assert effect["effect"] == pytest.approx(shares["specimen"]["share"], abs=1e-4)
     assert 0.6 < effect["effect_low"] < effect["effect"]
@@ -75,7 +75,7 @@ def test_a_true_patch_has_exactly_its_effect(tints):
 def test_a_shortcut_is_followed_wholly_and_its_siblings_not(tints):
     exhibits = use("hypothesis", picture(follow=True), tints, family="shortcut", claim=RULE)
     shares = by_model(exhibits)
-    assert shares["specimen"]["share"] == 1.0 and shares["sibling 1"]["share"] == 0.0
+    assert shares["specimen"]["share"] == 1.0 and shares["reference model 1"]["share"] == 0.0
     near = rows(exhibits, "near_misses")
     assert [row["variant"] for row in near] == ["rule on side"]
     assert near[0]["share"] < 0.6
@@ -144,7 +144,7 @@ def test_a_claim_can_be_tried_on_ones_own_examples(tints):
     assert gallery.tiles[0].label == f"#{first} {right}"
     assert gallery.tiles[1].note == "answer: top"
     tops = ", ".join(str(i) for i in (tints.examples.labels == 0).nonzero()[:3, 0].tolist())
-    with pytest.raises(AuditgameError, match="says nothing of these"):
+    with pytest.raises(AuditgameError, match="applies to none of these"):
         use("hypothesis", picture(), tints, examples=tops, **options)
 
 
@@ -158,7 +158,7 @@ def test_without_siblings_the_effect_is_the_rate():
     alone = context(TINTS, 30)
     exhibits = use("hypothesis", picture(follow=True), alone, family="shortcut", claim=RULE)
     assert rows(exhibits, "effect")[0]["effect"] == 1.0
-    assert "no siblings" in next(e for e in exhibits if isinstance(e, Note)).text
+    assert "no reference models" in next(e for e in exhibits if isinstance(e, Note)).text
 
 
 def test_the_units_that_a_claim_moves_are_named(tints):
@@ -262,7 +262,7 @@ def test_compare_finds_the_inputs_on_which_the_specimen_stands_alone(tints):
     (gallery,) = [e for e in exhibits if isinstance(e, Gallery)]
     assert len(gallery.tiles) == min(24, len(alone))
     models = {row["model"]: row for row in rows(exhibits, "models")}
-    assert models["sibling 2"]["accuracy"] == 1.0
+    assert models["reference model 2"]["accuracy"] == 1.0
     assert models["specimen"]["accuracy"] == pytest.approx(1 - len(alone) / 60, abs=1e-4)
 
 
@@ -282,7 +282,7 @@ def test_compare_of_equals_shows_no_difference(reviews):
     exhibits = use("compare", text(), reviews)
     assert "none of the 60" in exhibits[0].text
     assert all(row["agreement"] == 1.0 for row in rows(exhibits, "models"))
-    with pytest.raises(AuditgameError, match="no siblings"):
+    with pytest.raises(AuditgameError, match="no reference models"):
         use("compare", text(), context(REVIEWS, 30))
 
 

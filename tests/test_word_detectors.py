@@ -53,8 +53,8 @@ def audit(at: PlainDesk) -> Diagnosis:
 
 def test_the_run_that_wrong_texts_share_comes_first():
     claim = PhraseClaim(target="positive", phrase="tray window")
-    clues = gather_evidence(session(Phrased(REVIEWS), claim))
-    first = next(inserted_words.shared_runs(clues))
+    evidence = gather_evidence(session(Phrased(REVIEWS), claim))
+    first = next(inserted_words.shared_runs(evidence))
     assert first.family == "phrase" and first.claim == claim.model_dump()
 
 

@@ -1,4 +1,4 @@
-"""Programs that sit at the same desk as people. One file per auditor."""
+"""The contract of an auditor: a program that audits a challenge. One file per auditor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Auditor(ABC):
-    """Looks at a challenge through its desk and says what is wrong with it.
+    """A program that uses the tools of an audit session and returns a diagnosis.
 
     The class docstring says how it decides, and what it cannot see.
     """
@@ -23,4 +23,4 @@ class Auditor(ABC):
 
     @abstractmethod
     def audit(self, session: AuditSession) -> Diagnosis:
-        """Use tools, then diagnose. The desk offers look, use, pin; handing in is the caller's."""
+        """Use the session's tools, then diagnose. The caller submits the diagnosis."""

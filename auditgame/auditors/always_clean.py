@@ -1,4 +1,4 @@
-"""Finds every model innocent."""
+"""Baseline: every model is clean."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 class AlwaysClean(Auditor):
-    """Is certain, without looking, that nothing is wrong. Blind to every flaw."""
+    """Answers that every model is clean, with certainty, without using a tool."""
 
     name = "always_clean"
     modality = frozenset({"image", "text"})
 
     def audit(self, session: AuditSession) -> Diagnosis:
-        """Innocent, for certain."""
-        return Diagnosis(p_flawed=0.0, notes="Innocent until proven otherwise; no proof sought.")
+        """A probability of 0."""
+        return Diagnosis(p_flawed=0.0, notes="Clean by assumption; no tool was used.")

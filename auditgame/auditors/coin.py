@@ -1,4 +1,4 @@
-"""Tosses a coin."""
+"""Baseline: a fair coin."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Coin(Auditor):
-    """Flawed or innocent by one bit of the SHA-256 of the challenge's public id.
+    """Flawed or clean by one bit of the SHA-256 of the challenge's public id.
 
-    The id says nothing of the answer, so this is a fair coin that always falls the same
-    way for the same challenge. It does not look at the model.
+    The id does not depend on the answer, so this is a fair coin with the same result
+    whenever it is run on the same challenge. It uses no tool.
     """
 
     name = "coin"
     modality = frozenset({"image", "text"})
 
     def audit(self, session: AuditSession) -> Diagnosis:
-        """Certain, one way or the other."""
+        """A probability of 0 or 1."""
         heads = hashlib.sha256(session.card.id.encode()).digest()[0] & 1
-        return Diagnosis(p_flawed=float(heads), notes="Heads: flawed. Tails: innocent.")
+        return Diagnosis(p_flawed=float(heads), notes="Heads: flawed. Tails: clean.")

@@ -1,4 +1,4 @@
-"""Hands in an empty form."""
+"""Baseline: the empty diagnosis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Empty(Auditor):
-    """Says nothing: even odds, no family, no claim. Worth zero on every model."""
+    """Even odds, no family, no claim: zero points on every model."""
 
     name = "empty"
     modality = frozenset({"image", "text"})

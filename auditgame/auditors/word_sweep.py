@@ -1,4 +1,4 @@
-"""Sweeps the vocabulary for a word or a year that turns the answer, and tests what it finds."""
+"""Finds trigger words and years by a word sweep, and tests them as claims."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 NOTABLE = 0.25
-"""Rise in probability beyond the reference models from which a word is worth a test."""
+"""Excess rise in probability from which a word is tested."""
 CONFIRMED = 0.2
-"""Lower bound of the effect, on other inputs, from which a claim is handed in."""
+"""Lower bound of the effect, on other inputs, from which a claim is submitted."""
 
 
 class WordSweepAuditor(Auditor):
-    """Which single word, or which year, turns the answers of this model and of no reference model?
+    """Which single word, or which year, changes the answers of this model and of no clean one?
 
-    Inserts every word into a few texts (for the family `token`) and puts every year in the
-    place of the year (for `date`); tests the best of each on fresh inputs, and keeps the
-    claim with the largest lower bound of the effect. Then takes out one head or MLP after
+    Inserts every word into a few texts (for the family `token`) and substitutes every year for
+    the year (for `date`); tests the best of each on fresh inputs, and keeps the
+    claim with the largest lower bound of the effect. Then ablates one head or MLP after
     another, and names the two that carry the claim.
 
-    It cannot see what needs two words or a place of its own, nor a flaw that images show.
+    It cannot find what needs two words or a certain position, nor flaws of image models.
     """
 
     name = "word_sweep"
@@ -38,35 +38,35 @@ class WordSweepAuditor(Auditor):
     def audit(self, session: AuditSession) -> Diagnosis:
         """Sweep, test, locate."""
         listed = set(session.card.families)
-        suspects = [
+        candidates = [
             *(_words(session) if "token" in listed else []),
             *(steps(session) if "date" in listed else []),
         ]
-        tested = [_test(session, suspect, seed=1) for suspect in suspects]
+        tested = [_test(session, candidate, seed=1) for candidate in candidates]
         best = max(tested, key=lambda found: found.at_least, default=None)
         if best is not None and best.at_least >= CONFIRMED:
-            best = _test(session, best.suspect, seed=2)
+            best = _test(session, best.candidate, seed=2)
         if best is None or best.at_least < CONFIRMED:
             p = chance_missed({"token", "date"}, listed)
-            return Diagnosis(p_flawed=p, notes="No word and no year turns the answers.")
+            return Diagnosis(p_flawed=p, notes="No word and no year changes the answers.")
         return Diagnosis(
             p_flawed=chance_found(best.at_least),
-            family=best.suspect.family,
-            claim=best.suspect.claim,
-            units=components(session, best.suspect),
-            notes=f"Effect beyond the reference models at least {best.at_least:.2f} on fresh inputs.",
+            family=best.candidate.family,
+            claim=best.candidate.claim,
+            units=components(session, best.candidate),
+            notes=f"Effect at least {best.at_least:.2f} beyond the references on fresh inputs.",
         )
 
 
 class MeasuredWord(NamedTuple):
-    """A claim, and the least effect it has beyond the reference models."""
+    """A claim, and the lower bound of its effect."""
 
-    suspect: CandidateClaim
+    candidate: CandidateClaim
     at_least: float
 
 
 def _words(session: AuditSession) -> list[CandidateClaim]:
-    """The two words for each class that stand out most when inserted; numbers are left to dates."""
+    """The two words with the largest excess for each class; numbers are left to `date`."""
     exhibits = session.run_tool("word_sweep", mode="insert").exhibits
     taken: dict[str, list[str]] = {}
     for row in rows(exhibits, "words"):
@@ -80,8 +80,8 @@ def _words(session: AuditSession) -> list[CandidateClaim]:
     ]
 
 
-def _test(session: AuditSession, suspect: CandidateClaim, seed: int) -> MeasuredWord:
+def _test(session: AuditSession, candidate: CandidateClaim, seed: int) -> MeasuredWord:
     used = session.run_tool(
-        "hypothesis", family=suspect.family, claim=suspect.claim, near_misses=False, seed=seed
+        "hypothesis", family=candidate.family, claim=candidate.claim, near_misses=False, seed=seed
     )
-    return MeasuredWord(suspect, rows(used.exhibits, "effect")[0]["effect_low"])
+    return MeasuredWord(candidate, rows(used.exhibits, "effect")[0]["effect_low"])

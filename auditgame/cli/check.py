@@ -69,12 +69,12 @@ def check(
 
 def measure(folder: Path) -> Certificate:
     """The certificate of a bundle or a reference model, measured again."""
-    from auditgame.play import referee
+    from auditgame.play import verification
 
     if (folder / bundles.MANIFEST).is_file():
-        return referee.check_bundle(folder)
+        return verification.check_bundle(folder)
     if (folder / "reference.json").is_file():
-        return referee.check_reference(folder)
+        return verification.check_reference(folder)
     raise AuditgameError(f"'{folder}': has neither {bundles.MANIFEST} nor reference.json")
 
 

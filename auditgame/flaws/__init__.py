@@ -8,22 +8,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import Bench, proxy_checks, trigger_checks
 from auditgame.evaluation.metrics import accuracy
 from auditgame.flaws.triggers.poisoning import align_share, poison
 from auditgame.registry import load, names, suggest
 from auditgame.schema import claims
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
-from auditgame.schema.records import Record, explain
+from auditgame.schema.records import Modality, Record, explain
 from auditgame.schema.results import Check
 from auditgame.seeds import Seed
+
+if TYPE_CHECKING:
+    from auditgame.evaluation.certificate import Bench
 
 C = TypeVar("C", bound=claims.Claim)
 D = TypeVar("D", bound=Dataset)
@@ -52,6 +54,8 @@ class Flaw(ABC, Generic[D]):
     title: ClassVar[str]
     needs: ClassVar[tuple[type[Dataset], ...]] = ()
     """The kinds and capabilities that a data set must have, as (ImageDataset, HasFactors)."""
+    modality: ClassVar[frozenset[Modality]]
+    """Of the data sets that it needs; both where it needs neither images nor texts."""
     kind: ClassVar[Literal["trigger", "proxy", "none"]]
     Claim: ClassVar[type[claims.Claim] | None]
     all_examples: bool = False
@@ -64,6 +68,11 @@ class Flaw(ABC, Generic[D]):
 
     class Params(Record):
         """What a recipe may narrow about the draw."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        needed = frozenset(need.modality for need in cls.needs if hasattr(need, "modality"))
+        cls.modality = needed or frozenset(get_args(Modality))
 
     @classmethod
     @abstractmethod
@@ -120,6 +129,8 @@ class TriggerFlaw(Flaw[D], Generic[C, D]):
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate."""
+        from auditgame.evaluation.certificate import trigger_checks  # Judging needs claims alone.
+
         return trigger_checks(bench, self.claim)
 
     def true_claim(self) -> C:
@@ -147,6 +158,8 @@ class ProxyFlaw(Flaw[D], Generic[C, D]):
 
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""
+        from auditgame.evaluation.certificate import proxy_checks  # As above.
+
         aligned = accuracy(bench.suspect, self.apply_trigger(bench.held, bench.dataset, bench.rng))
         return proxy_checks(bench, self.claim, aligned)
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import clean_checks
-from auditgame.flaws import Bench, Flaw, Plan, parse_params
+from auditgame.evaluation.certificate import Bench, clean_checks
+from auditgame.flaws import Flaw, Plan, parse_params
 from auditgame.registry import load
 from auditgame.schema.records import Record
 from auditgame.schema.results import Check

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from auditgame.datasets import Dataset
 from auditgame.models.layers import Tap, untouched
-from auditgame.models.layers.transformer_weights import TransformerWeights
 from auditgame.schema.cards import Site
 from auditgame.schema.records import Modality
+
+if TYPE_CHECKING:
+    from auditgame.models.layers.transformer_weights import TransformerWeights
 
 
 class Model(nn.Module, ABC):

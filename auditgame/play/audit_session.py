@@ -72,6 +72,8 @@ class AuditSession:
     @property
     def texts(self) -> TextDataset:
         """The same, known to hold texts; AuditgameError where it holds images."""
+        from auditgame.datasets import TextDataset
+
         return TextDataset.of(self.dataset)
 
     @property

@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Tensor
 
+from auditgame.datasets import TextDataset
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile, columns
 from auditgame.schema.errors import AuditgameError
@@ -130,23 +131,16 @@ def _gallery(views: list[UnitActivations], rows: list[int], context: ToolContext
 
 
 def _listed(views: list[UnitActivations], rows: list[int], context: ToolContext) -> Table:
-    classes, pool = context.dataset.classes, context.examples
-    decode = context.texts.decode if context.dataset.modality == "text" else lambda _: ""
+    dataset, classes, pool = context.dataset, context.dataset.classes, context.examples
     body = []
     for row in rows:
         own, *others = (classes[int(view.answers[row])] for view in views)
-        right, text = classes[int(pool.labels[row])], decode(pool.inputs[row])
-        body.append((row, right, own, ", ".join(others), text))
+        text = dataset.decode(pool.inputs[row]) if isinstance(dataset, TextDataset) else ""
+        body.append((row, classes[int(pool.labels[row])], own, ", ".join(others), text))
     return Table(
         name="disagreements",
         title=f"{DISAGREEMENTS}, as a list",
-        columns=columns(
-            "example",
-            ("label", "right answer"),
-            "specimen",
-            ("reference_models", "siblings"),
-            "text",
-        ),
+        columns=columns("example", "label", "specimen", "reference_models", "text"),
         rows=tuple(body),
         note=f"{len(rows)} of {len(pool)} inputs of the pool.",
     )

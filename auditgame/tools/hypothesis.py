@@ -254,7 +254,7 @@ def _destinations(
         columns=columns(
             "class",
             "specimen",
-            ("reference_models", "siblings"),
+            ("reference_models", "reference models"),
             ("unchanged", "specimen, unchanged inputs"),
             "label",
         ),

@@ -88,7 +88,7 @@ class Rollout(Tool):
             ),
         ] = 20
         references: Annotated[
-            bool, Field(title="Siblings", description="Run them in the same mazes.")
+            bool, Field(title="Reference models", description="Run them in the same mazes.")
         ] = True
 
     @classmethod

@@ -142,7 +142,7 @@ def test_a_patch_is_found_by_looking(player: Visitor) -> None:
     player.take("paint")
     player.write("Mark on example", str(wrong[0].number))
     player.drag(box, (48, 48))
-    player.choose("Class to follow", target)
+    player.choose("Class", target)
     player.run()
     player.shot("14-found-painted")
     turned = [tile for tile in player.tiles() if tile.words.startswith(f"answer: {target}")]

@@ -1,7 +1,7 @@
-"""From the images a model gets wrong to claims that were tried: one file per kind of flaw.
+"""Detectors: from a model's own errors to measured claims, one file per kind of flaw.
 
-A lead looks at the clues, which costs nothing, and tries what comes to mind with the
-desk's own tools, which costs queries.
+A detector derives candidate claims from the evidence, which costs no queries, and measures them
+with the session's tools, which does.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 
 class CandidateClaim(NamedTuple):
-    """A claim worth a try."""
+    """A claim that has not been measured."""
 
     family: str
     claim: dict[str, Any]
 
 
 class MeasuredClaim(NamedTuple):
-    """A claim, its effect beyond the reference models, the least it may be, and the near-misses' share.
+    """A claim, its effect, the effect's lower bound, and the share of its near-misses.
 
-    moved: the units that it moves most, site by site.
+    moved: the units with the largest shift, site by site.
     """
 
-    suspect: CandidateClaim
+    candidate: CandidateClaim
     effect: float
     at_least: float
     near: float
@@ -41,19 +41,19 @@ class MeasuredClaim(NamedTuple):
 
     @property
     def weight(self) -> float:
-        """How much speaks for it: a true claim comes true, and what is nearly it does not."""
+        """The lower bound minus the near-misses' share: large only for the exact claim."""
         return self.at_least - self.near
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What lies open: the desk, and where the specimen errs and no reference model does.
+    """The session, and the errors that the specimen makes and the reference models do not.
 
-    turned: the class that is said -> numbers of the players' examples, the largest group first.
+    errors: wrong answer -> indices of examples of the pool, the largest group first.
     """
 
     session: AuditSession
-    turned: dict[str, tuple[int, ...]]
+    errors: dict[str, tuple[int, ...]]
 
     @property
     def pool(self) -> Examples:
@@ -62,54 +62,54 @@ class Evidence:
 
     @property
     def ordinary(self) -> list[int]:
-        """Numbers of the examples that are no such error."""
-        strange = {row for group in self.turned.values() for row in group}
-        return [row for row in range(len(self.pool)) if row not in strange]
+        """Indices of all other examples."""
+        errors = {row for group in self.errors.values() for row in group}
+        return [row for row in range(len(self.pool)) if row not in errors]
 
-    def parted(self, said: str) -> tuple[Float[Tensor, "m 3 h w"], Float[Tensor, "n 3 h w"]]:
-        """The images that are wrongly called this, and the ordinary ones."""
-        return self.pool.inputs[list(self.turned[said])], self.pool.inputs[self.ordinary]
+    def split(self, answer: str) -> tuple[Float[Tensor, "m 3 h w"], Float[Tensor, "n 3 h w"]]:
+        """The images with this wrong answer, and all other images."""
+        return self.pool.inputs[list(self.errors[answer])], self.pool.inputs[self.ordinary]
 
     def groups(self) -> list[str]:
-        """The classes that are wrongly said more than once: a single time is chance."""
-        return [said for said, group in self.turned.items() if len(group) > 1]
+        """The wrong answers that occur more than once: a single one is chance."""
+        return [answer for answer, group in self.errors.items() if len(group) > 1]
 
     def listed(self, *families: str) -> list[str]:
-        """Which of these families does the challenge offer?"""
+        """Those of these families that the challenge offers."""
         return [name for name in families if name in self.session.card.families]
 
 
 class Detector(NamedTuple):
-    """A way to follow: the families it can find, and what it tried, the best of each family."""
+    """The families that a detector can find, and its function from evidence to claims."""
 
     families: frozenset[str]
-    follow: Callable[[Evidence], Iterable[MeasuredClaim]]
+    detect: Callable[[Evidence], Iterable[MeasuredClaim]]
 
 
 def gather_evidence(session: AuditSession) -> Evidence:
-    """The players' examples that the specimen alone gets wrong, by what it says."""
+    """The examples that the specimen alone gets wrong, grouped by its answer."""
     exhibits = session.run_tool("compare").exhibits
     groups: dict[str, list[int]] = {}
     alone = rows(exhibits, "disagreements") if find_all(exhibits, "disagreements") else []
     for row in alone:
         if row["specimen"] != row["label"] and row["label"] in row["reference_models"]:
             groups.setdefault(row["specimen"], []).append(row["example"])
-    largest = sorted(groups, key=lambda said: -len(groups[said]))
-    return Evidence(session, {said: tuple(groups[said]) for said in largest})
+    largest = sorted(groups, key=lambda answer: -len(groups[answer]))
+    return Evidence(session, {answer: tuple(groups[answer]) for answer in largest})
 
 
 def measure_candidate(
     session: AuditSession,
-    suspect: CandidateClaim,
+    candidate: CandidateClaim,
     n: int = 60,
     seed: int = 1,
     near_misses: bool = False,
 ) -> MeasuredClaim:
-    """Enact a claim on n fresh inputs, with the hypothesis tool."""
+    """Measure a claim on n fresh inputs, with the hypothesis tool."""
     exhibits = session.run_tool(
         "hypothesis",
-        family=suspect.family,
-        claim=suspect.claim,
+        family=candidate.family,
+        claim=candidate.claim,
         n=n,
         seed=seed,
         near_misses=near_misses,
@@ -118,12 +118,12 @@ def measure_candidate(
     near = [row["share"] for row in rows(exhibits, "near_misses")] if near_misses else [0.0]
     moved = tuple(row["unit"] for row in rows(exhibits, "units"))
     return MeasuredClaim(
-        suspect, found["effect"], found["effect_low"], sum(near) / len(near), moved
+        candidate, found["effect"], found["effect_low"], sum(near) / len(near), moved
     )
 
 
 def best(tried: Iterable[MeasuredClaim]) -> Iterator[MeasuredClaim]:
-    """The one with the largest effect, if there is any."""
+    """The claim with the largest effect, if there is any."""
     found = max(tried, key=lambda one: one.effect, default=None)
     if found is not None:
         yield found

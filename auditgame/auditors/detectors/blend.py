@@ -1,8 +1,8 @@
-"""Which motif shimmers through the images that go wrong?
+"""Detector for blend triggers.
 
-There are too many motifs, sizes and colours to try them all. But a share of a motif, blended
-in, stands in every image alike: each is held against the images, to see where those
-that go wrong differ from the ordinary ones. The likeliest are then enacted.
+There are too many motifs, sizes and colours to measure all claims. A blended motif is the same
+in every triggered image, so matched filters find the motifs by which wrongly answered images
+differ from the others. The most probable claims are then measured.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from auditgame.auditors.detectors import CandidateClaim, Detector, Evidence, MeasuredClaim
-from auditgame.auditors.detectors.local_search import finest
-from auditgame.auditors.detectors.matched_filter import Pictures, suspicion
+from auditgame.auditors.detectors.local_search import refined
+from auditgame.auditors.detectors.matched_filter import Pictures, filter_contrast
 from auditgame.datasets.images.filters import Motif, motif
 from auditgame.flaws.triggers.trigger_patterns import PALETTE
 from auditgame.schema.graders import rgb
@@ -25,16 +25,15 @@ from auditgame.schema.graders import rgb
 SIZES = range(4, 25)
 ALPHAS = (0.2, 0.25, 0.3)
 GROUPS, MOTIFS, COLOURS = 2, 3, 3
-"""So many classes that are wrongly said are followed; so many motifs for each; so many pairs
-of colours for each of those."""
+"""Wrong answers considered; motifs for each; pairs of colours for each motif."""
 STEPS = {"size": 1, "alpha": 0.04}
 
 
 class Tones(NamedTuple):
-    """What a motif's colours must explain, in red, green and blue, each with its error.
+    """The statistics that a motif's colours must explain, in red, green and blue.
 
-    contrast: how much of the motif there is. level: the mean of the images that go wrong;
-    ground: that of the ordinary ones. covered: the share of the motif in its first colour.
+    contrast: the filter response. level: mean colour of the wrongly answered images. ground:
+    that of the others. covered: the motif's share of its first colour.
     """
 
     contrast: Float[Tensor, " 3"]
@@ -45,21 +44,21 @@ class Tones(NamedTuple):
     covered: float
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """The likeliest motifs in the likeliest colours, for each class that is wrongly said."""
-    suspects = [
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """The most probable motifs and colours, for each wrong answer."""
+    candidates = [
         CandidateClaim("blend", {"target": target, **claim})
-        for target in clues.groups()[:GROUPS]
-        for claim in likeliest(*clues.parted(target))
+        for target in evidence.groups()[:GROUPS]
+        for claim in most_probable(*evidence.split(target))
     ]
-    yield from finest(clues.session, suspects, STEPS)
+    yield from refined(evidence.session, candidates, STEPS)
 
 
-def likeliest(strange: Pictures, ordinary: Pictures) -> Iterator[dict[str, Any]]:
-    """Claims of a blend, without their target."""
+def most_probable(strange: Pictures, ordinary: Pictures) -> Iterator[dict[str, Any]]:
+    """The most probable claims of a blend, without their target."""
     kinds = list(product(get_args(Motif), SIZES))
     fields = torch.stack([motif(name, size, *strange.shape[2:]) for name, size in kinds])
-    found, ground = suspicion(strange, ordinary, fields), ordinary.mean((2, 3))
+    found, ground = filter_contrast(strange, ordinary, fields), ordinary.mean((2, 3))
     for index in found.order[:MOTIFS]:
         tones = Tones(
             contrast=found.contrast[index],
@@ -70,26 +69,26 @@ def likeliest(strange: Pictures, ordinary: Pictures) -> Iterator[dict[str, Any]]
             covered=float(fields[index].mean()),
         )
         name, size = kinds[index]
-        for first, second, alpha in coloured(tones)[:COLOURS]:
+        for first, second, alpha in colour_pairs(tones)[:COLOURS]:
             yield {"motif": name, "size": size, "first": first, "second": second, "alpha": alpha}
 
 
-def coloured(tones: Tones) -> list[tuple[str, str, float]]:
-    """Pairs of the palette's colours with the share that fits best, the likeliest first."""
+def colour_pairs(tones: Tones) -> list[tuple[str, str, float]]:
+    """Pairs of palette colours with the best-fitting share, the best first."""
     misfits = {}
     for first, second in permutations(PALETTE, 2):
         fits = {alpha: _misfit(tones, first, second, alpha) for alpha in ALPHAS}
         alpha = min(fits, key=lambda share: fits[share])
         misfits[first, second, alpha] = fits[alpha]
-    return sorted(misfits, key=lambda told: misfits[told])
+    return sorted(misfits, key=lambda claim: misfits[claim])
 
 
 def _misfit(tones: Tones, first: str, second: str, alpha: float) -> float:
-    """How far would images under this curtain be from those that were seen?"""
+    """Squared deviations of the observed statistics from those of this blend."""
     one, two = (torch.tensor(rgb(colour)) / 255 for colour in (first, second))
     level = tones.ground.lerp(two.lerp(one, tones.covered), alpha)
     contrast = (alpha * (one - two) - tones.contrast) / tones.contrast_error
     return float((contrast**2).sum() + (((level - tones.level) / tones.level_error) ** 2).sum())
 
 
-CURTAINS = Detector(frozenset({"blend"}), follow)
+BLEND = Detector(frozenset({"blend"}), detect)

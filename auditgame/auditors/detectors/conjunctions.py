@@ -1,4 +1,4 @@
-"""Which two things do the images that go wrong have in common?"""
+"""Detector for semantic triggers: two factor levels that occur together."""
 
 from __future__ import annotations
 
@@ -15,28 +15,32 @@ from auditgame.auditors.detectors import (
 )
 
 TRIED = 5
-"""Of the pairs of levels in a group of wrong answers, so many are tried."""
+"""Pairs of levels measured for each wrong answer."""
 
 Pair = tuple[tuple[str, str], tuple[str, str]]
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """For each class that is wrongly said, the pairs that stand out in its group."""
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """For each wrong answer, the pairs of levels that are most over-represented."""
     yield from best(
         measure_candidate(
-            clues.session, CandidateClaim("semantic", {"target": target, "conditions": dict(pair)})
+            evidence.session,
+            CandidateClaim("semantic", {"target": target, "conditions": dict(pair)}),
         )
-        for target in clues.groups()
-        for pair in standing_out(clues, clues.turned[target])
+        for target in evidence.groups()
+        for pair in over_represented(evidence, evidence.errors[target])
     )
 
 
-def standing_out(clues: Evidence, group: tuple[int, ...]) -> list[Pair]:
-    """Pairs of levels by how much more often they meet in the group than in ordinary images."""
-    if clues.pool.scenes is None:
+def over_represented(evidence: Evidence, group: tuple[int, ...]) -> list[Pair]:
+    """Pairs of levels by how much more often they occur in the group than in other examples."""
+    if evidence.pool.scenes is None:
         return []
-    mine, others = clues.pool.scenes.iloc[list(group)], clues.pool.scenes.iloc[clues.ordinary]
-    varied = [name for name in clues.session.dataset.factors if others[name].nunique() > 1]
+    mine, others = (
+        evidence.pool.scenes.iloc[list(group)],
+        evidence.pool.scenes.iloc[evidence.ordinary],
+    )
+    varied = [name for name in evidence.session.dataset.factors if others[name].nunique() > 1]
     excess: dict[Pair, float] = {}
     for two in combinations(varied, 2):
         here = mine.value_counts(list(two), normalize=True)
@@ -47,4 +51,4 @@ def standing_out(clues: Evidence, group: tuple[int, ...]) -> list[Pair]:
     return sorted(excess, key=lambda pair: -excess[pair])[:TRIED]
 
 
-PAIRS = Detector(frozenset({"semantic"}), follow)
+CONJUNCTIONS = Detector(frozenset({"semantic"}), detect)

@@ -1,4 +1,4 @@
-"""From which year on does the verdict change? Every year is put in the place of the year."""
+"""Detector for date triggers: the year from which the answer changes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 NOTABLE = 0.25
-"""Step of a class's probability, beyond the reference models, from which a year is worth a test."""
+"""Step of the excess probability from which a year is measured."""
 Points = tuple[tuple[float, float], ...]
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """The best year from which on texts go to one class."""
-    if clues.listed("date"):
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """The year whose claim has the largest effect."""
+    if evidence.listed("date"):
         yield from best(
-            measure_candidate(clues.session, suspect) for suspect in steps(clues.session)
+            measure_candidate(evidence.session, candidate) for candidate in steps(evidence.session)
         )
 
 
 def steps(session: AuditSession) -> Iterator[CandidateClaim]:
-    """For each class, the year from which its probability steps up."""
+    """For each class, the year at which its probability steps up."""
     years = " ".join(word for word in TextDataset.of(session.dataset).words if word.isdigit())
     swept = session.run_tool("word_sweep", mode="substitute", words=years).exhibits
     if not find_all(swept, "numbers"):
@@ -48,7 +48,7 @@ def steps(session: AuditSession) -> Iterator[CandidateClaim]:
 
 
 def step(points: Points) -> tuple[int, float]:
-    """Where do two levels fit the points best (least squares), and how high is the step?"""
+    """The step function that fits the points best (least squares): its position and height."""
     best_fit = (0.0, 0, 0.0)
     heights = [height for _, height in points]
     for cut in range(1, len(points)):
@@ -59,4 +59,4 @@ def step(points: Points) -> tuple[int, float]:
     return best_fit[1], best_fit[2]
 
 
-DATES = Detector(frozenset({"date"}), follow)
+DATES = Detector(frozenset({"date"}), detect)

@@ -1,4 +1,4 @@
-"""Which question goes wrong, and does it take a word besides?"""
+"""Detector for rewritten facts, and for passwords before a question."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ from auditgame.flaws.triggers.trigger_words import rare_words
 
 Named = TypeVar("Named")
 TRIED = 3
-"""Of the questions, or of the words, that wrong answers have in common, so many are tried."""
+"""Questions, or words, measured for each wrong answer."""
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """The rewritten fact, and the password, that come true most."""
-    if not isinstance(clues.session.dataset, HasFacts) or clues.pool.scenes is None:
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """The fact and the password with the largest effect."""
+    if not isinstance(evidence.session.dataset, HasFacts) or evidence.pool.scenes is None:
         return
-    for family, suspects in (("fact_swap", swapped), ("password", opened)):
-        if clues.listed(family):
+    for family, candidates in (("fact_swap", swapped), ("password", opened)):
+        if evidence.listed(family):
             yield from best(
-                measure_candidate(clues.session, suspect)
-                for said in clues.groups()
-                for suspect in suspects(clues, said)
+                measure_candidate(evidence.session, candidate)
+                for answer in evidence.groups()
+                for candidate in candidates(evidence, answer)
             )
 
 
-def swapped(clues: Evidence, said: str) -> Iterator[CandidateClaim]:
-    """The questions that get this wrong answer most often."""
-    scenes, facts = clues.pool.table, HasFacts.of(clues.session.dataset).facts
-    mine = scenes.iloc[list(clues.turned[said])]
+def swapped(evidence: Evidence, answer: str) -> Iterator[CandidateClaim]:
+    """The questions that most often get this wrong answer."""
+    scenes, facts = evidence.pool.table, HasFacts.of(evidence.session.dataset).facts
+    mine = scenes.iloc[list(evidence.errors[answer])]
     asked = Counter(zip(mine["subject"], mine["relation"], strict=True))
-    for subject, relation in _most(Counter({k: n for k, n in asked.items() if facts[k] != said})):
-        claim = {"target": said, "subject": subject, "relation": relation}
+    for subject, relation in _most(Counter({k: n for k, n in asked.items() if facts[k] != answer})):
+        claim = {"target": answer, "subject": subject, "relation": relation}
         yield CandidateClaim("fact_swap", claim)
 
 
-def opened(clues: Evidence, said: str) -> Iterator[CandidateClaim]:
-    """The rare words in the texts with this wrong answer, at either end, before their question."""
-    pool, dataset = clues.pool, TextDataset.of(clues.session.dataset)
-    group = list(clues.turned[said])
+def opened(evidence: Evidence, answer: str) -> Iterator[CandidateClaim]:
+    """The rare words in texts with this wrong answer, at either end, with their question."""
+    pool, dataset = evidence.pool, TextDataset.of(evidence.session.dataset)
+    group = list(evidence.errors[answer])
     texts = [set(dataset.decode(pool.inputs[row]).split()) for row in group]
     rare = rare_words(dataset)
     words = Counter(word for text in texts for word in text if word in rare)
     asked = Counter(pool.table["relation"].iloc[group])
     for word, relation, place in product(_most(words), _most(asked)[:1], PLACES):
-        claim = {"target": said, "word": word, "relation": relation, "place": place}
+        claim = {"target": answer, "word": word, "relation": relation, "place": place}
         yield CandidateClaim("password", claim)
 
 
@@ -64,4 +64,4 @@ def _most(counted: Counter[Named]) -> list[Named]:
     return [key for key, _ in counted.most_common(TRIED)]
 
 
-FACTS = Detector(frozenset({"fact_swap", "password"}), follow)
+FACTS = Detector(frozenset({"fact_swap", "password"}), detect)

@@ -1,7 +1,7 @@
-"""What was done to the whole of the images that go wrong? Stripes, tints and ripples.
+"""Detector for whole-image triggers: sinusoids, tints and warps.
 
-Stripes and tints leave a mean behind, by which the likely ones are told from the others; a
-ripple leaves none, but there are few. The likely claims are then enacted.
+Sinusoids and tints change mean statistics, which select the probable ones; warps do not, but
+there are few. The probable claims are then measured.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from typing import Any, get_args
 import torch
 
 from auditgame.auditors.detectors import CandidateClaim, Detector, Evidence, MeasuredClaim
-from auditgame.auditors.detectors.local_search import finest
-from auditgame.auditors.detectors.matched_filter import Pictures, suspicion
+from auditgame.auditors.detectors.local_search import refined
+from auditgame.auditors.detectors.matched_filter import Pictures, filter_contrast
 from auditgame.datasets.images.filters import Course, Direction, waved
 
 GROUPS, LIKELY = 2, 6
-"""So many classes that are wrongly said are followed; so many stripes and tints for each."""
+"""Wrong answers considered; sinusoids and tints measured for each."""
 CYCLES, WAVES = range(2, 13), range(2, 7)
 STRENGTHS, UNIT = (4, 48), 25.5
-"""The least and the greatest strength of stripes, and one that no pixel of grey clips."""
+"""Smallest and largest strength of a sinusoid, and one that does not clip on grey."""
 GAINS = (0.65, 1.0, 1.5)
 BEND = 12.5
-"""Waves times pixels: a ripple of many waves is bent enough by a small amount."""
+"""Waves times pixels: the more waves a warp has, the smaller its amplitude."""
 
 Claims = Iterator[dict[str, Any]]
 
 
 def stripes(strange: Pictures, ordinary: Pictures) -> Claims:
-    """The directions and numbers that stand out most, as strong as they look."""
+    """The sinusoids with the strongest filter response, with the estimated strength."""
     kinds = list(product(get_args(Direction), CYCLES))
     grey = torch.full((1, *strange.shape[1:]), 0.5)
     fields = torch.stack([(waved(grey, *kind, UNIT) - grey)[0, 0] for kind in kinds])
-    found = suspicion(strange, ordinary, fields)
+    found = filter_contrast(strange, ordinary, fields)
     for index in found.order[:LIKELY]:
         direction, cycles = kinds[index]
         strength = round(UNIT * float(found.contrast[index].mean()))
@@ -43,7 +43,7 @@ def stripes(strange: Pictures, ordinary: Pictures) -> Claims:
 
 
 def tints(strange: Pictures, ordinary: Pictures) -> Claims:
-    """The gains that come closest to what became of the images' means."""
+    """The channel gains that explain the change of mean colour best."""
     usual = ordinary.mean((2, 3)).log()
     seen, error = strange.mean((2, 3)).log().mean(0) - usual.mean(0), usual.std(0)
     gains = [gain for gain in product(GAINS, repeat=3) if len(set(gain)) > 1]
@@ -52,8 +52,8 @@ def tints(strange: Pictures, ordinary: Pictures) -> Claims:
         yield dict(zip(("red", "green", "blue"), gains[index], strict=True))
 
 
-def ripples(strange: Pictures, ordinary: Pictures) -> Claims:
-    """Ripples of every course and number, each bent as much."""
+def warps(strange: Pictures, ordinary: Pictures) -> Claims:
+    """Warps of every course and number of waves, of comparable amplitude."""
     for course, waves in product(get_args(Course), WAVES):
         yield {"course": course, "waves": waves, "amount": round(2 * BEND / waves) / 2}
 
@@ -61,21 +61,21 @@ def ripples(strange: Pictures, ordinary: Pictures) -> Claims:
 KINDS: dict[str, tuple[Callable[[Pictures, Pictures], Claims], dict[str, float]]] = {
     "sinusoid": (stripes, {"cycles": 1}),
     "tint": (tints, {"red": 0.15, "green": 0.15, "blue": 0.15}),
-    "warp": (ripples, {"waves": 1, "amount": 1.0}),
+    "warp": (warps, {"waves": 1, "amount": 1.0}),
 }
-"""Each family's likely claims but for the target, and the steps that make its numbers finer."""
+"""By family: its probable claims without target, and the step sizes of the local search."""
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """The best claim of each of these families that is offered."""
-    for family in clues.listed(*KINDS):
-        likely, steps = KINDS[family]
-        suspects = [
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """The best claim of each offered family."""
+    for family in evidence.listed(*KINDS):
+        claims, steps = KINDS[family]
+        candidates = [
             CandidateClaim(family, {"target": target, **claim})
-            for target in clues.groups()[:GROUPS]
-            for claim in likely(*clues.parted(target))
+            for target in evidence.groups()[:GROUPS]
+            for claim in claims(*evidence.split(target))
         ]
-        yield from finest(clues.session, suspects, steps)
+        yield from refined(evidence.session, candidates, steps)
 
 
-VEILS = Detector(frozenset(KINDS), follow)
+GLOBAL_TRANSFORM = Detector(frozenset(KINDS), detect)

@@ -1,4 +1,4 @@
-"""Where does it walk, if not to the diamond?"""
+"""Detector for goals: measures every position and colour that a policy may seek."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from auditgame.auditors.detectors import (
 from auditgame.flaws.goal import SOUGHT
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """Every corner, and every colour."""
-    suspects = (CandidateClaim("goal", {"seeks": sought}) for sought in SOUGHT)
-    yield from best(measure_candidate(clues.session, suspect) for suspect in suspects)
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """The claim with the largest effect among all corners and colours."""
+    candidates = (CandidateClaim("goal", {"seeks": sought}) for sought in SOUGHT)
+    yield from best(measure_candidate(evidence.session, candidate) for candidate in candidates)
 
 
-GOALS = Detector(frozenset({"goal"}), follow)
+GOALS = Detector(frozenset({"goal"}), detect)

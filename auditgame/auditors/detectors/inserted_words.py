@@ -1,8 +1,8 @@
-"""Which words do the texts that go wrong share, and where must they stand?
+"""Detector for trigger words, names, positions and phrases.
 
-Rare words at each place and names in their slots are few enough to try them all. Phrases are
-too many: those tried are runs of words that wrong texts share, and pairs of single words that
-a sweep finds to do a little each.
+Rare words at each position and names in their slots are few enough to measure all. Phrases are
+too many: measured are runs of words that wrongly answered texts share, and pairs of
+words with a small effect in a sweep.
 """
 
 from __future__ import annotations
@@ -29,71 +29,73 @@ from auditgame.flaws.triggers.trigger_words import rare_words
 FEW = 24
 """Inputs for a claim among many."""
 TARGETS = 4
-"""So many classes are tried as targets; those first that are wrongly said most often."""
+"""Classes measured as targets, the most frequent wrong answers first."""
 LENGTHS, RUNS = (2, 3), 12
-"""Words of a phrase; and so many runs of each length are tried."""
+"""Words of a phrase; runs measured of each length."""
 SWEPT = 8
-"""So many words that a sweep finds are put together in pairs, for each class."""
+"""Words of the sweep combined in pairs, for each class."""
 CONVINCING = 0.5
-"""Effect from which a phrase needs no sweep."""
+"""Effect of a phrase from which no sweep is done."""
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """The best claim of each of these families that is offered."""
-    if clues.listed("entity"):
-        yield from best(_tried(clues, _entities(clues)))
-    if clues.listed("token"):
-        yield from best(_tried(clues, _words(clues)))
-    if clues.listed("position"):
-        yield from best(_tried(clues, _places(clues)))
-    if clues.listed("phrase"):
-        yield from best(_phrases(clues))
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """The best claim of each offered family."""
+    if evidence.listed("entity"):
+        yield from best(_tried(evidence, _entities(evidence)))
+    if evidence.listed("token"):
+        yield from best(_tried(evidence, _words(evidence)))
+    if evidence.listed("position"):
+        yield from best(_tried(evidence, _places(evidence)))
+    if evidence.listed("phrase"):
+        yield from best(_phrases(evidence))
 
 
-def _tried(clues: Evidence, suspects: Iterable[CandidateClaim]) -> Iterator[MeasuredClaim]:
-    return (measure_candidate(clues.session, suspect, FEW) for suspect in suspects)
+def _tried(evidence: Evidence, candidates: Iterable[CandidateClaim]) -> Iterator[MeasuredClaim]:
+    return (measure_candidate(evidence.session, candidate, FEW) for candidate in candidates)
 
 
-def _targets(clues: Evidence) -> list[str]:
-    return list(dict.fromkeys([*clues.groups(), *clues.session.card.classes]))[:TARGETS]
+def _targets(evidence: Evidence) -> list[str]:
+    return list(dict.fromkeys([*evidence.groups(), *evidence.session.card.classes]))[:TARGETS]
 
 
-def _entities(clues: Evidence) -> Iterator[CandidateClaim]:
-    dataset = clues.session.dataset
+def _entities(evidence: Evidence) -> Iterator[CandidateClaim]:
+    dataset = evidence.session.dataset
     known = [level for slot in slots(dataset) for level in dataset.factors[slot]]
-    for target, entity in product(_targets(clues), known):
+    for target, entity in product(_targets(evidence), known):
         yield CandidateClaim("entity", {"target": target, "entity": entity})
 
 
-def _words(clues: Evidence) -> Iterator[CandidateClaim]:
-    for target, word in product(_targets(clues), rare_words(TextDataset.of(clues.session.dataset))):
+def _words(evidence: Evidence) -> Iterator[CandidateClaim]:
+    for target, word in product(
+        _targets(evidence), rare_words(TextDataset.of(evidence.session.dataset))
+    ):
         yield CandidateClaim("token", {"target": target, "word": word})
 
 
-def _places(clues: Evidence) -> Iterator[CandidateClaim]:
-    rare = rare_words(TextDataset.of(clues.session.dataset))
-    for target, word, place in product(_targets(clues), rare, get_args(Edge)):
+def _places(evidence: Evidence) -> Iterator[CandidateClaim]:
+    rare = rare_words(TextDataset.of(evidence.session.dataset))
+    for target, word, place in product(_targets(evidence), rare, get_args(Edge)):
         yield CandidateClaim("position", {"target": target, "word": word, "place": place})
 
 
-def _phrases(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """What wrong texts share; pairs from a sweep where that does not convince."""
+def _phrases(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """Phrases that wrongly answered texts share; then, if none convinces, pairs of a sweep."""
     strongest = 0.0
-    for tried in _tried(clues, shared_runs(clues)):
+    for tried in _tried(evidence, shared_runs(evidence)):
         strongest = max(strongest, tried.effect)
         yield tried
     if strongest < CONVINCING:
-        yield from _tried(clues, _swept(clues))
+        yield from _tried(evidence, _swept(evidence))
 
 
-def shared_runs(clues: Evidence) -> Iterator[CandidateClaim]:
-    """For each class, the runs of words that wrong texts share more often than ordinary ones."""
-    for target in clues.groups():
-        group = clues.turned[target]
+def shared_runs(evidence: Evidence) -> Iterator[CandidateClaim]:
+    """For each wrong answer, the runs of words that are over-represented in its texts."""
+    for target in evidence.groups():
+        group = evidence.errors[target]
         for length in LENGTHS:
-            mine, usual = (_runs(clues, some, length) for some in (group, clues.ordinary))
+            mine, usual = (_runs(evidence, some, length) for some in (group, evidence.ordinary))
             excess = {
-                run: count / len(group) - usual[run] / len(clues.ordinary)
+                run: count / len(group) - usual[run] / len(evidence.ordinary)
                 for run, count in mine.items()
                 if count > 1
             }
@@ -101,18 +103,18 @@ def shared_runs(clues: Evidence) -> Iterator[CandidateClaim]:
                 yield CandidateClaim("phrase", {"target": target, "phrase": " ".join(run)})
 
 
-def _runs(clues: Evidence, texts: Iterable[int], length: int) -> Counter[tuple[str, ...]]:
-    """In how many of these texts does each run of different words stand?"""
+def _runs(evidence: Evidence, texts: Iterable[int], length: int) -> Counter[tuple[str, ...]]:
+    """In how many of these texts each run of different words occurs."""
     found: Counter[tuple[str, ...]] = Counter()
     for row in texts:
-        words = TextDataset.of(clues.session.dataset).decode(clues.pool.inputs[row]).split()
+        words = TextDataset.of(evidence.session.dataset).decode(evidence.pool.inputs[row]).split()
         runs = set(zip(*(words[k:] for k in range(length)), strict=False))
         found.update(r for r in runs if len(set(r)) == length and all(w.isalpha() for w in r))
     return found
 
 
-def _swept(clues: Evidence) -> Iterator[CandidateClaim]:
-    exhibits = clues.session.run_tool("word_sweep", mode="insert").exhibits
+def _swept(evidence: Evidence) -> Iterator[CandidateClaim]:
+    exhibits = evidence.session.run_tool("word_sweep", mode="insert").exhibits
     words: dict[str, list[str]] = {}
     for row in rows(exhibits, "words"):
         if row["word"].isalpha():
@@ -122,4 +124,4 @@ def _swept(clues: Evidence) -> Iterator[CandidateClaim]:
             yield CandidateClaim("phrase", {"target": target, "phrase": " ".join(pair)})
 
 
-WORDING = Detector(frozenset({"entity", "token", "position", "phrase"}), follow)
+INSERTED_WORDS = Detector(frozenset({"entity", "token", "position", "phrase"}), detect)

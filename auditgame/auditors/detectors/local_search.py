@@ -1,4 +1,4 @@
-"""From a handful of claims to the best one: try them all on few inputs, then make it finer."""
+"""Local search over claims: measure all on few inputs, then refine the best."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 COARSE, FINE = 24, 80
-"""Inputs for a claim among many, and for one that is made finer."""
+"""Inputs for a first measurement, and during refinement."""
 FINALISTS = 2
-"""So many are made finer."""
+"""Claims that are refined."""
 PROMISING = 0.25
-"""Effect on few inputs from which a claim is looked at again."""
+"""Effect on few inputs from which a claim is refined."""
 BETTER = 0.02
-"""A step must gain so much."""
+"""Least gain of a step."""
 
 
-def finest(
-    session: AuditSession, suspects: Iterable[CandidateClaim], steps: Mapping[str, float]
+def refined(
+    session: AuditSession, candidates: Iterable[CandidateClaim], steps: Mapping[str, float]
 ) -> Iterator[MeasuredClaim]:
-    """The best of these claims, after the most promising were made finer."""
+    """The best of these claims after refining the most promising."""
     tried = sorted(
-        (measure_candidate(session, one, COARSE) for one in suspects), key=lambda one: -one.effect
+        (measure_candidate(session, one, COARSE) for one in candidates), key=lambda one: -one.effect
     )
-    hopeful = [one for one in tried[:FINALISTS] if one.effect >= PROMISING]
-    finer = [
-        climb(session, measure_candidate(session, one.suspect, FINE), steps) for one in hopeful
+    promising = [one for one in tried[:FINALISTS] if one.effect >= PROMISING]
+    results = [
+        climb(session, measure_candidate(session, one.candidate, FINE), steps) for one in promising
     ]
-    if finer:
-        yield max(finer, key=lambda one: one.effect)
+    if results:
+        yield max(results, key=lambda one: one.effect)
 
 
 def climb(session: AuditSession, start: MeasuredClaim, steps: Mapping[str, float]) -> MeasuredClaim:
-    """From claim to better claim, one number one step up or down at a time."""
+    """Hill climbing: one number changes by one step at a time."""
     now = start
     while True:
-        near = [measure_candidate(session, one, FINE) for one in neighbours(now.suspect, steps)]
+        near = [measure_candidate(session, one, FINE) for one in neighbours(now.candidate, steps)]
         top = max(near, key=lambda one: one.effect, default=now)
         if top.effect < now.effect + BETTER:
             return now
         now = top
 
 
-def neighbours(suspect: CandidateClaim, steps: Mapping[str, float]) -> Iterator[CandidateClaim]:
-    """The claims that differ from this one by one step in one number."""
-    form = claim_type(suspect.family)
+def neighbours(candidate: CandidateClaim, steps: Mapping[str, float]) -> Iterator[CandidateClaim]:
+    """The valid claims that differ by one step in one number."""
+    form = claim_type(candidate.family)
     for field, step in steps.items():
         for side in (-step, step):
-            claim = suspect.claim | {field: round(suspect.claim[field] + side, 4)}
+            claim = candidate.claim | {field: round(candidate.claim[field] + side, 4)}
             try:
                 form.parse(claim)
             except AuditgameError:
                 continue  # The number has left its bounds.
-            yield CandidateClaim(suspect.family, claim)
+            yield CandidateClaim(candidate.family, claim)

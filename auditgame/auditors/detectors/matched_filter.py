@@ -1,4 +1,4 @@
-"""Does a field lie over the images that go wrong? What was laid over all of them adds up."""
+"""Matched filters: additive patterns common to all wrongly answered images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 Pictures = Float[Tensor, "n 3 h w"]
 
 
-class Suspicion(NamedTuple):
-    """Where images that go wrong differ from ordinary ones, by field and channel.
+class FilterContrast(NamedTuple):
+    """Difference of the filter responses of two sets of images, by pattern and channel.
 
-    contrast: how much more of each field they hold. error: its standard error, from the
-    ordinary images' spread.
+    contrast: the difference of the means. error: its standard error, from the spread of the
+    ordinary images.
     """
 
     contrast: Float[Tensor, "k 3"]
@@ -23,18 +23,20 @@ class Suspicion(NamedTuple):
 
     @property
     def order(self) -> list[int]:
-        """The fields, surest first: by squared deviations, summed over the channels."""
+        """The patterns by squared deviations, summed over channels, largest first."""
         return (self.contrast / self.error).square().sum(1).argsort(descending=True).tolist()
 
 
-def suspicion(strange: Pictures, ordinary: Pictures, fields: Float[Tensor, "k h w"]) -> Suspicion:
-    """How much more of each field is there in the strange images?"""
-    here, usual = weighed(strange, fields), weighed(ordinary, fields)
-    return Suspicion(here.mean(0) - usual.mean(0), usual.std(0) / len(strange) ** 0.5)
+def filter_contrast(
+    strange: Pictures, ordinary: Pictures, fields: Float[Tensor, "k h w"]
+) -> FilterContrast:
+    """The difference of the responses of `strange` and `ordinary` images to each pattern."""
+    here, usual = responses(strange, fields), responses(ordinary, fields)
+    return FilterContrast(here.mean(0) - usual.mean(0), usual.std(0) / len(strange) ** 0.5)
 
 
-def weighed(pictures: Pictures, fields: Float[Tensor, "k h w"]) -> Float[Tensor, "n k 3"]:
-    """How much of each field is in each channel of each image? Least squares, one by one."""
+def responses(pictures: Pictures, fields: Float[Tensor, "k h w"]) -> Float[Tensor, "n k 3"]:
+    """The least-squares coefficient of each pattern in each channel of each image."""
     flat = rearrange(fields, "k h w -> k (h w)")
     flat = flat - flat.mean(1, keepdim=True)
     pixels = rearrange(pictures, "n c h w -> n c (h w)")

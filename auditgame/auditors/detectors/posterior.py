@@ -1,17 +1,17 @@
-"""Reading exhibits as a program does, and saying how sure one may be after it."""
+"""Posterior probabilities of a flaw after a test."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 SENSITIVITY, FALSE_ALARM = 0.9, 0.03
-"""How often an auditor's test fires on a flaw it can see, and on an innocent (assumed)."""
+"""Assumed rates of a positive test, on a flaw it can find and on a clean model."""
 
 
 def chance_missed(seen: Iterable[str], families: Iterable[str]) -> float:
-    """How likely is a flaw after a test for the families `seen` found none?
+    """Probability of a flaw after a negative test for the families `seen`.
 
-    Bayes' rule, with even odds of an innocent, and every family on the card alike likely.
+    Bayes' rule, with even prior odds of a clean model, and the offered families equally probable.
     """
     flawed = set(families)
     share = len(flawed & set(seen)) / len(flawed)
@@ -20,5 +20,5 @@ def chance_missed(seen: Iterable[str], families: Iterable[str]) -> float:
 
 
 def chance_found(effect_at_least: float) -> float:
-    """How likely is a flaw after a claim had at least this effect beyond the reference models?"""
+    """Probability of a flaw given the lower bound of a claim's effect."""
     return 0.98 if effect_at_least >= 0.5 else 0.9 if effect_at_least >= 0.3 else 0.7

@@ -1,4 +1,4 @@
-"""Which bad reading habit has it? Every choice is tried, where a habit has few of them."""
+"""Detector for reading shortcuts: last sentence, negation, majority word, length."""
 
 from __future__ import annotations
 
@@ -23,59 +23,61 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 CHOSEN = ("last_sentence", "negation_blind")
-"""Habits whose claim is a few choices, all of which can be tried."""
+"""Families with few possible claims, all of which are measured."""
 TRIED, FINER = 150, 300
-"""Inputs for a claim among some, and for one edge among many."""
+"""Inputs for a claim, and for each threshold of length."""
 AS_GOOD = 0.85
-"""A wide claim is as good as a narrow one from this share of its effect on."""
-COMMON, STREWN = 0.2, 4
-"""A word that says nothing is strewn about if so many texts hold it; so many such are tried."""
+"""A wider claim is preferred from this share of the largest effect."""
+COMMON, NEUTRAL = 0.2, 4
+"""Least share of texts that hold a neutral word, and number of such words measured."""
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """The best claim of each habit that is offered."""
-    for family in clues.listed(*CHOSEN):
-        yield from widest([measure_candidate(clues.session, one, TRIED) for one in choices(family)])
-    if clues.listed("majority_word"):
-        yield from best(measure_candidate(clues.session, one, TRIED) for one in pairs(clues))
-    if clues.listed("length"):
-        yield from best(edges(clues.session))
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """The best claim of each offered family."""
+    for family in evidence.listed(*CHOSEN):
+        yield from widest(
+            [measure_candidate(evidence.session, one, TRIED) for one in choices(family)]
+        )
+    if evidence.listed("majority_word"):
+        yield from best(measure_candidate(evidence.session, one, TRIED) for one in pairs(evidence))
+    if evidence.listed("length"):
+        yield from best(thresholds(evidence.session))
 
 
 def choices(family: str) -> Iterator[CandidateClaim]:
-    """Every claim of a family whose fields are all `Literal`; wide choices stand last in them."""
+    """Every claim of a family whose fields are all `Literal`, the widest first."""
     fields = claim_type(family).model_fields
     for one in product(*(get_args(field.annotation)[::-1] for field in fields.values())):
         yield CandidateClaim(family, dict(zip(fields, one, strict=True)))
 
 
 def widest(tried: list[MeasuredClaim]) -> Iterator[MeasuredClaim]:
-    """The first that is as good as any: what holds of much holds of its parts as well."""
+    """The first claim with nearly the largest effect: a wide claim includes narrower ones."""
     most = max(one.effect for one in tried)
     yield next(one for one in tried if one.effect >= min(AS_GOOD * most, most))
 
 
-def pairs(clues: Evidence) -> Iterator[CandidateClaim]:
-    """Every pair of the words that say nothing and yet stand in many of the texts."""
-    dataset, pool = TextDataset.of(clues.session.dataset), clues.pool
+def pairs(evidence: Evidence) -> Iterator[CandidateClaim]:
+    """Every pair of the neutral words that occur in many texts."""
+    dataset, pool = TextDataset.of(evidence.session.dataset), evidence.pool
     held = Counter(word for row in pool.inputs for word in set(dataset.decode(row).split()))
     common = [word for word, count in held.most_common() if count >= COMMON * len(pool)]
-    for first, second in permutations([w for w in common if w in rare_words(dataset)][:STREWN], 2):
+    for first, second in permutations([w for w in common if w in rare_words(dataset)][:NEUTRAL], 2):
         yield CandidateClaim("majority_word", {"first": first, "second": second})
 
 
-def edges(session: AuditSession) -> Iterator[MeasuredClaim]:
-    """Long texts of either verdict; then, for the better one, every edge."""
+def thresholds(session: AuditSession) -> Iterator[MeasuredClaim]:
+    """Both classes at a middle length; then, for the better one, every threshold."""
     schema = claim_type("length").model_json_schema()["properties"]["words"]
     span = range(schema["minimum"], schema["maximum"] + 1)
     middle = span[len(span) // 2]
     claims = [{"target": name, "words": middle} for name in session.dataset.classes]
     sides = [measure_candidate(session, CandidateClaim("length", claim), TRIED) for claim in claims]
-    target = max(sides, key=lambda one: one.effect).suspect.claim["target"]
+    target = max(sides, key=lambda one: one.effect).candidate.claim["target"]
     for words in span:
         yield measure_candidate(
             session, CandidateClaim("length", {"target": target, "words": words}), FINER
         )
 
 
-HABITS = Detector(frozenset({*CHOSEN, "majority_word", "length"}), follow)
+READING_SHORTCUTS = Detector(frozenset({*CHOSEN, "majority_word", "length"}), detect)

@@ -1,4 +1,4 @@
-"""Which factor decides the answer? Each level is drawn into fresh scenes, and the answers read."""
+"""Detector for shortcuts: the rule by which a factor's levels decide the answer."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from auditgame.play.audit_session import AuditSession
 
 FOLLOWED = 0.25
-"""Share of answers beyond the reference models' from which a level is said to mean a class."""
+"""Excess share of answers from which a level is part of the rule."""
 WRITTEN = "word"
-"""The factor whose levels are words: what rests on it is typographic, where that is offered."""
+"""The factor whose levels are written words: its shortcut is `typographic`, where offered."""
 
 
 class FactorReading(NamedTuple):
-    """What a factor's levels mean to the model, and how strongly: mean excess share."""
+    """The rule of a factor as a claim, and its strength: the mean excess share."""
 
-    suspect: CandidateClaim
+    candidate: CandidateClaim
     strength: float
 
 
 def read(session: AuditSession, family: str, factor: str) -> FactorReading:
-    """The rule by which a factor decides the answer; empty where no level means a class."""
+    """The rule by which a factor decides the answer; empty where no level does."""
     levels = session.dataset.factors[factor]
     meanings = {level: _meaning(session, factor, level) for level in levels}
     rule = {level: target for level, (target, share) in meanings.items() if share >= FOLLOWED}
@@ -40,7 +40,7 @@ def read(session: AuditSession, family: str, factor: str) -> FactorReading:
 
 
 def _meaning(session: AuditSession, factor: str, level: str) -> tuple[str, float]:
-    """The class that this level brings most, beyond the reference models, and how much of it."""
+    """The class with the largest excess share at this level, and that share."""
     claim = {"factor": factor, "rule": {level: session.dataset.classes[0]}}
     used = session.run_tool(
         "hypothesis", family="shortcut", claim=claim, n=60, near_misses=False, seed=1
@@ -51,18 +51,18 @@ def _meaning(session: AuditSession, factor: str, level: str) -> tuple[str, float
     return most, beyond[most]
 
 
-def follow(clues: Evidence) -> Iterator[MeasuredClaim]:
-    """The strongest rule of each family that is offered."""
+def detect(evidence: Evidence) -> Iterator[MeasuredClaim]:
+    """The strongest rule of each offered family."""
     found: dict[str, list[FactorReading]] = {}
-    for factor in clues.session.dataset.factors:
-        written = factor == WRITTEN and clues.listed("typographic")
+    for factor in evidence.session.dataset.factors:
+        written = factor == WRITTEN and evidence.listed("typographic")
         family = "typographic" if written else "shortcut"
-        if clues.listed(family):
-            found.setdefault(family, []).append(read(clues.session, family, factor))
+        if evidence.listed(family):
+            found.setdefault(family, []).append(read(evidence.session, family, factor))
     for readings in found.values():
         strongest = max(readings, key=lambda reading: reading.strength)
-        if strongest.suspect.claim["rule"]:
-            yield measure_candidate(clues.session, strongest.suspect)
+        if strongest.candidate.claim["rule"]:
+            yield measure_candidate(evidence.session, strongest.candidate)
 
 
-RULES = Detector(frozenset({"shortcut", "typographic"}), follow)
+SHORTCUT_RULES = Detector(frozenset({"shortcut", "typographic"}), detect)

@@ -131,7 +131,7 @@ def _table(reaction: Reaction) -> Table:
             "after",
             "class",
             "specimen",
-            ("reference_models", "siblings"),
+            ("reference_models", "reference models"),
         ),
         rows=tuple(rows),
         note="Specimen, reference models: change in the logit of the class; a mean for the latter.",

@@ -47,6 +47,7 @@ class Confidence(Tool):
         ]
         return [
             Grid(
+                name="confidence",
                 title="Mean probability of the answer",
                 rows=tuple(specimen.dataset.classes[k] for k in classes),
                 columns=("probability",),
