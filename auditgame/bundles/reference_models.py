@@ -16,7 +16,7 @@ WANTED = 3
 
 
 def reference_folders(dataset: str, model: str) -> list[Path]:
-    """Where do the siblings of this data set and model lie? By number, shipped ones first."""
+    """The folders of the reference models of a data set and model, shipped ones first."""
     found: dict[str, Path] = {}
     for folder in paths.references():
         for path in (folder / f"{dataset}.{model}").glob("[0-9]*"):
