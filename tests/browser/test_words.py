@@ -99,7 +99,7 @@ def test_a_click_on_a_cell_goes_deeper(player: Visitor, case: Card) -> None:
     player.page.get_by_text("its options are filled in").wait_for()
     assert '"head":"block1.heads:1"' in unquote(player.page.url)
     player.run()
-    player.page.get_by_text("block1.heads:1 in detail").first.wait_for()
+    player.page.get_by_text("block1.heads:1, all positions").first.wait_for()
     player.shot("18-text-deeper")
     no_other_host(player)
 
@@ -116,7 +116,7 @@ def test_two_texts_stand_side_by_side(player: Visitor, case: Card) -> None:
     expect(texts.nth(1).locator("button").nth(2)).to_have_text("kelp")
     player.page.get_by_text(re.compile(r"^2 queries ·")).wait_for()
     player.run()
-    titles = player.page.get_by_text("What each head looks at")
+    titles = player.page.get_by_text("Most attended word of each head")
     expect(titles).to_have_count(2)
     left, right = (title.bounding_box() for title in titles.all())
     assert left["x"] < right["x"]
