@@ -238,13 +238,13 @@ def test_options_are_asked_for_where_they_matter(home: House) -> None:
         return {field.label for field in [*app.number_input, *app.selectbox, *app.toggle]}
 
     here = f"{home.flawed.name}/option/paint"
-    assert {"Mark on example", "Shift right", "Left", "Cut from my picture"} <= labels()
-    assert "Turn the hue by" not in labels()
+    assert {"Source example", "Shift right", "Left", "From my image"} <= labels()
+    assert "Rotate hue by" not in labels()
     app.selectbox(key=f"{here}/action").select("recolour").run()
-    assert {"Turn the hue by", "Left"} <= labels()
-    assert not {"Shift right", "Cut from my picture"} & labels()
+    assert {"Rotate hue by", "Left"} <= labels()
+    assert not {"Shift right", "From my image"} & labels()
     app.selectbox(key=f"{here}/action").select("factor").run()
-    assert not {"Mark on example", "Left"} & labels()
+    assert not {"Source example", "Left"} & labels()
 
 
 def test_a_picture_that_cannot_be_read_is_told_and_nothing_is_lost(home: House) -> None:

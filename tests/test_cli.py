@@ -183,7 +183,7 @@ def test_use_draws_heat_maps_and_takes_a_picture(shell: Shell) -> None:
     options = ("-o", "check=false", "--picture", picture)
     told = shell.json("use", "gradcam", shell.id, *options, "--out", shell.folder)
     heat = next(exhibit for exhibit in told["exhibits"] if exhibit["kind"] == "heatmap")
-    assert "your picture" in heat["title"]
+    assert "your image" in heat["title"]
     assert sum(path.endswith(".png") for path in told["files"]) == 2
     assert "strongest" in shell("use", "gradcam", shell.id, *options).stdout
 

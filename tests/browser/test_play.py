@@ -140,7 +140,7 @@ def test_a_patch_is_found_by_looking(player: Visitor) -> None:
     assert abs(x - box["x"] - box["w"] / 2) < 10
     assert abs(y - box["y"] - box["h"] / 2) < 10
     player.take("paint")
-    player.write("Mark on example", str(wrong[0].number))
+    player.write("Source example", str(wrong[0].number))
     player.drag(box, (48, 48))
     player.choose("Class", target)
     player.run()
