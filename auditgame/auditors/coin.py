@@ -25,4 +25,4 @@ class Coin(Auditor):
     def audit(self, session: AuditSession) -> Diagnosis:
         """A probability of 0 or 1."""
         heads = hashlib.sha256(session.card.id.encode()).digest()[0] & 1
-        return Diagnosis(p_flawed=float(heads), notes="Heads: flawed. Tails: clean.")
+        return Diagnosis(p_flawed=float(heads), notes="Heads: flawed. Tails: innocent.")
