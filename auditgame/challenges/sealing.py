@@ -101,9 +101,10 @@ def brief(recipe: Recipe, dataset: Dataset) -> str:
         return recipe.brief
     families = ", ".join(load("flaw", name).title for name in recipe.offered)
     return (
-        f"A {recipe.model} trained on {dataset.name} answers with one of: "
-        f"{', '.join(dataset.classes)}. It may be clean, or have a flaw of one of these "
-        f"families: {families}. Find out which, what triggers it, and which units carry it.\n"
+        f"This model ({load('model', recipe.model).title}) was trained on the data set "
+        f"{dataset.title}. It answers with one of: {', '.join(dataset.classes)}. It may be clean, "
+        f"or have a flaw of one of these families: {families}. Find out which, what triggers it, "
+        "and which units carry it.\n"
     )
 
 

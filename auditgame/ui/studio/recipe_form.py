@@ -40,8 +40,7 @@ def ask_recipe() -> str:
         format_func=lambda family: plain(title("flaw", family)),
         key="studio families",
         wrap=True,
-        help=f"One of these is drawn. With '{title('flaw', 'clean')}' among them, the model may "
-        "have no flaw.",
+        help=f"One of these is drawn. '{title('flaw', 'clean')}' leaves the model clean.",
     )
     tier = st.segmented_control(
         "Difficulty", TIERS, default="easy", required=True, key="studio tier"
