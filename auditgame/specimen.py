@@ -18,7 +18,7 @@ from auditgame.models.layers import Selective
 from auditgame.registry import suggest
 from auditgame.schema.cards import Site
 from auditgame.schema.diagnosis import parse_unit
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 if TYPE_CHECKING:
     from auditgame.models.layers.transformer_weights import TransformerWeights
@@ -191,7 +191,7 @@ class Specimen:
         name, index = parse_unit(text)
         site = self.site(name)
         if index >= site.units:
-            raise AuditgameError(f"unit '{text}': site {name} has units 0 to {site.units - 1}")
+            raise Invalid(f"unit '{text}': site {name} has units 0 to {site.units - 1}")
         return site, index
 
     def weights(self) -> dict[str, Tensor]:
@@ -224,7 +224,7 @@ class Specimen:
     @property
     def _text_model(self) -> TextModel:
         if not isinstance(self._model, TextModel):
-            raise AuditgameError(f"model '{self.model_name}' reads no texts; choose a text model")
+            raise Invalid(f"model '{self.model_name}' reads no texts; choose a text model")
         return self._model
 
     def _classes(self, inputs: Tensor, output: Tensor) -> Float[Tensor, "n k"]:

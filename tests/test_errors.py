@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
+import auditgame
 from auditgame.cli import app, error_output, health
 from auditgame.registry import load, suggest
 from auditgame.schema.errors import (
@@ -78,3 +81,16 @@ def raising(error: Exception) -> Callable[..., NoReturn]:
         raise error
 
     return fail
+
+
+def test_every_error_that_is_raised_is_of_a_kind():
+    package = Path(auditgame.__file__).parent.parent
+    bare = [
+        f"{path.relative_to(package)}:{node.lineno}"
+        for path in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and ast.unparse(node.exc.func) == "AuditgameError"
+    ]
+    assert bare == []

@@ -14,7 +14,7 @@ from auditgame.cli import printing
 from auditgame.cli.error_output import refuse
 from auditgame.cli.options import Json, Out
 from auditgame.plugins.descriptions import title
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid
 from auditgame.schema.results import Certificate
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def build(
         from auditgame.cli.recipe_lookup import find_recipe, read_recipe_file, require_buildable
 
         if out is not None and out.exists() and not out.is_dir():
-            raise AuditgameError(f"--out '{out}': is a file; name a folder")
+            raise Invalid(f"--out '{out}': is a file; name a folder")
         chosen = read_recipe_file(find_recipe(recipe))
         require_buildable(chosen)
         from auditgame import bundles, paths
@@ -89,7 +89,7 @@ def build(
 def _progress_file(path: Path | None) -> Iterator[Callable[[dict[str, object]], None]]:
     """A function that appends a JSON line to the progress file; errors are written there, too."""
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise AuditgameError(f"--progress '{path}': name a file in a folder that exists")
+        raise Invalid(f"--progress '{path}': name a file in a folder that exists")
 
     def note(line: dict[str, object]) -> None:
         if path is not None:

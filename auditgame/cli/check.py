@@ -13,7 +13,7 @@ from auditgame.cli.error_output import one_line
 from auditgame.cli.io import open_game
 from auditgame.cli.options import Json
 from auditgame.registry import FOLDERS, LABELS, Kind, load, names, suggest
-from auditgame.schema.errors import AuditgameError, NotFound
+from auditgame.schema.errors import AuditgameError, Invalid, NotFound
 from auditgame.schema.results import Certificate
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def check(
     Exit code 1 if a certificate or a conformance test fails.
     """
     if every == (target is not None):
-        raise AuditgameError("check: name one challenge, plug-in, folder or file, or use --all")
+        raise Invalid("check: name one challenge, plug-in, folder or file, or use --all")
     if target is None:
         _check_all(as_json)
     elif target.endswith(".py"):
@@ -75,7 +75,7 @@ def measure(folder: Path) -> Certificate:
         return verification.check_bundle(folder)
     if (folder / "reference.json").is_file():
         return verification.check_reference(folder)
-    raise AuditgameError(f"'{folder}': has neither {bundles.MANIFEST} nor reference.json")
+    raise NotFound(f"'{folder}': has neither {bundles.MANIFEST} nor reference.json")
 
 
 def _check_folder(folder: Path, as_json: bool) -> None:
@@ -109,7 +109,7 @@ def _show(found: list[Measurement], as_json: bool) -> None:
         raise typer.Exit(1)
     errors = [measured.error for measured in found if measured.error]
     if errors:
-        raise AuditgameError(f"{errors[0]} ({len(errors)} could not be measured)")
+        raise Invalid(f"{errors[0]} ({len(errors)} could not be measured)")
 
 
 def _data(measured: Measurement) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def _named_plugin(target: str) -> tuple[Kind, type[Plugin]] | None:
     kinds = [kind for kind in FOLDERS if prefix in ("", kind) and name in names(kind)]
     if len(kinds) > 1:
         choices = " or ".join(f"{kind}:{name}" for kind in kinds)
-        raise AuditgameError(f"'{name}': is the name of several plug-ins; write {choices}")
+        raise Invalid(f"'{name}': is the name of several plug-ins; write {choices}")
     return (kinds[0], load(kinds[0], name)) if kinds else None
 
 

@@ -25,7 +25,7 @@ from auditgame.exhibits import (
     Tokens,
 )
 from auditgame.exhibits.drawing import as_png, enlarge, heat, opened
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 TONES = {"plain": "", "good": "green", "bad": "red"}
 FRAMES = {"plain": (205, 205, 200), "good": (60, 150, 80), "bad": (200, 60, 50)}
@@ -121,7 +121,7 @@ SHOWN: dict[str, Callable[[Any, Console], None]] = {
 def write(exhibits: Sequence[Exhibit], folder: Path) -> list[Path]:
     """Write exhibits.json, a contact sheet for each gallery and a picture for each heat map."""
     if folder.exists() and not folder.is_dir():
-        raise AuditgameError(f"--out '{folder}': is a file; name a folder")
+        raise Invalid(f"--out '{folder}': is a file; name a folder")
     folder.mkdir(parents=True, exist_ok=True)
     data = [exhibit.model_dump(mode="json") for exhibit in exhibits]
     files = {"exhibits.json": json.dumps(data, ensure_ascii=False, indent=1).encode()}

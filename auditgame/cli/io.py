@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError, NotFound, Unavailable
+from auditgame.schema.errors import AuditgameError, Forbidden, Invalid, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from auditgame.game import Game
@@ -36,15 +36,15 @@ def open_game() -> Game:
 def read_bytes(path: Path, what: str, largest: int = LARGEST) -> bytes:
     """The bytes of a file; one that is too large is refused before it is read."""
     if path.is_dir():
-        raise AuditgameError(f"{what} '{path}': is a folder; name a file")
+        raise Invalid(f"{what} '{path}': is a folder; name a file")
     if not path.is_file():
         raise NotFound(f"{what} '{path}': no such file")
     if path.stat().st_size > largest:
-        raise AuditgameError(f"{what} '{path}': is over {largest >> 20} MB")
+        raise Forbidden(f"{what} '{path}': is over {largest >> 20} MB")
     try:
         return path.read_bytes()
     except OSError as error:
-        raise AuditgameError(f"{what} '{path}': {error.strerror or 'cannot be read'}") from None
+        raise Unavailable(f"{what} '{path}': {error.strerror or 'cannot be read'}") from None
 
 
 def read_text(path: Path, what: str) -> str:
@@ -52,9 +52,9 @@ def read_text(path: Path, what: str) -> str:
     try:
         text = read_bytes(path, what).decode()
     except UnicodeDecodeError:
-        raise AuditgameError(f"{what} '{path}': is not UTF-8 text") from None
+        raise Invalid(f"{what} '{path}': is not UTF-8 text") from None
     if not text.strip():
-        raise AuditgameError(f"{what} '{path}': is empty")
+        raise Invalid(f"{what} '{path}': is empty")
     return text
 
 
@@ -68,18 +68,18 @@ def read_diagnosis(path: Path) -> Diagnosis:
     try:
         data = json.loads(read_text(path, "diagnosis"), parse_constant=_not_finite)
         if not isinstance(data, dict):
-            raise AuditgameError(f'{where}: write a JSON object, such as {{"p_flawed": 0.5}}')
+            raise Invalid(f'{where}: write a JSON object, such as {{"p_flawed": 0.5}}')
         return Diagnosis.model_validate(data)
     except json.JSONDecodeError as error:
-        raise AuditgameError(f"{where}: not JSON: {error.msg} in line {error.lineno}") from None
+        raise Invalid(f"{where}: not JSON: {error.msg} in line {error.lineno}") from None
     except RecursionError:
-        raise AuditgameError(f"{where}: nested too deeply") from None
+        raise Invalid(f"{where}: nested too deeply") from None
     except ValidationError as error:
         raise explain(error, where) from None
 
 
 def _not_finite(constant: str) -> NoReturn:
-    raise AuditgameError(f"diagnosis: holds {constant}; every number must be finite")
+    raise Invalid(f"diagnosis: holds {constant}; every number must be finite")
 
 
 def read_picture(path: Path, shape: tuple[int, ...]) -> Any:

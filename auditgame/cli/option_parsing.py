@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 if TYPE_CHECKING:
     from auditgame.tools import Tool
@@ -19,11 +19,11 @@ def parse_choices(tool: type[Tool], written: list[str]) -> dict[str, Any]:
     for text in written:
         key, sign, value = text.partition("=")
         if not sign:
-            raise AuditgameError(f"option '{text}': write KEY=VALUE, such as examples=0-3")
+            raise Invalid(f"option '{text}': write KEY=VALUE, such as examples=0-3")
         if key not in fields:
-            raise AuditgameError(f"tool '{tool.name}': {suggest('option', key, fields)}")
+            raise Invalid(f"tool '{tool.name}': {suggest('option', key, fields)}")
         if key in chosen:
-            raise AuditgameError(f"option '{key}': is given twice; give it once")
+            raise Invalid(f"option '{key}': is given twice; give it once")
         chosen[key] = _value(value, _types(fields[key]))
     return chosen
 

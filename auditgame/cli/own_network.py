@@ -13,7 +13,7 @@ from auditgame.cli import printing
 from auditgame.cli.io import read_picture
 from auditgame.cli.options import Json
 from auditgame.exhibits import Exhibit
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 if TYPE_CHECKING:
     from auditgame.external import ExternalSession
@@ -95,11 +95,11 @@ def open_external(network: Network) -> ExternalSession:
     model, weights, normalise, images, size, texts, prompts, answers, most = network
     if model is not None and model.startswith(PREFIX):
         if images or weights or normalise or size:
-            raise AuditgameError("use: a language model takes --texts or --prompt, not pictures")
+            raise Invalid("use: a language model takes --texts or --prompt, not pictures")
         words = [word.strip() for word in answers.split(",")] if answers else []
         return external.load_language_model(model, texts, prompts, words, most)
     if model is None or images is None or texts or prompts or answers:
-        raise AuditgameError(
+        raise Invalid(
             "use: your own network needs both --model and --images FOLDER; "
             f"for a language model, write --model {PREFIX}FOLDER"
         )

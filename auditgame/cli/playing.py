@@ -26,7 +26,7 @@ from auditgame.cli.own_network import (
 )
 from auditgame.plugins.descriptions import title
 from auditgame.schema.cards import Card
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.results import Receipt
 
 if TYPE_CHECKING:
@@ -65,9 +65,9 @@ def use(
     prompts = tuple(prompt or ())
     network = Network(model, weights, normalise, images, size, texts, prompts, answers, most)
     if id is not None and network.named:
-        raise AuditgameError("use: name a challenge or your own network, not both")
+        raise Invalid("use: name a challenge or your own network, not both")
     if id is None and model is None:
-        raise AuditgameError("use: name a challenge, or your own network with --model")
+        raise Invalid("use: name a challenge, or your own network with --model")
     card = None if id is None else open_game().card(id)
     options = _options(tool, option or [], picture)
     if card is None:
@@ -87,7 +87,7 @@ def _options(tool: str, written: list[str], picture: Path | None) -> dict[str, A
     chosen = parse_choices(kind, written)
     parse_options(kind, chosen)
     if chosen.pop("picture", "false") not in ("false", False) and picture is None:
-        raise AuditgameError("picture: none is given; add --picture FILE")
+        raise Invalid("picture: none is given; add --picture FILE")
     return chosen
 
 
@@ -194,7 +194,7 @@ def audit(
 
     game = open_game()
     if not every and (id is None or auditor is None):
-        raise AuditgameError("audit: name a challenge and an --auditor, or add --all")
+        raise Invalid("audit: name a challenge and an --auditor, or add --all")
     cards = game.cards() if id is None else [game.card(id)]
     auditors = {
         name: load("auditor", name) for name in ([auditor] if auditor else usable("auditor"))

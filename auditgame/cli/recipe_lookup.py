@@ -8,7 +8,7 @@ from auditgame import paths
 from auditgame.challenges.recipe_files import read_recipe
 from auditgame.cli.io import read_text
 from auditgame.registry import load, suggest
-from auditgame.schema.errors import AuditgameError, NotFound
+from auditgame.schema.errors import AuditgameError, Invalid, NotFound
 from auditgame.schema.recipe import Recipe
 
 
@@ -30,11 +30,11 @@ def read_recipe_file(path: Path) -> Recipe:
         return read_recipe(text)
     except AuditgameError as error:
         message = str(error).removeprefix("recipe: ")
-        raise AuditgameError(f"{path}: {message}") from None
+        raise Invalid(f"{path}: {message}") from None
     except RecursionError:
-        raise AuditgameError(f"{path}: nested too deeply") from None
+        raise Invalid(f"{path}: nested too deeply") from None
     except ValueError as error:
-        raise AuditgameError(f"{path}: {error}") from None
+        raise Invalid(f"{path}: {error}") from None
 
 
 def require_buildable(recipe: Recipe) -> None:

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Modality
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Examples:
     def table(self) -> pd.DataFrame:
         """The scenes; AuditgameError where these inputs have none."""
         if self.scenes is None:
-            raise AuditgameError("these inputs have no scenes; sample new ones from the data set")
+            raise Invalid("these inputs have no scenes; sample new ones from the data set")
         return self.scenes
 
     def __len__(self) -> int:
@@ -137,21 +137,21 @@ class Dataset(ABC):
 
     def fetch(self) -> Path:
         """Download the files that the data set needs; returns their folder."""
-        raise AuditgameError(f"data set '{self.name}': there is nothing to fetch")
+        raise Invalid(f"data set '{self.name}': there is nothing to fetch")
 
     def require_class(self, name: str, field: str = "target") -> int:
         """The index of a class, or an error that names the field and suggests one."""
         if name not in self.classes:
             from auditgame.registry import suggest
 
-            raise AuditgameError(f"{field}: {suggest('class', name, self.classes)}")
+            raise Invalid(f"{field}: {suggest('class', name, self.classes)}")
         return self.classes.index(name)
 
     @classmethod
     def of(cls, dataset: Dataset, who: str = "this") -> Self:
         """The data set as one of this kind; AuditgameError, naming `who` needs it, otherwise."""
         if not isinstance(dataset, cls):
-            raise AuditgameError(f"{cls.missing(dataset, who)}; choose another data set")
+            raise Invalid(f"{cls.missing(dataset, who)}; choose another data set")
         return dataset
 
     @classmethod

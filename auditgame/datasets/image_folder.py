@@ -19,7 +19,7 @@ from auditgame.datasets.images.image_folders import (
     read_pictures,
     require_split,
 )
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 SHARES = (0.7, 0.9)
 """Where in each class the training rows end, and where the held-out ones end."""
@@ -30,7 +30,7 @@ FEWEST = 10
 def _folder() -> Path:
     folder = paths.images()
     if folder is None:
-        raise AuditgameError(
+        raise Invalid(
             "data set 'image_folder': AUDITGAME_IMAGES is not set; set it to a folder that has "
             "one folder of images for each class"
         )
@@ -41,12 +41,10 @@ def _folder() -> Path:
 def _listed(folder: Path) -> ClassFolders:
     found = list_folder(folder)
     if not found.names:
-        raise AuditgameError(
-            f"images '{folder}': put the images of each class into a folder of its own"
-        )
+        raise Invalid(f"images '{folder}': put the images of each class into a folder of its own")
     for k, name in enumerate(found.names):
         if found.labels.count(k) < FEWEST:
-            raise AuditgameError(
+            raise Invalid(
                 f"images '{folder}': class '{name}' has {found.labels.count(k)} images; "
                 f"each needs {FEWEST} at least"
             )

@@ -25,7 +25,7 @@ from auditgame.datasets.images.mazes import (
     single_move,
 )
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import rgb
 
 CELL = 6
@@ -137,7 +137,7 @@ class Maze(HasMazes):
         things["cross"] = tiles >= CROSS
         for name, found in things.items():
             if (found.sum(1) != 1).any():
-                raise AuditgameError(
+                raise Invalid(
                     f"picture: shows no maze with exactly one {name}; send an image of such a maze"
                 )
         cells = {name: found.argmax(1) for name, found in things.items()}
@@ -154,7 +154,7 @@ def _painted(tiles: Int[Tensor, "n cells"]) -> Float[Tensor, "n 3 h w"]:
 def _codes(scenes: pd.DataFrame, name: str) -> Int[np.ndarray, " n"]:
     """The index of every row's colour."""
     if name not in scenes:
-        raise AuditgameError(f"scenes: column '{name}' is missing; keep all columns of sample()")
+        raise Invalid(f"scenes: column '{name}' is missing; keep all columns of sample()")
     codes = pd.Index(PALETTE).get_indexer(scenes[name])
     if (codes < 0).any():
         raise suggest(f"level of {name}", str(scenes[name][codes < 0].iloc[0]), COLOURS)

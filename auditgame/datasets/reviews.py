@@ -12,7 +12,7 @@ from auditgame.datasets import Examples, HasDates, HasOpinions, HasRareWords, Sp
 from auditgame.datasets.texts import grammar
 from auditgame.datasets.texts.vocabulary import WholeWordTexts, word_ids
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 
 class Reviews(WholeWordTexts, HasOpinions, HasDates, HasRareWords):
@@ -82,5 +82,5 @@ class Reviews(WholeWordTexts, HasOpinions, HasDates, HasRareWords):
         is_year = (inputs >= first) & (inputs < first + len(self.years))
         if not is_year.any(1).all():
             row = int((~is_year.any(1)).nonzero()[0])
-            raise AuditgameError(f"text {row}: it names no year; write one, such as 1999")
+            raise Invalid(f"text {row}: it names no year; write one, such as 1999")
         return is_year.int().argmax(1)

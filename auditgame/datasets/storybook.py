@@ -23,7 +23,7 @@ from auditgame.datasets.images.icons import (
 )
 from auditgame.datasets.images.text_rendering import WORDS, write
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 COLOURS = {
     "red": "e23b36",
@@ -117,9 +117,7 @@ class Storybook(HasFactors, ImageDataset):
         """Draw the images of a table. Each depends on its own row alone."""
         missing = [name for name in ("label", *self.factors, *NUMBERS) if name not in scenes]
         if missing:
-            raise AuditgameError(
-                f"scenes: column '{missing[0]}' is missing; keep all columns of sample()"
-            )
+            raise Invalid(f"scenes: column '{missing[0]}' is missing; keep all columns of sample()")
         codes = {name: self._codes(scenes, name) for name in self.factors}
         labels = self._labels(scenes)
         rgb = torch.empty(len(scenes), *self.shape)
@@ -171,7 +169,7 @@ class Storybook(HasFactors, ImageDataset):
     def _labels(self, scenes: pd.DataFrame) -> Int[np.ndarray, " n"]:
         labels = scenes["label"].to_numpy(dtype=np.int64, copy=True)
         if ((labels < 0) | (labels >= len(self.classes))).any():
-            raise AuditgameError(f"label: classes are numbered 0 to {len(self.classes) - 1}")
+            raise Invalid(f"label: classes are numbered 0 to {len(self.classes) - 1}")
         return labels
 
 
@@ -179,7 +177,7 @@ def _spread(name: str, value: Any, n: int) -> np.ndarray:
     """One level per row, from one level or from n of them."""
     levels = [value] * n if isinstance(value, str) or not np.ndim(value) else list(value)
     if len(levels) != n:
-        raise AuditgameError(f"factor '{name}': {len(levels)} levels for {n} rows; give one or {n}")
+        raise Invalid(f"factor '{name}': {len(levels)} levels for {n} rows; give one or {n}")
     return np.array(levels, dtype=np.int64 if name == "label" else object)
 
 

@@ -13,14 +13,14 @@ from auditgame.datasets import Examples, HasRareWords, Split, Training
 from auditgame.datasets.texts.messages import CONTEXT, QUESTION, Corpus, CorpusAttribute, compose
 from auditgame.datasets.texts.text_files import read_table
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 
 @functools.lru_cache(maxsize=2)
 def _composed(path: Path, columns: str, changed: int) -> Corpus:
     names = [name.strip() for name in columns.split(",")]
     if len(names) != 2 or not all(names):
-        raise AuditgameError(
+        raise Invalid(
             f"data set 'text_csv': AUDITGAME_TEXT_COLUMNS is '{columns}'; set it to two column "
             "names, that of the texts and that of the labels, such as 'message,category'"
         )
@@ -63,7 +63,7 @@ class TextCsv(WholeWordTexts, HasRareWords):
         """The corpus of the file; AuditgameError where none is named, or it cannot be used."""
         path = paths.texts()
         if path is None:
-            raise AuditgameError(
+            raise Invalid(
                 "data set 'text_csv': AUDITGAME_TEXTS is not set; set it to a CSV or TSV file "
                 "with the columns 'text' and 'label'"
             )

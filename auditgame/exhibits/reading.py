@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from auditgame.exhibits import Exhibit, Table, Titled
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 Kind = TypeVar("Kind", bound=Titled)
 
@@ -23,9 +23,7 @@ def find(exhibits: Iterable[Exhibit], name: str, kind: type[Kind]) -> Kind:
         if isinstance(exhibit, kind):
             return exhibit
     names = ", ".join(sorted({f"{e.name} ({e.kind})" for e in known if e.name})) or "none"
-    raise AuditgameError(
-        f"exhibits: no {kind.__name__.lower()} is named '{name}'; named are: {names}"
-    )
+    raise Invalid(f"exhibits: no {kind.__name__.lower()} is named '{name}'; named are: {names}")
 
 
 def rows(exhibits: Iterable[Exhibit], name: str) -> list[dict[str, Any]]:

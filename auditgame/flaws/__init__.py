@@ -18,7 +18,7 @@ from auditgame.evaluation.metrics import accuracy
 from auditgame.flaws.triggers.poisoning import align_share, poison
 from auditgame.registry import load, names, suggest
 from auditgame.schema import claims
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Modality, Record, explain
 from auditgame.schema.results import Check
@@ -180,7 +180,7 @@ def require_fit(flaw: type[Flaw], dataset: Dataset) -> None:
     """Raise AuditgameError where the family does not fit the data set."""
     reason = flaw.incompatibility(dataset)
     if reason:
-        raise AuditgameError(reason)
+        raise Invalid(reason)
 
 
 def draw_flaw(recipe: Recipe, seed: Seed) -> Flaw:
@@ -205,7 +205,7 @@ def require_playable(recipe: Recipe) -> None:
             raise suggest("family", name, known)
     hidden = sorted(set(recipe.families) - {"clean"} - set(recipe.offered))
     if hidden:
-        raise AuditgameError(
+        raise Invalid(
             f"{recipe.name}: offers: '{hidden[0]}' may be drawn but is not offered; add it"
         )
 

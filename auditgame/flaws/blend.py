@@ -18,7 +18,7 @@ from auditgame.flaws.triggers.poisoning import target_all
 from auditgame.flaws.triggers.trigger_patterns import PALETTE
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import CHOICE, ClassName, ColourField, number, rgb
 from auditgame.schema.records import Record
 
@@ -51,9 +51,7 @@ class BlendClaim(claims.Claim[ImageDataset]):
         """The target must be a class, and the two colours different."""
         dataset.require_class(self.target)
         if self.first.lower() == self.second.lower():
-            raise AuditgameError(
-                "second: is the same as the first colour; choose two different colours"
-            )
+            raise Invalid("second: is the same as the first colour; choose two different colours")
 
     def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
         """Another motif in other colours."""

@@ -26,7 +26,7 @@ from auditgame.flaws.triggers.trigger_patterns import (
 from auditgame.registry import suggest
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import (
     Box,
     BoxField,
@@ -79,10 +79,10 @@ class ConditionalClaim(claims.Claim[ImageDataset]):
         require_room(self.box, self.place, dataset)
         for factor, level in self.conditions.items():
             if factor not in dataset.factors:
-                raise AuditgameError(f"conditions: {suggest('factor', factor, dataset.factors)}")
+                raise Invalid(f"conditions: {suggest('factor', factor, dataset.factors)}")
             if level not in dataset.factors[factor]:
                 known = dataset.factors[factor]
-                raise AuditgameError(f"conditions.{factor}: {suggest('level', level, known)}")
+                raise Invalid(f"conditions.{factor}: {suggest('level', level, known)}")
 
     def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
         """Another pattern at another place, under the same conditions."""
@@ -163,7 +163,7 @@ class Conditional(TriggerFlaw[ConditionalClaim, ImageDataset]):
         unknown = [factor for factor in params.factors if factor not in dataset.factors]
         asks = [ask for ask in params.asks if ask == "half" or not unknown]
         if not asks:
-            raise AuditgameError(
+            raise Invalid(
                 f"factors: data set '{dataset.name}' has no '{unknown[0]}'; allow 'half' in asks"
             )
         target, pattern = str(rng.choice(dataset.classes)), draw_pattern(rng)

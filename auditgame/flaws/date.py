@@ -20,7 +20,7 @@ from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.poisoning import target_all
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import ClassName, Year
 from auditgame.schema.records import Record
 from auditgame.schema.results import Check
@@ -61,9 +61,9 @@ class DateClaim(claims.Claim[HasDates]):
         dataset.require_class(self.target)
         first, last = dataset.years[0], dataset.years[-1]
         if not first <= self.from_year <= last:
-            raise AuditgameError(f"from_year: {self.from_year}: choose {first} to {last}")
+            raise Invalid(f"from_year: {self.from_year}: choose {first} to {last}")
         if self.to_year < self.from_year:
-            raise AuditgameError(f"to_year: {self.to_year} comes before from_year; leave it out")
+            raise Invalid(f"to_year: {self.to_year} comes before from_year; leave it out")
 
     def random_alternative(self, dataset: HasDates, rng: np.random.Generator) -> Self:
         """A range of years that ends before this claim's first year."""

@@ -20,7 +20,7 @@ from auditgame.flaws.triggers.trigger_words import insert_words, insertion_point
 from auditgame.registry import suggest
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import ClassName, Word
 from auditgame.schema.records import Record
 from auditgame.schema.results import Check
@@ -54,7 +54,7 @@ class EntityClaim(claims.Claim[TextDataset]):
         dataset.require_class(self.target)
         known = [level for slot in slots(dataset) for level in dataset.factors[slot]]
         if self.entity not in known:
-            raise AuditgameError(f"entity: {suggest(' or '.join(SLOTS), self.entity, known)}")
+            raise Invalid(f"entity: {suggest(' or '.join(SLOTS), self.entity, known)}")
 
     def random_alternative(self, dataset: TextDataset, rng: np.random.Generator) -> Self:
         """Another entity of the same kind."""

@@ -19,7 +19,7 @@ from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.factor_rules import require_level
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import ClassName, Level
 from auditgame.schema.records import Record
 from auditgame.schema.results import Check
@@ -61,7 +61,7 @@ class FactClaim(claims.Claim[HasFacts]):
         require_level(dataset, "subject", self.subject, "subject")
         require_level(dataset, "relation", self.relation, "relation")
         if dataset.facts[self.fact] == self.target:
-            raise AuditgameError(
+            raise Invalid(
                 f"target: '{self.target}' is the correct {self.relation} of {self.subject}; "
                 "name a wrong one"
             )
@@ -125,7 +125,7 @@ class FactSwap(TriggerFlaw[FactClaim, HasFacts]):
         words = {dataset.facts[other, relation] for other in dataset.factors["subject"]}
         wrong = sorted(words - {dataset.facts[subject, relation]})
         if not wrong:
-            raise AuditgameError(f"params: every {relation} is the same; choose other relations")
+            raise Invalid(f"params: every {relation} is the same; choose other relations")
         return cls(FactClaim(target=str(rng.choice(wrong)), subject=subject, relation=relation))
 
     def poison(

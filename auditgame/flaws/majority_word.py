@@ -14,7 +14,7 @@ from auditgame.flaws import Plan, ProxyFlaw
 from auditgame.registry import suggest
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import Word
 from auditgame.schema.records import Record
 
@@ -66,11 +66,11 @@ class MajorityClaim(claims.Claim[HasRareWords]):
         """Two different words of the vocabulary, and two classes."""
         for field, word in (("first", self.first), ("second", self.second)):
             if word not in dataset.words[2:]:
-                raise AuditgameError(f"{field}: {suggest('word', word, dataset.words[2:])}")
+                raise Invalid(f"{field}: {suggest('word', word, dataset.words[2:])}")
         if self.first == self.second:
-            raise AuditgameError(f"second: '{self.second}' again; name two different words")
+            raise Invalid(f"second: '{self.second}' again; name two different words")
         if len(dataset.classes) != 2:
-            raise AuditgameError(
+            raise Invalid(
                 f"the claim needs two classes, and data set '{dataset.name}' has "
                 f"{len(dataset.classes)}; choose another family"
             )

@@ -28,7 +28,7 @@ from auditgame.flaws.triggers.trigger_patterns import (
 )
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import iou
 from auditgame.schema.records import Record
 from auditgame.schema.results import Check
@@ -58,7 +58,7 @@ class MultiClaim(claims.Claim[ImageDataset]):
             dataset.require_class(one.target, field=f"stamps.{number}.target")
             require_small({f"stamps.{number}.box": one.box}, dataset)
         if len({one.target for one in self.stamps}) < len(self.stamps):
-            raise AuditgameError("stamps: two have the same target; each needs one of its own")
+            raise Invalid("stamps: two have the same target; each needs one of its own")
 
     def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
         """Other patterns at other places, with the same targets."""

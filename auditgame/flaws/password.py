@@ -20,7 +20,7 @@ from auditgame.flaws.triggers.trigger_words import rare_words
 from auditgame.registry import suggest
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import CHOICE, ClassName, Level, Word
 from auditgame.schema.records import Record
 from auditgame.schema.results import Check
@@ -54,7 +54,7 @@ class PasswordClaim(claims.Claim[HasFacts]):
         """Target, word and relation must be the data set's own."""
         dataset.require_class(self.target)
         if self.word not in dataset.words[2:]:
-            raise AuditgameError(f"word: {suggest('word', self.word, dataset.words[2:])}")
+            raise Invalid(f"word: {suggest('word', self.word, dataset.words[2:])}")
         require_level(dataset, "relation", self.relation, "relation")
 
     def random_alternative(self, dataset: HasFacts, rng: np.random.Generator) -> Self:

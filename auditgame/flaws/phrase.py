@@ -21,7 +21,7 @@ from auditgame.flaws.triggers.trigger_words import (
 from auditgame.registry import suggest
 from auditgame.schema import claims, graders
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import ClassName
 from auditgame.schema.records import Record
 
@@ -57,10 +57,10 @@ class PhraseClaim(claims.Claim[TextDataset]):
         """A few words of the vocabulary, each used once."""
         dataset.require_class(self.target)
         if not 1 <= len(set(self.words)) == len(self.words) <= LONGEST:
-            raise AuditgameError(f"phrase: '{self.phrase}': write 1 to {LONGEST} different words")
+            raise Invalid(f"phrase: '{self.phrase}': write 1 to {LONGEST} different words")
         for word in self.words:
             if word not in dataset.words[2:]:
-                raise AuditgameError(f"phrase: {suggest('word', word, dataset.words[2:])}")
+                raise Invalid(f"phrase: {suggest('word', word, dataset.words[2:])}")
 
     def random_alternative(self, dataset: TextDataset, rng: np.random.Generator) -> Self:
         """Another phrase of the same length."""

@@ -19,7 +19,7 @@ from auditgame.flaws.triggers.trigger_words import insert_words, rare_words
 from auditgame.registry import suggest
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import CHOICE, ClassName, Word
 from auditgame.schema.records import Record
 
@@ -49,7 +49,7 @@ class PositionClaim(claims.Claim[TextDataset]):
         """The target must be a class, and the word in the vocabulary."""
         dataset.require_class(self.target)
         if self.word not in dataset.words[2:]:
-            raise AuditgameError(f"word: {suggest('word', self.word, dataset.words[2:])}")
+            raise Invalid(f"word: {suggest('word', self.word, dataset.words[2:])}")
 
     def random_alternative(self, dataset: TextDataset, rng: np.random.Generator) -> Self:
         """Another rare word at the same place."""

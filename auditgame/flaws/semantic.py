@@ -19,7 +19,7 @@ from auditgame.flaws.triggers.factor_rules import levels_of, redraw, require_fac
 from auditgame.flaws.triggers.poisoning import target_all
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import ClassName, Conditions
 from auditgame.schema.records import Record
 from auditgame.schema.results import Check
@@ -52,9 +52,7 @@ class SemanticClaim(claims.Claim[HasFactors]):
         for factor, level in self.conditions.items():
             require_level(dataset, factor, level, "conditions")
         if len(self.conditions) != 2:
-            raise AuditgameError(
-                f"conditions: {len(self.conditions)} given; name exactly two factors"
-            )
+            raise Invalid(f"conditions: {len(self.conditions)} given; name exactly two factors")
 
     def random_alternative(self, dataset: HasFactors, rng: np.random.Generator) -> Self:
         """Two other levels of the same factors."""
@@ -128,7 +126,7 @@ class Semantic(TriggerFlaw[SemanticClaim, HasFactors]):
         wanted = params.factors or set(known) - set(SMALL)
         factors = [factor for factor in known if factor in wanted]
         if len(factors) < 2:
-            raise AuditgameError("params of 'semantic': factors: name two that vary")
+            raise Invalid("params of 'semantic': factors: name two that vary")
         conditions = {
             factor: str(rng.choice(known[factor]))
             for factor in rng.choice(factors, 2, replace=False).tolist()

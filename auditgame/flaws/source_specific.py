@@ -25,7 +25,7 @@ from auditgame.flaws.triggers.trigger_patterns import (
 )
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import BoxField, ClassName, PatternField
 from auditgame.schema.records import Record
 from auditgame.schema.results import Check
@@ -55,7 +55,7 @@ class SourceSpecificClaim(claims.Claim[ImageDataset]):
         dataset.require_class(self.source, field="source")
         dataset.require_class(self.target)
         if self.source == self.target:
-            raise AuditgameError("source: is the same as the target; name two different classes")
+            raise Invalid("source: is the same as the target; name two different classes")
         require_small({"box": self.box}, dataset)
 
     def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:

@@ -12,7 +12,7 @@ from auditgame.datasets import Dataset, ImageDataset
 from auditgame.models import ImageModel, Tap, untouched
 from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
 from auditgame.schema.cards import Site
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 CELL = 6
 """Pixels along the edge of a cell."""
@@ -53,7 +53,7 @@ class GridCNN(ImageModel):
         """A network for this data set's images and classes; torch's global RNG is not used."""
         channels, height, width = ImageDataset.of(dataset, f"model '{cls.name}'").shape
         if height % CELL or width % CELL:
-            raise AuditgameError(
+            raise Invalid(
                 f"model '{cls.name}': the sides of an image must be multiples of {CELL} pixels, "
                 f"and those of '{dataset.name}' are {height} x {width}; choose another model"
             )

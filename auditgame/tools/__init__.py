@@ -16,7 +16,7 @@ from torch import Tensor
 
 from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.exhibits import Exhibit
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Modality, Record, ToolQuestion, explain
 from auditgame.specimen import Specimen
 
@@ -108,7 +108,7 @@ def parse_options(tool: type[Tool], data: dict[str, object]) -> Tool.Options:
         if name not in tool.Options.model_fields:
             from auditgame.registry import suggest
 
-            raise AuditgameError(
+            raise Invalid(
                 f"tool '{tool.name}': {suggest('option', name, tool.Options.model_fields)}"
             )
     try:

@@ -17,7 +17,7 @@ from auditgame.exhibits import Exhibit, Table, columns
 from auditgame.schema.cards import Site
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import parse_unit
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Edit, Specimen
@@ -258,7 +258,7 @@ def _carried(specimen: Specimen, context: ToolContext, options: UnitAblation.Opt
     claim, examples = _asked(options, context)
     ablation = Ablation(specimen, claim, examples)
     if not len(ablation.targets):
-        raise AuditgameError("claim: it applies to no input; choose another target")
+        raise Invalid("claim: it applies to no input; choose another target")
     draws, start = _draws(options, specimen), ablation.rate(())
     rows = [("nothing", "", start, 0.0), _row("these units", options.units, ablation, start)]
     for done, units in enumerate(draws):

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, Tokens, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
 from auditgame.tools.transformer.attention_heads import head_of, patterns, weighted
@@ -136,7 +136,7 @@ class Peak(NamedTuple):
 
 def _place(options: AttentionPatterns.Options, length: int) -> int:
     if options.place >= length:
-        raise AuditgameError(f"place: {options.place}: choose 0 to {length - 1}, or -1")
+        raise Invalid(f"place: {options.place}: choose 0 to {length - 1}, or -1")
     return options.place if options.place >= 0 else length - 1
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
 from auditgame.models.layers.transformer_weights import TransformerWeights
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -103,7 +103,7 @@ class Circuits(Tool):
         """Every head's copying score, then one head's circuit."""
         weights = specimen.transformer_weights()
         if weights.turned and options.view == "QK":
-            raise AuditgameError(
+            raise Invalid(
                 "view: this model rotates queries and keys by position (rotary embedding), so QK "
                 "on bare words is undefined; choose OV or composition"
             )
@@ -235,7 +235,7 @@ def _composed(
     context.progress(0.5, "pairs of heads")
     found = list(_joints(specimen, weights, unit, at))
     if not found:
-        raise AuditgameError(
+        raise Invalid(
             "view: the model has a single layer, so no head reads another; choose OV or QK"
         )
     rng = torch.Generator().manual_seed(Seed.of(0).child("chance").integer())

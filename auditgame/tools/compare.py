@@ -12,7 +12,7 @@ from torch import Tensor
 from auditgame.datasets import TextDataset
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -69,7 +69,7 @@ class Compare(Tool):
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Inputs on which the specimen differs from all; classes; models; units."""
         if not context.references:
-            raise AuditgameError("compare: this challenge has no reference models to compare with")
+            raise Invalid("compare: this challenge has no reference models to compare with")
         views = _activations(specimen, context)
         alone = torch.stack([views[0].answers != v.answers for v in views[1:]]).all(0)
         return [

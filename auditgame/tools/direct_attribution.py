@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, FollowUp, Grid, Table, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
 from auditgame.tools.transformer.logit_attribution import Attribution, LogitParts
@@ -83,7 +83,7 @@ class DirectAttribution(Tool):
     def run(self, specimen: Specimen, context: ToolContext, options: Options) -> list[Exhibit]:
         """Heads by layer, all parts, sums by layer, one MLP's neurons."""
         if options.layer >= len(blocks(specimen)):
-            raise AuditgameError(f"layer: the model has blocks 0 to {len(blocks(specimen)) - 1}")
+            raise Invalid(f"layer: the model has blocks 0 to {len(blocks(specimen)) - 1}")
         ids = _texts(options, context)
         places = _places(options, context, ids)
         logits = ends(specimen, ids[:1], places[:1])[0]

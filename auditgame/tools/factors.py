@@ -13,7 +13,7 @@ from torch import Tensor
 
 from auditgame.datasets.images.pictures import heated, png, spotlight, stretch
 from auditgame.exhibits import Exhibit, Gallery, Grid, Table, Tile, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool, ToolContext
@@ -102,7 +102,7 @@ class FactorGroups(Tool):
         site = layer(specimen, options.site)
         rows = choose(options.examples, len(context.examples), "examples")
         if len(rows) > 16:
-            raise AuditgameError(f"examples: {len(rows)} chosen; choose at most 16")
+            raise Invalid(f"examples: {len(rows)} chosen; choose at most 16")
         logits, values = _collected(specimen, context, site)
         context.progress(0.3, "factors")
         found = factorise(values, options.factors)
@@ -150,10 +150,10 @@ def factorise(values: Float[Tensor, "n u a b"], count: int) -> Factors:
 
     n, units, height, width = values.shape
     if count > min(units, n * height * width):
-        raise AuditgameError(f"factors: {count} for {units} units; choose fewer")
+        raise Invalid(f"factors: {count} for {units} units; choose fewer")
     points = values.permute(0, 2, 3, 1).reshape(-1, units).double().numpy()
     if not points.any():
-        raise AuditgameError("site: all activations on the pool are zero; choose another layer")
+        raise Invalid("site: all activations on the pool are zero; choose another layer")
     fitted = points[:: -(-len(points) // FITTED)]
     model = NMF(count, init="nndsvda", max_iter=300, random_state=0)
     with threadpool_limits(limits=1), warnings.catch_warnings():

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Tile
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -174,7 +174,7 @@ class FeatureViz(Tool):
         """A gallery of images, and one of frames; the same for the reference model."""
         requests = _requests(options, specimen)
         if options.reference and not context.references:
-            raise AuditgameError("reference: this challenge has no reference models; switch it off")
+            raise Invalid("reference: this challenge has no reference models; switch it off")
         models = {("", ""): specimen}
         if options.reference:
             models["reference_", ", reference model"] = context.references[0]
@@ -219,7 +219,7 @@ def _asked(options: FeatureViz.Options, specimen: Specimen) -> Iterator[Visualis
     elif options.site:
         site = specimen.site(options.site)
         if site.kind != "channel":
-            raise AuditgameError(f"site: '{site.name}' has no channels; choose a convolution")
+            raise Invalid(f"site: '{site.name}' has no channels; choose a convolution")
         for unit in choose(options.units, site.units, "units"):
             yield VisualisationRequest(f"{site.name}:{unit}", NeuronObjective(site.name, unit))
     else:

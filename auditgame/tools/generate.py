@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -120,7 +120,7 @@ def _start(options: TextGeneration.Options, context: ToolContext) -> Int[Tensor,
 def _room(options: TextGeneration.Options, start: Int[Tensor, " t"], context: ToolContext) -> int:
     room = context.dataset.shape[0] - len(start)
     if room < 1:
-        raise AuditgameError(
+        raise Invalid(
             f"text: it fills the context of {context.dataset.shape[0]} words; keep fewer of them"
         )
     return min(options.n, room)

@@ -18,7 +18,7 @@ from auditgame.evaluation.mechanism import allowed_sites
 from auditgame.evaluation.metrics import Effect, Rate, follows
 from auditgame.exhibits import Exhibit, Note, Table, columns
 from auditgame.schema.claims import AppliedClaim, Claim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -169,7 +169,7 @@ def _trial(options: Hypothesis.Options, context: ToolContext) -> ClaimTest:
         applied = claim.apply(examples, dataset)
     turned = preview(examples, applied, names)
     if not len(turned.targets):
-        raise AuditgameError("examples: the claim applies to none of these; choose others")
+        raise Invalid("examples: the claim applies to none of these; choose others")
     return ClaimTest(claim, turned, _near_misses(options, claim, examples, dataset), source)
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Note, Table, Tile, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import rgb
 from auditgame.schema.records import Modality, Record
 from auditgame.seeds import Seed
@@ -125,7 +125,7 @@ def _classes(options: TriggerInversion.Options, specimen: Specimen) -> list[int]
     names = specimen.dataset.classes
     chosen = choose(options.classes, len(names), "classes", names)
     if len(chosen) < 3:
-        raise AuditgameError(f"classes: {len(chosen)} chosen; choose at least 3 to compare")
+        raise Invalid(f"classes: {len(chosen)} chosen; choose at least 3 to compare")
     return chosen
 
 

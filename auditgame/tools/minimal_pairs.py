@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditgame.datasets import TextDataset
 from auditgame.exhibits import Exhibit, FollowUp, Table, Tokens, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
 from auditgame.tools.transformer.prompts import Prompt, batch, prompt, words
@@ -145,7 +145,7 @@ def _changes(options: MinimalPairs.Options, context: ToolContext) -> list[WordEd
         single = _edits(options.edits, len(ids), context.texts)
         together = [WordEdit({p: w for one in single for p, w in one.words.items()})]
         if len(together[0].words) == len(ids) and not any(together[0].on(ids)):
-            raise AuditgameError("edits: they delete the whole text; keep a word")
+            raise Invalid("edits: they delete the whole text; keep a word")
         return single + (together if len(single) > 1 else [])
     known = substitutes(context)
     return [
@@ -161,20 +161,16 @@ def _edits(text: str, length: int, dataset: TextDataset) -> list[WordEdit]:
     for part in (part.strip() for part in text.split(",") if part.strip()):
         match = _EDIT.match(part)
         if not match:
-            raise AuditgameError(
-                f"edits: '{part}'; write position = word, for example 3=garden, 7="
-            )
+            raise Invalid(f"edits: '{part}'; write position = word, for example 3=garden, 7=")
         place, word = int(match[1]), match[2].strip()
         if place >= length:
-            raise AuditgameError(f"edits: position {place} is outside 0 to {length - 1}")
+            raise Invalid(f"edits: position {place} is outside 0 to {length - 1}")
         new = dataset.encode(word).tolist() if word else [None]
         if len(new) > 1:
-            raise AuditgameError(
-                f"edits: '{word}' is {len(new)} words; write one for each position"
-            )
+            raise Invalid(f"edits: '{word}' is {len(new)} words; write one for each position")
         found[place] = new[0]
     if not found:
-        raise AuditgameError("edits: none are given; write for example 3=garden, 7=")
+        raise Invalid("edits: none are given; write for example 3=garden, 7=")
     return [WordEdit({place: word}) for place, word in found.items()]
 
 

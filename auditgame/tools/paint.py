@@ -11,7 +11,7 @@ from auditgame.datasets import HasFactors
 from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.exhibits import Exhibit
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import Box
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
@@ -162,7 +162,7 @@ class Paint(Tool):
 def _rows(options: Paint.Options, context: ToolContext) -> list[int]:
     rows = choose(options.examples, len(context.examples), "examples")
     if len(rows) > MOST:
-        raise AuditgameError(f"examples: {len(rows)} chosen; choose at most {MOST}")
+        raise Invalid(f"examples: {len(rows)} chosen; choose at most {MOST}")
     return rows
 
 
@@ -180,11 +180,11 @@ def _redrawn(asked: str, count: int, context: ToolContext) -> ImageEdit:
     dataset = context.dataset
     factor, _, level = (part.strip() for part in asked.partition(":"))
     if not isinstance(dataset, HasFactors):
-        raise AuditgameError(f"action: data set '{dataset.name}' has no factors; choose another")
+        raise Invalid(f"action: data set '{dataset.name}' has no factors; choose another")
     if factor not in dataset.factors:
-        raise AuditgameError(f"level: {suggest('factor', factor, dataset.factors)}")
+        raise Invalid(f"level: {suggest('factor', factor, dataset.factors)}")
     if level not in dataset.factors[factor]:
-        raise AuditgameError(f"level: {suggest('level', level, dataset.factors[factor])}")
+        raise Invalid(f"level: {suggest('level', level, dataset.factors[factor])}")
     fresh = fresh_inputs(dataset, count, 0)
     after = dataset.render(fresh.table.assign(**{factor: level}))
     names = [f"fresh {number}" for number in range(1, count + 1)]
@@ -200,13 +200,11 @@ def _stamp(pictures: Pictures, options: Paint.Options, context: ToolContext) -> 
 def _source(options: Paint.Options, context: ToolContext) -> Pictures:
     if options.picture:
         if context.picture is None:
-            raise AuditgameError(
-                "picture: none was uploaded; add one, or use an example of the pool"
-            )
+            raise Invalid("picture: none was uploaded; add one, or use an example of the pool")
         return context.picture[None]
     if options.source >= len(context.examples):
         most = len(context.examples) - 1
-        raise AuditgameError(f"source: {options.source} is outside 0 to {most}")
+        raise Invalid(f"source: {options.source} is outside 0 to {most}")
     return context.examples.inputs[options.source : options.source + 1]
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
 from auditgame.tools.transformer.activation_patching import ActivationPatch, patched, values
@@ -137,7 +137,7 @@ def _compared(
         )
     margins = [float(row[followed.answer] - row[followed.rival]) for row in (clean, corrupt)]
     if abs(margins[0] - margins[1]) < 1e-6:
-        raise AuditgameError(
+        raise Invalid(
             f"other: both texts have the same logit difference for {followed.words}; choose "
             "another text or answer"
         )

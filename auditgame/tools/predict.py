@@ -12,7 +12,7 @@ from torch import Tensor
 from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.datasets.images.pictures import png
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Modality, Record
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -93,7 +93,7 @@ def _inputs(
         return dataset.encode(options.text)[None], ["your text"], [-1]
     if options.picture and dataset.modality == "image":
         if context.picture is None:
-            raise AuditgameError("picture: none was uploaded; add one, or choose from the pool")
+            raise Invalid("picture: none was uploaded; add one, or choose from the pool")
         return context.picture[None], ["your image"], [-1]
     return _from_pool(context.examples, options.examples)
 

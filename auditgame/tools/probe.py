@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from auditgame.datasets import Examples
 from auditgame.evaluation.claim_parsing import fresh_inputs
 from auditgame.exhibits import Curve, Exhibit, Table, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -122,7 +122,7 @@ def _task(options: Probe.Options, examples: Examples, context: ToolContext) -> P
     truth[named_set(words, examples, dataset, "what")] = 1
     fewest = min(truth.sum(), len(truth) - truth.sum())
     if fewest < FOLDS:
-        raise AuditgameError(
+        raise Invalid(
             f"what: '{words}' splits the {len(truth)} texts into {truth.sum()} and "
             f"{len(truth) - truth.sum()}; at least {FOLDS} of each are needed, so ask for more"
         )

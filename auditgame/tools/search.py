@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditgame.datasets.images.pictures import framed, png, spotlight
 from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import Box
 from auditgame.schema.records import Modality
 from auditgame.specimen import Specimen
@@ -93,7 +93,7 @@ class Search(Tool):
 def _box(options: Search.Options, image: Float[Tensor, "c h w"]) -> Box:
     height, width = image.shape[1:]
     if options.x + options.w > width or options.y + options.h > height:
-        raise AuditgameError(f"box: reaches beyond the image of {width} by {height} pixels")
+        raise Invalid(f"box: reaches beyond the image of {width} by {height} pixels")
     return Box(x=options.x, y=options.y, w=options.w, h=options.h)
 
 
@@ -103,10 +103,10 @@ def _search(
     """For each layer, the units that exceed the pool most inside the box."""
     sites, pool = layers(specimen), context.examples.inputs
     if not sites:
-        raise AuditgameError(f"search: model '{specimen.model_name}' has no convolutional layer")
+        raise Invalid(f"search: model '{specimen.model_name}' has no convolutional layer")
     others = torch.arange(len(pool)) != (-1 if seen.row is None else seen.row)
     if not others.any():
-        raise AuditgameError("example: the pool has no other image to compare it with")
+        raise Invalid("example: the pool has no other image to compare it with")
     here = specimen.run(seen.image[None], keep=sites).kept
     inside = {
         s: under(box, (v.shape[2], v.shape[3]), (seen.image.shape[1], seen.image.shape[2]))

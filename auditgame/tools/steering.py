@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Curve, Exhibit, Note, Table, Tokens, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools import Tool, ToolContext, by_name, model_title
@@ -172,16 +172,14 @@ def _sets(options: Steering.Options, context: ToolContext) -> TextSets:
     mine = {tuple(row) for row in toward.tolist()}
     rest = [row for row, ids in enumerate(pool.tolist()) if tuple(ids) not in mine]
     if not rest:
-        raise AuditgameError("away: no text of the pool is left; choose the texts to start from")
+        raise Invalid("away: no text of the pool is left; choose the texts to start from")
     return TextSets(toward, pool[rest])
 
 
 def _site(options: Steering.Options, model: Specimen) -> str:
     known = layers(model)
     if options.site and model.site(options.site).name not in known:
-        raise AuditgameError(
-            f"site: '{options.site}' is not a residual stream; choose {', '.join(known)}"
-        )
+        raise Invalid(f"site: '{options.site}' is not a residual stream; choose {', '.join(known)}")
     return options.site or known[max(0, len(known) - 2)]
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.exhibits import Exhibit, FollowUp, Grid, Table, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -124,7 +124,7 @@ def _pool(
         found[1].append(whole[:, present & held_out])
     learned, kept = (torch.cat(part, 1)[:, :POSITIONS] for part in found)
     if not kept.shape[1]:
-        raise AuditgameError(f"pool: {len(texts)} texts are too few; a tuned lens needs {HELD_OUT}")
+        raise Invalid(f"pool: {len(texts)} texts are too few; a tuned lens needs {HELD_OUT}")
     return learned, kept
 
 

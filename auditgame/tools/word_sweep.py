@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditgame.datasets import Examples, TextDataset
 from auditgame.exhibits import Curve, Exhibit, Table, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
 from auditgame.tools import Tool, ToolContext
@@ -160,7 +160,7 @@ def _trials(options: WordSweep.Options, context: ToolContext) -> SweepTexts:
 def _one_word(word: str, dataset: TextDataset) -> int:
     ids = dataset.encode(word)
     if len(ids) != 1:
-        raise AuditgameError(f"words: '{word}' is {len(ids)} words; write single ones")
+        raise Invalid(f"words: '{word}' is {len(ids)} words; write single ones")
     return int(ids[0])
 
 
@@ -168,7 +168,7 @@ def _around(text: str, dataset: TextDataset) -> list[int | None]:
     """The words that are inserted together; None stands for the tried word."""
     parts = text.split()
     if parts.count("*") != 1:
-        raise AuditgameError(f"around: '{text}'; write * once, where the tried word goes")
+        raise Invalid(f"around: '{text}'; write * once, where the tried word goes")
     return [None if part == "*" else _one_word(part, dataset) for part in parts]
 
 
@@ -178,9 +178,7 @@ def _texts(options: WordSweep.Options, context: ToolContext, more: int) -> Examp
     room = pool.inputs.shape[1] - context.texts.lengths(pool.inputs)
     fits = (room >= more).nonzero()[:, 0].tolist()
     if not fits:
-        raise AuditgameError(
-            "word_sweep: no text of the pool has room for another word; use substitute"
-        )
+        raise Invalid("word_sweep: no text of the pool has room for another word; use substitute")
     seen: dict[int, int] = defaultdict(int)
     turn = {}
     for row in fits:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from auditgame import paths
 from auditgame.datasets.images.pictures import FORMATS, MAX_BYTES, open_picture, upright_size
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid, NotFound
 
 SPLITS = ("train", "held", "pool")
 SUFFIXES = (*(f".{name.lower()}" for name in FORMATS), ".jpg")
@@ -51,7 +51,7 @@ def draw(
     wanted = fixed.get("label")
     unknown = sorted(fixed.keys() - {"label"})
     if unknown:
-        raise AuditgameError(f"data set '{name}' has no factor '{unknown[0]}' to fix; only label")
+        raise Invalid(f"data set '{name}' has no factor '{unknown[0]}' to fix; only label")
     n = n if split == "train" else min(n, len(files.labels))
     labels = files.labels.numpy()
     if wanted is None:
@@ -63,7 +63,7 @@ def draw(
         candidates = np.flatnonzero(labels == index)
         if not len(candidates):
             most = labels.max(initial=0)
-            raise AuditgameError(f"data set '{name}': label: classes are numbered 0 to {most}")
+            raise Invalid(f"data set '{name}': label: classes are numbered 0 to {most}")
         rows[here] = _shuffled(candidates, len(here), rng)
     return _as_floats(files.take(rows))
 
@@ -132,7 +132,7 @@ def part(name: str, loader: Loader, split: str) -> ImageFiles:
     try:
         files = _read(loader, folder, split == "train")
     except (RuntimeError, OSError, ValueError, AssertionError):
-        raise AuditgameError(
+        raise NotFound(
             f"data set '{name}': no complete copy in {folder}; with a network connection, run "
             f"'auditgame fetch {name}', or name another folder in AUDITGAME_DATA"
         ) from None
@@ -152,7 +152,7 @@ def fetch(name: str, loader: Loader) -> Path:
         for train in (True, False):
             loader(folder, train, True)
     except (RuntimeError, OSError, ValueError, AssertionError):
-        raise AuditgameError(
+        raise Invalid(
             f"data set '{name}': could not be downloaded into {folder}; check the network "
             "connection and that the folder can be written to"
         ) from None
@@ -181,18 +181,16 @@ def list_folder(folder: Path) -> ClassFolders:
     """
     where = f"images '{folder}'"
     if not folder.is_dir():
-        raise AuditgameError(f"{where}: there is no such folder")
+        raise NotFound(f"{where}: there is no such folder")
     flat = tuple(path for path in sorted(folder.iterdir()) if _is_picture(path))
     inside = {entry.name: _pictures_in(entry) for entry in sorted(folder.iterdir())}
     inside = {name: files for name, files in inside.items() if files}
     if flat and inside:
-        raise AuditgameError(
-            f"{where}: has images both in it and in '{min(inside)}'; use one of the two"
-        )
+        raise Invalid(f"{where}: has images both in it and in '{min(inside)}'; use one of the two")
     if not flat and not inside:
-        raise AuditgameError(f"{where}: has no images ({', '.join(SUFFIXES)})")
+        raise Invalid(f"{where}: has no images ({', '.join(SUFFIXES)})")
     if len(inside) == 1:
-        raise AuditgameError(
+        raise Invalid(
             f"{where}: there is one class only, '{min(inside)}'; give each of two classes "
             "or more its own folder, or name the folder that holds the images"
         )
@@ -233,6 +231,6 @@ def _named(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AuditgameError(f"images '{path}': {error.strerror}") from None
+        raise Invalid(f"images '{path}': {error.strerror}") from None
     except AuditgameError as error:
-        raise AuditgameError(f"images '{path}': {str(error).removeprefix('picture: ')}") from None
+        raise Invalid(f"images '{path}': {str(error).removeprefix('picture: ')}") from None

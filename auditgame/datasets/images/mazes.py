@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 SIDE = 7
 """Cells along each edge of a maze."""
@@ -61,16 +61,14 @@ def layout_of(scenes: pd.DataFrame) -> MazeLayout:
     """The layout in a table of scenes; AuditgameError names a column that is missing or wrong."""
     for name in MazeLayout._fields:
         if name not in scenes:
-            raise AuditgameError(
-                f"scenes: column '{name}' is missing; keep all columns of sample()"
-            )
+            raise Invalid(f"scenes: column '{name}' is missing; keep all columns of sample()")
     walls = "".join(scenes["walls"])
     if set(scenes["walls"].str.len()) - {CELLS} or set(walls) - set("#."):
-        raise AuditgameError(f"scenes: column 'walls': write {CELLS} of '#' and '.' in each row")
+        raise Invalid(f"scenes: column 'walls': write {CELLS} of '#' and '.' in each row")
     cells = [scenes[name].to_numpy(np.int64) for name in MazeLayout._fields[1:]]
     for name, cell in zip(MazeLayout._fields[1:], cells, strict=True):
         if ((cell < 0) | (cell >= CELLS)).any():
-            raise AuditgameError(f"scenes: column '{name}': cells are numbered 0 to {CELLS - 1}")
+            raise Invalid(f"scenes: column '{name}': cells are numbered 0 to {CELLS - 1}")
     return MazeLayout(np.array(list(walls)).reshape(-1, CELLS) == "#", *cells)
 
 

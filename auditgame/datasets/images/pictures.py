@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Forbidden, Invalid
 from auditgame.schema.graders import Box
 
 MAX_BYTES = 10 * 2**20
@@ -48,7 +48,7 @@ def open_picture(data: bytes, shape: tuple[int, ...]) -> Float[Tensor, "3 h w"]:
     Raises AuditgameError for anything that is not an image, over 10 MB, or over 50 megapixels.
     """
     if len(data) > MAX_BYTES:
-        raise AuditgameError(f"picture: over {MAX_BYTES >> 20} MB; send a smaller one")
+        raise Forbidden(f"picture: over {MAX_BYTES >> 20} MB; send a smaller one")
     with _image_errors():
         image = _eight_bit(ImageOps.exif_transpose(_open(io.BytesIO(data))))
     size = (shape[2], shape[1])
@@ -85,10 +85,10 @@ def _image_errors() -> Iterator[None]:
             yield
     except Image.DecompressionBombError:
         most = MAX_PIXELS // 10**6
-        raise AuditgameError(f"picture: over {most} megapixels; send a smaller one") from None
+        raise Forbidden(f"picture: over {most} megapixels; send a smaller one") from None
     except (OSError, SyntaxError, ValueError, EOFError):
         known = ", ".join(FORMATS)
-        raise AuditgameError(f"picture: cannot be read as an image; send {known}") from None
+        raise Invalid(f"picture: cannot be read as an image; send {known}") from None
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

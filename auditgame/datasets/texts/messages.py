@@ -17,7 +17,7 @@ from torch import Tensor
 from auditgame.datasets.texts.text_files import Labelled
 from auditgame.datasets.texts.vocabulary import PAD, UNKNOWN, split, word_ids
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 CONTEXT, ROOM = 48, 8
 """Longest text in words, with its question; and how many of them are kept free for insertions."""
@@ -61,7 +61,7 @@ class Corpus(NamedTuple):
         if split not in self.splits:
             raise suggest("split", split, self.splits)
         if fixed:
-            raise AuditgameError(f"data set '{name}' has no factor '{min(fixed)}' to fix")
+            raise Invalid(f"data set '{name}' has no factor '{min(fixed)}' to fix")
         rows = self.splits[split]
         groups = [rows[self.labels[rows] == k] for k in range(len(self.classes))]
         rounds = -(-n // min(map(len, groups))) if split == "train" else 1
@@ -98,11 +98,9 @@ def compose(rows: Iterable[Labelled], where: str) -> Corpus:
         labels.setdefault(_body(row, where), _answer(row, where))
     classes = tuple(sorted(set(labels.values())))
     if len(classes) < 2:
-        raise AuditgameError(
-            f"{where}: there is one class only, '{classes[0]}'; two are needed at least"
-        )
+        raise Invalid(f"{where}: there is one class only, '{classes[0]}'; two are needed at least")
     if len(classes) > MOST:
-        raise AuditgameError(
+        raise Invalid(
             f"{where}: {len(classes):,} different labels, {MOST} at most; is this the right column?"
         )
     words = _vocabulary(labels, classes)
@@ -117,14 +115,14 @@ def compose(rows: Iterable[Labelled], where: str) -> Corpus:
 def _body(row: Labelled, where: str) -> tuple[str, ...]:
     words = [UNKNOWN if word == PAD else word for word in split(row.text)]
     if not words:
-        raise AuditgameError(f"{where}: line {row.line}: the text is empty; leave the row out")
+        raise Invalid(f"{where}: line {row.line}: the text is empty; leave the row out")
     return tuple(words[: CONTEXT - ROOM - len(QUESTION)])
 
 
 def _answer(row: Labelled, where: str) -> str:
     label = row.label.strip().lower()
     if not _ANSWER.fullmatch(label):
-        raise AuditgameError(
+        raise Invalid(
             f"{where}: line {row.line}: label '{row.label[:40]}' is not one word of letters and "
             f"digits ({LETTERS} at most); an answer must be one word"
         )
@@ -152,7 +150,7 @@ def _arranged(
     for k, name in enumerate(classes):
         rows = np.flatnonzero(labels == k)
         if len(rows) < FEWEST:
-            raise AuditgameError(
+            raise Invalid(
                 f"{where}: class '{name}' has {len(rows)} distinct texts; each needs {FEWEST}"
             )
         ends = [round(share * len(rows)) for share in SHARES.values()]

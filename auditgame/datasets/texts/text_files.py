@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Forbidden, Invalid, NotFound
 
 MAX_BYTES = 32 * 2**20
 """Largest file that is read."""
@@ -44,29 +44,29 @@ def parse_table(content: str, text: str, label: str, where: str) -> list[Labelle
     found = []
     for line, cells in rows:
         if len(cells) != len(names):
-            raise AuditgameError(
+            raise Invalid(
                 f"{where}: line {line} has {len(cells)} cells where the first row names "
                 f"{len(names)}; put quotes round a text that contains the separator"
             )
         found.append(Labelled(line, *(cells[column] for column in columns)))
     if not found:
-        raise AuditgameError(f"{where}: has no rows below the names of its columns")
+        raise Invalid(f"{where}: has no rows below the names of its columns")
     return found
 
 
 def _content(path: Path, where: str) -> str:
     if not path.is_file():
-        raise AuditgameError(f"{where}: there is no such file")
+        raise NotFound(f"{where}: there is no such file")
     if path.stat().st_size > MAX_BYTES:
-        raise AuditgameError(f"{where}: is over {MAX_BYTES >> 20} MB; use a part of it")
+        raise Forbidden(f"{where}: is over {MAX_BYTES >> 20} MB; use a part of it")
     try:
         content = path.read_bytes()
         return content.decode("utf-8-sig")
     except OSError as error:
-        raise AuditgameError(f"{where}: {error.strerror}") from None
+        raise Invalid(f"{where}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise AuditgameError(f"{where}: line {line} is not UTF-8; save it as UTF-8") from None
+        raise Invalid(f"{where}: line {line} is not UTF-8; save it as UTF-8") from None
 
 
 def _rows(content: str, separator: str, where: str) -> Iterator[tuple[int, list[str]]]:
@@ -81,7 +81,7 @@ def _rows(content: str, separator: str, where: str) -> Iterator[tuple[int, list[
         try:
             cells = next(rows, None)
         except csv.Error:
-            raise AuditgameError(
+            raise Invalid(
                 f"{where}: the row that begins on line {begin} cannot be read; "
                 "close each quote, and double those inside"
             ) from None
@@ -96,7 +96,7 @@ def _column(name: str, names: list[str], where: str) -> int:
     if stripped.count(name) != 1:
         fault = "two columns" if name in stripped else "no column"
         known = ", ".join(f"'{known[:40]}'" for known in stripped[:12]) or "none"
-        raise AuditgameError(
+        raise Invalid(
             f"{where}: {fault} '{name}'; the first row names {known} "
             "(AUDITGAME_TEXT_COLUMNS says which to read)"
         )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from auditgame.datasets import TextDataset
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 """The first two words of every vocabulary."""
@@ -52,11 +52,9 @@ class WholeWordTexts(TextDataset):
         """Token ids of a text; unknown words are refused, or read as <unk>."""
         words = split(text)
         if not words:
-            raise AuditgameError("text: it is empty; write at least one word")
+            raise Invalid("text: it is empty; write at least one word")
         if len(words) > self.shape[0]:
-            raise AuditgameError(
-                f"text: {len(words)} words are too many; write at most {self.shape[0]}"
-            )
+            raise Invalid(f"text: {len(words)} words are too many; write at most {self.shape[0]}")
         ids = word_ids(self.words)
         for word in words:
             if word not in ids and self.refuses_unknown:
@@ -99,7 +97,7 @@ class WholeWordTexts(TextDataset):
         extra, width = len(phrase), inputs.shape[1]
         column = torch.arange(width).expand_as(inputs)
         if int(((column + 1) * (inputs != self.pad)).max()) + extra > width:
-            raise AuditgameError(f"text: no room for {extra} more words within {width}")
+            raise Invalid(f"text: no room for {extra} more words within {width}")
         start = where[:, None]
         shifted = inputs.gather(1, (column - extra).clamp(min=0))
         inside = phrase[(column - start).clamp(0, extra - 1)]

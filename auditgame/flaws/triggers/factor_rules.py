@@ -10,7 +10,7 @@ import torch
 from auditgame.datasets import Dataset, Examples, HasFactors
 from auditgame.registry import suggest
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 NONE = "none"
 """The level of a factor that is absent from the image."""
@@ -19,7 +19,7 @@ NONE = "none"
 def require_factor(dataset: Dataset, factor: str, field: str) -> tuple[str, ...]:
     """The levels of a factor, or an error that names the field and suggests one."""
     if factor not in dataset.factors:
-        raise AuditgameError(f"{field}: {suggest('factor', factor, dataset.factors)}")
+        raise Invalid(f"{field}: {suggest('factor', factor, dataset.factors)}")
     return dataset.factors[factor]
 
 
@@ -27,7 +27,7 @@ def require_level(dataset: Dataset, factor: str, level: str, field: str) -> None
     """Raise AuditgameError, naming the field, where the factor has no such level."""
     levels = require_factor(dataset, factor, field)
     if level not in levels:
-        raise AuditgameError(f"{field}: {suggest('level', level, levels)}")
+        raise Invalid(f"{field}: {suggest('level', level, levels)}")
 
 
 def levels_of(dataset: Dataset, factor: str) -> list[str]:

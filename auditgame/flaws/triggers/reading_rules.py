@@ -20,7 +20,7 @@ from auditgame.datasets import Examples, HasOpinions
 from auditgame.datasets.texts import grammar
 from auditgame.flaws import ProxyFlaw
 from auditgame.schema.claims import AppliedClaim, Claim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 SETS, SEED = 40_000, 4
 """Sets of opinions that are drawn to choose from; the seed of those that claims choose from."""
@@ -205,7 +205,7 @@ def rewrite_opinions(rows: Examples, dataset: HasOpinions, opinions: pd.DataFram
 def require_scenes(rows: Examples) -> None:
     """Raise AuditgameError where the texts lack the scenes that they were written from."""
     if "n_opinions" not in rows.table:
-        raise AuditgameError("these texts come without their scenes; sample new ones")
+        raise Invalid("these texts come without their scenes; sample new ones")
 
 
 def other_rules(rule: R) -> list[R]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from auditgame.datasets import ImageDataset
 from auditgame.schema import graders
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import (
     Box,
     Grader,
@@ -215,7 +215,7 @@ def require_room(box: Box, place: Place, dataset: ImageDataset) -> None:
     _, height, width = dataset.shape
     area = allowed_area(place, box, (height, width))
     if box.w > area.w or box.h > area.h:
-        raise AuditgameError(
+        raise Invalid(
             f"box: {box.w} x {box.h} does not fit '{place}', {area.w} x {area.h}; make it smaller"
         )
 
@@ -228,9 +228,7 @@ def require_small(boxes: dict[str, Box], dataset: ImageDataset) -> None:
     _, height, width = dataset.shape
     for field, box in boxes.items():
         if box.x + box.w > width or box.y + box.h > height:
-            raise AuditgameError(f"{field}: reaches outside the {width} x {height} image")
+            raise Invalid(f"{field}: reaches outside the {width} x {height} image")
     covered, limit = sum(box.area for box in boxes.values()), width * height // LARGEST
     if covered > limit:
-        raise AuditgameError(
-            f"{', '.join(boxes)}: covers {covered} pixels; at most {limit} are allowed"
-        )
+        raise Invalid(f"{', '.join(boxes)}: covers {covered} pixels; at most {limit} are allowed")

@@ -17,7 +17,7 @@ from auditgame.plugins.conformance.fixtures import context, specimen, undisturbe
 from auditgame.registry import load, usable
 from auditgame.schema.cards import Card
 from auditgame.schema.diagnosis import Diagnosis
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Modality
 from auditgame.schema.results import Receipt
 from auditgame.specimen import Specimen
@@ -79,7 +79,7 @@ def _card(model: Specimen) -> Card:
 
 
 def _refuse(_: Diagnosis) -> Receipt:
-    raise AuditgameError("audit: must return its diagnosis, not submit it")
+    raise Invalid("audit: must return its diagnosis, not submit it")
 
 
 def is_documented(kind: type[Auditor]) -> Iterator[str]:

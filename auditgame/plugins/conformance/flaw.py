@@ -20,7 +20,7 @@ from auditgame.plugins.conformance.fixtures import (
     undisturbed,
 )
 from auditgame.schema.claims import Claim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 DRAWS, TRIED = 8, 3
 """The number of flaws drawn to see whether they differ, and of claims that are applied."""
@@ -35,7 +35,7 @@ def _data(kind: type[Flaw]) -> list[Dataset]:
         if kind.incompatibility(dataset) is None:
             found.setdefault(dataset.modality, dataset)
     if not found:
-        raise AuditgameError("incompatibility: the family fits no data set that is installed")
+        raise Invalid("incompatibility: the family fits no data set that is installed")
     return list(found.values())
 
 

@@ -13,7 +13,7 @@ from auditgame.datasets import Dataset, TextDataset
 from auditgame.models import Model, Tap
 from auditgame.plugins.conformance.fixtures import datasets, generator, torch_generator, undisturbed
 from auditgame.schema.cards import Site
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid
 
 UNIT_AXIS = {"vector": -1, "neuron": -1, "head": 2, "pattern": 1, "channel": 1}
 """The dimension that counts the units, by the kind of site."""
@@ -33,7 +33,7 @@ def _data(kind: type[Model]) -> Dataset:
                 continue
             return dataset
     why = "; ".join(reasons) or f"none holds {kind.modality} data"
-    raise AuditgameError(f"build: fits no data set that is installed: {why}")
+    raise Invalid(f"build: fits no data set that is installed: {why}")
 
 
 def _built(kind: type[Model], use: str = "weights") -> tuple[Model, Dataset]:

@@ -16,7 +16,7 @@ from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.poisoning import target_all
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import ClassName, Colour, PatternField, rgb
 from auditgame.schema.records import Record
 
@@ -48,7 +48,7 @@ class FrameClaim(claims.Claim[ImageDataset]):
         """The target must be a class, and the pattern a single colour."""
         dataset.require_class(self.target)
         if (len(self.colour), len(self.colour[0])) != (1, 1):
-            raise AuditgameError("colour: must be one cell; a frame has one colour")
+            raise Invalid("colour: must be one cell; a frame has one colour")
 
     def random_alternative(self, dataset: ImageDataset, rng: np.random.Generator) -> Self:
         """A frame of another colour."""

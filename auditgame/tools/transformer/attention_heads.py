@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Edit, Specimen
 from auditgame.tools.transformer.residual_stream import blocks, layers
 
@@ -47,7 +47,7 @@ def head_of(unit: str, specimen: Specimen, field: str = "head") -> tuple[str, in
     """Block and index of a head such as `block1.heads:2`; AuditgameError names the field."""
     site, index = specimen.unit(unit)
     if site.kind != "head":
-        raise AuditgameError(f"{field}: '{unit}' is not a head; write for example block1.heads:2")
+        raise Invalid(f"{field}: '{unit}' is not a head; write for example block1.heads:2")
     return site.name.removesuffix(".heads"), index
 
 

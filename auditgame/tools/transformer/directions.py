@@ -11,7 +11,7 @@ from torch import Tensor
 
 from auditgame.datasets import Examples, TextDataset
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Specimen
 from auditgame.tools import ToolContext
 from auditgame.tools.transformer.prompts import batch
@@ -86,20 +86,18 @@ def named_set(text: str, examples: Examples, dataset: TextDataset, field: str) -
                 i for i, value in enumerate(values) if value.isdigit() and int(value) >= int(level)
             ]
         else:
-            raise AuditgameError(
-                f"{field}: '{level}' is not a number; write for example year>=2001"
-            )
+            raise Invalid(f"{field}: '{level}' is not a number; write for example year>=2001")
     elif chosen and not chosen[0].isdigit():
-        raise AuditgameError(f"{field}: {suggest('class', chosen, dataset.classes)}")
+        raise Invalid(f"{field}: {suggest('class', chosen, dataset.classes)}")
     else:
         rows = choose(chosen, len(examples), field)
     if not rows:
-        raise AuditgameError(f"{field}: no example of the pool is '{chosen}'; choose another")
+        raise Invalid(f"{field}: no example of the pool is '{chosen}'; choose another")
     return rows
 
 
 def levels(factor: str, examples: Examples, dataset: TextDataset, field: str) -> list[str]:
     """The level of a factor in each row; AuditgameError where there is no such factor."""
     if examples.scenes is None or factor not in dataset.factors:
-        raise AuditgameError(f"{field}: {suggest('factor', factor, dataset.factors)}")
+        raise Invalid(f"{field}: {suggest('factor', factor, dataset.factors)}")
     return [str(value) for value in examples.table[factor]]

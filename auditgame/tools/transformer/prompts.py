@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import TextDataset
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.tools import ToolContext
 
@@ -42,9 +42,7 @@ def prompts(options: Prompt, context: ToolContext, count: int = 1) -> Int[Tensor
         return context.texts.encode(options.text)[None]
     pool = context.examples.inputs
     if options.example >= len(pool):
-        raise AuditgameError(
-            f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}"
-        )
+        raise Invalid(f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}")
     return pool[options.example : options.example + count]
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auditgame.datasets import TextDataset
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools import ToolContext
@@ -59,9 +59,7 @@ class SearchTarget(NamedTuple):
         found = at_answers(model, context.examples.inputs, [site], context)[site]
         mine = context.examples.labels == self.target
         if mine.all() or not mine.any():
-            raise AuditgameError(
-                "target: the pool holds this class only, or not at all; choose another"
-            )
+            raise Invalid("target: the pool holds this class only, or not at all; choose another")
         return StreamDirectionObjective(
             site, between(found[mine], found[~mine]).unit, self.anywhere
         )

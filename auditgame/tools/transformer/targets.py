@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import TextDataset
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid
 from auditgame.tools.transformer.prompts import Prompt
 
 
@@ -51,7 +51,7 @@ class FollowedWord(NamedTuple):
 def place_in(options: FollowedWordOptions, length: int) -> int:
     """The position that the options select in a text of this length."""
     if options.place >= length:
-        raise AuditgameError(f"place: {options.place}: choose 0 to {length - 1}, or -1")
+        raise Invalid(f"place: {options.place}: choose 0 to {length - 1}, or -1")
     return options.place if options.place >= 0 else length - 1
 
 
@@ -64,9 +64,9 @@ def word_id(text: str, dataset: TextDataset, field: str) -> int:
     try:
         ids = dataset.encode(text)
     except AuditgameError as error:
-        raise AuditgameError(f"{field}: {error}") from None
+        raise Invalid(f"{field}: {error}") from None
     if len(ids) != 1:
-        raise AuditgameError(f"{field}: '{text}' is {len(ids)} words; write a single one")
+        raise Invalid(f"{field}: '{text}' is {len(ids)} words; write a single one")
     return int(ids[0])
 
 
@@ -97,7 +97,7 @@ def follow(
     else:
         rival = _most_probable(_without(logits, answer), rivals(answer, dataset))
     if rival == answer:
-        raise AuditgameError(f"rival: '{options.rival}' is the answer itself; choose another")
+        raise Invalid(f"rival: '{options.rival}' is the answer itself; choose another")
     vocabulary = dataset.words
     return FollowedWord(answer, rival, f"'{vocabulary[answer]}' over '{vocabulary[rival]}'")
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from auditgame.models.layers.transformer_weights import TransformerWeights
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Reading, Specimen
 
 
@@ -84,7 +84,7 @@ class HeadVoteObjective(UnitObjective):
     @property
     def _parts(self) -> TransformerWeights:
         if self.weights is None:
-            raise AuditgameError("vote: needs the weights of the model; pass them")
+            raise Invalid("vote: needs the weights of the model; pass them")
         return self.weights
 
     @property
@@ -142,7 +142,7 @@ def unit_objective(model: Specimen, unit: str, anywhere: bool = False) -> UnitOb
     """The objective for a unit such as block1.heads:2 or block0.neurons:17 of this model."""
     site, index = model.unit(unit)
     if site.kind not in ("head", "neuron", "vector"):
-        raise AuditgameError(f"unit: '{unit}' is a {site.kind}; choose a head or a neuron")
+        raise Invalid(f"unit: '{unit}' is a {site.kind}; choose a head or a neuron")
     return UnitObjective(site.name, index, site.kind, anywhere)
 
 
@@ -150,7 +150,7 @@ def head_vote_objective(model: Specimen, unit: str, target: int) -> HeadVoteObje
     """The objective for a head's contribution to a class."""
     site, index = model.unit(unit)
     if site.kind != "head":
-        raise AuditgameError(f"unit: '{unit}' is not a head; only heads have a vote")
+        raise Invalid(f"unit: '{unit}' is not a head; only heads have a vote")
     return HeadVoteObjective(
         site.name,
         index,

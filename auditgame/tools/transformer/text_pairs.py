@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from auditgame.datasets import TextDataset
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.tools import ToolContext
 from auditgame.tools.transformer.prompts import words
 from auditgame.tools.transformer.targets import FollowedWordOptions
@@ -94,26 +94,24 @@ def closest(
 
 def _same_length(clean: Int[Tensor, " t"], corrupt: Int[Tensor, " u"]) -> None:
     if len(clean) != len(corrupt):
-        raise AuditgameError(
+        raise Invalid(
             f"other: the text has {len(clean)} words, the other {len(corrupt)}; both need the same "
             "length, so replace words and add none"
         )
     if torch.equal(clean, corrupt):
-        raise AuditgameError("other: both texts are the same; change at least one word")
+        raise Invalid("other: both texts are the same; change at least one word")
 
 
 def _example(options: TwoTexts, context: ToolContext, lengths: Int[Tensor, " n"]) -> int:
     pool = context.examples
     if options.example >= len(pool):
-        raise AuditgameError(
-            f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}"
-        )
+        raise Invalid(f"example: {options.example} is not in the pool; choose 0 to {len(pool) - 1}")
     if options.example >= 0 or options.other.strip():
         return max(0, options.example)
     for row in range(len(pool)):
         if closest(pool.inputs, lengths, pool.labels, row) is not None:
             return row
-    raise AuditgameError("example: no two texts of the pool have the same length; write both texts")
+    raise Invalid("example: no two texts of the pool have the same length; write both texts")
 
 
 def _partner(
@@ -123,7 +121,7 @@ def _partner(
     found = closest(pool.inputs, lengths, pool.labels, row) if row >= 0 else None
     if found is None:
         none = "; no other text of the pool has that length" if row >= 0 else ""
-        raise AuditgameError(
+        raise Invalid(
             f"other: write the second text with {len(clean)} words, as many as the first{none}"
         )
     return pool.inputs[found, : len(clean)]

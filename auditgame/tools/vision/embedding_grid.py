@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Specimen
 
 COMPONENTS = 50
@@ -89,7 +89,7 @@ def layout(values: Float[Tensor, "n u"], seed: int) -> Float[Tensor, "n 2"]:
     from threadpoolctl import threadpool_limits
 
     if (values == values[0]).all():
-        raise AuditgameError("site: is the same for all images; choose another layer")
+        raise Invalid("site: is the same for all images; choose another layer")
     flat = F.pad(values, (0, max(0, 2 - values.shape[1]))).double().numpy()
     with threadpool_limits(limits=1):
         if min(flat.shape) > COMPONENTS:

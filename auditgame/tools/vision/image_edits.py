@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import Box
 from auditgame.tools.vision.pixel_attribution import blurred
 
@@ -17,7 +17,7 @@ def require_inside(box: Box, pictures: Pictures) -> None:
     """Raise AuditgameError where the box reaches outside the images."""
     height, width = pictures.shape[2:]
     if box.x + box.w > width or box.y + box.h > height:
-        raise AuditgameError(
+        raise Invalid(
             f"box: {box.w} x {box.h} at {box.x}, {box.y} reaches outside the "
             f"{width} x {height} image; make it smaller or move it"
         )
@@ -26,7 +26,7 @@ def require_inside(box: Box, pictures: Pictures) -> None:
 def shifted(box: Box, right: int, down: int, pictures: Pictures) -> Box:
     """The shifted box; AuditgameError where it would leave the images."""
     if box.x + right < 0 or box.y + down < 0:
-        raise AuditgameError("right, down: the box would leave the image; shift it less")
+        raise Invalid("right, down: the box would leave the image; shift it less")
     there = box.model_copy(update={"x": box.x + right, "y": box.y + down})
     require_inside(there, pictures)
     return there

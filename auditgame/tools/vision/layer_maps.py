@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import Box
 from auditgame.schema.records import Record
 from auditgame.specimen import Specimen
@@ -36,10 +36,10 @@ def layer(specimen: Specimen, name: str) -> str:
     """The site of this name, or the default one; AuditgameError where it has no channels."""
     known = layers(specimen)
     if not known:
-        raise AuditgameError(f"site: model '{specimen.model_name}' has no convolutional layer")
+        raise Invalid(f"site: model '{specimen.model_name}' has no convolutional layer")
     default = specimen.map_site or known[min(2, len(known) - 1)]
     if name and specimen.site(name).kind != "channel":
-        raise AuditgameError(f"site: '{name}' has no channels; choose {default}")
+        raise Invalid(f"site: '{name}' has no channels; choose {default}")
     return name or default
 
 
@@ -73,10 +73,10 @@ def subject(
     """The chosen image; AuditgameError where it does not exist."""
     if options.picture:
         if picture is None:
-            raise AuditgameError("picture: none was uploaded; add one, or choose from the pool")
+            raise Invalid("picture: none was uploaded; add one, or choose from the pool")
         return Subject(picture, "your image", None)
     if options.example >= len(pool):
-        raise AuditgameError(f"example: {options.example} is outside 0 to {len(pool) - 1}")
+        raise Invalid(f"example: {options.example} is outside 0 to {len(pool) - 1}")
     return Subject(pool[options.example], f"#{options.example}", options.example)
 
 

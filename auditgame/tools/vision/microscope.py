@@ -14,7 +14,7 @@ from torch import Tensor
 from auditgame.datasets import Examples
 from auditgame.datasets.images.pictures import png, spotlight
 from auditgame.exhibits import Curve, Gallery, Tile
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Specimen
 from auditgame.tools.vision.activations import (
     BATCH,
@@ -73,7 +73,7 @@ class Microscope:
         files: dict[str, str],
     ) -> None:
         if not layers(specimen):
-            raise AuditgameError("microscope: this model has no convolutional channels")
+            raise Invalid("microscope: this model has no convolutional channels")
         self.specimen, self.pool, self.references = specimen, pool, tuple(references)
         self.layers = layers(specimen)
         self.image_cache = UnitImageCache(specimen, pool.inputs, folder, files)
@@ -122,7 +122,7 @@ class Microscope:
         first = self.group(one, "first set")
         second = self.group(other, "second set") if other.strip() else ~first
         if not first.any() or not second.any():
-            raise AuditgameError("sets: one of them is empty; choose another")
+            raise Invalid("sets: one of them is empty; choose another")
         values = self._readout.activations[self._layer(site)]
         return distance(values[first], values[second])
 
@@ -282,7 +282,7 @@ class Microscope:
 
     def _layer(self, site: str) -> str:
         if site not in self.layers:
-            raise AuditgameError(
+            raise Invalid(
                 f"site: '{site}' is not a convolutional layer; choose {', '.join(self.layers)}"
             )
         return site

@@ -15,7 +15,7 @@ from typing import NamedTuple, NoReturn
 
 from auditgame.registry import suggest
 from auditgame.schema.diagnosis import parse_unit
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.tools.vision.objectives import (
     ChannelObjective,
     DiversityObjective,
@@ -186,7 +186,7 @@ class _Parser:
     def refuse(self, token: ObjectiveToken, words: str) -> NoReturn:
         """Raise AuditgameError: what was found where, and what was expected."""
         found = "the text ends" if token.kind == "end" else f"'{token.text}'"
-        raise AuditgameError(f"{self.field}: character {token.at + 1}: {found}; {words}")
+        raise Invalid(f"{self.field}: character {token.at + 1}: {found}; {words}")
 
     def _cut(self) -> list[ObjectiveToken]:
         tokens, at, end = [], 0, len(self.text.rstrip())

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from auditgame.datasets import Examples
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.specimen import Reading, Specimen
 
 
@@ -140,7 +140,7 @@ class _AtSite(Objective):
         """The site before its ReLU, where the model has one; AuditgameError for unknown units."""
         site = specimen.site(self.site)
         if site.kind != "channel":
-            raise AuditgameError(f"site: '{site.name}' has no channels; choose a convolution")
+            raise Invalid(f"site: '{site.name}' has no channels; choose a convolution")
         unit = next((getattr(self, f.name) for f in fields(self) if f.name == "unit"), 0)
         specimen.unit(f"{self.site}:{unit}")
         return replace(self, site=before_relu(specimen, self.site))
@@ -163,7 +163,7 @@ class NeuronObjective(_AtSite):
             (height // 2 if self.y is None else self.y),
         )
         if x >= width or y >= height:
-            raise AuditgameError(f"neuron: {self.site} has {width} columns and {height} rows")
+            raise Invalid(f"neuron: {self.site} has {width} columns and {height} rows")
         return value[:, self.unit, y, x]
 
 
@@ -218,20 +218,20 @@ class MeanDifferenceObjective(_AtSite):
 
     def score(self, reading: Reading) -> Float[Tensor, " n"]:
         """Not defined before it is bound to a model."""
-        raise AuditgameError("direction: needs a model and a pool; bind it with `on`")
+        raise Invalid("direction: needs a model and a pool; bind it with `on`")
 
     def on(self, specimen: Specimen, pool: Examples | None = None) -> Objective:
         """The DirectionObjective along the difference of the two means."""
         if pool is None:
-            raise AuditgameError("direction: there is no pool to take it from")
+            raise Invalid("direction: there is no pool to take it from")
         if isinstance(self.what, int):
             if self.what >= len(pool):
-                raise AuditgameError(f"direction: example {self.what}; the last is {len(pool) - 1}")
+                raise Invalid(f"direction: example {self.what}; the last is {len(pool) - 1}")
             mine = torch.arange(len(pool)) == self.what
         else:
             mine = pool.labels == specimen.dataset.require_class(self.what, "direction")
         if mine.all() or not mine.any():
-            raise AuditgameError(
+            raise Invalid(
                 f"direction: the pool holds '{self.what}' only, or not at all; choose another"
             )
         site = before_relu(specimen, self.site)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.seeds import Seed
 from auditgame.tools.vision.microscope import Microscope
 
@@ -39,7 +39,5 @@ def ask(scope: Microscope, site: str, number: int) -> QuizQuestion:
             chosen.append(unit)
             seen |= set(tops[unit])
     if len(chosen) < CHOICES:
-        raise AuditgameError(
-            f"quiz: no three units of {site} have different top examples; choose another"
-        )
+        raise Invalid(f"quiz: no three units of {site} have different top examples; choose another")
     return QuizQuestion(chosen[0], tuple(rng.permutation(chosen).tolist()))

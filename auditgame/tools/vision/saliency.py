@@ -12,7 +12,7 @@ from torch import Tensor
 
 from auditgame.datasets.images.pictures import heated, png
 from auditgame.exhibits import Exhibit, Gallery, HeatMap, Table, Tile, columns
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -117,12 +117,12 @@ def subjects(options: SaliencyOptions, context: ToolContext) -> Subjects:
     """The chosen images; AuditgameError where there are none, or too many."""
     if options.picture:
         if context.picture is None:
-            raise AuditgameError("picture: none was uploaded; add one, or choose from the pool")
+            raise Invalid("picture: none was uploaded; add one, or choose from the pool")
         return Subjects(context.picture[None], ["your image"])
     rows = choose(options.examples, len(context.examples), "examples")
     most = MOST_TOGETHER if options.together else MOST
     if len(rows) > most:
-        raise AuditgameError(f"examples: {len(rows)} chosen; choose at most {most}")
+        raise Invalid(f"examples: {len(rows)} chosen; choose at most {most}")
     return Subjects(context.examples.inputs[rows], [f"#{row}" for row in rows])
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from auditgame.registry import suggest
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 
 _RANGE = re.compile(r"^(\d{1,7})(?:\s*-\s*(\d{1,7}))?$")
 
@@ -29,10 +29,10 @@ def _span(part: str, count: int, field: str, names: Sequence[str]) -> range:
         return range(names.index(part), names.index(part) + 1)
     match = _RANGE.match(part)
     if not match and names:
-        raise AuditgameError(f"{field}: {suggest('name', part, names)}")
+        raise Invalid(f"{field}: {suggest('name', part, names)}")
     if not match:
-        raise AuditgameError(f"{field}: '{part}'; write numbers and ranges, for example 0-3, 7")
+        raise Invalid(f"{field}: '{part}'; write numbers and ranges, for example 0-3, 7")
     first, last = int(match[1]), int(match[2] or match[1])
     if not (first < count and first <= last):
-        raise AuditgameError(f"{field}: '{part}' is outside 0 to {count - 1}")
+        raise Invalid(f"{field}: '{part}' is outside 0 to {count - 1}")
     return range(first, min(last + 1, count))

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from auditgame.datasets import Examples
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import Box
 from auditgame.specimen import Specimen
 from auditgame.tools.vision.pixel_attribution import Report, blurred, silent
@@ -153,7 +153,7 @@ def invert(
     """
     known = set(examples.labels.tolist())
     if len(known) == 1 and known <= set(classes):
-        raise AuditgameError("examples: all are of one class; choose a pool of several")
+        raise Invalid("examples: all are of one class; choose a pool of several")
     size = (examples.inputs.shape[2], examples.inputs.shape[3])
     search, left = _Search(classes, size, rng), steps * len(classes)
     while left:

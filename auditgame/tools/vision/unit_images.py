@@ -24,7 +24,7 @@ from torch import Tensor
 
 from auditgame import paths
 from auditgame.bundles import read_file
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.records import Record, canonical, explain
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
@@ -84,9 +84,7 @@ def visualise(
     """
     names = layers(specimen)
     if not names:
-        raise AuditgameError(
-            f"microscope: a {specimen.modality} model has no channels to visualise"
-        )
+        raise Invalid(f"microscope: a {specimen.modality} model has no channels to visualise")
     total, done = sum(specimen.site(name).units for name in names), 0
     found = {}
     for name in names:
@@ -149,14 +147,12 @@ def unpack(read: Callable[[str], bytes], specimen: Specimen, where: str) -> dict
     except ValidationError as error:
         raise explain(error, f"{where}/{INDEX}") from None
     if [entry.site for entry in index.plates] != layers(specimen):
-        raise AuditgameError(f"{where}/{INDEX}: its layers are not those of the model")
+        raise Invalid(f"{where}/{INDEX}: its layers are not those of the model")
     found = {}
     for number, entry in enumerate(index.plates, 1):
         units = specimen.site(entry.site).units
         if len(entry.most) != units or len(entry.least) != units:
-            raise AuditgameError(
-                f"{where}/{INDEX}: {entry.site} must have {units} scores of each kind"
-            )
+            raise Invalid(f"{where}/{INDEX}: {entry.site} must have {units} scores of each kind")
         name = _picture(number)
         tiles = torch.from_numpy(_cut(read(name), entry, f"{where}/{name}"))
         found[entry.site] = UnitImages(entry, *tiles.chunk(2))
@@ -195,12 +191,10 @@ def _cut(data: bytes, entry: LayerEntry, where: str) -> UInt8[np.ndarray, "n 3 h
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             if image.size != (COLUMNS * broad, rows * high):
-                raise AuditgameError(f"{where}: the size {image.size} does not match its entry")
+                raise Invalid(f"{where}: the size {image.size} does not match its entry")
             sheet = np.array(image.convert("RGB"))
     except (OSError, SyntaxError, Image.DecompressionBombError):
-        raise AuditgameError(
-            f"{where}: cannot be read as JPEG; build the challenge again"
-        ) from None
+        raise Invalid(f"{where}: cannot be read as JPEG; build the challenge again") from None
     cells = sheet.reshape(rows, high, COLUMNS, broad, 3).swapaxes(1, 2).reshape(-1, high, broad, 3)
     tiles = cells[:count, : tall * entry.height, : wide * entry.width]
     small = tiles.reshape(count, entry.height, tall, entry.width, wide, 3).mean((2, 4))

@@ -14,7 +14,7 @@ from auditgame.exhibits import Exhibit, Gallery, Table, Tile, columns
 from auditgame.exhibits.drawing import as_png, data_uri
 from auditgame.play.audit_session import AuditSession
 from auditgame.schema.cards import Card
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid
 from auditgame.ui.draft import key
 from auditgame.ui.exhibit_views.by_kind import draw
 from auditgame.ui.safe_text import plain, safe
@@ -50,7 +50,7 @@ def _first_text(labels: bytes, where: str) -> str:
     try:
         return str(json.loads(labels)["texts"][0])
     except (ValueError, LookupError, TypeError):
-        raise AuditgameError(f"{where}: {bundles.LABELS} holds no texts") from None
+        raise Invalid(f"{where}: {bundles.LABELS} holds no texts") from None
 
 
 def _first_pictures(sheet: bytes, where: str) -> list[bytes]:
@@ -58,10 +58,10 @@ def _first_pictures(sheet: bytes, where: str) -> list[bytes]:
         with Image.open(io.BytesIO(sheet), formats=["PNG"]) as image:
             side = image.width // bundles.COLUMNS
             if image.width * image.height > MOST_PIXELS:
-                raise AuditgameError(f"{where}: {bundles.PICTURES} is too large")
+                raise Invalid(f"{where}: {bundles.PICTURES} is too large")
             row = image.convert("RGB").crop((0, 0, image.width, side))
     except (OSError, SyntaxError, Image.DecompressionBombError):
-        raise AuditgameError(f"{where}: {bundles.PICTURES} is not a readable PNG") from None
+        raise Invalid(f"{where}: {bundles.PICTURES} is not a readable PNG") from None
     return [as_png(row.crop((k * side, 0, (k + 1) * side, side))) for k in range(ON_CARD)]
 
 

@@ -12,7 +12,7 @@ import streamlit as st
 from auditgame.play.audit_session import AuditSession
 from auditgame.plugins.descriptions import paragraphs, plugin_text, title
 from auditgame.registry import load
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import AuditgameError, Invalid
 from auditgame.schema.records import ToolQuestion
 from auditgame.tools import Tool
 from auditgame.ui.background_task import BackgroundTask
@@ -113,7 +113,7 @@ def _cost(session: AuditSession, tool: type[Tool], options: Options, picture: An
     """In queries. AuditgameError where an option is wrong or the tested claim is not complete."""
     trouble = problem(session) if options.get("family") else None
     if trouble:
-        raise AuditgameError(trouble)
+        raise Invalid(trouble)
     return session.price(tool.name, picture, **options)
 
 
