@@ -75,9 +75,9 @@ class Game:
             known = self.ledger.find(player, id, digest(diagnosis.model_dump(mode="json")))
             if known:
                 return known
-            used, allowed = self.ledger.attempts(player, id)
-            if allowed and used >= allowed:
-                raise Conflict(f"{id}: all {allowed} attempts are used")
+            used, _ = self.ledger.attempts(player, id)
+            if used >= card.attempts:
+                raise Conflict(f"{id}: all {card.attempts} attempts are used")
         score = referee.judge(Path(card.path), diagnosis)
         submitter = self.player(player) if isinstance(player, str) else player
         return self.ledger.submit(submitter, id, diagnosis, score, card.attempts)

@@ -77,6 +77,18 @@ def test_the_same_diagnosis_again_is_the_same_receipt(game: Game, house: House, 
     assert game.submit(house.flawed.name, "bob", said).id != one.id
 
 
+def test_an_imported_attempt_leaves_the_others_of_the_challenge(
+    game: Game, house: House, monkeypatch
+):
+    monkeypatch.setattr(referee, "judge", lambda *args: SCORE)
+    id, bot = house.flawed.name, game.player("detective", "algorithm")
+    imported = {"player": "detective", "bracket": "algorithm", "challenge": id}
+    imported |= {"diagnosis": Diagnosis(notes="then").model_dump(), "score": SCORE.model_dump()}
+    assert game.ledger.import_entries([imported]) == 1
+    again = game.submit(id, bot, Diagnosis(notes="now"))
+    assert (again.attempt, again.attempts_left) == (2, game.card(id).attempts - 2)
+
+
 def test_a_refused_diagnosis_takes_no_attempt(game: Game, house: House):
     id, ada = house.flawed.name, game.player("ada")
     for player in (ada, "new"):
