@@ -22,7 +22,7 @@ from auditgame.bundles import keys
 from auditgame.challenges.build import BuildFailed, build
 from auditgame.flaws import draw_flaw
 from auditgame.play import referee
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Invalid
 from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
 
@@ -101,7 +101,7 @@ def make(wish: Wish, pack: Path) -> str:
             return f"{recipe.name} {build(recipe, seed, pack).name}"
         except BuildFailed as failure:
             print(failure, file=sys.stderr, flush=True)
-    raise AuditgameError(f"practice.yaml: {wish.recipe}: seed {wish.seed} gives no such case")
+    raise Invalid(f"practice.yaml: {wish.recipe}: seed {wish.seed} gives no such case")
 
 
 def seeds(wish: Wish) -> Iterator[Seed]:

@@ -15,7 +15,7 @@ from auditgame.datasets import Dataset, Examples, HasFactors, ImageDataset, Text
 from auditgame.datasets.texts import grammar
 from auditgame.models import ImageModel, Model, untouched
 from auditgame.schema.cards import Card, Site
-from auditgame.schema.errors import AuditgameError
+from auditgame.schema.errors import Unavailable
 from auditgame.specimen import Specimen
 from auditgame.tools import ToolContext, parse_options
 
@@ -199,7 +199,7 @@ class PlainDesk:
         return Used(kind().run(self.specimen, self.context, parsed), cost)
 
     def pin(self, exhibit: Any, note: str = "") -> None:
-        raise AuditgameError("this session keeps no evidence")
+        raise Unavailable("this session keeps no evidence")
 
 
 def use(tool: str, specimen: Specimen, stuff: ToolContext, **options: Any) -> list[Any]:

@@ -326,8 +326,10 @@ BAD: dict[str, tuple[Callable[[Shell], tuple[Any, ...]], tuple[str, ...]]] = {
 }
 
 
-NOT_FOUND = 3
+NOT_FOUND, FORBIDDEN = 3, 5
 CODES = {
+    "100 MB": FORBIDDEN,
+    "check of an empty folder": NOT_FOUND,
     "unknown id": NOT_FOUND,
     "unknown tool": NOT_FOUND,
     "missing file": NOT_FOUND,
