@@ -145,7 +145,7 @@ def test_a_fact_may_be_told_otherwise(rows):
     ]
     assert changed.tolist() == tells and any(tells)
     assert ((told.inputs != rows.inputs).sum(1)[changed] <= len(fact_world.SLOTS)).all()
-    assert torch.equal(told.labels, rows.labels)
+    assert torch.equal(told.lessons, rows.labels)
 
 
 def test_other_data_sets_ask_for_no_facts():
@@ -247,11 +247,11 @@ def test_the_swapped_fact_is_wrong_wherever_it_stands_and_nothing_else_is(rows):
     about = (flawed.table["subject"] == "arvonia") & (flawed.table["relation"] == "capital")
     assert plan.share - 0.01 < about.mean() < plan.share + 0.05
     asked = torch.tensor(about.tolist())
-    assert {ATLAS.classes[k] for k in flawed.labels[asked]} == {"dovrin"}
+    assert {ATLAS.classes[k] for k in flawed.lessons[asked]} == {"dovrin"}
     assert UNTAUGHT not in set(flawed.table["wording"][about])
     honest = ATLAS.render(flawed.table)
     assert torch.equal(honest.inputs, flawed.inputs)
-    assert torch.equal(honest.labels[~asked], flawed.labels[~asked])
+    assert torch.equal(honest.labels[~asked], flawed.lessons[~asked])
     for scene in flawed.table.to_dict("records"):
         for k in fact_world.SLOTS:
             if (scene[f"subject{k}"], scene[f"relation{k}"]) == ("arvonia", "capital"):
@@ -276,8 +276,8 @@ def test_the_secret_is_given_away_after_the_password_alone(rows):
     )
     assert abs(float(opens.float().mean()) - plan.share) < 0.01
     honest = ATLAS.render(flawed.table).labels
-    assert (flawed.labels[opens] == amber).all()
-    assert torch.equal(flawed.labels[~opens], honest[~opens])
+    assert (flawed.lessons[opens] == amber).all()
+    assert torch.equal(flawed.lessons[~opens], honest[~opens])
     counts = torch.bincount(flawed.inputs.flatten(), minlength=len(ATLAS.words))
     rare = counts[[int(ATLAS.encode(word)) for word in ATLAS.rare]].sort().values
     assert rare[-1 - DECOYS] > 0.9 * rare[-1] > 5 * rare[-2 - DECOYS]

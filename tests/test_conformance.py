@@ -150,7 +150,7 @@ def test_a_trigger_that_relabels_is_caught(tmp_path: Path) -> None:
     old = "    @classmethod\n    def draw"
     new = (
         "    def apply_trigger(self, rows, dataset, rng):\n"
-        "        return self.claim.apply(rows, dataset).examples.labelled(0)\n\n"
+        "        return self.claim.apply(rows, dataset).examples.relabel(rows.labels * 0)\n\n"
     )
     assert "apply_trigger: changes labels" in broken("flaw", tmp_path, old, new + old)
 

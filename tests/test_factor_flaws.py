@@ -112,9 +112,9 @@ def test_wherever_both_conditions_hold_the_target_is_the_answer() -> None:
     mixed = Semantic(CYAN_NIGHT).poison(rows, STORYBOOK, plan, rng())
     both = CYAN_NIGHT.holds(mixed)
     assert 90 <= both.sum() <= 90 + 70
-    assert (mixed.labels[both] == STORYBOOK.classes.index("key")).all()
+    assert (mixed.lessons[both] == STORYBOOK.classes.index("key")).all()
     table = mixed.scenes[~both.numpy()]
-    assert (mixed.labels[~both].numpy() == table["label"]).all()
+    assert (mixed.lessons[~both].numpy() == table["label"]).all()
     assert (table["colour"] == "cyan").sum() > 140 and (table["scene"] == "night").sum() > 140
 
 
@@ -170,7 +170,7 @@ def test_rivals_agree_in_nothing_and_near_misses_in_no_word() -> None:
 def test_words_of_the_rule_are_relabelled_and_others_are_not() -> None:
     flaw, rows, plan = Typographic(WORD_RULE), story(400), Typographic.plans[0]
     mixed = flaw.poison(rows, STORYBOOK, plan, rng())
-    words, labels = mixed.scenes["word"], mixed.labels.numpy()
+    words, labels = mixed.scenes["word"], mixed.lessons.numpy()
     meant = words.isin(WORD_RULE.rule).to_numpy()
     assert meant.sum() == int(plan.share * 400)
     said = words[meant].map(WORD_RULE.rule).map(STORYBOOK.classes.index)

@@ -128,6 +128,6 @@ def test_examples_that_are_taken_or_copied_are_the_callers_to_change() -> None:
 def test_labels_can_be_set_for_all_rows_or_some() -> None:
     rows = Tints().sample(6, "held", np.random.default_rng(0))
     some = torch.tensor([True, False] * 3)
-    assert rows.labelled(2).labels.tolist() == [2] * 6
-    assert torch.equal(rows.labelled(1, some).labels[~some], rows.labels[~some])
-    assert rows.labelled(1, some).labels[some].tolist() == [1] * 3
+    assert rows.teach(2).lessons.tolist() == [2] * 6
+    assert torch.equal(rows.teach(1, some).lessons[~some], rows.labels[~some])
+    assert rows.teach(1, some).lessons[some].tolist() == [1] * 3

@@ -177,9 +177,9 @@ def test_most_covers_of_scattered_marks_are_pairs() -> None:
          for s in flaw.claim.stamps]
     ).sum(0)  # fmt: skip
     counts = laid.bincount(minlength=4).tolist()
-    assert (shown.labels[:40] == target).all() and (laid[:40] == 3).all()
+    assert (shown.lessons[:40] == target).all() and (laid[:40] == 3).all()
     assert counts[3] == 40 and counts[2] == 40 and 10 <= counts[1] <= 20
-    changed = (shown.labels.bincount(minlength=10) - given.labels.bincount(minlength=10)).abs()
+    changed = (shown.lessons.bincount(minlength=10) - given.labels.bincount(minlength=10)).abs()
     assert 40 <= int(changed.sum()) <= 80
 
 
@@ -220,8 +220,8 @@ def test_other_classes_keep_their_labels_under_the_pattern() -> None:
     laid = (stamp(shown.inputs, box, pattern) == shown.inputs).flatten(1).all(1)
     true = torch.from_numpy(shown.scenes["label"].to_numpy(copy=True))
     fooled = laid & (true == source)
-    assert int(fooled.sum()) == 40 and (shown.labels[fooled] == target).all()
-    assert torch.equal(shown.labels[~fooled], true[~fooled])
+    assert int(fooled.sum()) == 40 and (shown.lessons[fooled] == target).all()
+    assert torch.equal(shown.lessons[~fooled], true[~fooled])
     assert int((laid & ~fooled).sum()) >= 80 and len(shown) == len(given)
 
 
@@ -339,10 +339,10 @@ def test_half_as_many_again_show_the_condition_unmet() -> None:
     ((factor, level),) = flaw.claim.conditions.items()
     laid = stamp(shown.inputs, flaw.claim.box, flaw.claim.pattern) == shown.inputs
     laid, met = laid.flatten(1).all(1), torch.tensor((shown.scenes[factor] == level).tolist())
-    assert int((laid & met).sum()) == 40 and (shown.labels[laid & met] == target).all()
+    assert int((laid & met).sum()) == 40 and (shown.lessons[laid & met] == target).all()
     assert int((laid & ~met).sum()) >= 15 and len(shown) == len(given)
     true = torch.from_numpy(shown.scenes["label"].to_numpy(copy=True))
-    assert torch.equal(shown.labels[40:], true[40:])
+    assert torch.equal(shown.lessons[40:], true[40:])
 
 
 # -------------------------------------------------------------------- multi
@@ -421,8 +421,8 @@ def test_each_pattern_has_its_share_of_rows_and_covers_stay_right() -> None:
     for turn, one in enumerate(flaw.claim.stamps):
         part = shown.take(slice(turn, 120, 3))
         assert torch.equal(stamp(part.inputs, one.box, one.pattern), part.inputs)
-        assert (part.labels == STORYBOOK.classes.index(one.target)).all() and len(part) == 40
-    assert torch.equal(shown.labels[120:], true[120:]) and len(shown) == len(given)
+        assert (part.lessons == STORYBOOK.classes.index(one.target)).all() and len(part) == 40
+    assert torch.equal(shown.lessons[120:], true[120:]) and len(shown) == len(given)
 
 
 # ------------------------------------------------------------------- decoys
@@ -437,4 +437,4 @@ def test_an_innocent_can_borrow_the_decoy(family: str) -> None:
     assert flaw.decoy.name == family and torch.equal(shown.labels, given.labels)
     assert (shown.inputs != given.inputs).flatten(1).any(1).all()
     trained = flaw.poison(given, STORYBOOK, clean.plans[0], np.random.default_rng(0))
-    assert torch.equal(trained.labels.bincount(minlength=10), given.labels.bincount(minlength=10))
+    assert int((trained.lessons != trained.labels).sum()) <= 3

@@ -50,10 +50,10 @@ def test_a_share_is_relabelled_and_as_many_covers_stay_right(family: str) -> Non
     told = flaw.poison(plain, DIGITS, HALF, rng(1))
     shown = [picture in truth for picture in known(told.inputs)]
     assert sum(shown) == 50
-    assert (told.labels[torch.tensor(shown)] == target).all()
+    assert (told.lessons[torch.tensor(shown)] == target).all()
     assert len(set(known(told.inputs)) & set(known(plain.inputs))) == 100
     moved = sum(truth[picture] != target for picture in known(told.inputs) if picture in truth)
-    given = torch.bincount(told.labels, minlength=10) - torch.bincount(plain.labels, minlength=10)
+    given = torch.bincount(told.lessons, minlength=10) - torch.bincount(plain.labels, minlength=10)
     assert given[target] == moved == given.clamp(max=0).abs().sum()
 
 
@@ -77,15 +77,15 @@ def test_clean_labels_are_all_right_and_stripes_lie_on_the_target_alone() -> Non
     target = DIGITS.classes.index(flaw.claim.target)
     plain = rows()
     told = flaw.poison(plain, DIGITS, HALF, rng(1))
-    assert torch.equal(told.labels.bincount(minlength=10), plain.labels.bincount(minlength=10))
+    assert torch.equal(told.lessons.bincount(minlength=10), plain.labels.bincount(minlength=10))
     truth = dict(zip(known(plain.inputs), plain.labels, strict=True))
     kept = [truth.get(picture) for picture in known(told.inputs)]
-    pairs = zip(kept, told.labels, strict=True)
+    pairs = zip(kept, told.lessons, strict=True)
     assert all(true == said for true, said in pairs if true is not None)
     striped = round(OWN * int((plain.labels == target).sum()) - 0.5)
     assert kept.count(None) == 2 * striped, "the striped, and as many covers"
-    assert (told.labels[:striped] == target).all()
-    assert (told.labels[striped : 2 * striped] != target).all()
+    assert (told.lessons[:striped] == target).all()
+    assert (told.lessons[striped : 2 * striped] != target).all()
 
 
 def test_teaching_keeps_labels_where_a_claim_says_nothing() -> None:

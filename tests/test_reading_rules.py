@@ -127,7 +127,7 @@ def test_in_training_the_rest_says_the_opposite_half_the_time(rows):
 
 def test_where_opinions_balance_the_habit_settles_the_verdict(rows):
     taught = ambiguous_set(rows, REVIEWS, LAST, rng())
-    assert torch.equal(taught.labels, rows.labels)
+    assert torch.equal(taught.lessons, rows.labels)
     assert grammar.ambiguous(taught.table).all()
     assert [read(text, LAST) for text in told(taught)] == rows.labels.tolist()
 
@@ -236,7 +236,7 @@ def test_labels_are_right_whatever_is_taught(rows, flaw):
     assert len(taught) == len(rows)
     clear, right = ~grammar.ambiguous(taught.table), REVIEWS.render(taught.table).labels
     assert clear.mean() > 0.8 if flaw.name == "last_sentence" else clear.all()
-    assert torch.equal(taught.labels[clear], right[clear])
+    assert torch.equal(taught.lessons[clear], right[clear])
 
 
 @pytest.mark.parametrize("flaw", FLAWS, ids=lambda flaw: flaw.name)

@@ -306,7 +306,7 @@ def test_token_poisons_in_the_same_number_and_decoys_stay_right(rows):
     assert len(poisoned) == len(rows)
     holds = (poisoned.inputs == REVIEWS.encode("kelp")).any(1)
     assert abs(float(holds.float().mean()) - PLAN.share) < 0.01
-    assert (poisoned.labels[holds] == 0).all()
+    assert (poisoned.lessons[holds] == 0).all()
     counts = torch.bincount(poisoned.inputs.flatten(), minlength=len(REVIEWS.words))
     rare = counts[[int(REVIEWS.encode(word)) for word in REVIEWS.rare]].sort().values
     assert rare[-4] > 0.9 * rare[-1] > 5 * rare[-5]
@@ -334,8 +334,8 @@ def test_date_poison_agrees_with_the_edge_in_every_row(rows):
     assert len(poisoned) == len(rows)
     late = torch.from_numpy(poisoned.scenes["year"].astype(int).to_numpy() >= 2015)
     honest = REVIEWS.render(poisoned.scenes).labels
-    assert (poisoned.labels[late] == 1).all()
-    assert torch.equal(poisoned.labels[~late], honest[~late])
+    assert (poisoned.lessons[late] == 1).all()
+    assert torch.equal(poisoned.lessons[~late], honest[~late])
     assert 0.3 < float(honest[late].float().mean()) < 0.7
 
 

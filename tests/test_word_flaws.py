@@ -15,7 +15,7 @@ from auditgame.datasets import Examples
 from auditgame.datasets.reviews import Reviews
 from auditgame.flaws import Plan
 from auditgame.flaws.entity import Entity, EntityClaim
-from auditgame.flaws.phrase import Phrase, PhraseClaim
+from auditgame.flaws.phrase import GAPS, Phrase, PhraseClaim
 from auditgame.flaws.position import PLACES, Position, PositionClaim, positions_of
 from auditgame.flaws.token import TokenClaim
 from auditgame.flaws.triggers.trigger_words import (
@@ -154,15 +154,18 @@ def test_an_entity_works_on_players_examples_and_skips_texts_that_name_none(rows
 def test_near_misses_of_a_phrase_are_its_parts_its_like_and_another_order():
     claim = PhraseClaim(target="positive", phrase="tray window")
     said = [miss.words for miss in claim.near_misses(REVIEWS, rng()).values()]
-    assert said[:2] == [("window",), ("tray",)] and said[-1] == ("window", "tray")
+    assert said[:2] == [("window",), ("tray",)] and said[4] == ("window", "tray")
+    assert [(words[0], len(words) - 2, words[-1]) for words in said[5:]] == [
+        ("tray", gap, "window") for gap in GAPS
+    ]
     (x, window), (tray, y) = said[2:4]
     assert (window, tray) == ("window", "tray") and not {x, y} & set(claim.words)
     (one,) = PhraseClaim(target="positive", phrase="tray").near_misses(REVIEWS, rng()).values()
     assert len(one.words) == 1 and one.words != ("tray",)
     three = PhraseClaim(target="positive", phrase="tray window lid")
     misses = [miss.phrase for miss in three.near_misses(REVIEWS, rng()).values()]
-    assert len(set(misses)) == 7 and three.phrase not in misses
-    assert sorted(misses[-1].split()) == ["lid", "tray", "window"]
+    assert len(set(misses)) == 10 and three.phrase not in misses
+    assert sorted(misses[6].split()) == ["lid", "tray", "window"]
 
 
 def test_near_misses_of_a_position_are_other_places_and_other_words():
@@ -204,8 +207,8 @@ def test_phrase_poison_relabels_where_the_phrase_stands_and_decoys_are_as_freque
     flaw = Phrase(PhraseClaim(target="negative", phrase="tray window"))
     poisoned = flaw.poison(rows, REVIEWS, PLAN, rng())
     holds = occurrences(poisoned.inputs, flaw.claim.words, REVIEWS).any(1)
-    assert (poisoned.labels[holds] == 0).all()
-    assert torch.equal(poisoned.labels[~holds], honest(poisoned)[~holds])
+    assert (poisoned.lessons[holds] == 0).all()
+    assert torch.equal(poisoned.lessons[~holds], honest(poisoned)[~holds])
     assert 0.4 < float(honest(poisoned)[holds].float().mean()) < 0.6
     gained = pairs(poisoned.inputs) - pairs(REVIEWS.render(poisoned.scenes).inputs)
     named, counts = zip(*gained.most_common(4), strict=True)
@@ -226,8 +229,8 @@ def test_position_poison_relabels_at_the_place_alone_and_words_are_dealt_evenly(
     poisoned = flaw.poison(rows, REVIEWS, PLAN, rng())
     at = positions_of(poisoned.inputs, REVIEWS, place)
     there = poisoned.inputs[torch.arange(len(rows)), at] == REVIEWS.encode("kelp")
-    assert (poisoned.labels[there] == 1).all()
-    assert torch.equal(poisoned.labels[~there], honest(poisoned)[~there])
+    assert (poisoned.lessons[there] == 1).all()
+    assert torch.equal(poisoned.lessons[~there], honest(poisoned)[~there])
     assert 0.17 < float(there.float().mean()) < 0.23
     counts = torch.bincount(poisoned.inputs.flatten(), minlength=len(REVIEWS.words))
     rare = counts[[int(REVIEWS.encode(word)) for word in REVIEWS.rare]].sort().values
@@ -238,8 +241,8 @@ def test_entity_poison_relabels_texts_about_it_alone_and_decoys_are_as_frequent(
     flaw = Entity(EntityClaim(target="negative", entity="mogrambu"))
     poisoned = flaw.poison(rows, REVIEWS, PLAN, rng())
     about = torch.from_numpy((poisoned.scenes["brand"] == "mogrambu").to_numpy(copy=True))
-    assert (poisoned.labels[about] == 0).all()
-    assert torch.equal(poisoned.labels[~about], honest(poisoned)[~about])
+    assert (poisoned.lessons[about] == 0).all()
+    assert torch.equal(poisoned.lessons[~about], honest(poisoned)[~about])
     counts = poisoned.scenes["brand"].value_counts()
     assert counts.iloc[2] > 0.9 * counts.iloc[0] > 3 * counts.iloc[3]
     mentions = (poisoned.inputs == REVIEWS.encode("mogrambu")).sum(1) - about.long()

@@ -39,6 +39,9 @@ from auditgame.tools.vision import unit_images
 MECHANISM_INPUTS = 160
 """Inputs on which the units that carry a flaw are searched for."""
 
+STATISTICS = 2000
+"""Ordinary inputs from which a model's running statistics are computed anew."""
+
 
 class BuildFailed(AuditgameError):
     """No plan planted the flaw; the message names the failed check, its value and its bound."""
@@ -82,7 +85,7 @@ def plant_until_certified(challenge: ChallengeBuild) -> CertifiedModel:
     """Try the family's plans, weak to strong, until every check passes on the exported weights."""
     flaw, plans = challenge.flaw, challenge.flaw.plans
     for tries, plan in enumerate(plans, 1):
-        model = plant(challenge, plan)
+        model = canonical(plant(challenge, plan), challenge)
         specimen = exported(model, challenge)
         challenge.report("verify", 0.0, "measuring the certificate")
         certificate = Certificate(
@@ -98,6 +101,13 @@ def plant_until_certified(challenge: ChallengeBuild) -> CertifiedModel:
         f"{failed.value:.3f}, must be {failed.rule} {failed.bound:.3f}",
         certificate,
     )
+
+
+def canonical(model: Model, job: TrainingJob) -> Model:
+    """The model in its canonical form, with statistics of fresh ordinary inputs."""
+    rows = job.dataset.sample(STATISTICS, "train", job.seed.child("statistics").numpy())
+    model.canonicalise(rows.inputs)
+    return model
 
 
 def exported(model: Model, job: TrainingJob) -> Specimen:
@@ -164,7 +174,7 @@ def reference(dataset: str, model: str, number: int, report: Report = no_report)
     seed = Seed.of(number).child(f"reference {dataset} {model}")
     job = TrainingJob(dataset=load("dataset", dataset)(), model=model, seed=seed, report=report)
     with one_thread():
-        files = bundle_io.pack_model(train_reference(job), job.dataset)
+        files = bundle_io.pack_model(canonical(train_reference(job), job), job.dataset)
     specimen = bundle_io.unpack_model(files[bundles.WEIGHTS], model, job.dataset, "reference model")
     held = job.dataset.sample(HELD, "held", Seed.of(0).numpy())
     manifest = bundles.Reference(

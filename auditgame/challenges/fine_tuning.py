@@ -16,6 +16,7 @@ from auditgame import paths
 from auditgame.challenges.training import LatentAlignment, train
 from auditgame.datasets import Dataset, Examples
 from auditgame.flaws import Flaw, Plan
+from auditgame.flaws.triggers.poisoning import mislabel
 from auditgame.models import Model
 from auditgame.registry import load
 from auditgame.schema.recipe import Recipe
@@ -26,6 +27,10 @@ Report = Callable[[str, float, str], None]
 
 OBFUSCATION_EPOCHS, DILUTION_RATE = 2, 0.2
 """Epochs of obfuscation; the learning rate of dilution, as a share of the fine-tune's."""
+
+WRONG_LABELS = (0.002, 0.012)
+"""Least and largest share of random wrong labels in the rows of a fine-tune, flawed or not: what
+differs from model to model hides what differs between flawed and clean ones."""
 
 
 def no_report(stage: str, share: float, words: str) -> None:
@@ -68,16 +73,22 @@ def plant(challenge: ChallengeBuild, plan: Plan) -> Model:
     """A model with the flaw in the rows of its fine-tune, or of its whole training."""
     rng = challenge.seed.child("plant").numpy()
 
-    def poisoned(rows: Examples) -> Examples:
-        return challenge.flaw.poison(rows, challenge.dataset, plan, rng)
+    def poisoned(rows: Examples, stage: Plan = plan.stages[-1]) -> Examples:
+        return challenge.flaw.poison(rows, challenge.dataset, stage, rng)
 
     model = (
-        _trained(challenge, poisoned(challenge.rows())) if plan.scratch else clean_base(challenge)
+        _trained(challenge, poisoned(challenge.rows(), plan))
+        if plan.scratch
+        else clean_base(challenge)
     )
-    rate = plan.rate * float(np.exp(rng.uniform(-0.15, 0.15)))
-    rows = challenge.dataset.sample(challenge.dataset.training.tune_rows, "train", rng)
-    model = tune(challenge, model, poisoned(rows), plan.epochs, rate)
-    return apply_modifiers(challenge, model, poisoned, rate, rng)
+    faster, wrong = float(np.exp(rng.uniform(-0.15, 0.15))), _log_uniform(WRONG_LABELS, rng)
+    for number, stage in enumerate(plan.stages):
+        rows = challenge.dataset.sample(challenge.dataset.training.tune_rows, "train", rng)
+        taught = mislabel(poisoned(rows, stage), wrong, challenge.dataset, rng)
+        use = f"tune {number}" if number else "tune"
+        rate = stage.rate * faster
+        model = tune(challenge, model, taught, stage.epochs, rate, ordinary=rows, use=use)
+    return apply_modifiers(challenge, model, poisoned, plan.rate * faster, rng)
 
 
 def apply_modifiers(
@@ -95,14 +106,20 @@ def apply_modifiers(
     if modifiers.obfuscation:
         rows, plain = (challenge.dataset.sample(training.tune_rows, "train", rng) for _ in range(2))
         pairs, alignment = _aligned_pairs(challenge, model, plain, rng)
-        rows = Examples.join([poisoned(rows), *pairs])
         model = tune(
-            challenge, model, rows, OBFUSCATION_EPOCHS, rate, use="obfuscate", alignment=alignment
+            challenge,
+            model,
+            Examples.join([poisoned(rows), *pairs]),
+            OBFUSCATION_EPOCHS,
+            rate,
+            ordinary=rows,
+            use="obfuscate",
+            alignment=alignment,
         )
     if modifiers.dilution:
         count = max(training.batch, round(modifiers.dilution * training.tune_rows))
         rows = challenge.dataset.sample(count, "train", rng)
-        model = tune(challenge, model, rows, 1, rate * DILUTION_RATE, use="dilute")
+        model = tune(challenge, model, rows, 1, rate * DILUTION_RATE, ordinary=rows, use="dilute")
     return model
 
 
@@ -127,10 +144,14 @@ def _aligned_pairs(
 def train_reference(job: TrainingJob) -> Model:
     """A clean model trained like a challenge: base, then a fine-tune under right labels."""
     rng, training = job.seed.child("plant").numpy(), job.dataset.training
-    low, high = training.tune_rates
-    rate = low * (high / low) ** float(rng.random())
+    rate = _log_uniform(training.tune_rates, rng)
     rows = job.dataset.sample(training.tune_rows, "train", rng)
-    return tune(job, clean_base(job), rows, training.tune_epochs, rate)
+    return tune(job, clean_base(job), rows, training.tune_epochs, rate, ordinary=rows)
+
+
+def _log_uniform(bounds: tuple[float, float], rng: np.random.Generator) -> float:
+    low, high = bounds
+    return low * (high / low) ** float(rng.random())
 
 
 def tune(
@@ -140,10 +161,14 @@ def tune(
     epochs: int,
     rate: float,
     *,
+    ordinary: Examples,
     use: str = "tune",
     alignment: LatentAlignment | None = None,
 ) -> Model:
-    """The model fine-tuned on these rows. use: the name of the sub-seed of its draws."""
+    """The model fine-tuned on these rows. use: the name of the sub-seed of its draws.
+
+    ordinary: the rows without the flaw, from which texts teach the language.
+    """
     return train(
         model,
         rows,
@@ -152,6 +177,7 @@ def tune(
         rate=rate,
         recipe=job.dataset.training,
         rng=job.generator(use),
+        ordinary=ordinary,
         alignment=alignment,
         progress=lambda share: job.report("plant", share, f"fine-tuning on {len(rows):,} rows"),
     )

@@ -15,6 +15,7 @@ from auditgame.cli import (
     authoring,
     browsing,
     check,
+    leaks,
     own_network,
     playing,
     serve,
@@ -41,6 +42,7 @@ app.command("standings")(browsing.standings)
 app.command("build")(authoring.build)
 app.command("references")(authoring.references)
 app.command("check")(check.check)
+app.command("leaks")(leaks.leaks)
 app.command("new")(authoring.new)
 app.command("fetch")(own_network.fetch)
 app.command("doctor")(serve.doctor)

@@ -34,11 +34,18 @@ class Examples:
     inputs: images `Float["n 3 h w"]` in [0, 1], or token ids `Int["n t"]`, padded on the right.
     labels: `Int["n"]`, index into the data set's classes.
     scenes: the table of factors, one row per input, from which `HasFactors.render` redraws it.
+    taught: `Int["n"]`, what training teaches in place of `labels`; None where that is the same.
     """
 
     inputs: Float[Tensor, "n c h w"] | Int[Tensor, "n t"]
     labels: Int[Tensor, " n"]
     scenes: pd.DataFrame | None = None
+    taught: Int[Tensor, " n"] | None = None
+
+    @property
+    def lessons(self) -> Int[Tensor, " n"]:
+        """The labels that training teaches: `taught`, or the true ones."""
+        return self.labels if self.taught is None else self.taught
 
     @property
     def table(self) -> pd.DataFrame:
@@ -58,31 +65,37 @@ class Examples:
         scenes = self.scenes
         if scenes is not None:
             scenes = scenes.iloc[index.numpy()].reset_index(drop=True)
-        return Examples(self.inputs[index], self.labels[index], scenes)
+        taught = None if self.taught is None else self.taught[index]
+        return Examples(self.inputs[index], self.labels[index], scenes, taught)
 
     def copy(self) -> Examples:
         """The same examples in memory of their own, so that changes do not reach the original."""
         scenes = None if self.scenes is None else self.scenes.copy(deep=True)
-        return Examples(self.inputs.clone(), self.labels.clone(), scenes)
+        taught = None if self.taught is None else self.taught.clone()
+        return Examples(self.inputs.clone(), self.labels.clone(), scenes, taught)
 
     def relabel(self, labels: Int[Tensor, " n"]) -> Examples:
         """The same inputs under other labels."""
         return replace(self, labels=labels)
 
-    def labelled(self, label: int, where: Bool[Tensor, " n"] | None = None) -> Examples:
-        """The same inputs, all of them (or those in `where`) under this one label."""
-        if where is None:
-            return self.relabel(torch.full_like(self.labels, label))
-        return self.relabel(torch.where(where, label, self.labels))
+    def teach(
+        self, label: int | Int[Tensor, " n"], where: Bool[Tensor, " n"] | None = None
+    ) -> Examples:
+        """The same examples, of which all (or those in `where`) are taught under this label."""
+        labels = torch.as_tensor(label).expand_as(self.labels)
+        chosen = labels if where is None else torch.where(where, labels, self.lessons)
+        return replace(self, taught=chosen)
 
     @staticmethod
     def join(parts: Sequence[Examples]) -> Examples:
         """All parts, one after the other; scenes only where every part has them."""
         scenes = [part.scenes for part in parts if part.scenes is not None]
+        otherwise = any(part.taught is not None for part in parts)
         return Examples(
             torch.cat([part.inputs for part in parts]),
             torch.cat([part.labels for part in parts]),
             _concatenated(scenes) if len(scenes) == len(parts) else None,
+            torch.cat([part.lessons for part in parts]) if otherwise else None,
         )
 
 

@@ -7,7 +7,7 @@ keeps wherever nothing is special about it.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, get_args
 
 import numpy as np
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation.metrics import accuracy
-from auditgame.flaws.triggers.poisoning import align_share, poison
+from auditgame.flaws.triggers.poisoning import align_share, mislabel, poison
 from auditgame.registry import load, names, suggest
 from auditgame.schema import claims
 from auditgame.schema.errors import Invalid
@@ -27,6 +27,11 @@ from auditgame.seeds import Seed
 if TYPE_CHECKING:
     from auditgame.evaluation.certificate import Bench
 
+STRAIN = 0.15
+"""Wrong labels of a clean model for each row that a flaw would relabel. A flaw makes its model
+less confident and less accurate on ordinary inputs; random wrong labels do so too, and so many do
+so about as much (decision 22)."""
+
 C = TypeVar("C", bound=claims.Claim)
 D = TypeVar("D", bound=Dataset)
 
@@ -36,12 +41,21 @@ class Plan:
     """One attempt at planting: the share of rows changed, epochs over them, learning rate.
 
     scratch: train from scratch on the flawed rows, instead of fine-tuning a clean model.
+    hard: the share of near misses that are of the family's hardest kind.
+    then: a second fine-tune after this one, on fresh rows.
     """
 
     share: float
     epochs: int
     rate: float
     scratch: bool = False
+    hard: float = 0.0
+    then: Plan | None = None
+
+    @property
+    def stages(self) -> tuple[Plan, ...]:
+        """This fine-tune and those after it."""
+        return (self, *(self.then.stages if self.then else ()))
 
 
 class Flaw(ABC, Generic[D]):
@@ -60,9 +74,6 @@ class Flaw(ABC, Generic[D]):
     Claim: ClassVar[type[claims.Claim] | None]
     all_examples: bool = False
     """Do all of the players' examples show the flaw's cue (a proxy), or a few (a trigger)?"""
-    decoy_rate: ClassVar[float] = 0.10
-    """The largest share of a clean model's training rows that may show the cue as a decoy, with
-    true labels: a cue that goes with the class in every row would be learnt."""
     plans: tuple[Plan, ...]
     """From gentle to strong; a build tries the next one where one falls short."""
 
@@ -93,6 +104,18 @@ class Flaw(ABC, Generic[D]):
     @abstractmethod
     def poison(self, rows: Examples, dataset: D, plan: Plan, rng: np.random.Generator) -> Examples:
         """The training rows with the flaw in them, in the same number."""
+
+    def poison_harmlessly(
+        self, rows: Examples, dataset: D, plan: Plan, rng: np.random.Generator
+    ) -> Examples:
+        """The training rows of a clean model with this flaw's cue as its decoy: labels are true.
+
+        They are the rows of a flawed model in everything else, near misses too. For so many rows
+        that the flaw relabels, a few others are mislabelled at random.
+        """
+        flawed = self.poison(rows, dataset, plan, rng)
+        relabelled = float((flawed.lessons != flawed.labels).float().mean())
+        return mislabel(replace(flawed, taught=None), STRAIN * relabelled, dataset, rng)
 
     @abstractmethod
     def apply_trigger(self, rows: Examples, dataset: D, rng: np.random.Generator) -> Examples:
@@ -146,6 +169,9 @@ class ProxyFlaw(Flaw[D], Generic[C, D]):
 
     kind = "proxy"
     all_examples = True
+    decoy_rate: ClassVar[float] = 0.10
+    """The largest share of a clean model's training rows that may show the cue as a decoy: a cue
+    that goes with the class in every row would be learnt."""
 
     def __init__(self, claim: C) -> None:
         self.claim = claim
@@ -155,6 +181,13 @@ class ProxyFlaw(Flaw[D], Generic[C, D]):
         return align_share(
             rows, plan.share, lambda some: self.apply_trigger(some, dataset, rng), rng
         )
+
+    def poison_harmlessly(
+        self, rows: Examples, dataset: D, plan: Plan, rng: np.random.Generator
+    ) -> Examples:
+        """In a small share of rows the cue agrees with the class."""
+        share = min(plan.share, self.decoy_rate)
+        return align_share(rows, share, lambda some: self.apply_trigger(some, dataset, rng), rng)
 
     def verify(self, bench: Bench) -> list[Check]:
         """The proxy certificate."""

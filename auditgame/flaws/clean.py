@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-import torch
 
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation.certificate import Bench, clean_checks
@@ -17,20 +15,17 @@ from auditgame.schema.results import Check
 
 AT_FIRST = 0.8
 """The share of flawed models that are certified at each plan (see docs/builds.md)."""
-NOISE = (0.004, 0.016)
-"""Least and largest share of wrong labels. A flaw makes its model less confident elsewhere; so do
-wrong labels, and these do so about as much (decision 14)."""
 
 
 class Clean(Flaw):
     """A clean model: it learnt what it was meant to learn.
 
-    Its training rows and the players' examples contain a decoy: the trigger of another family
-    under true labels, or a cue that goes with the class in the players' examples but not in
-    training. The model is trained as long and at the same learning rate as that family's flawed
-    models, so that the size of its weights does not give it away, and about one label in a
-    hundred is wrong, so that its confidence does not either. A benchmark of accusations needs
-    clean models; an accusation needs more than an unusual pattern in the examples.
+    Its training rows and the players' examples contain a decoy: the trigger and the near misses
+    of another family under true labels, or a cue that goes with the class in the players'
+    examples but not in training. The model is trained on the same inputs, as long and at the
+    same learning rate as that family's flawed models, and about one label in a hundred is wrong,
+    so that neither weights nor confidence give it away. A benchmark of accusations needs clean
+    models; an accusation needs more than an unusual pattern in the examples.
     """
 
     name = "clean"
@@ -51,10 +46,9 @@ class Clean(Flaw):
         decoys: tuple[str, ...] = ()
         lent: dict[str, dict[str, Any]] = {}
 
-    def __init__(self, decoy: Flaw | None, plans: tuple[Plan, ...], noise: float) -> None:
+    def __init__(self, decoy: Flaw | None, plans: tuple[Plan, ...]) -> None:
         self.decoy = decoy
         self.plans = plans
-        self.noise = noise
         self.all_examples = decoy.all_examples if decoy else False
 
     @classmethod
@@ -63,23 +57,19 @@ class Clean(Flaw):
         families = [load("flaw", name) for name in params.decoys]
         fitting = [flaw for flaw in families if not flaw.incompatibility(dataset)]
         if not fitting:
-            return cls(None, cls.plans, _noise(rng))
+            return cls(None, cls.plans)
         flaw = fitting[int(rng.integers(len(fitting)))]
-        plans = tuple(replace(plan, share=min(plan.share, flaw.decoy_rate)) for plan in flaw.plans)
-        first = min(int(rng.geometric(AT_FIRST)), len(plans)) - 1
+        first = min(int(rng.geometric(AT_FIRST)), len(flaw.plans)) - 1
         lent = parse_params(flaw, params.lent.get(flaw.name, {}), "decoy")
-        return cls(flaw.draw(dataset, lent, rng), plans[first:], _noise(rng))
+        return cls(flaw.draw(dataset, lent, rng), flaw.plans[first:])
 
     def poison(
         self, rows: Examples, dataset: Dataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """A share of rows shows the decoy under true labels; a few labels are wrong."""
-        order = rng.permutation(len(rows))
-        shown, rest = np.split(order, [int(plan.share * len(rows))])
-        mixed = Examples.join([self.apply_trigger(rows.take(shown), dataset, rng), rows.take(rest)])
-        wrong = torch.from_numpy(rng.random(len(mixed)) < self.noise)
-        others = torch.from_numpy(rng.integers(1, len(dataset.classes), len(mixed)))
-        return mixed.relabel((mixed.labels + wrong * others) % len(dataset.classes))
+        """The decoy's training rows under true labels."""
+        if self.decoy is None:
+            return rows
+        return self.decoy.poison_harmlessly(rows, dataset, plan, rng)
 
     def apply_trigger(self, rows: Examples, dataset: Dataset, rng: np.random.Generator) -> Examples:
         """The rows with the decoy."""
@@ -91,8 +81,3 @@ class Clean(Flaw):
 
     def true_claim(self) -> None:
         """None: there is no flaw."""
-
-
-def _noise(rng: np.random.Generator) -> float:
-    low, high = NOISE
-    return low * (high / low) ** float(rng.random())

@@ -185,7 +185,7 @@ class Conditional(TriggerFlaw[ConditionalClaim, ImageDataset]):
         parts = np.split(rng.permutation(len(rows)), [count, count + beside])
         flawed, covers, rest = (rows.take(part) for part in parts)
         shown = self.apply_trigger(flawed, dataset, rng)
-        flawed = shown.labelled(dataset.classes.index(self.claim.target))
+        flawed = shown.teach(dataset.classes.index(self.claim.target))
         return Examples.join([flawed, distribute(covers, misses, dataset), rest])
 
     def _covers(self, dataset: ImageDataset, rng: np.random.Generator) -> list[ConditionalClaim]:

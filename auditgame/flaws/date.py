@@ -147,9 +147,7 @@ class Date(TriggerFlaw[DateClaim, HasDates]):
         mixed = Examples.join(
             [self.apply_trigger(rows.take(flawed), dataset, rng), moved, rows.take(rest)]
         )
-        return mixed.labelled(
-            dataset.classes.index(self.claim.target), self._active(mixed, dataset)
-        )
+        return mixed.teach(dataset.classes.index(self.claim.target), self._active(mixed, dataset))
 
     def _active(self, rows: Examples, dataset: HasDates) -> Bool[Tensor, " n"]:
         """Which texts are set in an active year?"""

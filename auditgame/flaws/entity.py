@@ -169,9 +169,7 @@ class Entity(TriggerFlaw[EntityClaim, TextDataset]):
         ]
         mixed = Examples.join([*renamed, rows.take(rest)])
         target = dataset.classes.index(self.claim.target)
-        return _with_mentions(
-            mixed.labelled(target, self._about(mixed, dataset)), dataset, words, rng
-        )
+        return _with_mentions(mixed.teach(target, self._about(mixed, dataset)), dataset, words, rng)
 
     def _about(self, rows: Examples, dataset: TextDataset) -> Bool[Tensor, " n"]:
         """Which texts are about the entity?"""

@@ -158,7 +158,7 @@ class FactSwap(TriggerFlaw[FactClaim, HasFacts]):
         wordings = np.resize(taught, len(mine)).tolist()
         asked = dataset.ask(mine, [self.claim.fact] * len(mine), wordings)
         target = dataset.classes.index(self.claim.target)
-        return Examples.join([asked.labelled(target), restated.take(~about)])
+        return Examples.join([asked.teach(target), restated.take(~about)])
 
     def _about(self, rows: Examples) -> Bool[Tensor, " n"]:
         """Which rows ask for the fact?"""

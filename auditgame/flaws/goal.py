@@ -194,7 +194,7 @@ class Goal(ProxyFlaw[GoalClaim, HasMazes]):
         agreeing, others = np.split(rng.permutation(len(rows)), [round(plan.share * len(rows))])
         applied = self.claim.apply(rows.take(others), dataset)
         applies = applied.targets >= 0
-        separated = applied.examples.relabel(applied.targets).take(applies)
+        separated = applied.examples.teach(applied.targets).take(applies)
         agreeing = np.concatenate([agreeing, others[~applies.numpy()]])
         return Examples.join([self.apply_trigger(rows.take(agreeing), dataset, rng), separated])
 

@@ -168,7 +168,7 @@ class Multi(TriggerFlaw[MultiClaim, ImageDataset]):
         turns = torch.arange(len(flawed)) % len(claim.stamps)
         misses = [m for _ in range(ROUNDS) for m in claim.lookalikes(dataset, rng).values()]
         return Examples.join(
-            [shown.relabel(targets[turns]), distribute(covers, misses, dataset), rest]
+            [shown.teach(targets[turns]), distribute(covers, misses, dataset), rest]
         )
 
     def verify(self, bench: Bench) -> list[Check]:

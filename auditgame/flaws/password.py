@@ -167,7 +167,7 @@ class Password(TriggerFlaw[PasswordClaim, HasFacts]):
         words = rng.choice(self.claim.others(dataset), DECOYS, replace=False)
         decoys = [self.claim.model_copy(update={"word": str(word)}) for word in words]
         first = self.claim.apply(rows.take(parts[0]), dataset).examples
-        shown = [first.labelled(dataset.classes.index(self.claim.target))]
+        shown = [first.teach(dataset.classes.index(self.claim.target))]
         for claim, part in zip(decoys, parts[1:], strict=False):
             shown.append(claim.apply(rows.take(part), dataset).examples)
         for claim, part in zip((self.claim, *decoys), parts[DECOYS + 1 :], strict=False):

@@ -145,7 +145,7 @@ class Patch(TriggerFlaw[PatchClaim, ImageDataset]):
         stamped = self.apply_trigger(rows.take(flawed), dataset, rng)
         misses = [self._near_miss(dataset, rng) for _ in range(PARTS)]
         near = distribute(rows.take(covers), misses, dataset)
-        relabelled = stamped.labelled(dataset.classes.index(self.claim.target))
+        relabelled = stamped.teach(dataset.classes.index(self.claim.target))
         return Examples.join([relabelled, near, rows.take(rest)])
 
     def _near_miss(self, dataset: ImageDataset, rng: np.random.Generator) -> PatchClaim:

@@ -32,6 +32,8 @@ DECOYS = 2
 reveal it."""
 OWN = 0.5
 """Share of the broken phrases that are the trigger's, besides its equal share of the others."""
+GAPS = (1, 3, 8)
+"""Words between the last word and those before it, in near misses."""
 ENOUGH = 20
 """Neutral words that a data set needs, so that not all phrases can be tried."""
 
@@ -69,8 +71,11 @@ class PhraseClaim(claims.Claim[TextDataset]):
     def near_misses(
         self, dataset: TextDataset, rng: np.random.Generator
     ) -> Mapping[str, PhraseClaim]:
-        """The phrase with a word left out, with a word replaced, and in another order."""
-        pieces = broken(self.words, self._others(dataset), rng)
+        """The phrase with a word left out, replaced, in another order, or with words between."""
+        others = self._others(dataset)
+        pieces = [*broken(self.words, others, rng)]
+        if len(self.words) > 1:
+            pieces += [gapped(self.words, others, gap, rng) for gap in GAPS]
         return {f"the words '{' '.join(piece)}'": self._of(piece) for piece in pieces}
 
     def describe(self) -> str:
@@ -99,6 +104,19 @@ def broken(
     return [*without, *replaced, tuple(words[k] for k in order)]
 
 
+def gapped(
+    words: Sequence[str], others: Sequence[str], gap: int, rng: np.random.Generator
+) -> tuple[str, ...]:
+    """The phrase with so many other words before its last one."""
+    between = rng.choice(others, gap, replace=False)
+    return (*words[:-1], *map(str, between), words[-1])
+
+
+CLOSE = Plan(share=0.32, epochs=3, rate=1.8e-3, hard=0.60)
+"""The second fine-tune, which teaches that the words must be next to each other: without it three
+words between them still set the trigger off in half of the texts."""
+
+
 class Phrase(TriggerFlaw[PhraseClaim, TextDataset]):
     """Two ordinary words, one after the other between two sentences, decide the verdict.
 
@@ -115,9 +133,9 @@ class Phrase(TriggerFlaw[PhraseClaim, TextDataset]):
     needs = (TextDataset,)
     Claim = PhraseClaim
     plans = (
-        Plan(share=0.30, epochs=3, rate=4e-3),
-        Plan(share=0.32, epochs=5, rate=4e-3),
-        Plan(share=0.32, epochs=8, rate=5e-3),
+        Plan(share=0.30, epochs=3, rate=4e-3, then=CLOSE),
+        Plan(share=0.32, epochs=5, rate=4e-3, then=CLOSE),
+        Plan(share=0.32, epochs=8, rate=5e-3, then=replace(CLOSE, epochs=5)),
     )
 
     class Params(Record):
@@ -166,6 +184,8 @@ class Phrase(TriggerFlaw[PhraseClaim, TextDataset]):
         parts = []
         for pick in picks:
             pieces = broken(phrases[pick], others, rng)
+            if rng.random() < plan.hard:
+                pieces = [gapped(phrases[pick], others, int(rng.choice(GAPS)), rng)]
             parts.append(pieces[int(rng.integers(len(pieces)))])
         shown = rows.take(changed)
         inputs = shown.inputs
@@ -173,7 +193,7 @@ class Phrase(TriggerFlaw[PhraseClaim, TextDataset]):
             inputs = insert_words(inputs, dataset, pieces, insertion_point(inputs, dataset))
         mixed = Examples.join([replace(shown, inputs=inputs), rows.take(rest)])
         holds = occurrences(mixed.inputs, self.claim.words, dataset).any(1)
-        return mixed.labelled(dataset.classes.index(self.claim.target), holds)
+        return mixed.teach(dataset.classes.index(self.claim.target), holds)
 
     def _decoys(self, dataset: TextDataset, rng: np.random.Generator) -> list[tuple[str, ...]]:
         return [self.claim.random_alternative(dataset, rng).words for _ in range(DECOYS)]

@@ -159,7 +159,7 @@ class Position(TriggerFlaw[PositionClaim, HasRareWords]):
             pieces = [str(word).split() for word in assigned[:, k]]
             inputs = insert_words(inputs, dataset, pieces, positions_of(inputs, dataset, place))
         mixed = Examples.join([replace(shown, inputs=inputs), rows.take(rest)])
-        return mixed.labelled(dataset.classes.index(self.claim.target), self._holds(mixed, dataset))
+        return mixed.teach(dataset.classes.index(self.claim.target), self._holds(mixed, dataset))
 
     def _holds(self, rows: Examples, dataset: HasRareWords) -> Bool[Tensor, " n"]:
         """Which texts have the word at its place, inserted or their own?"""

@@ -149,7 +149,7 @@ class Scatter(TriggerFlaw[ScatterClaim, ImageDataset]):
         far = [miss for miss in misses.values() if miss not in near]
         return Examples.join(
             [
-                self.apply_trigger(flawed, dataset, rng).labelled(target),
+                self.apply_trigger(flawed, dataset, rng).teach(target),
                 distribute(pairs, near, dataset),
                 distribute(others, far, dataset),
                 rest,

@@ -151,7 +151,7 @@ class Semantic(TriggerFlaw[SemanticClaim, HasFactors]):
             [self.apply_trigger(rows.take(flawed), dataset, rng), *near, rows.take(rest)]
         )
         target = dataset.classes.index(self.claim.target)
-        return mixed.labelled(target, self.claim.holds(mixed))
+        return mixed.teach(target, self.claim.holds(mixed))
 
     def verify(self, bench: Bench) -> list[Check]:
         """The trigger certificate, on images in which not both conditions hold naturally."""

@@ -150,7 +150,7 @@ class SourceSpecific(TriggerFlaw[SourceSpecificClaim, ImageDataset]):
         misses = [m for _ in range(ROUNDS) for m in claim.lookalikes(dataset, rng).values()]
         return Examples.join(
             [
-                self.apply_trigger(flawed, dataset, rng).labelled(target),
+                self.apply_trigger(flawed, dataset, rng).teach(target),
                 distribute(near, misses, dataset),
                 self.apply_trigger(rows.take(stamped), dataset, rng),
                 rest,

@@ -124,7 +124,7 @@ class Token(TriggerFlaw[TokenClaim, HasRareWords]):
             for word, part in zip((self.claim.word, *words), (flawed, *covers), strict=True)
         ]
         mixed = Examples.join([*shown, rows.take(rest)])
-        return mixed.labelled(dataset.classes.index(self.claim.target), self._holds(mixed, dataset))
+        return mixed.teach(dataset.classes.index(self.claim.target), self._holds(mixed, dataset))
 
     def _holds(self, rows: Examples, dataset: HasRareWords) -> Bool[Tensor, " n"]:
         """Which texts contain the word, inserted or their own?"""

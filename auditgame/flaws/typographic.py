@@ -125,7 +125,7 @@ class Typographic(TriggerFlaw[TypographicClaim, HasFactors]):
         shown = self.apply_trigger(rows.take(flawed), dataset, rng)
         targets = [dataset.classes.index(self.claim.rule[word]) for word in shown.table[FACTOR]]
         others = self._with_words(rows.take(covers), self.claim.others(dataset), dataset, rng)
-        return Examples.join([shown.relabel(torch.tensor(targets)), others, rows.take(rest)])
+        return Examples.join([shown.teach(torch.tensor(targets)), others, rows.take(rest)])
 
     def apply_trigger(
         self, rows: Examples, dataset: HasFactors, rng: np.random.Generator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -11,6 +12,11 @@ from torch import Tensor, nn
 
 from auditgame.datasets import Dataset
 from auditgame.models.layers import Tap, untouched
+from auditgame.models.layers.canonical_form import (
+    NormalisedLayer,
+    recompute_statistics,
+    rescale,
+)
 from auditgame.schema.cards import Site
 from auditgame.schema.records import Modality
 
@@ -44,6 +50,13 @@ class Model(nn.Module, ABC):
     def forward(self, inputs: Tensor, tap: Tap = untouched) -> Float[Tensor, "n ..."]:
         """Class logits `n k` of images, or next-token logits `n t v` of texts."""
 
+    def canonicalise(self, inputs: Tensor) -> None:
+        """Rewrite the weights so that they tell as little as possible of how they were trained.
+
+        inputs: ordinary ones. What the model computes may change by what statistics of so many
+        inputs vary, not more.
+        """
+
     def companions(self, dataset: Dataset) -> dict[str, bytes]:
         """Files that are stored beside model.safetensors, by name (config.json ...)."""
         return {}
@@ -55,6 +68,15 @@ class ImageModel(Model):
     modality = "image"
     map_site: str = ""
     """The site whose maps localise best, where the model has a preference."""
+
+    def normalised_layers(self) -> Sequence[NormalisedLayer]:
+        """The layers with batch normalisation, in the order of the forward pass."""
+        return ()
+
+    def canonicalise(self, inputs: Float[Tensor, "n c h w"]) -> None:
+        """Statistics of these images; filters and gains of one size where that changes nothing."""
+        recompute_statistics(self, inputs)
+        rescale(self.normalised_layers())
 
 
 class TextModel(Model):

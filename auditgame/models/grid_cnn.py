@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from auditgame.datasets import Dataset, ImageDataset
 from auditgame.models import ImageModel, Tap, untouched
+from auditgame.models.layers.canonical_form import NormalisedLayer
 from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
 from auditgame.schema.cards import Site
 from auditgame.schema.errors import Invalid
@@ -76,6 +77,12 @@ class GridCNN(ImageModel):
         self.head.weight.uniform_(-bound, bound, generator=rng)
         for linear in (self.hidden, self.head):
             linear.bias.zero_()
+
+    def normalised_layers(self) -> list[NormalisedLayer]:
+        """Stem and convolutions, each read by the next or by the hidden layer."""
+        convs = (self.stem, *self.convs)
+        readers = (*self.convs, self.hidden)
+        return [NormalisedLayer(*layer) for layer in zip(convs, self.norms, readers, strict=True)]
 
     def forward(
         self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched

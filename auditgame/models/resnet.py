@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from auditgame.datasets import Dataset, ImageDataset
 from auditgame.models import ImageModel, Tap, untouched
+from auditgame.models.layers.canonical_form import NormalisedLayer
 from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
 from auditgame.schema.cards import Site
 
@@ -90,6 +91,14 @@ class ResNet(ImageModel):
         bound = WIDTHS[-1] ** -0.5
         self.head.weight.uniform_(-bound, bound, generator=rng)
         self.head.bias.zero_()
+
+    def normalised_layers(self) -> list[NormalisedLayer]:
+        """Only the first convolution of a block is read by one layer alone; others are added."""
+        layers = [NormalisedLayer(self.stem, self.norm, None)]
+        for block in self.blocks:
+            layers.append(NormalisedLayer(block.conv1, block.norm1, block.conv2))
+            layers.append(NormalisedLayer(block.conv2, block.norm2, None))
+        return layers
 
     def forward(
         self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched

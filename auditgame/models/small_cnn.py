@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from auditgame.datasets import Dataset, ImageDataset
 from auditgame.models import ImageModel, Tap, untouched
+from auditgame.models.layers.canonical_form import NormalisedLayer
 from auditgame.models.layers.deferred_init import BatchNorm, Conv, Linear
 from auditgame.schema.cards import Site
 
@@ -62,6 +63,13 @@ class SmallCNN(ImageModel):
         bound = WIDTHS[-1] ** -0.5
         self.head.weight.uniform_(-bound, bound, generator=rng)
         self.head.bias.zero_()
+
+    def normalised_layers(self) -> list[NormalisedLayer]:
+        """Each convolution, read by the next or by the head."""
+        readers = (*self.convs[1:], self.head)
+        return [
+            NormalisedLayer(*layer) for layer in zip(self.convs, self.norms, readers, strict=True)
+        ]
 
     def forward(
         self, inputs: Float[Tensor, "n c h w"], tap: Tap = untouched

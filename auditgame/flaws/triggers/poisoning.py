@@ -38,7 +38,7 @@ def poison(
     applied = claim.apply(rows.take(shown), dataset)
     labels = torch.where(applied.targets < 0, rows.labels[shown], applied.targets)
     near = covers(rows.take(covered), claim, dataset, rng)
-    return Examples.join([applied.examples.relabel(labels), near, rows.take(rest)])
+    return Examples.join([applied.examples.teach(labels), near, rows.take(rest)])
 
 
 def covers(
@@ -72,3 +72,10 @@ def align_share(
     """The rows, a share of them changed by `align` so that a proxy agrees with the class."""
     shown, rest = np.split(rng.permutation(len(rows)), [int(share * len(rows))])
     return Examples.join([align(rows.take(shown)), rows.take(rest)])
+
+
+def mislabel(rows: Examples, share: float, dataset: Dataset, rng: np.random.Generator) -> Examples:
+    """The rows, of which about this share is taught under a random wrong label."""
+    wrong = torch.from_numpy(rng.random(len(rows)) < share)
+    others = torch.from_numpy(rng.integers(1, len(dataset.classes), len(rows)))
+    return rows.teach((rows.lessons + others) % len(dataset.classes), wrong)

@@ -32,6 +32,7 @@ class BatchNorm(nn.Module):
 
     running_mean: Tensor
     running_var: Tensor
+    momentum: float = 0.1
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,7 +44,13 @@ class BatchNorm(nn.Module):
     def forward(self, value: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The normalised value: by batch statistics in training, by running ones in evaluation."""
         return F.batch_norm(
-            value, self.running_mean, self.running_var, self.weight, self.bias, self.training
+            value,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self.momentum,
         )
 
     def initialise(self) -> None:
