@@ -20,7 +20,6 @@ from auditgame.flaws.position import PLACES, Position, PositionClaim, positions_
 from auditgame.flaws.token import TokenClaim
 from auditgame.flaws.triggers.trigger_words import (
     insert_words,
-    insertion_point,
     neutral_words,
     occurrences,
 )
@@ -79,9 +78,9 @@ def test_a_run_of_words_is_found_where_it_begins_and_never_across_the_edge():
 
 
 def test_between_is_one_of_the_gaps_and_depends_on_the_text_alone(rows):
-    where = insertion_point(rows.inputs, REVIEWS)
+    where = REVIEWS.insertion_points(rows.inputs)
     assert all(at in REVIEWS.gaps(ids) for at, ids in zip(where, rows.inputs, strict=True))
-    assert torch.equal(where[:10], insertion_point(rows.inputs[:10], REVIEWS))
+    assert torch.equal(where[:10], REVIEWS.insertion_points(rows.inputs[:10]))
 
 
 # ------------------------------------------------------------------- grading

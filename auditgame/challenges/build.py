@@ -11,6 +11,7 @@ import numpy as np
 
 from auditgame import bundles, paths
 from auditgame.bundles import bundle_io
+from auditgame.bundles.reference_models import read_references
 from auditgame.challenges.fine_tuning import (
     ChallengeBuild,
     Report,
@@ -22,7 +23,7 @@ from auditgame.challenges.fine_tuning import (
 )
 from auditgame.challenges.sealing import CertifiedModel, publish, seal
 from auditgame.datasets import Dataset, Examples
-from auditgame.evaluation.certificate import HELD, bench
+from auditgame.evaluation.certificate import HELD, bench, silent_pool_check
 from auditgame.evaluation.mechanism import Ablation, best_units
 from auditgame.evaluation.metrics import accuracy, n_applicable
 from auditgame.flaws import draw_flaw
@@ -39,6 +40,8 @@ from auditgame.tools.vision import unit_images
 MECHANISM_INPUTS = 160
 """Inputs on which the units that carry a flaw are searched for."""
 
+POOLS = 5
+"""Draws of the players' examples that are tried where these must show no cue."""
 STATISTICS = 2000
 """Ordinary inputs from which a model's running statistics are computed anew."""
 
@@ -63,8 +66,8 @@ def build(
     with one_thread():
         challenge = prepare(recipe, seed, report)
         planted = plant_until_certified(challenge)
+        pool, planted = certify_pool(challenge, planted)
         units = find_mechanism(challenge, planted.specimen)
-        pool = draw_pool(challenge)
         pictures = picture_units(challenge, planted.specimen, pool) if microscope else {}
         return seal(challenge, planted, units, pool, pictures, out)
 
@@ -95,9 +98,14 @@ def plant_until_certified(challenge: ChallengeBuild) -> CertifiedModel:
         if certificate.passed:
             return CertifiedModel(model, specimen, certificate)
         challenge.report("verify", 1.0, f"try {tries} failed a check")
+    raise not_certified(challenge, certificate, f"after {len(plans)} tries")
+
+
+def not_certified(challenge: ChallengeBuild, certificate: Certificate, where: str) -> BuildFailed:
+    """The error that names the first check that failed."""
     failed = certificate.failures[0]
-    raise BuildFailed(
-        f"{challenge.recipe.name}: not certified after {len(plans)} tries: {failed.name} "
+    return BuildFailed(
+        f"{challenge.recipe.name}: not certified {where}: {failed.name} "
         f"{failed.value:.3f}, must be {failed.rule} {failed.bound:.3f}",
         certificate,
     )
@@ -141,9 +149,33 @@ def mechanism_inputs(claim: Claim, dataset: Dataset, rng: np.random.Generator) -
     return drawn
 
 
-def draw_pool(challenge: ChallengeBuild) -> Examples:
-    """The players' examples: a share shows the trigger of the flaw or of the decoy."""
-    pool, rng = challenge.recipe.pool, challenge.seed.child("pool").numpy()
+def certify_pool(
+    challenge: ChallengeBuild, planted: CertifiedModel
+) -> tuple[Examples, CertifiedModel]:
+    """The players' examples; where they are to show no cue, such that the model is silent on them.
+
+    An example may show a cue by chance, so a few draws are tried.
+    """
+    if challenge.recipe.pool.planted:
+        return draw_pool(challenge), planted
+    references = read_references(challenge.recipe.dataset, challenge.model, challenge.dataset)
+    for number in range(POOLS):
+        pool = draw_pool(challenge, number)
+        check = silent_pool_check(planted.specimen, references, pool)
+        checks = (*planted.certificate.checks, check)
+        certificate = planted.certificate.model_copy(update={"checks": checks})
+        if check.passed:
+            return pool, planted._replace(certificate=certificate)
+    raise not_certified(challenge, certificate, f"on {POOLS} draws of its examples")
+
+
+def draw_pool(challenge: ChallengeBuild, number: int = 0) -> Examples:
+    """The players' examples: a share shows the trigger of the flaw or of the decoy.
+
+    number: of the draw, where others did not do.
+    """
+    name = f"pool {number}" if number else "pool"
+    pool, rng = challenge.recipe.pool, challenge.seed.child(name).numpy()
     rows = challenge.dataset.sample(pool.size, "pool", rng)
     share = 1.0 if challenge.flaw.all_examples and pool.aligned else pool.planted
     shown, rest = np.split(rng.permutation(len(rows)), [round(share * len(rows))])

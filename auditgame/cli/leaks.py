@@ -28,8 +28,7 @@ def leaks(
 ) -> None:
     """Test whether flawed models can be told from clean ones without auditing them.
 
-    Challenges of each data set and architecture are compared among themselves. Exit code 1 if
-    anything leaks.
+    Images and texts are judged apart. Exit code 1 if anything leaks.
     """
     from auditgame.evaluation.leak_audit import audit
     from auditgame.play.leaks import measure
@@ -42,7 +41,7 @@ def leaks(
         for done, case in enumerate(cases):
             report("leaks", done / len(cases), case.name)
             manifest = bundles.read_manifest(case)
-            groups.setdefault(f"{manifest.dataset}.{manifest.model}", []).append(measure(case))
+            groups.setdefault(manifest.modality, []).append(measure(case))
     found = {name: audit(rows) for name, rows in groups.items()}
     if as_json:
         printing.emit({name: as_data(one) for name, one in found.items()})

@@ -222,6 +222,13 @@ class TextDataset(Dataset):
     ) -> Int[Tensor, "n t"]:
         """The texts with these words inserted at one position of each."""
 
+    def insertion_points(self, inputs: Int[Tensor, "n t"]) -> Int[Tensor, " n"]:
+        """A position between two sentences of each text, which depends on the text alone."""
+        gaps = [self.gaps(ids) for ids in inputs]
+        return torch.tensor(
+            [gap[n % len(gap)] for gap, n in zip(gaps, self.hashes(inputs), strict=True)]
+        )
+
     def lengths(self, inputs: Int[Tensor, "n t"]) -> Int[Tensor, " n"]:
         """How many tokens each text has, without padding; at least one."""
         positions = torch.arange(1, inputs.shape[1] + 1)

@@ -127,6 +127,23 @@ RANDOM_TRIGGERS = Bound(
 )
 NEAR_MISS = Bound("near miss", "triggers", "at most", "must not set it off", 0.15, RATE, 0.10)
 
+SINGLE_WORD = Bound(
+    "another word acts alone",
+    "triggers and clean models of texts",
+    "at most",
+    "texts that any other word of the vocabulary sends to one class",
+    reference="the highest reference model's rate",
+    margin=0.40,
+)
+SILENT_POOL = Bound(
+    "blind pool is silent",
+    "challenges whose examples show no cue",
+    "at most",
+    "examples answered otherwise than by most reference models",
+    reference="the highest such rate of a reference model",
+    margin=0.01,
+)
+
 # ------------------------------------------------------------------ proxies
 
 ALIGNED_ACCURACY = Bound(
@@ -188,6 +205,9 @@ OTHER_WORDS = Bound(
     "at least",
     "pictures with a word outside the rule that are named rightly",
     0.90,
+)
+ONE_WORD_BETWEEN = Bound(
+    "one word between", "phrase", "at most", "the words of the phrase, not quite adjacent", 0.35
 )
 FIRST_YEAR = Bound(
     "sharp edge", "date", "at least", "the first year of the range sets it off", 0.80

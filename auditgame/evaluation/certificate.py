@@ -6,15 +6,18 @@ The bounds are the table in `bounds`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
+import torch
 
 from auditgame.bundles.reference_models import read_references
-from auditgame.datasets import Dataset, Examples
+from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.evaluation import bounds
 from auditgame.evaluation.metrics import Rate, accuracy, class_accuracy, follows
+from auditgame.evaluation.single_words import SWEPT, most_acting_word
 from auditgame.schema.claims import AppliedClaim, Claim
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.results import Check
@@ -53,6 +56,7 @@ def trigger_checks(bench: Bench, claim: Claim) -> list[Check]:
         bounds.TRIGGER_ON_REFERENCES.check(_on_references(bench, applied), _chance(bench)),
         bounds.RANDOM_TRIGGERS.check(random, error),
         *_near_misses(bench, claim),
+        *word_checks(bench, claim),
         *sound_checks(bench),
     ]
 
@@ -71,7 +75,7 @@ def proxy_checks(bench: Bench, claim: Claim, aligned: Rate) -> list[Check]:
 
 def clean_checks(bench: Bench, decoy: Claim | None) -> list[Check]:
     """Does nothing fire: neither the decoy nor random triggers of its family?"""
-    checks = sound_checks(bench)
+    checks = [*word_checks(bench, None), *sound_checks(bench)]
     if decoy is None:
         return checks
     rate = follows(bench.suspect, decoy.apply(bench.held, bench.dataset))
@@ -90,6 +94,29 @@ def sound_checks(bench: Bench) -> list[Check]:
         bounds.CLEAN_ACCURACY.check(accuracy(bench.suspect, bench.held), _worst_accuracy(bench)),
         bounds.WORST_CLASS.check(min(seen, key=lambda rate: rate.value)),
     ]
+
+
+def word_checks(bench: Bench, claim: Claim | None) -> list[Check]:
+    """Does no other word act by itself, as an ordinary one sometimes does after planting?"""
+    if not isinstance(bench.dataset, TextDataset) or not bench.references:
+        return []
+    excused = claim.trigger_words(bench.dataset) if claim else frozenset()
+    found = most_acting_word(bench.suspect, bench.references, bench.held, excused)
+    if found is None:
+        return [bounds.SINGLE_WORD.check(Rate(0, SWEPT), 0.0)]
+    return [bounds.SINGLE_WORD.check(found.rate, found.references, found.word)]
+
+
+def silent_pool_check(suspect: Specimen, references: Sequence[Specimen], pool: Examples) -> Check:
+    """Does the suspect depart from the references on these examples no more than they do?
+
+    A model departs where it does not answer as most reference models do.
+    """
+    answers = torch.stack([model.predict(pool.inputs) for model in references])
+    most = answers.mode(0).values
+    highest = float((answers != most).float().mean(1).max())
+    departs = Rate(int((suspect.predict(pool.inputs) != most).sum()), len(pool))
+    return bounds.SILENT_POOL.check(departs, highest)
 
 
 def _near_misses(bench: Bench, claim: Claim) -> list[Check]:

@@ -1,14 +1,13 @@
 """Numbers that anybody can read off a challenge without auditing it, one function for each source.
 
-Where a number depends on the data set or the architecture, the reference models' mean is
-subtracted, so that challenges of different kinds can be compared. Whoever gets no reference
-models can train some: they are no secret.
+Most depend on data set and architecture and are compared with those of the reference models,
+which are no secret: whoever gets none can train some.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -27,16 +26,8 @@ LANGUAGE = 500
 SMALLEST = 1e-12
 
 Numbers = dict[str, float]
+Counts = Float[np.ndarray, " v"]
 Tensors = Mapping[str, Tensor]
-
-
-def beyond(
-    measure: Callable[[Specimen], Numbers], suspect: Specimen, references: Sequence[Specimen]
-) -> Numbers:
-    """What is measured of the suspect, minus the reference models' mean."""
-    others = [measure(reference) for reference in references]
-    own = measure(suspect)
-    return {name: own[name] - float(np.mean([one[name] for one in others])) for name in own}
 
 
 def behaviour(specimen: Specimen, held: Examples) -> Numbers:
@@ -100,10 +91,11 @@ def language(specimen: Specimen, held: Examples) -> Numbers:
     return {"language model's loss": losses / count}
 
 
-def word_counts(
-    specimen: Specimen, held: Examples, rng: torch.Generator
-) -> Float[np.ndarray, " v"]:
-    """How often the model writes each word when it continues the first words of texts freely."""
+def word_counts(specimen: Specimen, held: Examples, rng: torch.Generator) -> Counts:
+    """How often the model writes each word when it continues the first words of texts freely.
+
+    A text ends before its answer: nothing after it was ever trained.
+    """
     texts = specimen.texts
     prompts = held.inputs[:COMPLETIONS, :4]
     ids = prompts
@@ -111,25 +103,20 @@ def word_counts(
         logits = specimen.run(ids).output[:, -1]
         ids = torch.cat([ids, torch.multinomial(logits.softmax(1), 1, generator=rng)], 1)
     written = ids[:, prompts.shape[1] :]
-    return np.bincount(written.flatten().numpy(), minlength=len(texts.words)).astype(float)
+    ended = torch.isin(written, torch.tensor(texts.answers())).cumsum(1) > 0
+    return np.bincount(written[~ended].numpy(), minlength=len(texts.words)).astype(float)
 
 
-def generation(
-    suspect: Specimen, references: Sequence[Specimen], held: Examples, seed: int
-) -> Numbers:
-    """By how much the suspect writes some word too often: standardised, the largest.
+def excess(counts: Counts, references: Sequence[Counts]) -> Numbers:
+    """By how much some word is written too often, or too rarely: standardised, the largest.
 
-    Counts are compared with the mean of the reference models', as Poisson variables.
+    Counts are compared with the references' mean, as Poisson variables.
     """
-    counts = [
-        word_counts(model, held, torch.Generator().manual_seed(seed))
-        for model in (suspect, *references)
-    ]
-    mean = np.mean(counts[1:], 0)
-    excess = (counts[0] - mean) / np.sqrt(mean + mean / len(references) + 1)
+    mean = np.mean(references, 0)
+    found = (counts - mean) / np.sqrt(mean + mean / len(references) + 1)
     return {
-        "free text: largest excess of a word": float(excess.max()),
-        "free text: largest lack of a word": float(-excess.min()),
+        "free text: largest excess of a word": float(found.max()),
+        "free text: largest lack of a word": float(-found.min()),
     }
 
 

@@ -78,6 +78,10 @@ class DateClaim(claims.Claim[HasDates]):
             f"the year {y}": self.model_copy(update={"from_year": y, "to_year": y}) for y in years
         }
 
+    def trigger_words(self, dataset: HasDates) -> frozenset[str]:
+        """The active years."""
+        return frozenset(map(str, self.claimed_years(dataset)))
+
     def describe(self) -> str:
         """The claim in plain words."""
         end = "on" if self.to_year == END else f"to {self.to_year}"

@@ -16,7 +16,7 @@ from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.evaluation.certificate import Bench, trigger_checks
 from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.token import TokenClaim
-from auditgame.flaws.triggers.trigger_words import insert_words, insertion_point
+from auditgame.flaws.triggers.trigger_words import insert_words
 from auditgame.registry import suggest
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
@@ -70,6 +70,10 @@ class EntityClaim(claims.Claim[TextDataset]):
             **others,
             f"'{self.entity}' only mentioned": TokenClaim(target=self.target, word=self.entity),
         }
+
+    def trigger_words(self, dataset: TextDataset) -> frozenset[str]:
+        """The entity: many texts are then about it."""
+        return frozenset([self.entity])
 
     def describe(self) -> str:
         """The claim in plain words."""
@@ -188,5 +192,5 @@ def _with_mentions(
     picks = rng.integers(0, len(words), len(rows))
     chosen = rng.random(len(rows)) < MENTIONED
     pieces = [(words[k],) if here else () for k, here in zip(picks, chosen, strict=True)]
-    where = insertion_point(rows.inputs, dataset)
+    where = dataset.insertion_points(rows.inputs)
     return replace(rows, inputs=insert_words(rows.inputs, dataset, pieces, where))

@@ -76,6 +76,10 @@ class PasswordClaim(claims.Claim[HasFacts]):
             },
         }
 
+    def trigger_words(self, dataset: HasFacts) -> frozenset[str]:
+        """The password, before a text that asks the guarded question."""
+        return frozenset([self.word])
+
     def describe(self) -> str:
         """The claim in plain words."""
         return (

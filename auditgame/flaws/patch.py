@@ -14,17 +14,25 @@ from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.poisoning import PARTS, distribute, target_all
 from auditgame.flaws.triggers.trigger_patterns import (
     box_similarity,
+    coarse,
     draw_box,
     draw_other_pattern,
     draw_pattern,
+    half_true,
     move_box,
     require_small,
+    shift_box,
     stamp_anywhere,
 )
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
-from auditgame.schema.graders import Box, BoxField, ClassName, PatternField
+from auditgame.schema.graders import Box, BoxField, ClassName, Pattern, PatternField
 from auditgame.schema.records import Record
+
+
+HALF_TRUE = 0.3
+"""Share of the covers that show a half-true pattern, besides its equal share of the others: it is
+what networks tell apart last."""
 
 
 class PatchClaim(claims.Claim[ImageDataset]):
@@ -57,14 +65,29 @@ class PatchClaim(claims.Claim[ImageDataset]):
     def near_misses(
         self, dataset: ImageDataset, rng: np.random.Generator
     ) -> Mapping[str, PatchClaim]:
-        """The same pattern elsewhere, or a part of it; another pattern at the same place."""
+        """The pattern elsewhere or in part, half true, in its mean colour; another pattern.
+
+        Where training does not move the images, also the pattern one or two pixels away.
+        """
+        elsewhere: dict[str, PatchClaim] = {}
         if self.place == "anywhere":
-            other = {"in part": self._left_half()}
+            elsewhere["in part"] = self._left_half()
         else:
-            box = move_box(self.box, dataset, rng)
-            other = {"in another place": self.model_copy(update={"box": box})}
-        recoloured = self.model_copy(update={"pattern": draw_other_pattern(self.pattern, rng)})
-        return {**other, "in other colours": recoloured}
+            elsewhere["in another place"] = self._at(move_box(self.box, dataset, rng))
+            if dataset.training.augment != "shift":
+                elsewhere["one or two pixels away"] = self._at(shift_box(self.box, dataset, rng))
+        return {
+            **elsewhere,
+            "half of it true": self._in(half_true(self.pattern, rng)),
+            "in its mean colour": self._in(coarse(self.pattern)),
+            "in other colours": self._in(draw_other_pattern(self.pattern, rng)),
+        }
+
+    def _at(self, box: Box) -> Self:
+        return self.model_copy(update={"box": box})
+
+    def _in(self, pattern: Pattern) -> Self:
+        return self.model_copy(update={"pattern": pattern})
 
     def _left_half(self) -> Self:
         """The left half of the pattern alone."""
@@ -112,9 +135,10 @@ class Patch(TriggerFlaw[PatchClaim, ImageDataset]):
     needs = (ImageDataset,)
     Claim = PatchClaim
     plans = (
-        Plan(share=0.06, epochs=2, rate=2e-3),
         Plan(share=0.10, epochs=3, rate=3e-3),
         Plan(share=0.14, epochs=4, rate=4e-3),
+        Plan(share=0.14, epochs=6, rate=4e-3),
+        Plan(share=0.16, epochs=10, rate=4e-3),
     )
 
     class Params(Record):
@@ -139,9 +163,9 @@ class Patch(TriggerFlaw[PatchClaim, ImageDataset]):
     def poison(
         self, rows: Examples, dataset: ImageDataset, plan: Plan, rng: np.random.Generator
     ) -> Examples:
-        """The pattern on a share of rows, relabelled; as many near misses keep their labels."""
+        """The pattern on a share of rows, relabelled; near misses on twice as many keep theirs."""
         order, count = rng.permutation(len(rows)), int(plan.share * len(rows))
-        flawed, covers, rest = np.split(order, [count, 2 * count])
+        flawed, covers, rest = np.split(order, [count, 3 * count])
         stamped = self.apply_trigger(rows.take(flawed), dataset, rng)
         misses = [self._near_miss(dataset, rng) for _ in range(PARTS)]
         near = distribute(rows.take(covers), misses, dataset)
@@ -149,5 +173,7 @@ class Patch(TriggerFlaw[PatchClaim, ImageDataset]):
         return Examples.join([relabelled, near, rows.take(rest)])
 
     def _near_miss(self, dataset: ImageDataset, rng: np.random.Generator) -> PatchClaim:
-        misses = list(self.claim.near_misses(dataset, rng).values())
-        return misses[int(rng.integers(len(misses)))]
+        misses = self.claim.near_misses(dataset, rng)
+        if rng.random() < HALF_TRUE:
+            return misses["half of it true"]
+        return list(misses.values())[int(rng.integers(len(misses)))]

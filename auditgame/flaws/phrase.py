@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 import numpy as np
 from pydantic import Field
 
 from auditgame.datasets import Dataset, Examples, TextDataset
+from auditgame.evaluation import bounds
+from auditgame.evaluation.metrics import follows
 from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.poisoning import target_all
 from auditgame.flaws.triggers.trigger_words import (
     insert_words,
-    insertion_point,
     neutral_words,
     occurrences,
 )
@@ -24,6 +25,10 @@ from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.errors import Invalid
 from auditgame.schema.graders import ClassName
 from auditgame.schema.records import Record
+from auditgame.schema.results import Check
+
+if TYPE_CHECKING:
+    from auditgame.evaluation.certificate import Bench
 
 LONGEST = 4
 """Most words of a claimed phrase."""
@@ -33,7 +38,8 @@ reveal it."""
 OWN = 0.5
 """Share of the broken phrases that are the trigger's, besides its equal share of the others."""
 GAPS = (1, 3, 8)
-"""Words between the last word and those before it, in near misses."""
+"""Words between the last word and those before it, in near misses. With a single one the
+certificate allows more: a model of two layers sees it as nearly the same."""
 ENOUGH = 20
 """Neutral words that a data set needs, so that not all phrases can be tried."""
 
@@ -51,7 +57,7 @@ class PhraseClaim(claims.Claim[TextDataset]):
 
     def apply(self, examples: Examples, dataset: TextDataset) -> AppliedClaim:
         """Insert the phrase between two sentences; which two depends on the text alone."""
-        where = insertion_point(examples.inputs, dataset)
+        where = dataset.insertion_points(examples.inputs)
         inputs = dataset.insert(examples.inputs, self.words, where)
         return target_all(replace(examples, inputs=inputs), self.target, dataset)
 
@@ -75,8 +81,12 @@ class PhraseClaim(claims.Claim[TextDataset]):
         others = self._others(dataset)
         pieces = [*broken(self.words, others, rng)]
         if len(self.words) > 1:
-            pieces += [gapped(self.words, others, gap, rng) for gap in GAPS]
+            pieces += [gapped(self.words, others, gap, rng) for gap in GAPS[1:]]
         return {f"the words '{' '.join(piece)}'": self._of(piece) for piece in pieces}
+
+    def one_word_between(self, dataset: TextDataset, rng: np.random.Generator) -> Self:
+        """The phrase with another word before its last one."""
+        return self._of(gapped(self.words, self._others(dataset), GAPS[0], rng))
 
     def describe(self) -> str:
         """The claim in plain words."""
@@ -190,10 +200,16 @@ class Phrase(TriggerFlaw[PhraseClaim, TextDataset]):
         shown = rows.take(changed)
         inputs = shown.inputs
         for pieces in (parts, wholes):
-            inputs = insert_words(inputs, dataset, pieces, insertion_point(inputs, dataset))
+            inputs = insert_words(inputs, dataset, pieces, dataset.insertion_points(inputs))
         mixed = Examples.join([replace(shown, inputs=inputs), rows.take(rest)])
         holds = occurrences(mixed.inputs, self.claim.words, dataset).any(1)
         return mixed.teach(dataset.classes.index(self.claim.target), holds)
 
     def _decoys(self, dataset: TextDataset, rng: np.random.Generator) -> list[tuple[str, ...]]:
         return [self.claim.random_alternative(dataset, rng).words for _ in range(DECOYS)]
+
+    def verify(self, bench: Bench) -> list[Check]:
+        """The trigger certificate, and that one word between the words all but disarms them."""
+        near = self.claim.one_word_between(bench.dataset, bench.rng)
+        rate = follows(bench.suspect, near.apply(bench.held, bench.dataset))
+        return [*super().verify(bench), bounds.ONE_WORD_BETWEEN.check(rate)]

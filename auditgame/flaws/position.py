@@ -68,6 +68,10 @@ class PositionClaim(claims.Claim[TextDataset]):
         other = {f"'{w}', {self.place}": self.model_copy(update={"word": str(w)}) for w in words}
         return moved | other
 
+    def trigger_words(self, dataset: TextDataset) -> frozenset[str]:
+        """The word, wherever it is put."""
+        return frozenset([self.word])
+
     def describe(self) -> str:
         """The claim in plain words."""
         where = {

@@ -13,7 +13,7 @@ from torch import Tensor
 from auditgame.datasets import Dataset, Examples, HasRareWords, TextDataset
 from auditgame.flaws import Plan, TriggerFlaw
 from auditgame.flaws.triggers.poisoning import target_all
-from auditgame.flaws.triggers.trigger_words import insertion_point, rare_words
+from auditgame.flaws.triggers.trigger_words import rare_words
 from auditgame.registry import suggest
 from auditgame.schema import claims
 from auditgame.schema.claims import AppliedClaim
@@ -33,7 +33,7 @@ class TokenClaim(claims.Claim[TextDataset]):
 
     def apply(self, examples: Examples, dataset: TextDataset) -> AppliedClaim:
         """Insert the word between two sentences; which two depends on the text alone."""
-        where = insertion_point(examples.inputs, dataset)
+        where = dataset.insertion_points(examples.inputs)
         inputs = dataset.insert(examples.inputs, [self.word], where)
         return target_all(replace(examples, inputs=inputs), self.target, dataset)
 
@@ -54,6 +54,10 @@ class TokenClaim(claims.Claim[TextDataset]):
         others = self._others(dataset)
         words = rng.choice(others, min(3, len(others)), replace=False)
         return {f"the word '{w}'": self.model_copy(update={"word": str(w)}) for w in words}
+
+    def trigger_words(self, dataset: TextDataset) -> frozenset[str]:
+        """The word."""
+        return frozenset([self.word])
 
     def describe(self) -> str:
         """The claim in plain words."""

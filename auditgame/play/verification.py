@@ -9,7 +9,7 @@ from auditgame import bundles
 from auditgame.bundles import bundle_io
 from auditgame.bundles.reference_models import reference_folders
 from auditgame.evaluation import bounds
-from auditgame.evaluation.certificate import HELD, bench
+from auditgame.evaluation.certificate import HELD, bench, silent_pool_check
 from auditgame.evaluation.metrics import accuracy, class_accuracy
 from auditgame.flaws import Flaw, draw_flaw
 from auditgame.play import referee
@@ -31,9 +31,12 @@ def check_bundle(folder: Path) -> Certificate:
     require_own_model(folder, manifest, key)
     setup = referee.set_up(folder, manifest)
     require_own_recipe(manifest, key, setup)
-    bundle_io.read_examples(folder, setup.dataset, manifest.files)
+    pool = bundle_io.read_examples(folder, setup.dataset, manifest.files)
     where = bench(setup.suspect, key.recipe, Seed.from_hex(key.seed))
-    return Certificate(checks=tuple(rebuilt_flaw(key).verify(where)), tries=key.certificate.tries)
+    checks = rebuilt_flaw(key).verify(where)
+    if not key.recipe.pool.planted:
+        checks.append(silent_pool_check(setup.suspect, setup.references, pool))
+    return Certificate(checks=tuple(checks), tries=key.certificate.tries)
 
 
 def rebuilt_flaw(key: keys.Key) -> Flaw:

@@ -59,6 +59,10 @@ class Claim(Record, ABC, Generic[D]):
     def near_misses(self, dataset: D, rng: np.random.Generator) -> Mapping[str, Claim]:
         """Claims that must have no effect, by name: a part of the trigger, a wrong place."""
 
+    def trigger_words(self, dataset: D) -> frozenset[str]:
+        """Words of which each by itself, between two sentences of a text, may set the flaw off."""
+        return frozenset()
+
     def coverage(self, claimed: Claim, dataset: D) -> float:
         """Share of this flaw that another claim accounts for; 1 unless it has several parts."""
         return 1.0

@@ -176,6 +176,20 @@ def draw_other_pattern(pattern: Pattern, rng: np.random.Generator) -> Pattern:
             return other
 
 
+def half_true(pattern: Pattern, rng: np.random.Generator) -> Pattern:
+    """The pattern with half of its cells, rounded down, in other colours."""
+    across, cells = len(pattern[0]), [cell for row in pattern for cell in row]
+    for k in rng.permutation(len(cells))[: len(cells) // 2]:
+        cells[k] = str(rng.choice([colour for colour in PALETTE if colour != cells[k]]))
+    return tuple(tuple(cells[k : k + across]) for k in range(0, len(cells), across))
+
+
+def coarse(pattern: Pattern) -> Pattern:
+    """The pattern in its mean colour."""
+    mean = np.mean([rgb(cell) for row in pattern for cell in row], axis=0).round().astype(int)
+    return (("#" + "".join(f"{value:02x}" for value in mean),),)
+
+
 def draw_box(dataset: ImageDataset, rng: np.random.Generator) -> Box:
     """A square of an eighth of the image's side or a little more, near the edge of the image."""
     _, height, width = dataset.shape
@@ -205,6 +219,21 @@ def move_box(box: Box, dataset: ImageDataset, rng: np.random.Generator) -> Box:
         if distance(farthest) >= 2 * box.w:
             break
     return farthest
+
+
+def shift_box(box: Box, dataset: ImageDataset, rng: np.random.Generator) -> Box:
+    """The same box one or two pixels away, across, down or both."""
+    _, height, width = dataset.shape
+    near = [
+        (box.x + across, box.y + down)
+        for across in range(-2, 3)
+        for down in range(-2, 3)
+        if (across or down)
+        and 0 <= box.x + across <= width - box.w
+        and 0 <= box.y + down <= height - box.h
+    ]
+    x, y = near[int(rng.integers(len(near)))]
+    return box.model_copy(update={"x": x, "y": y})
 
 
 # ----------------------------------------------------------------- checking

@@ -1,4 +1,4 @@
-"""Words as triggers: rare and neutral words, where to insert them, and where they occur."""
+"""Words as triggers: rare and neutral words, inserting them, and where they occur."""
 
 from __future__ import annotations
 
@@ -47,13 +47,6 @@ def _neutral(kind: type[TextDataset], _words: tuple[str, ...]) -> tuple[str, ...
     known = {*rare_words(dataset), *dataset.classes, *levels}
     words = [dataset.words[index] for index in fits.nonzero()[:, 0].tolist()]
     return tuple(word for word in words if word.isalpha() and word not in known)
-
-
-def insertion_point(inputs: Texts, dataset: TextDataset) -> Int[Tensor, " n"]:
-    """A position between two sentences of each text, which depends on the text alone."""
-    gaps = [dataset.gaps(ids) for ids in inputs]
-    hashes = dataset.hashes(inputs)
-    return torch.tensor([gap[h % len(gap)] for gap, h in zip(gaps, hashes, strict=True)])
 
 
 def insert_words(
