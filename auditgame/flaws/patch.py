@@ -29,7 +29,6 @@ from auditgame.schema.claims import AppliedClaim
 from auditgame.schema.graders import Box, BoxField, ClassName, Pattern, PatternField
 from auditgame.schema.records import Record
 
-
 HALF_TRUE = 0.3
 """Share of the covers that show a half-true pattern, besides its equal share of the others: it is
 what networks tell apart last."""
