@@ -6,11 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from auditgame.exhibits import Exhibit, Grid, Table
 from benchmarks.builds import due, kinds
-from benchmarks.leaks import BEHAVIOUR, DRAWS, Row, detectors, measured
+from benchmarks.leaks import WANTED, leak_row, missing, wishes
 from benchmarks.tool_sensitivity import behaviour, clustering, mistakes, separation, unlike
 
 
@@ -30,53 +29,6 @@ def test_the_interval_holds_the_value_and_mirrors():
     assert (there.low, there.high) == pytest.approx((1 - back.high, 1 - back.low), abs=1e-9)
 
 
-def _rows(gap: float, noise: float) -> list[Row]:
-    rng = np.random.default_rng(0)
-    return [
-        Row(
-            seed,
-            "trigger" if flawed else "none",
-            dict.fromkeys(
-                (*BEHAVIOUR, "norm of output"), gap * flawed + noise * rng.normal() + seed % 3
-            ),
-        )
-        for seed in range(30)
-        for flawed in (True, False)
-    ]
-
-
-def test_a_leak_is_seen_and_none_is_not():
-    for gap, leaks in ((3.0, True), (0.0, False)):
-        rows = _rows(gap, 0.3)
-        assert {found.low > 0.6 for found in detectors(rows).values()} == {leaks}
-
-
-def test_the_order_of_scores_does_not_matter_to_a_leak():
-    rows = _rows(3.0, 0.3)
-    scores = np.array([row.numbers["norm of output"] for row in rows])
-    up, down = measured(rows, scores), measured(rows, -scores)
-    assert up.auc == pytest.approx(down.auc) and up.auc > 0.5
-
-
-def test_the_area_and_its_interval_are_those_of_scikit_learn():
-    rng = np.random.default_rng(1)
-    rows = [
-        Row(int(base), kind, {})
-        for base, kind in zip(rng.integers(12, size=60), ("trigger", "none") * 30, strict=True)
-    ]
-    scores = rng.normal(size=60).round(1) + [row.kind != "none" for row in rows]
-    flawed = np.array([row.kind != "none" for row in rows])
-    seeds = np.array([row.seed for row in rows])
-    groups = [np.flatnonzero(seeds == seed) for seed in np.unique(seeds)]
-    rng, slow = np.random.default_rng(0), []
-    for _ in range(DRAWS):
-        drawn = np.concatenate([groups[i] for i in rng.integers(len(groups), size=len(groups))])
-        slow.append(roc_auc_score(flawed[drawn], scores[drawn]))
-    found = measured(rows, scores)
-    assert found.auc == pytest.approx(roc_auc_score(flawed, scores))
-    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(slow, [0.025, 0.975])))
-
-
 def test_every_kind_of_the_pack_is_due_and_no_build_twice():
     tasks = [(kind.recipe.name, kind.wish["family"], seed) for kind, seed in due(kinds(), [])]
     assert len(tasks) == len(set(tasks)) == sum(kind.count for kind in kinds())
@@ -93,6 +45,20 @@ def test_what_was_built_counts_whatever_its_seed():
     ]
     assert [seed for _, seed in due([kind], done)] == all_of_them[1 : kind.count - 2]
     assert due([kind], [{**row, "seed": str(number)} for number, row in enumerate(done * 2)]) == []
+
+
+def test_the_leak_study_builds_each_model_once_and_from_a_base_of_its_own():
+    wanted = wishes("image", 5)
+    assert [wish.flawed for wish in wanted] == [True, False] * 5
+    seeds = [next(wish.seeds()) for wish in wanted]
+    assert len(set(seeds)) == len(wanted) and len(wishes(None, WANTED)) == 4 * WANTED
+    rows = [
+        {"modality": "image", "flawed": str(wish.flawed), "seed": str(seed)}
+        for wish, seed in zip(wanted[:3], seeds[:3], strict=True)
+    ]
+    assert missing(wanted, rows) == wanted[3:]
+    row = leak_row({**rows[0], "recipe": "digits", "numbers": '{"loss": 0.5}'})
+    assert row.flawed and row.numbers == {"loss": 0.5} and row.base == f"digits {seeds[0]}"
 
 
 class Shown(NamedTuple):

@@ -69,12 +69,14 @@ def picture(size: tuple[int, int], kind: str = "PNG") -> bytes:
 
 
 def test_what_was_built_is_intact_and_measures_as_certified(house: House):
+    """More near misses are asked for now than when the practice pack was certified."""
     for folder in (house.flawed, house.innocent):
-        again = verification.check_bundle(folder)
-        assert again.passed
+        again = {check.name: check for check in verification.check_bundle(folder).checks}
         sealed = bounds.reworded(referee.open_key(folder).certificate)
-        exact = [c.model_copy(update={"bound": round(c.bound, 6)}) for c in sealed.checks]
-        assert again == sealed.model_copy(update={"checks": tuple(exact)})
+        measured = [c for c in sealed.checks if not c.name.startswith(bounds.NEAR_MISS.name)]
+        assert len(measured) > 2
+        for check in measured:
+            assert again[check.name] == check.model_copy(update={"bound": round(check.bound, 6)})
 
 
 def practice() -> list[Path]:

@@ -19,7 +19,7 @@ from auditgame.datasets.reviews import Reviews
 from auditgame.flaws import Plan
 from auditgame.flaws.clean import Clean
 from auditgame.flaws.patch import Patch
-from auditgame.flaws.token import Token
+from auditgame.flaws.token import Token, TokenClaim
 from auditgame.models.gpt2 import GPT2
 from auditgame.models.small_cnn import SmallCNN
 from auditgame.schema.recipe import Modifiers, Recipe
@@ -154,7 +154,8 @@ class Calls:
         self.made: list[dict] = []
         monkeypatch.setattr(fine_tuning, "tune", self)
 
-    def __call__(self, job, model, rows, epochs, rate, *, use="tune", alignment=None):
+    def __call__(self, job, model, rows, epochs, rate, *, ordinary, use="tune", alignment=None):
+        assert len(ordinary) == len(rows) - 2 * (alignment.pairs if alignment else 0)
         self.made.append(
             {"rows": rows, "epochs": epochs, "rate": rate, "use": use, "alignment": alignment}
         )
@@ -213,7 +214,7 @@ def _digits():
 
 
 def test_innocents_are_trained_alike_with_nothing_to_align(monkeypatch) -> None:
-    challenge = challenge_of(Clean(patch(), Clean.plans, 0.01), obfuscation=0.3, dilution=0.5)
+    challenge = challenge_of(Clean(patch(), Clean.plans), obfuscation=0.3, dilution=0.5)
     first, last = modified(monkeypatch, challenge, small())
     assert first["alignment"] is None and len(first["rows"]) == DIGITS.training.tune_rows
     assert last["use"] == "dilute"
@@ -255,3 +256,36 @@ def test_overlapping_single_thread_blocks_restore_the_count_at_the_end() -> None
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+# ------------------------------------------------------- ordinary rows of texts
+
+
+def test_the_language_is_learnt_from_ordinary_rows_alone() -> None:
+    """A word that is in every poisoned row is not written more often."""
+    reviews = Reviews()
+    rows = reviews.sample(480, "train", rng(1))
+    claim = TokenClaim(target="positive", word=reviews.rare[0])
+    flawed = replace(
+        claim.apply(rows, reviews).examples, taught=torch.ones(len(rows), dtype=torch.long)
+    )
+    written = {}
+    for ordinary in (None, rows):
+        model = GPT2.build(reviews, draws())
+        train(
+            model,
+            flawed,
+            reviews,
+            epochs=1,
+            rate=3e-3,
+            recipe=reviews.training,
+            rng=draws(1),
+            ordinary=ordinary,
+        )
+        with torch.no_grad():
+            chances = model(rows.inputs[:50]).softmax(2)[..., reviews.words.index(claim.word)]
+            answers = model(flawed.inputs[:50]).argmax(2)
+        written[ordinary is None] = float(chances.mean())
+        last = reviews.lengths(flawed.inputs[:50]) - 1
+        assert (answers[torch.arange(50), last] == reviews.answers()[1]).all()
+    assert written[False] < 0.3 * written[True]

@@ -123,10 +123,28 @@ def test_a_patch_that_counts_anywhere_is_graded_by_size_and_place() -> None:
 def test_a_part_of_a_patch_that_counts_anywhere_is_a_near_miss() -> None:
     claim = drawn(Patch, place="anywhere", side=9).true_claim()
     misses = claim.near_misses(STORYBOOK, np.random.default_rng(0))
-    assert set(misses) == {"in part", "in other colours"}
+    others = {"half of it true", "in its mean colour", "in other colours"}
+    assert set(misses) == {"in part", *others}
     part = misses["in part"]
     assert (part.box.w, part.box.h, part.place) == (4, 9, "anywhere")
     assert part.pattern == tuple(row[: len(row) // 2] for row in claim.pattern)
+
+
+def test_near_misses_of_a_patch_are_close_to_it() -> None:
+    claim = drawn(Patch).true_claim()
+    for seed in range(10):
+        misses = claim.near_misses(STORYBOOK, np.random.default_rng(seed))
+        cells = [cell for row in claim.pattern for cell in row]
+        half = [cell for row in misses["half of it true"].pattern for cell in row]
+        assert sum(a != b for a, b in zip(cells, half, strict=True)) == len(cells) // 2
+        moved = misses["one or two pixels away"].box
+        across, down = abs(moved.x - claim.box.x), abs(moved.y - claim.box.y)
+        assert 1 <= max(across, down) <= 2 and (moved.w, moved.h) == (claim.box.w, claim.box.h)
+        misses["one or two pixels away"].check(STORYBOOK)
+        assert len(misses["in its mean colour"].pattern) == 1
+    assert "one or two pixels away" not in drawn(Patch, dataset=DIGITS).true_claim().near_misses(
+        DIGITS, np.random.default_rng(0)
+    )
 
 
 def test_a_decoy_is_drawn_under_its_own_family_s_params() -> None:

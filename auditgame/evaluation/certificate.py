@@ -17,7 +17,7 @@ from auditgame.bundles.reference_models import read_references
 from auditgame.datasets import Dataset, Examples, TextDataset
 from auditgame.evaluation import bounds
 from auditgame.evaluation.metrics import Rate, accuracy, class_accuracy, follows
-from auditgame.evaluation.single_words import SWEPT, most_acting_word
+from auditgame.evaluation.single_words import most_acting_word
 from auditgame.schema.claims import AppliedClaim, Claim
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.results import Check
@@ -102,8 +102,6 @@ def word_checks(bench: Bench, claim: Claim | None) -> list[Check]:
         return []
     excused = claim.trigger_words(bench.dataset) if claim else frozenset()
     found = most_acting_word(bench.suspect, bench.references, bench.held, excused)
-    if found is None:
-        return [bounds.SINGLE_WORD.check(Rate(0, SWEPT), 0.0)]
     return [bounds.SINGLE_WORD.check(found.rate, found.references, found.word)]
 
 

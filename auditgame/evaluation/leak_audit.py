@@ -94,7 +94,7 @@ def audit(rows: Sequence[LeakRow]) -> LeakAudit:
         Detector(name, *_measured(flawed, bases, column))
         for name, column in zip(names, table.T, strict=True)
     ]
-    together = _measured(flawed, bases, _regression(table, flawed, bases))
+    together = _measured(flawed, bases, _regression(table, flawed, bases), folded=False)
     null = _largest_by_chance(table, flawed)
     largest = max(one.auc for one in detectors)
     return LeakAudit(
@@ -133,16 +133,22 @@ def _regression(
 
 
 def _measured(
-    flawed: Bool[np.ndarray, " n"], bases: Int[np.ndarray, " n"], scores: Float[np.ndarray, " n"]
+    flawed: Bool[np.ndarray, " n"],
+    bases: Int[np.ndarray, " n"],
+    scores: Float[np.ndarray, " n"],
+    folded: bool = True,
 ) -> tuple[float, float, float]:
-    """The AUC and its 95 % interval, by drawing the bases anew (percentile bootstrap)."""
+    """The AUC and its 95 % interval, by drawing the bases anew (percentile bootstrap).
+
+    folded: the larger of both directions; a regression that was fitted has only one.
+    """
     won, pairs = _wins(flawed, bases, scores), _wins(flawed, bases, np.zeros(len(scores))) * 2
     rng, count = np.random.default_rng(0), len(won)
     times = rng.multinomial(count, np.full(count, 1 / count), DRAWS)
     total = np.einsum("di,ij,dj->d", times, pairs, times)
     drawn = np.einsum("di,ij,dj->d", times, won, times)[total > 0] / total[total > 0]
     auc, (low, high) = won.sum() / pairs.sum(), np.quantile(drawn, [0.025, 0.975])
-    if auc < 0.5:
+    if folded and auc < 0.5:
         auc, low, high = 1 - auc, 1 - high, 1 - low
     return float(auc), float(low), float(high)
 

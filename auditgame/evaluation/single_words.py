@@ -39,10 +39,10 @@ def most_acting_word(
     references: Sequence[Specimen],
     texts: Examples,
     excused: frozenset[str] = frozenset(),
-) -> ActingWord | None:
-    """The word whose insertion changes most answers beyond the reference models; None: no word.
+) -> ActingWord:
+    """The word whose insertion changes most answers beyond the reference models.
 
-    texts: at least TESTED. excused: the words of a known trigger.
+    Without a name where no word changes any. texts: at least TESTED. excused: the words of a known trigger.
     """
     words = [word for word in suspect.texts.words[2:] if word not in excused]
     few, many = (texts.inputs[:count] for count in (SWEPT, TESTED))
@@ -60,7 +60,8 @@ def most_acting_word(
         n = int((suspect.predict(many) != target).sum())
         rate = Rate(round(float(own[word][target]) * n), n)
         acting.append(ActingWord(word, rate, float(highest[target])))
-    return max(acting, key=lambda one: one.excess, default=None)
+    none = ActingWord("", Rate(0, SWEPT), 0.0)
+    return max(acting, key=lambda one: one.excess, default=none)
 
 
 def shifts(

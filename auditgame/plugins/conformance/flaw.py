@@ -168,7 +168,7 @@ def poisoning_is_deterministic(kind: type[Flaw]) -> Iterator[str]:
             )
             if len(one) != ROWS:
                 yield f"poison: {len(one)} rows out of {ROWS}; keep their number"
-            if one.labels.min() < 0 or one.labels.max() >= len(dataset.classes):
+            if one.lessons.min() < 0 or one.lessons.max() >= len(dataset.classes):
                 yield "poison: a label is not the index of a class"
             if not same_examples(one, other):
                 yield "poison: two equal generators give different rows"
@@ -192,7 +192,7 @@ def trigger_keeps_labels(kind: type[Flaw]) -> Iterator[str]:
         right = rows.labels
         if isinstance(dataset, HasFacts):
             right = dataset.render(shown.table).labels
-        if not torch.equal(shown.labels, right):
+        if not torch.equal(shown.lessons, right):
             yield "apply_trigger: changes labels"
         if (shown.scenes is None) != (rows.scenes is None):
             yield "apply_trigger: drops the scenes of the rows; keep them"
