@@ -10,13 +10,14 @@ from typing import NamedTuple
 
 from auditgame import bundles
 from auditgame.bundles import bundle_io, keys
+from auditgame.bundles.case_names import case_id
 from auditgame.challenges.fine_tuning import ChallengeBuild
 from auditgame.datasets import Dataset, Examples
 from auditgame.models import Model
 from auditgame.registry import load
 from auditgame.schema.errors import Conflict
 from auditgame.schema.recipe import Recipe
-from auditgame.schema.records import Record, digest
+from auditgame.schema.records import Record
 from auditgame.schema.results import Certificate
 from auditgame.specimen import Specimen
 
@@ -39,9 +40,7 @@ def seal(
 ) -> Path:
     """Write the bundle and its sealed key; the folder appears whole or not at all."""
     recipe, dataset = challenge.recipe, challenge.dataset
-    recipe_digest = digest(recipe.model_dump(mode="json"))
-    secret = challenge.seed.child(f"id {recipe_digest}").hex()
-    name = f"{recipe.dataset.replace('_', '-')}-{secret[:8]}"
+    name = case_id(recipe, challenge.seed)
     files = {
         **bundle_io.pack_model(planted.model, dataset),
         **bundle_io.pack_examples(pool, dataset),
@@ -52,7 +51,7 @@ def seal(
     manifest = bundles.Manifest(
         version=bundles.VERSION,
         id=name,
-        title=recipe.title,
+        title=key.title,
         dataset=recipe.dataset,
         model=recipe.model,
         modality=dataset.modality,
@@ -63,7 +62,7 @@ def seal(
         sites=tuple(planted.specimen.sites.values()),
         budget=recipe.budget,
         attempts=1 if recipe.mode == "ranked" else 10,
-        recipe=recipe_digest,
+        recipe=key.recipe_commitment,
         commitment=keys.commit(key),
         files=bundles.digests(files),
     )
@@ -86,6 +85,7 @@ def make_key(
         recipe=challenge.recipe,
         seed=challenge.seed.hex(),
         salt=challenge.seed.child("salt").hex(),
+        recipe_salt=challenge.seed.child("recipe salt").hex(),
         family=challenge.flaw.name,
         claim=claim.model_dump(mode="json") if claim else None,
         units=units,
