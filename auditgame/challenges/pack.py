@@ -121,10 +121,14 @@ class DrawnCase(NamedTuple):
     flawed: bool
     seed: Seed
 
+    def sub_seed(self, number: int) -> Seed:
+        """The sub-seed of this number."""
+        return self.seed.child(f"draw {number}")
+
     def seeds(self) -> Iterator[tuple[int, Seed]]:
         """The numbered sub-seeds that draw this family, in order."""
         for number in count():
-            seed = self.seed.child(f"draw {number}")
+            seed = self.sub_seed(number)
             flaw = draw_flaw(self.recipe, seed)
             shown = flaw.decoy if isinstance(flaw, Clean) else flaw
             if isinstance(flaw, Clean) != self.flawed and shown and shown.name == self.family:

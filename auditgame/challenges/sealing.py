@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from nacl.public import PrivateKey
+
 from auditgame import bundles
 from auditgame.bundles import bundle_io, keys
 from auditgame.bundles.case_names import case_id
@@ -20,6 +22,8 @@ from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Record
 from auditgame.schema.results import Certificate
 from auditgame.specimen import Specimen
+
+PUBLISHED_LABEL = "published practice key: spoiler protection, not security"
 
 
 class CertifiedModel(NamedTuple):
@@ -93,6 +97,14 @@ def make_key(
         certificate=certificate,
         confession=claim.describe() if claim else "Nothing was planted: the model is clean.",
     )
+
+
+def publish_key(pack: Path) -> None:
+    """Give a pack a private key of its own, which is public, unless it has one."""
+    path = pack / keys.PUBLISHED
+    if not path.exists():
+        pack.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{PUBLISHED_LABEL}\n{bytes(PrivateKey.generate()).hex()}\n")
 
 
 def brief(recipe: Recipe, dataset: Dataset) -> str:
