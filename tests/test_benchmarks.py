@@ -77,8 +77,8 @@ def test_the_area_and_its_interval_are_those_of_scikit_learn():
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(slow, [0.025, 0.975])))
 
 
-def test_every_kind_of_the_pack_is_due_and_no_build_twice():
-    tasks = [(kind.recipe.name, kind.wish["family"], seed) for kind, seed in due(kinds(), [])]
+def test_every_kind_is_due_and_no_build_twice():
+    tasks = [(kind.recipe.name, kind.family, seed) for kind, seed in due(kinds(), [])]
     assert len(tasks) == len(set(tasks)) == sum(kind.count for kind in kinds())
     first = tasks[: len(kinds())]
     assert len({task[:2] for task in first}) == len(kinds()), "one of each comes first"
@@ -86,7 +86,7 @@ def test_every_kind_of_the_pack_is_due_and_no_build_twice():
 
 def test_what_was_built_counts_whatever_its_seed():
     kind = next(kind for kind in kinds() if kind.recipe.name == "digits")
-    family, all_of_them = kind.wish["family"], [seed for _, seed in due([kind], [])]
+    family, all_of_them = kind.family, [seed for _, seed in due([kind], [])]
     done = [
         {"recipe": "digits", "family": family, "seed": str(seed)}
         for seed in (all_of_them[0], 77, 78)
