@@ -21,6 +21,7 @@ from auditgame.challenges.build import BuildFailed
 from auditgame.challenges.pack_build import MOST_FAILURES, PackDraw, build_pack, draw_file
 from auditgame.challenges.pack_files import ReadyPlan, read_plan
 from auditgame.challenges.recipe_files import write_recipe
+from auditgame.challenges.sealing import FILE_TIME
 from auditgame.cli import app
 from auditgame.datasets.digits import Digits
 from auditgame.flaws.clean import Clean
@@ -254,6 +255,8 @@ def test_no_public_field_differs_by_truth(quick: Path) -> None:
     keys: list[Key] = [referee.open_key(out / id) for id in ids]
     assert sorted(key.claim is None for key in keys) == [False, False, True, True]
     assert len({json.dumps(shape(out / id), default=str, sort_keys=True) for id in ids}) == 1
+    paths_within = [path for id in ids for path in (out / id, *(out / id).iterdir())]
+    assert {path.stat().st_mtime for path in paths_within} == {FILE_TIME}
     for id, key in zip(ids, keys, strict=True):
         manifest = bundles.read_manifest(out / id)
         assert manifest.recipe == key.recipe_commitment and manifest.title == key.title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,6 +25,8 @@ from auditgame.schema.results import Certificate
 from auditgame.specimen import Specimen
 
 PUBLISHED_LABEL = "published practice key: spoiler protection, not security"
+FILE_TIME = 315_532_800
+"""The time that every file of a bundle bears: 1 January 1980, the earliest in a zip file."""
 
 
 class CertifiedModel(NamedTuple):
@@ -121,7 +124,10 @@ def brief(recipe: Recipe, dataset: Dataset) -> str:
 
 
 def publish(folder: Path, name: str, manifest: Record, files: dict[str, bytes]) -> Path:
-    """Write files and manifest into a hidden folder, then rename it: whole or not at all."""
+    """Write files and manifest into a hidden folder, then rename it: whole or not at all.
+
+    Every file bears one time, since how long a build took would tell flawed from clean models.
+    """
     if folder.exists():
         raise Conflict(f"{folder.name} exists already; remove it to build it again")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +135,8 @@ def publish(folder: Path, name: str, manifest: Record, files: dict[str, bytes]) 
     try:
         bundles.write(draft, name, manifest, files)
         draft.chmod(0o755)
+        for path in (*draft.iterdir(), draft):
+            os.utime(path, (FILE_TIME, FILE_TIME))
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
