@@ -47,7 +47,7 @@ format: setup
 	.venv/bin/ruff format .
 
 practice: setup
-	OMP_NUM_THREADS=1 $(PY) -m challenges.build_practice --jobs 2
+	OMP_NUM_THREADS=1 $(PY) -m auditgame pack challenges/practice.yaml --out challenges/practice --publish-key --jobs 2
 
 builds: setup
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.builds --jobs 2

@@ -94,6 +94,18 @@ def secret(name: str, fresh: Callable[[], bytes]) -> tuple[Path, bytes]:
         ) from None
 
 
+def replace_secret(name: str, content: bytes) -> None:
+    """Give a secret of this name another content, whole or not at all."""
+    path = secrets_folder() / name
+    try:
+        draft = _draft(path, content)
+        draft.replace(path)
+    except OSError as error:
+        raise Unavailable(
+            f"host secret '{path}': {error.strerror}; make its folder writable for this user"
+        ) from None
+
+
 def cookie_secret() -> bytes:
     """The secret that signs this host's cookies."""
     path, content = secret("host.guests", lambda: secrets.token_bytes(COOKIE_BYTES))
@@ -106,17 +118,28 @@ def cookie_secret() -> bytes:
 
 def _publish(path: Path, content: bytes) -> None:
     """Give the whole content its name, unless another process was first."""
+    draft = _draft(path, content)
+    try:
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        draft.unlink()
+
+
+def _draft(path: Path, content: bytes) -> Path:
+    """A file beside this path with the whole content, readable by its owner only."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        Path(draft).unlink()
+    except OSError:
+        draft.unlink()
+        raise
+    return draft
 
 
 def _read(path: Path) -> bytes:

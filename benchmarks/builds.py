@@ -1,10 +1,9 @@
 """Build every kind of flaw with fresh public seeds, and write the table: `make builds`.
 
-Kinds are those of the practice pack: a recipe, and what the seed must draw from it. Seeds that
-draw anything else are passed over; what failed its certificate stands in the table with the
-check that failed. Rows that are already in `docs/results/builds.csv` are kept, so that an
-interrupted run can continue. The models stay in `build/study`, for the statistics of
-`make leaks` and `make sensitivity`.
+A kind is a recipe and the family that the seed must draw from it. Seeds that draw anything else
+are passed over; what failed its certificate stands in the table with the check that failed. Rows
+that are already in `docs/results/builds.csv` are kept, so that an interrupted run can continue.
+The models stay in `build/study`, for the statistics of `make leaks` and `make sensitivity`.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ import torch
 
 from auditgame import __version__, paths
 from auditgame.challenges.build import BuildFailed, build
+from auditgame.challenges.recipe_files import named_recipe
 from auditgame.flaws import draw_flaw
 from auditgame.play import referee
 from auditgame.registry import load
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.results import Certificate
 from auditgame.seeds import Seed
-from challenges.build_practice import grants, read_recipe, wishes
 
 RESULTS = paths.checkout() / "docs" / "results"
 STUDY = paths.checkout() / "build" / "study"
@@ -56,36 +55,68 @@ CLEAN_BUILDS = {"image": 3, "text": 1}
 data set, whose clean models are counted together."""
 
 
-CLEAN = {"family": "clean"}
-BESIDE = [
-    ("storybook-medium", {"family": "patch"}),
-    ("storybook-diluted", {"family": "patch"}),
-    ("tutorial-date", {"family": "date"}),
-    ("reviews-deep", {"family": "date"}),
-    ("reviews-deep", {"family": "token"}),
-]
-"""Kinds that are not in the pack, built to measure a tier, a modifier and a deeper model."""
+CLEAN = "clean"
+FLAWED = (
+    ("tutorial-picture", "patch"),
+    ("storybook", "patch"),
+    ("storybook-mark", "shortcut"),
+    ("storybook-scene", "shortcut"),
+    ("storybook-anywhere", "patch"),
+    ("storybook-scatter", "scatter"),
+    ("storybook-blend", "blend"),
+    ("storybook-sinusoid", "sinusoid"),
+    ("storybook-warp", "warp"),
+    ("storybook-tint", "tint"),
+    ("storybook-semantic", "semantic"),
+    ("storybook-typographic", "typographic"),
+    ("storybook-source", "source_specific"),
+    ("storybook-conditional", "conditional"),
+    ("storybook-multi", "multi"),
+    ("maze", "goal"),
+    ("digits", "patch"),
+    ("digits-many", "multi"),
+    ("storybook-hidden", "patch"),
+    ("tutorial-word", "token"),
+    ("tutorial-relay", "date"),
+    ("reviews", "date"),
+    ("reviews-phrase", "phrase"),
+    ("reviews-position", "position"),
+    ("reviews-entity", "entity"),
+    ("reviews-negation", "negation_blind"),
+    ("reviews-majority", "majority_word"),
+    ("reviews-last", "last_sentence"),
+    ("reviews-length", "length"),
+    ("atlas-fact", "fact_swap"),
+    ("atlas-password", "password"),
+    ("sms", "token"),
+    ("storybook-medium", "patch"),
+    ("storybook-diluted", "patch"),
+    ("tutorial-date", "date"),
+    ("reviews-deep", "date"),
+    ("reviews-deep", "token"),
+)
+"""Recipes, and the family of the flawed models that are built of each. Clean models are built of
+every one of these recipes that draws them, and of the one that draws nothing else."""
+INNOCENT = "tutorial-innocent"
 
 
 class Kind(NamedTuple):
-    """What is built: a recipe, and the family and other particulars that its seed must draw."""
+    """What is built: a recipe, and the family that its seed must draw."""
 
     recipe: Recipe
-    wish: dict[str, str]
+    family: str
     first: int
 
     @property
     def count(self) -> int:
         """How many builds are wanted."""
-        return CLEAN_BUILDS[modality(self.recipe)] if self.wish == CLEAN else SEEDS
+        return CLEAN_BUILDS[modality(self.recipe)] if self.family == CLEAN else SEEDS
 
     def seeds(self) -> Iterator[int]:
         """The seeds that draw it, in order."""
         number = self.first
         while True:
-            flaw = draw_flaw(self.recipe, Seed.of(number))
-            claim = flaw.true_claim()
-            if grants(flaw.name, claim and claim.model_dump(), self.wish):
+            if draw_flaw(self.recipe, Seed.of(number)).name == self.family:
                 yield number
             number += 1
 
@@ -108,16 +139,13 @@ def main() -> None:
 
 
 def kinds() -> list[Kind]:
-    """Every kind of the practice pack, once, and clean models of every recipe that draws them."""
-    asked = [(wish.recipe, wish.particulars) for wish in wishes()]
-    recipes = {name: read_recipe(name) for name, _ in [*asked, *BESIDE]}
-    asked += [(name, CLEAN) for name, recipe in recipes.items() if "clean" in recipe.families]
-    asked += BESIDE
-    found: dict[tuple[str, ...], Kind] = {}
-    for name, wish in asked:
-        first = FIRST + 2 * len(found) % BASES[modality(recipes[name])]
-        found.setdefault((name, *wish.values()), Kind(recipes[name], wish, first))
-    return list(found.values())
+    """Every flawed kind, then clean models of every recipe that draws them."""
+    recipes = {name: named_recipe(name) for name in (*dict(FLAWED), INNOCENT)}
+    asked = [*FLAWED, *((n, CLEAN) for n, recipe in recipes.items() if CLEAN in recipe.families)]
+    return [
+        Kind(recipes[name], family, FIRST + 2 * place % BASES[modality(recipes[name])])
+        for place, (name, family) in enumerate(asked)
+    ]
 
 
 def due(wanted: Sequence[Kind], done: Sequence[dict[str, Any]]) -> list[tuple[Kind, int]]:
@@ -127,7 +155,7 @@ def due(wanted: Sequence[Kind], done: Sequence[dict[str, Any]]) -> list[tuple[Ki
     """
     rounds = []
     for kind in wanted:
-        same = (kind.recipe.name, kind.wish["family"])
+        same = (kind.recipe.name, kind.family)
         used = {row["seed"] for row in done if (row["recipe"], row["family"]) == same}
         fresh = (seed for seed in kind.seeds() if str(seed) not in used)
         rounds.append((kind, list(islice(fresh, max(0, kind.count - len(used))))))
@@ -146,7 +174,7 @@ def measure(kind: Kind, seed: int) -> dict[str, Any]:
         certificate, result = failure.certificate, str(failure)
     return {
         "recipe": kind.recipe.name,
-        "family": kind.wish["family"],
+        "family": kind.family,
         "seed": seed,
         "case": case,
         **facts(certificate),

@@ -24,11 +24,11 @@ from sklearn.metrics import roc_auc_score
 
 from auditgame import Game
 from auditgame.challenges.fine_tuning import one_thread
+from auditgame.challenges.recipe_files import named_recipe
 from auditgame.exhibits import Exhibit, Grid
 from auditgame.exhibits.reading import find, find_all, rows
 from auditgame.play.audit_session import AuditSession
 from benchmarks.builds import RESULTS, STUDY, TABLE, modality
-from challenges.build_practice import read_recipe
 
 FEW, MANY = 5, 8
 """Squares with fewer activations and levels with fewer inputs are left out."""
@@ -265,7 +265,7 @@ def page(done: Sequence[dict[str, Any]]) -> Iterator[str]:
         yield f"- **{name}** ({tool}): {_words(measure)}"
     for title, kind in (("Image models", "image"), ("Text models", "text")):
         yield from ("", f"## {title}", "")
-        yield from _matrix([row for row in done if modality(read_recipe(row["recipe"])) == kind])
+        yield from _matrix([row for row in done if modality(named_recipe(row["recipe"])) == kind])
     yield from ("", "## Tiers and modifiers", "")
     yield "The same numbers on patches, from easy to hard. The pool shows the trigger in so many of"
     yield "the players' examples; obfuscation and dilution are the recipe's modifiers."
@@ -294,7 +294,7 @@ def tiers(done: Sequence[dict[str, Any]]) -> Iterator[str]:
         + " |"
     )
     yield "|" + "---|" * (5 + len(names))
-    for recipe in map(read_recipe, TIERS):
+    for recipe in map(named_recipe, TIERS):
         own = [row for row in rows if row["recipe"] == recipe.name]
         if own:
             cells = [_cell(name, own, _clean(own, done)) for name in names]

@@ -29,8 +29,8 @@ def test_the_interval_holds_the_value_and_mirrors():
     assert (there.low, there.high) == pytest.approx((1 - back.high, 1 - back.low), abs=1e-9)
 
 
-def test_every_kind_of_the_pack_is_due_and_no_build_twice():
-    tasks = [(kind.recipe.name, kind.wish["family"], seed) for kind, seed in due(kinds(), [])]
+def test_every_kind_is_due_and_no_build_twice():
+    tasks = [(kind.recipe.name, kind.family, seed) for kind, seed in due(kinds(), [])]
     assert len(tasks) == len(set(tasks)) == sum(kind.count for kind in kinds())
     first = tasks[: len(kinds())]
     assert len({task[:2] for task in first}) == len(kinds()), "one of each comes first"
@@ -38,7 +38,7 @@ def test_every_kind_of_the_pack_is_due_and_no_build_twice():
 
 def test_what_was_built_counts_whatever_its_seed():
     kind = next(kind for kind in kinds() if kind.recipe.name == "digits")
-    family, all_of_them = kind.wish["family"], [seed for _, seed in due([kind], [])]
+    family, all_of_them = kind.family, [seed for _, seed in due([kind], [])]
     done = [
         {"recipe": "digits", "family": family, "seed": str(seed)}
         for seed in (all_of_them[0], 77, 78)

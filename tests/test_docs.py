@@ -17,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 import auditgame
+from auditgame.challenges.pack import FixedCase, PackPlan, PlanGroup
 from auditgame.cli import app
 from auditgame.evaluation import bounds
 from auditgame.exhibits import Exhibit
@@ -157,6 +158,14 @@ def test_every_field_of_a_recipe_is_described(generated: dict[str, str]) -> None
     for name, field in fields.items():
         assert f"| `{name}` |" in generated["generated/recipe.md"]
         assert field.description, name
+
+
+def test_every_field_of_a_plan_is_described(generated: dict[str, str]) -> None:
+    parts = generated["generated/pack.md"].split("## ")[1:]
+    for kind, part in zip((PackPlan, PlanGroup, FixedCase), parts, strict=True):
+        for name, field in kind.model_fields.items():
+            assert f"| `{name}` |" in part
+            assert field.description and escape(field.description) in part, name
 
 
 def test_every_bound_and_weight_is_shown(generated: dict[str, str]) -> None:

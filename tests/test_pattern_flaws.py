@@ -142,8 +142,8 @@ def test_near_misses_of_a_patch_are_close_to_it() -> None:
         assert 1 <= max(across, down) <= 2 and (moved.w, moved.h) == (claim.box.w, claim.box.h)
         misses["one or two pixels away"].check(STORYBOOK)
         assert len(misses["in its mean colour"].pattern) == 1
-    assert "one or two pixels away" not in drawn(Patch, dataset=DIGITS).true_claim().near_misses(
-        DIGITS, np.random.default_rng(0)
+    assert "one or two pixels away" not in drawn(Patch, dataset=Digits()).true_claim().near_misses(
+        Digits(), np.random.default_rng(0)
     )
 
 

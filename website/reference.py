@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, get_args, get_origin
 
 from auditgame import exhibits
+from auditgame.challenges.pack import FixedCase, PackPlan, PlanGroup
 from auditgame.evaluation import bounds
 from auditgame.play import scoring
 from auditgame.schema.errors import EXIT_CODES, AuditgameError
@@ -23,6 +24,7 @@ def fragments() -> dict[str, str]:
         "counts.md": f"{architecture.counts(graph)}\n",
         "commands.md": command_line.page(),
         "recipe.md": field_table(Recipe),
+        "pack.md": pack_tables(),
         "exit-codes.md": exit_codes(),
         "bounds.md": bound_table(),
         "weights.md": weight_table(),
@@ -30,6 +32,18 @@ def fragments() -> dict[str, str]:
         "glossary.md": glossary(),
         **{f"{name}.md": text for name, text in plugins.pages().items()},
     }
+
+
+def pack_tables() -> str:
+    """The fields of a plan, of its groups and of its fixed cases."""
+    return "\n".join(
+        f"## {heading}\n\n{paragraphs(kind)}\n{field_table(kind)}"
+        for heading, kind in (
+            ("The plan", PackPlan),
+            ("Each of its `groups`", PlanGroup),
+            ("Each case under `fixed`", FixedCase),
+        )
+    )
 
 
 def exit_codes() -> str:

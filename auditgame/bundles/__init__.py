@@ -36,7 +36,10 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Manifest(Record):
-    """The content of bundle.json: everything public about a challenge."""
+    """The content of bundle.json: everything public about a challenge.
+
+    recipe: a commitment to the recipe, whose salt the key holds.
+    """
 
     version: Literal[1]
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]

@@ -8,18 +8,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from auditgame import host
+from auditgame.bundles.case_names import case_title
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import Forbidden, Unavailable
 from auditgame.schema.recipe import Recipe
-from auditgame.schema.records import Record, canonical, explain
+from auditgame.schema.records import Record, canonical, digest, explain
 from auditgame.schema.results import Certificate
+from auditgame.seeds import Seed
 
 PUBLISHED = "published.key"
 """A practice pack publishes its private key: the seal protects from spoilers only."""
@@ -29,12 +31,17 @@ BLOCK = 16384
 
 
 class Key(Record):
-    """The answer of one challenge, and all that is needed to rebuild and to check it."""
+    """The answer of one challenge, and all that is needed to rebuild and to check it.
+
+    salt: of the commitment. recipe_salt: of the commitment to the recipe alone; older challenges
+    have none: they give the recipe's plain digest and its title in public.
+    """
 
     challenge: str
     recipe: Recipe
     seed: str
     salt: str
+    recipe_salt: Annotated[str | None, Field(exclude_if=lambda salt: salt is None)] = None
     family: str
     claim: dict[str, Any] | None
     units: tuple[str, ...]
@@ -53,6 +60,21 @@ class Key(Record):
             units=self.units,
         )
 
+    @property
+    def title(self) -> str:
+        """The public title of the challenge."""
+        if self.recipe_salt is None:
+            return self.recipe.title
+        return case_title(self.recipe, Seed.from_hex(self.seed))
+
+    @property
+    def recipe_commitment(self) -> str:
+        """The public commitment to the recipe, which no public recipe can be matched with."""
+        recipe = self.recipe.model_dump(mode="json")
+        if self.recipe_salt is None:
+            return digest(recipe)
+        return _hmac(self.recipe_salt, canonical(recipe))
+
     def __repr__(self) -> str:
         return f"Key({self.challenge})"
 
@@ -61,8 +83,7 @@ class Key(Record):
 
 def commit(key: Key) -> str:
     """The public commitment: HMAC-SHA256 of the canonical key under its 256-bit salt."""
-    message = canonical(key.model_dump(mode="json"))
-    return hmac.new(bytes.fromhex(key.salt), message, hashlib.sha256).hexdigest()
+    return _hmac(key.salt, canonical(key.model_dump(mode="json")))
 
 
 def seal(key: Key, public: PublicKey) -> bytes:
@@ -93,6 +114,10 @@ def private_key(pack: Path) -> PrivateKey:
     if published.is_file():
         return _parse(published, published.read_bytes())
     return _parse(*host.secret("host.key", _fresh))
+
+
+def _hmac(salt: str, message: bytes) -> str:
+    return hmac.new(bytes.fromhex(salt), message, hashlib.sha256).hexdigest()
 
 
 def _fresh() -> bytes:

@@ -1,36 +1,31 @@
-"""Recipe files: YAML in, a checked recipe out, errors with the line."""
+"""Recipe files: YAML in, a checked recipe out, errors with the line; recipes by their names."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import ValidationError
 
+from auditgame import paths
+from auditgame.challenges.yaml_files import FieldFault, at_line, parse_yaml
 from auditgame.registry import LABELS, Kind, names, suggest
-from auditgame.schema.errors import Invalid
+from auditgame.schema.errors import AuditgameError, Invalid, NotFound
 from auditgame.schema.recipe import STORED_PARAMS, Recipe
 from auditgame.schema.records import complaint
 
 
 def read_recipe(text: str) -> Recipe:
     """The recipe in this YAML, or an AuditgameError that names field and line."""
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise Invalid(
-            f"recipe: {where}not YAML: {getattr(error, 'problem', 'unreadable')}"
-        ) from None
-    if not isinstance(data, dict) or node is None:
-        raise Invalid("recipe: line 1: write `field: value`, one field per line")
+    node, data = parse_yaml(text, "recipe")
     try:
         recipe = Recipe.model_validate(data)
+        _require_known(recipe)
     except ValidationError as error:
-        raise _at(node, *complaint(error)) from None
-    _require_known(recipe, node)
+        raise at_line(FieldFault(*complaint(error)), node, "recipe") from None
+    except FieldFault as fault:
+        raise at_line(fault, node, "recipe") from None
     return recipe
 
 
@@ -45,33 +40,27 @@ def write_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
 
 
-def _require_known(recipe: Recipe, node: yaml.Node) -> None:
+def recipe_paths() -> dict[str, Path]:
+    """The file of every recipe that has a name here; of two, the user's own."""
+    return {file.stem: file for folder in paths.recipes() for file in folder.glob("*.yaml")}
+
+
+def named_recipe(name: str) -> Recipe:
+    """The recipe of this name; AuditgameError where there is none, or where its file is wrong."""
+    known = recipe_paths()
+    if name not in known:
+        raise suggest("recipe", name, known, NotFound)
+    try:
+        return read_recipe(known[name].read_text(encoding="utf-8"))
+    except AuditgameError as error:
+        raise Invalid(f"{known[name]}: {str(error).removeprefix('recipe: ')}") from None
+
+
+def _require_known(recipe: Recipe) -> None:
     named: list[tuple[Kind, str]] = [("dataset", recipe.dataset), ("model", recipe.model)]
     for kind, name in named:
         if name not in names(kind):
-            raise _at(node, [kind], str(suggest(LABELS[kind], name, names(kind))))
+            raise FieldFault([kind], str(suggest(LABELS[kind], name, names(kind))))
     for name in recipe.families:
         if name not in names("flaw"):
-            raise _at(node, ["families"], str(suggest("family", name, names("flaw"))))
-
-
-def _at(node: yaml.Node, path: list[str], message: str) -> Invalid:
-    return Invalid(f"recipe: line {_line(node, path)}: field '{'.'.join(path)}': {message}")
-
-
-def _line(node: yaml.Node, path: list[str]) -> int:
-    """The line of the deepest part of the path that the file has."""
-    for part in path:
-        inside = dict(_children(node))
-        if part not in inside:
-            break
-        node = inside[part]
-    return int(node.start_mark.line) + 1
-
-
-def _children(node: yaml.Node) -> list[tuple[str, yaml.Node]]:
-    if isinstance(node, yaml.MappingNode):
-        return [(str(key.value), value) for key, value in node.value]
-    if isinstance(node, yaml.SequenceNode):
-        return [(str(index), value) for index, value in enumerate(node.value)]
-    return []
+            raise FieldFault(["families"], str(suggest("family", name, names("flaw"))))

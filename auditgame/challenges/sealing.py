@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from nacl.public import PrivateKey
+
 from auditgame import bundles
 from auditgame.bundles import bundle_io, keys
+from auditgame.bundles.case_names import case_id
 from auditgame.challenges.fine_tuning import ChallengeBuild
 from auditgame.datasets import Dataset, Examples
 from auditgame.models import Model
 from auditgame.registry import load
 from auditgame.schema.errors import Conflict
 from auditgame.schema.recipe import Recipe
-from auditgame.schema.records import Record, digest
+from auditgame.schema.records import Record
 from auditgame.schema.results import Certificate
 from auditgame.specimen import Specimen
+
+PUBLISHED_LABEL = "published practice key: spoiler protection, not security"
+FILE_TIME = 315_532_800
+"""The time that every file of a bundle bears: 1 January 1980, the earliest in a zip file."""
 
 
 class CertifiedModel(NamedTuple):
@@ -39,9 +47,7 @@ def seal(
 ) -> Path:
     """Write the bundle and its sealed key; the folder appears whole or not at all."""
     recipe, dataset = challenge.recipe, challenge.dataset
-    recipe_digest = digest(recipe.model_dump(mode="json"))
-    secret = challenge.seed.child(f"id {recipe_digest}").hex()
-    name = f"{recipe.dataset.replace('_', '-')}-{secret[:8]}"
+    name = case_id(recipe, challenge.seed)
     files = {
         **bundle_io.pack_model(planted.model, dataset),
         **bundle_io.pack_examples(pool, dataset),
@@ -52,7 +58,7 @@ def seal(
     manifest = bundles.Manifest(
         version=bundles.VERSION,
         id=name,
-        title=recipe.title,
+        title=key.title,
         dataset=recipe.dataset,
         model=recipe.model,
         modality=dataset.modality,
@@ -63,7 +69,7 @@ def seal(
         sites=tuple(planted.specimen.sites.values()),
         budget=recipe.budget,
         attempts=1 if recipe.mode == "ranked" else 10,
-        recipe=recipe_digest,
+        recipe=key.recipe_commitment,
         commitment=keys.commit(key),
         files=bundles.digests(files),
     )
@@ -86,6 +92,7 @@ def make_key(
         recipe=challenge.recipe,
         seed=challenge.seed.hex(),
         salt=challenge.seed.child("salt").hex(),
+        recipe_salt=challenge.seed.child("recipe salt").hex(),
         family=challenge.flaw.name,
         claim=claim.model_dump(mode="json") if claim else None,
         units=units,
@@ -93,6 +100,14 @@ def make_key(
         certificate=certificate,
         confession=claim.describe() if claim else "Nothing was planted: the model is clean.",
     )
+
+
+def publish_key(pack: Path) -> None:
+    """Give a pack a private key of its own, which is public, unless it has one."""
+    path = pack / keys.PUBLISHED
+    if not path.exists():
+        pack.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{PUBLISHED_LABEL}\n{bytes(PrivateKey.generate()).hex()}\n")
 
 
 def brief(recipe: Recipe, dataset: Dataset) -> str:
@@ -109,7 +124,10 @@ def brief(recipe: Recipe, dataset: Dataset) -> str:
 
 
 def publish(folder: Path, name: str, manifest: Record, files: dict[str, bytes]) -> Path:
-    """Write files and manifest into a hidden folder, then rename it: whole or not at all."""
+    """Write files and manifest into a hidden folder, then rename it: whole or not at all.
+
+    Every file bears one time, since how long a build took would tell flawed from clean models.
+    """
     if folder.exists():
         raise Conflict(f"{folder.name} exists already; remove it to build it again")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -117,6 +135,8 @@ def publish(folder: Path, name: str, manifest: Record, files: dict[str, bytes]) 
     try:
         bundles.write(draft, name, manifest, files)
         draft.chmod(0o755)
+        for path in (*draft.iterdir(), draft):
+            os.utime(path, (FILE_TIME, FILE_TIME))
         draft.rename(folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -17,6 +17,7 @@ from auditgame.cli import (
     check,
     leaks,
     own_network,
+    packs,
     playing,
     serve,
 )
@@ -40,6 +41,7 @@ app.command("reveal")(playing.reveal)
 app.command("audit")(playing.audit)
 app.command("standings")(browsing.standings)
 app.command("build")(authoring.build)
+app.command("pack")(packs.pack)
 app.command("references")(authoring.references)
 app.command("check")(check.check)
 app.command("leaks")(leaks.leaks)

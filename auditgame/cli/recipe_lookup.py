@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from auditgame import paths
-from auditgame.challenges.recipe_files import read_recipe
+from auditgame.challenges.recipe_files import read_recipe, recipe_paths
 from auditgame.cli.io import read_text
 from auditgame.registry import load, suggest
 from auditgame.schema.errors import AuditgameError, Invalid, NotFound
@@ -17,7 +16,7 @@ def find_recipe(name: str) -> Path:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") or path.exists() or len(path.parts) > 1:
         return path
-    known = {file.stem: file for folder in paths.recipes() for file in folder.glob("*.yaml")}
+    known = recipe_paths()
     if name not in known:
         raise suggest("recipe", name, known, NotFound)
     return known[name]

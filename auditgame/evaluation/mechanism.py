@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -12,9 +12,11 @@ from torch import Tensor
 
 from auditgame.datasets import Examples
 from auditgame.evaluation.metrics import accuracy
+from auditgame.schema.cards import Site
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import parse_unit
 from auditgame.schema.errors import Invalid
+from auditgame.schema.records import Modality
 from auditgame.specimen import Edit, Specimen
 
 MAX_UNITS = {"image": 8, "text": 2}
@@ -23,8 +25,13 @@ MAX_UNITS = {"image": 8, "text": 2}
 
 def allowed_sites(specimen: Specimen) -> list[str]:
     """The sites that a mechanism may name. Text: heads, and MLPs after the first layer."""
-    kinds = [(site.name, site.kind) for site in specimen.sites.values()]
-    if specimen.modality == "image":
+    return sites_of_mechanisms(specimen.sites.values(), specimen.modality)
+
+
+def sites_of_mechanisms(sites: Iterable[Site], modality: Modality) -> list[str]:
+    """Of these sites of a model of this modality, those that a mechanism may name."""
+    kinds = [(site.name, site.kind) for site in sites]
+    if modality == "image":
         return [name for name, kind in kinds if kind == "channel" and not name.endswith(".pre")]
     heads = [name for name, kind in kinds if kind == "head"]
     return heads + [name for name, _ in kinds if name.endswith(".mlp") and "block0" not in name]

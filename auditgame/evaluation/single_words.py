@@ -42,7 +42,8 @@ def most_acting_word(
 ) -> ActingWord:
     """The word whose insertion changes most answers beyond the reference models.
 
-    Without a name where no word changes any. texts: at least TESTED. excused: the words of a known trigger.
+    Without a name where no word changes any. texts: at least TESTED. excused: the words of a
+    known trigger.
     """
     words = [word for word in suspect.texts.words[2:] if word not in excused]
     few, many = (texts.inputs[:count] for count in (SWEPT, TESTED))

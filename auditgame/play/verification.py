@@ -15,7 +15,6 @@ from auditgame.flaws import Flaw, draw_flaw
 from auditgame.play import referee
 from auditgame.registry import load, require
 from auditgame.schema.errors import Invalid
-from auditgame.schema.records import digest
 from auditgame.schema.results import Certificate
 from auditgame.seeds import Seed
 
@@ -68,12 +67,13 @@ def require_own_recipe(
     recipe = key.recipe
     expected = {
         "id": key.challenge,
-        "recipe": digest(recipe.model_dump(mode="json")),
+        "title": key.title,
+        "recipe": key.recipe_commitment,
         "families": recipe.offered,
         "classes": setup.dataset.classes,
         "sites": tuple(setup.suspect.sites.values()),
     }
-    for name in ("title", "dataset", "model", "tier", "mode", "budget"):
+    for name in ("dataset", "model", "tier", "mode", "budget"):
         expected[name] = getattr(recipe, name)
     for field, value in expected.items():
         if getattr(manifest, field) != value:

@@ -79,7 +79,15 @@ class Recipe(Record):
             description="The recipe's own name, as its file is called.",
         ),
     ]
-    title: Annotated[str, Field(min_length=1, max_length=80, description="What players see.")]
+    title: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=80,
+            description="What authors see. Players see it in tutorials only: any other case has "
+            "a title of its own, which its seed draws.",
+        ),
+    ]
     brief: Annotated[
         str,
         Field(

@@ -24,7 +24,13 @@ DEFAULTS = ("clean", "patch", "token")
 
 def ask_recipe() -> str:
     """Draw the form; its values as YAML."""
-    name = st.text_input("Title", "My first challenge", max_chars=80, key="studio title")
+    name = st.text_input(
+        "Title",
+        "My first challenge",
+        max_chars=80,
+        key="studio title",
+        help="For you. Players see a title that the seed draws.",
+    )
     dataset = st.selectbox(
         "Data set", _first("storybook"), format_func=partial(title, "dataset"), key="studio data"
     )
