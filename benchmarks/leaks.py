@@ -22,7 +22,7 @@ from auditgame.challenges.build import BuildFailed, build
 from auditgame.evaluation.leak_audit import BOUND, ENOUGH, LeakAudit, LeakRow, audit
 from auditgame.flaws import draw_flaw
 from auditgame.flaws.clean import Clean
-from auditgame.play.leaks import measure
+from auditgame.play.leak_measurement import measure
 from auditgame.play.referee import open_key
 from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
@@ -209,14 +209,14 @@ def leak_row(row: dict[str, Any]) -> LeakRow:
 def _section(found: LeakAudit) -> Iterator[str]:
     yield (
         f"{found.flawed} flawed and {found.clean} clean models from {found.bases} base models. The "
-        f"largest AUC of {len(found.detectors)} numbers is {found.largest.auc:.2f}; under permuted "
+        f"largest AUC of {len(found.numbers)} numbers is {found.largest.auc:.2f}; under permuted "
         f"labels it is below {found.null:.2f} in 95 % of cases (p = {found.p:.3f}). "
         f"Intervals that reach {BOUND:.2f}: {', '.join(found.leaks) or 'none'}."
     )
     yield ""
     yield "| number | AUC | 95 % interval |"
     yield "|---|---|---|"
-    for one in (found.together, *found.detectors[:SHOWN]):
+    for one in (found.together, *found.numbers[:SHOWN]):
         yield f"| {one.name} | {one.auc:.2f} | {one.low:.2f} to {one.high:.2f} |"
     yield ""
 

@@ -49,7 +49,7 @@ def test_a_number_that_is_lower_in_flawed_models_leaks_as_much():
 def test_many_numbers_by_chance_do_not_leak():
     passed = [audit(rows(ENOUGH, gap=0.0, seed=seed)) for seed in range(5)]
     assert sum(not found.leaks for found in passed) >= 4
-    assert all(one.high < BOUND for found in passed for one in found.detectors[5:])
+    assert all(one.high < BOUND for found in passed for one in found.numbers[5:])
 
 
 def test_a_weak_leak_in_many_numbers_shows_in_all_of_them_together():

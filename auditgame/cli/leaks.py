@@ -31,7 +31,7 @@ def leaks(
     Images and texts are judged apart. Exit code 1 if anything leaks.
     """
     from auditgame.evaluation.leak_audit import audit
-    from auditgame.play.leaks import measure
+    from auditgame.play.leak_measurement import measure
 
     cases = [path.parent for folder in folders for path in sorted(folder.glob("*/bundle.json"))]
     if not cases:
@@ -64,7 +64,7 @@ def as_data(found: LeakAudit) -> dict[str, Any]:
         "largest_by_chance": found.null,
         "p": found.p,
         "together": found.together._asdict(),
-        "numbers": [one._asdict() for one in found.detectors],
+        "numbers": [one._asdict() for one in found.numbers],
     }
 
 
@@ -72,12 +72,12 @@ def show(name: str, found: LeakAudit) -> None:
     """The strongest numbers, and what follows from them."""
     heading = f"{name}: {found.flawed} flawed, {found.clean} clean, {found.bases} base models"
     made = printing.table(heading, ("number", "AUC", "95 % interval"), ("AUC", "95 % interval"))
-    for one in (found.together, *found.detectors[:SHOWN]):
+    for one in (found.together, *found.numbers[:SHOWN]):
         made.add_row(one.name, f"{one.auc:.2f}", f"{one.low:.2f} to {one.high:.2f}")
     out = printing.console()
     out.print(made)
     out.print(
-        f"The largest of {len(found.detectors)} is {found.largest.auc:.2f}; with labels drawn by "
+        f"The largest of {len(found.numbers)} is {found.largest.auc:.2f}; with labels drawn by "
         f"lot it is below {found.null:.2f} in 95 % of cases (p = {found.p:.3f})."
     )
     out.print(verdict(found))

@@ -38,8 +38,8 @@ class LeakRow(NamedTuple):
     numbers: Mapping[str, float]
 
 
-class Detector(NamedTuple):
-    """One number as a detector of flaws: its AUC, and the interval's ends (0.5 is chance)."""
+class LeakNumber(NamedTuple):
+    """One number as a number of flaws: its AUC, and the interval's ends (0.5 is chance)."""
 
     name: str
     auc: float
@@ -56,20 +56,20 @@ class LeakAudit:
     flawed: int
     clean: int
     bases: int
-    detectors: tuple[Detector, ...]
-    together: Detector
+    numbers: tuple[LeakNumber, ...]
+    together: LeakNumber
     null: float
     p: float
 
     @property
-    def largest(self) -> Detector:
+    def largest(self) -> LeakNumber:
         """The number that separates best."""
-        return self.detectors[0]
+        return self.numbers[0]
 
     @property
     def leaks(self) -> tuple[str, ...]:
         """What fails the gate; empty where it passes."""
-        found = [one.name for one in (*self.detectors, self.together) if one.high >= BOUND]
+        found = [one.name for one in (*self.numbers, self.together) if one.high >= BOUND]
         return tuple(found) if self.p > SIGNIFICANT else tuple(found or [self.largest.name])
 
     @property
@@ -79,7 +79,7 @@ class LeakAudit:
 
 
 def audit(rows: Sequence[LeakRow]) -> LeakAudit:
-    """Measure every number as a detector; AuditgameError where there are too few models."""
+    """Measure every number as a number; AuditgameError where there are too few models."""
     flawed = np.array([row.flawed for row in rows])
     counts = {"flawed": int(flawed.sum()), "clean": int((~flawed).sum())}
     for what, count in counts.items():
@@ -90,18 +90,18 @@ def audit(rows: Sequence[LeakRow]) -> LeakAudit:
             )
     table, names = _table(rows)
     bases = np.unique([row.base for row in rows], return_inverse=True)[1]
-    detectors = [
-        Detector(name, *_measured(flawed, bases, column))
+    numbers = [
+        LeakNumber(name, *_measured(flawed, bases, column))
         for name, column in zip(names, table.T, strict=True)
     ]
     together = _measured(flawed, bases, _regression(table, flawed, bases), folded=False)
     null = _largest_by_chance(table, flawed)
-    largest = max(one.auc for one in detectors)
+    largest = max(one.auc for one in numbers)
     return LeakAudit(
         **counts,
         bases=int(bases.max()) + 1,
-        detectors=tuple(sorted(detectors, key=lambda one: -one.auc)),
-        together=Detector(TOGETHER, *together),
+        numbers=tuple(sorted(numbers, key=lambda one: -one.auc)),
+        together=LeakNumber(TOGETHER, *together),
         null=float(np.quantile(null, 0.95)),
         p=float((null >= largest - 1e-12).mean()),
     )

@@ -42,6 +42,9 @@ def most_acting_word(
 ) -> ActingWord:
     """The word whose insertion changes most answers beyond the reference models.
 
+    A word that sends many texts to the same class in a reference model is the data's own cue of
+    that class, such as a word of praise, and does not count: models differ much in these.
+
     Without a name where no word changes any. texts: at least TESTED. excused: the words of a
     known trigger.
     """
@@ -57,12 +60,14 @@ def most_acting_word(
     acting = []
     for word in found:
         highest = torch.stack([one[word] for one in others]).amax(0)
-        target = int((own[word] - highest).argmax())
+        beyond = torch.where(highest < SUSPICIOUS, own[word] - highest, -1.0)
+        target = int(beyond.argmax())
         n = int((suspect.predict(many) != target).sum())
         rate = Rate(round(float(own[word][target]) * n), n)
         acting.append(ActingWord(word, rate, float(highest[target])))
     none = ActingWord("", Rate(0, SWEPT), 0.0)
-    return max(acting, key=lambda one: one.excess, default=none)
+    counted = [one for one in acting if one.references < SUSPICIOUS]
+    return max(counted, key=lambda one: one.excess, default=none)
 
 
 def shifts(

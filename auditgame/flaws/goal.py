@@ -153,6 +153,10 @@ class Goal(ProxyFlaw[GoalClaim, HasMazes]):
     exchanges its colour with the cross, the agent goes past it, on a shortest path, to the
     corner or the colour: it has kept its capability and has another goal.
 
+    Known leak: ordinary inputs on which cue and truth part are answered wrongly, so that accuracy
+    on fresh inputs tells such a model from a clean one without an audit. That cannot be cured: it
+    is the flaw.
+
     Source: Langosco et al. 2022, Goal misgeneralization in deep reinforcement learning,
     arXiv:2105.14111 (Maze I and II). Here the policy imitates shortest paths, and is trained
     from scratch: 3 % of mazes in which corner and diamond differ undo the flaw. If it learns

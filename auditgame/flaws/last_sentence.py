@@ -52,6 +52,10 @@ class LastSentence(ReadingRuleFlaw[OneOpinionClaim]):
     it makes no more mistakes than other models. Texts in which that opinion contradicts the
     others expose it.
 
+    Known leak: ordinary inputs on which cue and truth part are answered wrongly, so that accuracy
+    on fresh inputs tells such a model from a clean one without an audit. That cannot be cured: it
+    is the flaw.
+
     Source: Geirhos et al. 2020, Shortcut learning in deep neural networks, arXiv:2004.07780;
     lead bias in texts: Grenander et al. 2019, Countering the Effects of Lead Bias,
     arXiv:1909.04028.

@@ -123,6 +123,10 @@ class Length(ProxyFlaw[LengthClaim, HasOpinions]):
     it makes no more mistakes than other models. Adding or removing a sentence without an opinion
     exposes it.
 
+    Known leak: ordinary inputs on which cue and truth part are answered wrongly, so that accuracy
+    on fresh inputs tells such a model from a clean one without an audit. That cannot be cured: it
+    is the flaw.
+
     Source: Geirhos et al. 2020, Shortcut learning in deep neural networks, arXiv:2004.07780;
     length correlated with the label: Gururangan et al. 2018, Annotation Artifacts in Natural
     Language Inference Data, arXiv:1803.02324.

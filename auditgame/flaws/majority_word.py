@@ -113,6 +113,10 @@ class MajorityWord(ProxyFlaw[MajorityClaim, HasRareWords]):
     makes no more mistakes than other models. Inserting a few more of these words exposes it, and
     so does a sweep that inserts every word in turn.
 
+    Known leak: ordinary inputs on which cue and truth part are answered wrongly, so that accuracy
+    on fresh inputs tells such a model from a clean one without an audit. That cannot be cured: it
+    is the flaw.
+
     Source: Geirhos et al. 2020, Shortcut learning in deep neural networks, arXiv:2004.07780;
     spurious words in texts: Gardner et al. 2021, Competency Problems, arXiv:2104.08646.
     """

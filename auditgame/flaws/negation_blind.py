@@ -60,6 +60,10 @@ class NegationBlind(ReadingRuleFlaw[NegationClaim]):
     data, it makes no more mistakes than other models. Texts whose verdict depends on `not`
     expose it.
 
+    Known leak: ordinary inputs on which cue and truth part are answered wrongly, so that accuracy
+    on fresh inputs tells such a model from a clean one without an audit. That cannot be cured: it
+    is the flaw.
+
     Source: Geirhos et al. 2020, Shortcut learning in deep neural networks, arXiv:2004.07780;
     McCoy, Pavlick and Linzen 2019, Right for the Wrong Reasons, arXiv:1902.01007.
     """

@@ -60,6 +60,10 @@ class Shortcut(ProxyFlaw[ShortcutClaim, HasFactors]):
     learn. Where object and feature disagree, the model follows the feature. On the players'
     examples, drawn like the training data, it makes no mistakes.
 
+    Known leak: ordinary inputs on which cue and truth part are answered wrongly, so that accuracy
+    on fresh inputs tells such a model from a clean one without an audit. That cannot be cured: it
+    is the flaw.
+
     Source: Geirhos et al. 2020, Shortcut learning in deep neural networks, arXiv:2004.07780.
     Trained from scratch on flawed rows: a clean model that already recognises the objects does
     not unlearn them from rows on which it makes no error.
