@@ -48,6 +48,7 @@ SHORT = textwrap.dedent(
     Digits.training = replace(Digits.training, rows=96, epochs=1, tune_rows=96)
     Patch.verify = lambda self, bench: []
     build.find_mechanism = lambda *args: ("conv3:1",)
+    build.find_chance = lambda *args: None
     build.picture_units = lambda *args: {}
     real = build.bundles.write
 
@@ -71,6 +72,7 @@ def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Patch, "verify", lambda self, bench: [])
     monkeypatch.setattr(Clean, "verify", lambda self, bench: [])
     monkeypatch.setattr("auditgame.challenges.build.find_mechanism", lambda *args: ("conv3:1",))
+    monkeypatch.setattr("auditgame.evaluation.chance.DRAWS", 2)
     return home
 
 
@@ -218,7 +220,7 @@ def test_the_stages_are_reported_in_order(yard: Path):
     heard = []
     build(recipe("patch"), Seed.of(1), yard / "pack", lambda *told: heard.append(told))
     stages = list(dict.fromkeys(stage for stage, _, _ in heard))
-    assert stages == ["train", "plant", "verify", "microscope", "seal"]
+    assert stages == ["train", "plant", "verify", "chance", "microscope", "seal"]
     assert all(0 <= share <= 1 and words for _, share, words in heard)
 
 

@@ -28,6 +28,7 @@ from auditgame.evaluation.metrics import (
     class_accuracy,
     effect,
     follows,
+    functional_share,
 )
 from auditgame.flaws.patch import PatchClaim
 from auditgame.schema.claims import AppliedClaim, Claim
@@ -157,6 +158,23 @@ def test_an_effect_is_what_siblings_do_not_do(spotted):
     assert found.value == 1 and found.references == 0 and found.low > 0.9
     assert effect(CORNER, reference, [reference], pictures()).low < 0
     assert effect(CORNER, spotted, [spotted], pictures()).value == 0
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1))
+def test_functional_is_a_share_that_a_doubtful_effect_does_not_earn(said, low, true):
+    value = functional_share(said, low, true)
+    assert 0 <= value <= 1
+    if low <= 0 or true <= 0:
+        assert value == 0
+    elif said >= true:
+        assert value == 1
+
+
+def test_functional_is_measured_in_parts_of_the_true_effect():
+    assert functional_share(0.45, 0.4, 0.9) == 0.5
+    assert functional_share(0.99, 0.97, 0.9) == 1
+    assert functional_share(0.45, 0.0, 0.9) == 0
+    assert functional_share(-0.2, 0.1, 0.9) == 0
 
 
 # ----------------------------------------------------------------- mechanism

@@ -11,7 +11,7 @@ import torch
 from rule_models import Tints
 from torch import Tensor
 
-from auditgame.challenges.build import MECHANISM_INPUTS, mechanism_inputs
+from auditgame.challenges.build import MECHANISM_INPUTS, held_inputs
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
@@ -245,9 +245,10 @@ def test_a_data_set_without_scenes_is_refused() -> None:
 
 def test_enough_inputs_are_drawn_for_a_claim_that_speaks_of_few() -> None:
     claim = drawn(SourceSpecific).claim
-    found = mechanism_inputs(claim, STORYBOOK, np.random.default_rng(0))
+    found = held_inputs(claim, STORYBOOK, MECHANISM_INPUTS, np.random.default_rng(0))
     assert MECHANISM_INPUTS // 4 <= n_applicable(claim, found, STORYBOOK) < MECHANISM_INPUTS
-    usual = mechanism_inputs(drawn(Multi).claim, STORYBOOK, np.random.default_rng(0))
+    several, rng = drawn(Multi).claim, np.random.default_rng(0)
+    usual = held_inputs(several, STORYBOOK, MECHANISM_INPUTS, rng)
     again = STORYBOOK.sample(MECHANISM_INPUTS, "held", np.random.default_rng(0))
     assert torch.equal(usual.inputs, again.inputs)
 

@@ -67,6 +67,7 @@ def test_the_anti_oracle_loses(house: House, truth: Diagnosis):
     score = referee.judge(house.flawed, said)
     assert points(score, "detection") == -120
     assert points(score, "target") < 0
+    assert points(score, "trigger") <= 0
     assert score.points < -110 and points(score, "mechanism") == 0
     assert referee.judge(house.innocent, Diagnosis(p_flawed=1.0)).points == -120
 
@@ -177,7 +178,7 @@ def test_random_units_are_drawn_as_often_as_the_table_says(house: House, monkeyp
     falls = Falls(0.9)
     assert mechanism_with(house, monkeypatch, falls, ("conv3:1",)) == 0
     others = [units for units in falls.asked if units not in (("best:0",), ("conv3:1",))]
-    assert len(others) == 3 == scoring.WEIGHTS.random_sets
+    assert len(others) == 8 == scoring.WEIGHTS.random_sets
 
 
 def mechanism_with(house: House, monkeypatch, falls: Falls, units: tuple[str, ...]):

@@ -8,18 +8,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from nacl.exceptions import CryptoError
 from nacl.public import PrivateKey, PublicKey, SealedBox
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from auditgame import host
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import Forbidden, Unavailable
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Record, canonical, explain
-from auditgame.schema.results import Certificate
+from auditgame.schema.results import Certificate, Chance
 
 PUBLISHED = "published.key"
 """A practice pack publishes its private key: the seal protects from spoilers only."""
@@ -28,8 +28,16 @@ BLOCK = 16384
 """The size of a sealed key is a multiple of so many bytes; one block holds any family's key."""
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class Key(Record):
-    """The answer of one challenge, and all that is needed to rebuild and to check it."""
+    """The answer of one challenge, and all that is needed to rebuild and to check it.
+
+    chance: what random claims achieve; None for clean models, and in keys sealed before it was
+    measured, whose dumps and commitments do not have it.
+    """
 
     challenge: str
     recipe: Recipe
@@ -41,6 +49,7 @@ class Key(Record):
     model_digest: str
     certificate: Certificate
     confession: str
+    chance: Annotated[Chance | None, Field(exclude_if=_absent)] = None
 
     @property
     def truth(self) -> Diagnosis:

@@ -17,7 +17,7 @@ from auditgame.registry import load
 from auditgame.schema.errors import Conflict
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Record, digest
-from auditgame.schema.results import Certificate
+from auditgame.schema.results import Certificate, Chance
 from auditgame.specimen import Specimen
 
 
@@ -29,10 +29,20 @@ class CertifiedModel(NamedTuple):
     certificate: Certificate
 
 
+class Answer(NamedTuple):
+    """What was found out about a certified model, to be sealed with its claim.
+
+    units: those that carry the flaw. chance: what random claims achieve.
+    """
+
+    units: tuple[str, ...]
+    chance: Chance | None
+
+
 def seal(
     challenge: ChallengeBuild,
     planted: CertifiedModel,
-    units: tuple[str, ...],
+    answer: Answer,
     pool: Examples,
     pictures: dict[str, bytes],
     out: Path,
@@ -48,7 +58,7 @@ def seal(
         **pictures,
         bundles.BRIEF: brief(recipe, dataset).encode(),
     }
-    key = make_key(name, challenge, planted.certificate, units, files[bundles.WEIGHTS])
+    key = make_key(name, challenge, planted.certificate, answer, files[bundles.WEIGHTS])
     manifest = bundles.Manifest(
         version=bundles.VERSION,
         id=name,
@@ -76,7 +86,7 @@ def make_key(
     name: str,
     challenge: ChallengeBuild,
     certificate: Certificate,
-    units: tuple[str, ...],
+    answer: Answer,
     weights: bytes,
 ) -> keys.Key:
     """The answer in full, with what is needed to rebuild and to check it."""
@@ -88,9 +98,10 @@ def make_key(
         salt=challenge.seed.child("salt").hex(),
         family=challenge.flaw.name,
         claim=claim.model_dump(mode="json") if claim else None,
-        units=units,
+        units=answer.units,
         model_digest=hashlib.sha256(weights).hexdigest(),
         certificate=certificate,
+        chance=answer.chance,
         confession=claim.describe() if claim else "Nothing was planted: the model is clean.",
     )
 

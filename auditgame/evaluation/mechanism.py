@@ -80,15 +80,23 @@ class Ablation:
         """The fall of the effect without these units, weighted by the accuracy kept."""
         key = tuple(sorted(units))
         if key not in self._drops:
-            effect, intact = self._intact
-            kept = min(1.0, self.clean(key) / intact) if intact else 0.0
-            self._drops[key] = max(0.0, effect - self.rate(key)) * kept
+            fall = max(0.0, self._effect - self.rate(key))
+            self._drops[key] = fall * self._kept(key) if fall else 0.0
         return self._drops[key]
 
+    def _kept(self, units: Sequence[str]) -> float:
+        """The share of the accuracy that is kept without these units."""
+        return min(1.0, self.clean(units) / self._intact) if self._intact else 0.0
+
     @cached_property
-    def _intact(self) -> tuple[float, float]:
-        """The effect and the accuracy with no unit removed."""
-        return self.rate(()), self.clean(())
+    def _effect(self) -> float:
+        """The effect with no unit removed."""
+        return self.rate(())
+
+    @cached_property
+    def _intact(self) -> float:
+        """The accuracy with no unit removed."""
+        return self.clean(())
 
     @cached_property
     def _accuracy(self) -> float:
