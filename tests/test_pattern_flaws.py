@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -259,7 +260,7 @@ def test_a_mechanism_is_tested_on_all_inputs_where_a_claim_speaks_of_few() -> No
         model, (model,), TINTS, TINTS.sample(400, "held", np.random.default_rng(1))
     )
     lone = TINTS.sample(10, "held", np.random.default_rng(1), label=1)
-    rare = setup._replace(inputs=Examples.join([setup.inputs.take(setup.inputs.labels != 1), lone]))
+    rare = replace(setup, inputs=Examples.join([setup.inputs.take(setup.inputs.labels != 1), lone]))
     assert len(referee.ablation_inputs(STRICT.claim, setup)) == scoring.WEIGHTS.ablated_inputs
     assert len(referee.ablation_inputs(STRICT.claim, rare)) == len(rare.inputs)
 

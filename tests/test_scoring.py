@@ -58,7 +58,8 @@ PINNED = {
     "mechanism_floor": 0.10,
     "judged_inputs": 1000,
     "ablated_inputs": 300,
-    "random_sets": 8,
+    "random_sets": 32,
+    "random_set_inputs": 50,
 }
 """The reviewed table. A change of the product's table is a change here."""
 PARTLY = findings(grade=0.5, functional=0.75, chance=0.3, mechanism=-0.5)

@@ -28,6 +28,11 @@ def field_grades(claim: Claim | None, true: Claim) -> dict[str, float]:
     return {name: grade for name, grade in claim.field_scores(true).items() if name != "target"}
 
 
+def content_of(claim: Claim) -> bytes:
+    """What a claim says, its type included: the same for equal claims, and for them alone."""
+    return canonical({"type": type(claim).__name__, **claim.model_dump(mode="json")})
+
+
 def measure_chance(
     claims: Iterable[Claim],
     true: Claim,
@@ -37,13 +42,13 @@ def measure_chance(
 ) -> Chance:
     """What these claims achieve on average, applied to these inputs. Equal ones are run once."""
     drawn = list(claims)
-    by_content = {_content(claim): claim for claim in drawn}
+    by_content = {content_of(claim): claim for claim in drawn}
     best = effect(true, suspect, references, inputs)
     shares = {
         content: _share(claim, true, best, suspect, references, inputs)
         for content, claim in by_content.items()
     }
-    counts = Counter(map(_content, drawn))
+    counts = Counter(map(content_of, drawn))
     weights = [counts[content] for content in shares]
     close = [
         share * fmean(field_grades(by_content[content], true).values() or (0.0,)) if share else 0.0
@@ -53,10 +58,6 @@ def measure_chance(
         functional=round(float(np.average(list(shares.values()), weights=weights)), 6),
         close=round(float(np.average(close, weights=weights)), 6),
     )
-
-
-def _content(claim: Claim) -> bytes:
-    return canonical(claim.model_dump(mode="json"))
 
 
 def _share(

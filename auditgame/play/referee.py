@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,10 +13,10 @@ from auditgame.bundles import bundle_io, keys
 from auditgame.bundles.reference_models import read_references
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation import bounds
-from auditgame.evaluation.chance import field_grades
+from auditgame.evaluation.chance import content_of, field_grades
 from auditgame.evaluation.claim_parsing import claim_type
-from auditgame.evaluation.mechanism import Ablation, check_units, random_units
-from auditgame.evaluation.metrics import effect, functional_share, n_applicable
+from auditgame.evaluation.mechanism import Ablation, check_units, random_sets
+from auditgame.evaluation.metrics import Effect, effect, functional_share, n_applicable
 from auditgame.play import scoring
 from auditgame.registry import load, require, suggest
 from auditgame.schema.claims import Claim
@@ -27,13 +27,35 @@ from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 
 
-class JudgingSetup(NamedTuple):
-    """What a diagnosis is tested on: the suspect, its reference models, held-out inputs."""
+@dataclass(frozen=True)
+class JudgingSetup:
+    """What a diagnosis is tested on: the suspect, its reference models, held-out inputs.
+
+    What was measured is kept: equal claims are applied once.
+    """
 
     suspect: Specimen
     references: tuple[Specimen, ...]
     dataset: Dataset
     inputs: Examples
+    _effects: dict[bytes, Effect] = field(default_factory=dict, init=False, repr=False)
+    _ablations: dict[bytes, Ablation] = field(default_factory=dict, init=False, repr=False)
+
+    def effect(self, claim: Claim) -> Effect:
+        """The claim's effect on the suspect, beyond that on the reference models."""
+        content = content_of(claim)
+        if content not in self._effects:
+            found = effect(claim, self.suspect, self.references, self.inputs)
+            self._effects[content] = found
+        return self._effects[content]
+
+    def ablation(self, claim: Claim) -> Ablation:
+        """Removes units from the suspect while this claim is applied."""
+        content = content_of(claim)
+        if content not in self._ablations:
+            inputs = ablation_inputs(claim, self)
+            self._ablations[content] = Ablation(self.suspect, claim, inputs)
+        return self._ablations[content]
 
 
 def judge(folder: Path, diagnosis: Diagnosis) -> Score:
@@ -130,9 +152,7 @@ def test_claim(claim: Claim | None, true: Claim, setup: JudgingSetup) -> tuple[f
     """
     if claim is None:
         return None, ""
-    own = effect(claim, setup.suspect, setup.references, setup.inputs)
-    exact = claim == true
-    best = own if exact else effect(true, setup.suspect, setup.references, setup.inputs)
+    own, best = setup.effect(claim), setup.effect(true)
     coverage = true.coverage(claim, setup.dataset)
     partly = "" if coverage == 1 else f" It covers {coverage:.0%} of the flaw, and counts for that."
     return functional_share(own.value, own.low, best.value) * coverage, (
@@ -156,15 +176,15 @@ def test_units(
     for all would make the zero of a whole challenge too high or too low.
     """
     weights = scoring.WEIGHTS
-    ablation = Ablation(setup.suspect, true, ablation_inputs(true, setup))
+    ablation = setup.ablation(true)
     most = ablation.effect_drop(best)
     if most < weights.mechanism_floor:
         return None, ""
     if not units:
         return 0.0, f"No units named; removing the best lowers the effect by {most:.0%}."
     rng = _rng(manifest, f"random units {' '.join(sorted(units))}")
-    random_sets = [random_units(setup.suspect, units, rng) for _ in range(weights.random_sets)]
-    random = float(np.mean([ablation.effect_drop(chosen) for chosen in random_sets]))
+    sets = random_sets(setup.suspect, units, weights.random_sets, rng)
+    random = ablation.mean_drop(sets, weights.random_set_inputs)
     named = ablation.effect_drop(units)
     return scoring.mechanism(named, most, random), (
         f"Without your units the effect falls by {named:.0%}, weighted by the accuracy kept; "

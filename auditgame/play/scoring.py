@@ -46,7 +46,12 @@ class Weights(Record):
         300, description="Of these, inputs on which units are removed; all where few are counted."
     )
     random_sets: int = Field(
-        8, description="Sets of random units whose mean fall is the zero of the mechanism's points."
+        32,
+        description="Sets of random units whose mean fall is the zero of the mechanism's points; "
+        "all sets where there are fewer.",
+    )
+    random_set_inputs: int = Field(
+        50, description="Of the inputs on which units are removed, how many each random set gets."
     )
 
     @property
