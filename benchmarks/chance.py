@@ -5,10 +5,11 @@ judged by the referee's own functions. Prints, family by family, the mean points
 and mechanism and for their sum, each with its standard error: all should be 0. Detection and family
 are not guessed here.
 
-The draws are balanced over the targets, equally many for each, which leaves the mean as it is where
-a family draws targets evenly, and makes its error smaller. Equal claims are applied once, and to
-fewer inputs than in play. In keys that were sealed before chance was measured, it is measured here,
-on other claims and inputs than those that are judged.
+The draws are balanced over the targets, equally many for each, and over the units, which are dealt
+like cards: that leaves the mean as it is where a family draws targets evenly, and makes its error
+smaller than the one that is printed, which takes the draws as independent. Equal claims are applied
+once, and to fewer inputs than in play. In keys that were sealed before chance was measured, it is
+measured here, on other claims and inputs than those that are judged.
 """
 
 from __future__ import annotations
@@ -71,8 +72,8 @@ def guess(folder: Path, draws: int, inputs: int) -> Guesses | None:
     rng = seed.child("guesses").numpy()
     pool = draw_claims(key.recipe, key.family, POOL * draws, rng)
     earned = defaultdict(list)
-    for claim in balanced(pool, draws):
-        units = guessed_units(setup.suspect, rng)
+    all_units = guessed_units(setup.suspect, rng)
+    for claim, units in zip(balanced(pool, draws), all_units, strict=False):
         said = Diagnosis(family=key.family, claim=claim.model_dump(mode="json"), units=units)
         checked = referee.checked_claim(said, manifest, setup)
         score = scoring.flawed(0.5, referee.measure(said, checked, key, manifest, setup))
@@ -96,14 +97,19 @@ def balanced(claims: Sequence[Claim], number: int) -> list[Claim]:
     return chosen[:number]
 
 
-def guessed_units(specimen: Specimen, rng: np.random.Generator) -> tuple[str, ...]:
-    """As many random units as may be named: of one random site, or of any for texts."""
+def guessed_units(specimen: Specimen, rng: np.random.Generator) -> Iterator[tuple[str, ...]]:
+    """As many random units as may be named, without end: of one site, or of any for texts.
+
+    The units of a pool are dealt like cards, the pools (an image model's sites) in turn.
+    """
     sites = allowed_sites(specimen)
-    if specimen.modality == "image":
-        sites = [str(rng.choice(sites))]
-    pool = allowed_units(specimen, sites)
-    number = min(MAX_UNITS[specimen.modality], len(pool))
-    return tuple(str(unit) for unit in rng.choice(pool, number, replace=False))
+    groups = [[site] for site in sites] if specimen.modality == "image" else [sites]
+    pools = [allowed_units(specimen, group) for group in groups]
+    while True:
+        for pool in pools:
+            dealt, size = rng.permutation(pool), min(MAX_UNITS[specimen.modality], len(pool))
+            hands = np.split(dealt[: len(pool) // size * size], len(pool) // size)
+            yield from (tuple(str(unit) for unit in hand) for hand in hands)
 
 
 def table(found: Sequence[Guesses]) -> Iterator[str]:
