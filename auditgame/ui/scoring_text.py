@@ -25,6 +25,7 @@ that guessing earns nothing on average; a claim that does worse costs points.
 the flaw's effect goes away while the model still works. What ablating random units achieves is
 subtracted: units that carry less than random ones cost points, and naming none is worth 0.
 
-Where a family has no such part, its points are distributed over the others. Time and queries never
+Where a family has no such part, or random claims earn nearly all of it, its points are distributed
+over the others. Time and queries never
 change the score. Queries are shown beside it and break ties.
 """
