@@ -26,6 +26,6 @@ the flaw's effect goes away while the model still works. What ablating random un
 subtracted: units that carry less than random ones cost points, and naming none is worth 0.
 
 Where a family has no such part, or random claims earn nearly all of it, its points are distributed
-over the others. Time and queries never
-change the score. Queries are shown beside it and break ties.
+over the others. Time and queries never change the score. Queries are shown beside it and break
+ties.
 """
