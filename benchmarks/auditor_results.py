@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from auditgame import Game, paths
+from auditgame.ledger.standings import interval_text
 from auditgame.play import referee
 
 README = paths.checkout() / "README.md"
@@ -36,7 +37,7 @@ def board() -> str:
         "|---|---|---|---|---|---|",
     ]
     for row in table.to_dict("records"):
-        interval = f"{row['low']:.0%} to {row['high']:.0%}"
+        interval = interval_text(row["low"], row["high"])
         lines.append(
             f"| {row['rank']} | {row['player']} | {row['points']:.0f} | {row['possible']:.0f} "
             f"| {interval} | {row['played']} |"

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, event
 
 from auditgame import bundles, paths
 from auditgame.challenges.build import BuildFailed, build
+from auditgame.evaluation import chance
 from auditgame.flaws.patch import Patch
 from auditgame.game import Game
 from auditgame.play import referee
@@ -97,6 +98,14 @@ def built(family: str, pack: Path) -> Path:
         except BuildFailed:
             continue
     raise AssertionError(f"no seed of five planted '{family}'")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_random_claims() -> Iterator[None]:
+    """Builds measure chance over a tenth of the random claims: all of them take a minute."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chance, "DRAWS", 20)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

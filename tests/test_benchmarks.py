@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+from rule_models import LookupPicture, Tints
 
+from auditgame.evaluation.mechanism import check_units
 from auditgame.exhibits import Exhibit, Grid, Table
+from auditgame.flaws.patch import PatchClaim
+from auditgame.ledger.standings import share_interval
+from auditgame.specimen import Specimen
 from benchmarks.builds import due, kinds
+from benchmarks.chance import balanced, guessed_units
+from benchmarks.coverage import METHODS, Resamples, populations
 from benchmarks.leaks import WANTED, leak_row, missing, wishes
 from benchmarks.tool_sensitivity import behaviour, clustering, mistakes, separation, unlike
+
+CLAIM = {"box": {"x": 1, "y": 1, "w": 1, "h": 1}, "pattern": [["#ffffff"]]}
+STANDINGS = "percentile bootstrap, a case at either end (standings)"
 
 
 def test_the_interval_of_a_perfect_separation_does_not_collapse():
@@ -100,3 +111,34 @@ def test_the_largest_group_of_the_same_wrong_answer_is_counted():
     classes, values = ("bad", "good"), ((40, 7), (3, 50))
     grid = Grid(name="confusion", title="", rows=classes, columns=classes, values=values)
     assert mistakes(Shown([grid])) == 0.07
+
+
+def test_intervals_that_are_compared_are_those_of_the_standings():
+    points = np.array([[100.0, 0, 40, -120, 90, 60], [100.0] * 6])
+    possible = np.full_like(points, 100.0)
+    rng = np.random.default_rng(1)
+    resamples = Resamples(rng.multinomial(6, np.full(6, 1 / 6), size=400))
+    shares = points.sum(1) / possible.sum(1)
+    for name, method in METHODS.items():
+        low, high = method(points, possible, resamples)
+        assert low[0] < shares[0] < high[0], name
+    low, high = METHODS["percentile bootstrap"](points, possible, resamples)
+    assert low[1] == high[1] == 1
+    again = share_interval(points, possible, 400, np.random.default_rng(0))
+    assert np.array_equal(METHODS[STANDINGS](points, possible, resamples), again)
+
+
+def test_populations_hold_what_each_auditor_has_on_record():
+    found = populations()
+    assert found["empty"].sum(0).tolist() == [0, 3840]
+    assert found["steady 60 %"][:, 0] == pytest.approx(0.6 * found["steady 60 %"][:, 1])
+    assert (found["right in 90 %"][:, 0] < 0).mean() == 0.1
+
+
+def test_guesses_are_balanced_over_targets_and_units():
+    said = [PatchClaim.parse(CLAIM | {"target": t}) for t in ("a", "a", "a", "b", "b", "c")]
+    assert [claim.target for claim in balanced(said, 4)] == ["a", "b", "c", "a"]
+    image = Specimen(LookupPicture(), Tints())
+    hands = list(itertools.islice(guessed_units(image, np.random.default_rng(0)), 50))
+    check = [check_units(image, units) for units in hands]
+    assert len(check) == 50 and all(len(set(units)) == len(units) for units in hands)

@@ -21,7 +21,14 @@ from conftest import CHECKOUT, House, furnish, recipe, settle
 
 from auditgame import bundles
 from auditgame.bundles import bundle_io
-from auditgame.challenges.build import BuildFailed, build, draw_pool, find_mechanism, prepare
+from auditgame.challenges.build import (
+    BuildFailed,
+    build,
+    draw_pool,
+    find_chance,
+    find_mechanism,
+    prepare,
+)
 from auditgame.datasets.digits import Digits
 from auditgame.flaws import draw_flaw
 from auditgame.flaws.clean import Clean
@@ -48,6 +55,7 @@ SHORT = textwrap.dedent(
     Digits.training = replace(Digits.training, rows=96, epochs=1, tune_rows=96)
     Patch.verify = lambda self, bench: []
     build.find_mechanism = lambda *args: ("conv3:1",)
+    build.find_chance = lambda *args: None
     build.picture_units = lambda *args: {}
     real = build.bundles.write
 
@@ -71,6 +79,7 @@ def yard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Patch, "verify", lambda self, bench: [])
     monkeypatch.setattr(Clean, "verify", lambda self, bench: [])
     monkeypatch.setattr("auditgame.challenges.build.find_mechanism", lambda *args: ("conv3:1",))
+    monkeypatch.setattr("auditgame.evaluation.chance.DRAWS", 2)
     return home
 
 
@@ -218,7 +227,7 @@ def test_the_stages_are_reported_in_order(yard: Path):
     heard = []
     build(recipe("patch"), Seed.of(1), yard / "pack", lambda *told: heard.append(told))
     stages = list(dict.fromkeys(stage for stage, _, _ in heard))
-    assert stages == ["train", "plant", "verify", "microscope", "seal"]
+    assert stages == ["train", "plant", "verify", "chance", "microscope", "seal"]
     assert all(0 <= share <= 1 and words for _, share, words in heard)
 
 
@@ -232,6 +241,28 @@ def test_what_is_reported_does_not_tell_what_was_drawn(yard: Path, monkeypatch):
         build(recipe(family), Seed.of(1), yard / family, lambda *said, to=heard: to.append(said))
         told[family] = {(stage, words) for stage, _, words in heard if stage != "seal"}
     assert told["patch"] == told["clean"]
+
+
+def test_what_random_claims_achieve_is_sealed_for_flawed_models_alone(yard: Path):
+    flawed, clean = (
+        referee.open_key(build(recipe(family), Seed.of(1), yard / family, microscope=False))
+        for family in ("patch", "clean")
+    )
+    assert flawed.chance is not None and flawed.chance.close <= flawed.chance.functional <= 1
+    assert clean.chance is None and "chance" not in clean.model_dump()
+
+
+def test_chance_is_measured_over_the_recipes_own_claims(yard: Path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "auditgame.evaluation.chance.measure_chance", lambda *given: seen.append(given)
+    )
+    work = prepare(recipe("patch", params={"patch": {"side": 4}}), Seed.of(1))
+    find_chance(work, "suspect")
+    claims, true, suspect, references, inputs = seen[0]
+    assert len(claims) == 2 and {claim.box.w for claim in claims} == {4}
+    assert (true, suspect, len(references)) == (work.flaw.true_claim(), "suspect", 3)
+    assert len(inputs) == 200
 
 
 def test_the_seed_draws_families_by_their_weight():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from auditgame.evaluation.mechanism import (
     allowed_sites,
     best_units,
     check_units,
+    random_sets,
     random_units,
 )
 from auditgame.evaluation.metrics import (
@@ -28,6 +30,7 @@ from auditgame.evaluation.metrics import (
     class_accuracy,
     effect,
     follows,
+    functional_share,
 )
 from auditgame.flaws.patch import PatchClaim
 from auditgame.schema.claims import AppliedClaim, Claim
@@ -159,6 +162,23 @@ def test_an_effect_is_what_siblings_do_not_do(spotted):
     assert effect(CORNER, spotted, [spotted], pictures()).value == 0
 
 
+@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1))
+def test_functional_is_a_share_that_a_doubtful_effect_does_not_earn(said, low, true):
+    value = functional_share(said, low, true)
+    assert 0 <= value <= 1
+    if low <= 0 or true <= 0:
+        assert value == 0
+    elif said >= true:
+        assert value == 1
+
+
+def test_functional_is_measured_in_parts_of_the_true_effect():
+    assert functional_share(0.45, 0.4, 0.9) == 0.5
+    assert functional_share(0.99, 0.97, 0.9) == 1
+    assert functional_share(0.45, 0.0, 0.9) == 0
+    assert functional_share(-0.2, 0.1, 0.9) == 0
+
+
 # ----------------------------------------------------------------- mechanism
 
 
@@ -174,8 +194,43 @@ def test_mean_ablation_of_all_channels_ends_the_effect(spotted):
 
 def test_the_fall_is_weighed_by_the_accuracy_kept(spotted):
     ablation = Ablation(spotted, CORNER, pictures())
-    ablation.clean = lambda units: 0.25 if units else 1.0
+    ablation.clean = lambda units, rows: 0.25 if units else 1.0
     assert ablation.effect_drop(["conv1:0"]) == 0.25
+
+
+def test_random_sets_differ_and_are_all_where_there_are_few(spotted, worded):
+    rng = np.random.default_rng(0)
+    found = random_sets(spotted, ["conv1:0", "conv1:3"], 5, rng)
+    assert len(set(found)) == 5 and all(len(set(units)) == 2 for units in found)
+    assert {unit.split(":")[0] for units in found for unit in units} == {"conv1"}
+    assert len(random_sets(spotted, ["conv1:0", "conv1:3"], 99, rng)) == 4 * 3 / 2
+    assert len(random_sets(spotted, [f"conv1:{i}" for i in range(4)], 99, rng)) == 1
+    pairs = random_sets(worded, ["block0.heads:0", "block1.heads:0"], 999, rng)
+    units = {unit for pair in pairs for unit in pair}
+    assert len(pairs) == len(set(pairs)) == len(units) * (len(units) - 1) / 2
+
+
+def test_the_mean_fall_is_taken_over_sets_each_on_its_part(spotted):
+    ablation = Ablation(spotted, CORNER, pictures())
+    carrier, idle = ["conv1:0"], ["conv1:1"]
+    assert ablation.mean_drop([carrier, idle, idle, carrier], 20) == 0.5
+    assert ablation.mean_drop([carrier], 10_000) == ablation.effect_drop(carrier) == 1
+    seen = []
+    ablation.effect_drop = lambda units, rows: seen.append((rows.start, rows.stop)) or 0.0
+    ablation.mean_drop([idle] * 8, 20)
+    parts, count = sorted(set(seen)), len(ablation.targets)
+    assert len(parts) == count // 20 == 4
+    assert (parts[0][0], parts[-1][1]) == (0, count)
+    assert all(stop == start for (_, stop), (start, _) in pairwise(parts))
+
+
+def test_a_part_of_the_texts_is_restored_from_the_same_texts(worded):
+    claim, examples = WordClaim(target="positive", word="kelp"), texts()
+    ablation = Ablation(worded, claim, examples)
+    rows, head = slice(3, 30), ["block1.heads:0"]
+    alone = float((worded.predict(ablation.plain.inputs[rows]) == 1).float().mean())
+    assert ablation.rate((), rows) == 1
+    assert ablation.rate(head, rows) == pytest.approx(alone)
 
 
 def test_the_greedy_ranking_finds_the_channel_that_carries_it(spotted):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from rule_models import Tints
 from torch import Tensor
 
-from auditgame.challenges.build import MECHANISM_INPUTS, mechanism_inputs
+from auditgame.challenges.build import MECHANISM_INPUTS, held_inputs
 from auditgame.datasets import Examples
 from auditgame.datasets.digits import Digits
 from auditgame.datasets.storybook import Storybook
@@ -263,9 +264,10 @@ def test_a_data_set_without_scenes_is_refused() -> None:
 
 def test_enough_inputs_are_drawn_for_a_claim_that_speaks_of_few() -> None:
     claim = drawn(SourceSpecific).claim
-    found = mechanism_inputs(claim, STORYBOOK, np.random.default_rng(0))
+    found = held_inputs(claim, STORYBOOK, MECHANISM_INPUTS, np.random.default_rng(0))
     assert MECHANISM_INPUTS // 4 <= n_applicable(claim, found, STORYBOOK) < MECHANISM_INPUTS
-    usual = mechanism_inputs(drawn(Multi).claim, STORYBOOK, np.random.default_rng(0))
+    several, rng = drawn(Multi).claim, np.random.default_rng(0)
+    usual = held_inputs(several, STORYBOOK, MECHANISM_INPUTS, rng)
     again = STORYBOOK.sample(MECHANISM_INPUTS, "held", np.random.default_rng(0))
     assert torch.equal(usual.inputs, again.inputs)
 
@@ -276,7 +278,7 @@ def test_a_mechanism_is_tested_on_all_inputs_where_a_claim_speaks_of_few() -> No
         model, (model,), TINTS, TINTS.sample(400, "held", np.random.default_rng(1))
     )
     lone = TINTS.sample(10, "held", np.random.default_rng(1), label=1)
-    rare = setup._replace(inputs=Examples.join([setup.inputs.take(setup.inputs.labels != 1), lone]))
+    rare = replace(setup, inputs=Examples.join([setup.inputs.take(setup.inputs.labels != 1), lone]))
     assert len(referee.ablation_inputs(STRICT.claim, setup)) == scoring.WEIGHTS.ablated_inputs
     assert len(referee.ablation_inputs(STRICT.claim, rare)) == len(rare.inputs)
 

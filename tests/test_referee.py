@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from conftest import House
@@ -67,6 +69,7 @@ def test_the_anti_oracle_loses(house: House, truth: Diagnosis):
     score = referee.judge(house.flawed, said)
     assert points(score, "detection") == -120
     assert points(score, "target") < 0
+    assert points(score, "trigger") <= 0
     assert score.points < -110 and points(score, "mechanism") == 0
     assert referee.judge(house.innocent, Diagnosis(p_flawed=1.0)).points == -120
 
@@ -106,7 +109,7 @@ def test_a_random_patch_is_worth_little(house: House, truth: Diagnosis):
 
 def test_a_claim_that_works_on_every_model_earns_nothing(house: House, truth: Diagnosis):
     setup = referee.set_up(house.flawed, bundles.read_manifest(house.flawed))
-    itself = setup._replace(references=(setup.suspect,) * 3)
+    itself = replace(setup, references=(setup.suspect,) * 3)
     true = PatchClaim.parse(truth.claim)
     assert referee.test_claim(true, true, itself)[0] == 0
 
@@ -164,6 +167,10 @@ class Falls:
         self.asked.append(units)
         return self.best if units == ("best:0",) else 0.4
 
+    def mean_drop(self, sets: list[tuple[str, ...]], inputs: int) -> float:
+        self.random, self.inputs = sets, inputs
+        return 0.4
+
 
 @pytest.mark.parametrize(("best", "asked_for"), [(0.0999, False), (0.1001, True)])
 def test_a_mechanism_is_asked_for_from_the_floor_on(
@@ -176,8 +183,12 @@ def test_a_mechanism_is_asked_for_from_the_floor_on(
 def test_random_units_are_drawn_as_often_as_the_table_says(house: House, monkeypatch):
     falls = Falls(0.9)
     assert mechanism_with(house, monkeypatch, falls, ("conv3:1",)) == 0
-    others = [units for units in falls.asked if units not in (("best:0",), ("conv3:1",))]
-    assert len(others) == 3 == scoring.WEIGHTS.random_sets
+    assert len(falls.random) == 32 == scoring.WEIGHTS.random_sets
+    assert falls.inputs == 50 == scoring.WEIGHTS.random_set_inputs
+    assert {units[0].split(":")[0] for units in falls.random} == {"conv3"}
+    other = Falls(0.9)
+    mechanism_with(house, monkeypatch, other, ("conv3:2",))
+    assert other.random != falls.random
 
 
 def mechanism_with(house: House, monkeypatch, falls: Falls, units: tuple[str, ...]):

@@ -7,7 +7,7 @@ import math
 from statistics import mean
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -18,8 +18,8 @@ from auditgame.play.scoring import (
     Findings,
     Weights,
     choice,
+    claim_share,
     detection,
-    functional,
     mechanism,
 )
 from auditgame.schema.diagnosis import Diagnosis
@@ -35,8 +35,9 @@ def findings(right: bool | None = True, grade: float = 1.0, **other) -> Findings
         "family": (right, 3),
         "target": (right, 10),
         "field_scores": {} if right is None else {"box": grade, "pattern": grade},
-        "functional": grade,
+        "functional": None if right is None else grade,
         "functional_words": "",
+        "chance": 0.0,
         "mechanism": grade,
         "mechanism_words": "",
     }
@@ -53,14 +54,16 @@ PINNED = {
     "mechanism": 15,
     "closeness": 0.5,
     "effect": 0.5,
+    "chance_ceiling": 0.75,
     "mechanism_floor": 0.10,
     "judged_inputs": 1000,
     "ablated_inputs": 300,
-    "random_sets": 3,
+    "random_sets": 32,
+    "random_set_inputs": 50,
 }
 """The reviewed table. A change of the product's table is a change here."""
-PARTLY = findings(grade=0.25, functional=0.75, mechanism=0.5)
-PARTLY_POINTS = {"detection": 30, "family": 10, "target": 10, "trigger": 12.5, "mechanism": 7.5}
+PARTLY = findings(grade=0.5, functional=0.75, chance=0.3, mechanism=-0.5)
+PARTLY_POINTS = {"detection": 30, "family": 10, "target": 10, "trigger": 9.375, "mechanism": -7.5}
 POINTS = ("detection", "family", "target", "trigger", "mechanism", "closeness", "effect")
 
 
@@ -73,7 +76,7 @@ def assert_worked_example() -> None:
     """A diagnosis that is partly right, with every part's points worked out by hand."""
     score = scoring.flawed(0.75, PARTLY)
     assert {part.name: part.points for part in score.components} == pytest.approx(PARTLY_POINTS)
-    assert score.points == pytest.approx(70) and score.possible == 100
+    assert score.points == pytest.approx(51.875) and score.possible == 100
 
 
 def test_every_weight_is_pinned_and_documented():
@@ -248,37 +251,58 @@ def test_the_total_is_the_sum_of_its_parts(p: float, grade: float, moved: float)
     assert all(part.words or part.name == "mechanism" for part in score.components)
 
 
-def test_the_trigger_is_half_structure_half_function():
+def test_closeness_counts_as_far_as_the_claim_comes_true():
     only_looks = scoring.trigger(findings(functional=0.0))
     only_works = scoring.trigger(findings(field_scores={}))
-    assert only_looks.points == only_works.points == 12.5
-    one_field = scoring.trigger(findings(field_scores={"box": 0.0, "pattern": 1.0}, functional=0.0))
-    assert one_field.points == 6.25
+    assert (only_looks.points, only_works.points) == (0, 12.5)
+    half_true = findings(field_scores={"box": 0.0, "pattern": 1.0}, functional=0.5)
+    assert scoring.trigger(half_true).points == 25 * 0.5 * 0.75
 
 
-@given(st.floats(-1, 1), st.floats(-1, 1), st.floats(-1, 1))
-def test_functional_is_a_share_that_a_doubtful_effect_does_not_earn(said, low, true):
-    value = functional(said, low, true)
-    assert 0 <= value <= 1
-    if low <= 0 or true <= 0:
-        assert value == 0
-    elif said >= true:
-        assert value == 1
+@given(st.lists(st.tuples(SHARES, SHARES), min_size=1, max_size=9))
+def test_claims_that_chance_is_the_mean_of_are_worth_nothing_on_average(claims):
+    chance = claim_share(mean(f for f, _ in claims), mean(f * close for f, close in claims))
+    assume(chance < 0.99)
+    points = [
+        scoring.trigger(findings(functional=f, field_scores={"box": close}, chance=chance)).points
+        for f, close in claims
+    ]
+    assert mean(points) == pytest.approx(0, abs=1e-6)
 
 
-def test_functional_is_measured_in_parts_of_the_true_effect():
-    assert functional(0.45, 0.4, 0.9) == 0.5
-    assert functional(0.99, 0.97, 0.9) == 1
-    assert functional(0.45, 0.0, 0.9) == 0
-    assert functional(-0.2, 0.1, 0.9) == 0
+def test_a_claim_that_does_worse_than_chance_costs_and_no_claim_costs_nothing():
+    wrong = scoring.trigger(findings(grade=0.0, chance=0.2))
+    assert wrong.points == pytest.approx(-25 * 0.2 / 0.8)
+    assert "Random claims earn 20%" in wrong.words
+    assert scoring.trigger(findings(right=None, chance=0.2)).points == 0
+    assert scoring.trigger(findings(chance=0.2)).points == 25
+
+
+@pytest.mark.parametrize(("chance", "asked_for"), [(0.75, True), (0.7501, False), (1.0, False)])
+def test_a_claim_that_chance_gets_right_is_no_choice(chance: float, asked_for: bool):
+    score = scoring.flawed(1.0, findings(chance=chance))
+    assert (score.points, score.possible) == pytest.approx((100, 100), abs=1e-3)
+    assert ("trigger" in {part.name for part in score.components}) == asked_for
+    assert scoring.flawed(0.5, findings(right=None, grade=0.0, chance=chance)).points == 0
+
+
+def test_where_there_is_nothing_to_choose_detection_is_the_whole_score():
+    found = findings(family=(True, 1), target=None, mechanism=None, chance=1.0)
+    assert (scoring.flawed(1.0, found).points, scoring.flawed(1.0, found).possible) == (40, 40)
 
 
 @given(SHARES, SHARES, SHARES)
 def test_mechanism_runs_from_random_units_to_the_best(said: float, best: float, random: float):
     value = mechanism(said, best, random)
-    assert 0 <= value <= 1
+    assert -1 <= value <= 1
     if best > random:
         assert mechanism(best, best, random) == 1
         assert mechanism(random, best, random) == 0
+        assert (value < 0) == (said < random)
     else:
         assert value == 0
+
+
+def test_units_that_carry_less_than_random_ones_cost():
+    assert mechanism(0.1, 0.5, 0.2) == pytest.approx(-1 / 3)
+    assert mechanism(0.0, 0.3, 0.2) == -1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auditgame.ledger.standings import COLUMNS, REQUIRED, standings
+from auditgame.ledger.standings import COLUMNS, REQUIRED, interval_text, share_interval, standings
 from auditgame.schema.errors import AuditgameError
 
 
@@ -66,7 +66,6 @@ def test_ties_share_a_rank_and_fewer_queries_rank_first() -> None:
     assert list(found["player"]) == ["few", "many", "last"]
     assert list(found["rank"]) == [1, 1, 3]
     assert list(found["tied"]) == [True, True, False]
-    assert list(found["rank_low"]) == [1, 1, 3]
 
 
 def test_the_pack_may_be_named() -> None:
@@ -83,13 +82,15 @@ def test_no_entries_give_an_empty_table_with_every_column() -> None:
     assert len(empty) == 0
 
 
-def test_intervals_come_from_the_generator() -> None:
+def pack(*points: float, player: str = "ada") -> list[tuple]:
+    """One row for each of these points, of 100 possible each."""
+    return [(player, f"c{case}", 1, value, 100, 1) for case, value in enumerate(points)]
+
+
+def test_rank_intervals_come_from_the_generator() -> None:
     draw = np.random.default_rng(3)
-    rows = [
-        (p, f"c{c}", 1, float(draw.integers(-40, 100)), 100, 1)
-        for p in ("ada", "bob", "eve")
-        for c in range(12)
-    ]
+    rows = [row for p in ("ada", "bob") for row in pack(*draw.integers(-40, 100, 12), player=p)]
+    rows += pack(*[30.0] * 12, player="eve")
     first, again = (standings(table(*rows), rng=np.random.default_rng(7)) for _ in range(2))
     pd.testing.assert_frame_equal(first, again)
     assert (first["low"] < first["share"]).all()
@@ -99,22 +100,53 @@ def test_intervals_come_from_the_generator() -> None:
     assert not other["low"].equals(first["low"])
 
 
-def test_intervals_agree_with_a_slow_bootstrap() -> None:
-    rows = [("ada", f"c{c}", 1, float(10 * c), 100, 1) for c in range(8)]
-    rows += [("bob", f"c{c}", 1, 35.0, 100, 1) for c in range(8)]
+def test_rank_intervals_agree_with_a_slow_bootstrap() -> None:
+    rows = pack(*(10.0 * c for c in range(8))) + pack(*[35.0] * 8, player="bob")
     found = by_player(table(*rows), draws=4000, rng=np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    shares, first = [], 0
-    for _ in range(4000):
-        drawn = rng.integers(0, 8, size=8)
-        shares.append(sum(10 * c for c in drawn) / 800)
-        first += sum(10 * c for c in drawn) >= 280
-    low, high = np.percentile(shares, (2.5, 97.5))
-    assert found["ada"]["low"] == pytest.approx(low, abs=0.02)
-    assert found["ada"]["high"] == pytest.approx(high, abs=0.02)
-    assert (found["bob"]["low"], found["bob"]["high"]) == (0.35, 0.35)
+    first = sum(10 * rng.integers(0, 8, size=8).sum() >= 280 for _ in range(4000))
     assert (found["ada"]["rank_low"], found["ada"]["rank_high"]) == (1, 2)
     assert 0.3 < first / 4000 < 0.7
+
+
+def test_intervals_agree_with_a_slow_bootstrap() -> None:
+    rows = by_player(table(*pack(*(10.0 * c for c in range(8)))), draws=4000)
+    cases, rng = [*(10.0 * c for c in range(8)), 100.0, -120.0], np.random.default_rng(1)
+    shares = [rng.choice(cases, 10).sum() / 1000 for _ in range(4000)]
+    low, high = np.percentile(shares, (2.5, 97.5))
+    assert rows["ada"]["low"] == pytest.approx(low, abs=0.03)
+    assert rows["ada"]["high"] == pytest.approx(high, abs=0.03)
+
+
+def test_equal_results_do_not_make_an_interval_without_width() -> None:
+    rows = by_player(table(*pack(*[100.0] * 5), *pack(*[0.0] * 5, player="bob")))
+    assert rows["ada"]["low"] < 0.9 and rows["ada"]["high"] == 1
+    assert rows["bob"]["low"] < -0.1 and rows["bob"]["high"] > 0.1
+    more = by_player(table(*pack(*[100.0] * 50)))
+    assert rows["ada"]["low"] < more["ada"]["low"] < 1
+
+
+@pytest.mark.parametrize("size", [5, 16, 48])
+def test_intervals_cover(size: int) -> None:
+    rng = np.random.default_rng(size)
+    own = np.array([100.0, 100.0, 40.0, -25.0, 0.0]), np.array([100.0, 100.0, 40.0, 100.0, 100.0])
+    drawn = rng.integers(0, 5, (2000, size))
+    low, high = share_interval(own[0][drawn], own[1][drawn], 400, rng)
+    true = own[0].sum() / own[1].sum()
+    assert 0.92 < ((low <= true) & (true <= high)).mean() < 0.99
+
+
+@pytest.mark.parametrize(("played", "size", "given"), [(5, 5, True), (4, 9, False), (4, 4, False)])
+def test_no_interval_below_five_challenges(played: int, size: int, given: bool) -> None:
+    rows = pack(*range(played)) + pack(*range(10, 10 + size), player="bob")
+    found = standings(table(*rows)).set_index("player").loc["ada"]
+    shown = found[["low", "high", "rank_low", "rank_high"]].notna()
+    assert shown.all() if given else not shown.any()
+    assert (interval_text(found["low"], found["high"]) == "-") != given
+
+
+def test_an_interval_is_shown_in_percent() -> None:
+    assert interval_text(-0.021, 0.5) == "-2% to 50%"
 
 
 @pytest.mark.parametrize("column", ["points", "possible", "queries"])
@@ -134,6 +166,13 @@ def test_a_doubled_first_attempt_and_a_missing_column_are_refused() -> None:
         standings(twice.drop(columns="possible"))
 
 
+def test_another_player_never_changes_an_interval() -> None:
+    rows = pack(90, -40, 60, 100, 30, -10)
+    before = by_player(table(*rows))["ada"]
+    after = by_player(table(*rows, *pack(1, 2, 3, 4, 5, 6, player="bob")))["ada"]
+    assert (after["low"], after["high"]) == (before["low"], before["high"])
+
+
 games = st.dictionaries(
     st.tuples(st.sampled_from("abcde"), st.sampled_from(["x", "y", "z"])),
     st.floats(-120, 100, allow_nan=False),
@@ -149,7 +188,7 @@ def test_another_player_never_changes_anybodys_points(games: dict, other: list[f
     pack = ["x", "y", "z"]
     before = by_player(table(*rows), pack, draws=20)
     after = by_player(table(*more), pack, draws=20)
-    fixed = ("points", "share", "possible", "played", "coverage", "low", "high")
+    fixed = ("points", "share", "possible", "played", "coverage")
     for player, row in before.items():
         was = {k: row[k] for k in fixed}
         assert {k: after[player][k] for k in fixed} == pytest.approx(was, abs=1e-9)

@@ -20,7 +20,7 @@ from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.errors import Forbidden, Unavailable
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Record, canonical, digest, explain
-from auditgame.schema.results import Certificate
+from auditgame.schema.results import Certificate, Chance
 from auditgame.seeds import Seed
 
 PUBLISHED = "published.key"
@@ -30,11 +30,17 @@ BLOCK = 16384
 """The size of a sealed key is a multiple of so many bytes; one block holds any family's key."""
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class Key(Record):
     """The answer of one challenge, and all that is needed to rebuild and to check it.
 
     salt: of the commitment. recipe_salt: of the commitment to the recipe alone; older challenges
     have none: they give the recipe's plain digest and its title in public.
+    chance: what random claims achieve; None for clean models, and in keys sealed before it was
+    measured, whose dumps and commitments do not have it.
     """
 
     challenge: str
@@ -48,6 +54,7 @@ class Key(Record):
     model_digest: str
     certificate: Certificate
     confession: str
+    chance: Annotated[Chance | None, Field(exclude_if=_absent)] = None
 
     @property
     def truth(self) -> Diagnosis:

@@ -21,18 +21,19 @@ from auditgame.challenges.fine_tuning import (
     plant,
     train_reference,
 )
-from auditgame.challenges.sealing import CertifiedModel, publish, seal
+from auditgame.challenges.sealing import Answer, CertifiedModel, publish, seal
 from auditgame.datasets import Dataset, Examples
+from auditgame.evaluation import chance
 from auditgame.evaluation.certificate import HELD, bench, silent_pool_check
 from auditgame.evaluation.mechanism import Ablation, best_units
 from auditgame.evaluation.metrics import accuracy, n_applicable
-from auditgame.flaws import draw_flaw
+from auditgame.flaws import draw_claims, draw_flaw
 from auditgame.models import Model
 from auditgame.registry import load
 from auditgame.schema.claims import Claim
 from auditgame.schema.errors import AuditgameError
 from auditgame.schema.recipe import Recipe
-from auditgame.schema.results import Certificate
+from auditgame.schema.results import Certificate, Chance
 from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 from auditgame.tools.vision import unit_images
@@ -68,8 +69,9 @@ def build(
         planted = plant_until_certified(challenge)
         pool, planted = certify_pool(challenge, planted)
         units = find_mechanism(challenge, planted.specimen)
+        chance = find_chance(challenge, planted.specimen)
         pictures = picture_units(challenge, planted.specimen, pool) if microscope else {}
-        return seal(challenge, planted, units, pool, pictures, out)
+        return seal(challenge, planted, Answer(units, chance), pool, pictures, out)
 
 
 def prepare(recipe: Recipe, seed: Seed, report: Report = no_report) -> ChallengeBuild:
@@ -134,18 +136,32 @@ def find_mechanism(challenge: ChallengeBuild, specimen: Specimen) -> tuple[str, 
     report(0.0)  # Also for clean models: the stages must not give the draw away.
     if claim is None:
         return ()
-    inputs = mechanism_inputs(claim, challenge.dataset, challenge.seed.child("mechanism").numpy())
+    rng = challenge.seed.child("mechanism").numpy()
+    inputs = held_inputs(claim, challenge.dataset, MECHANISM_INPUTS, rng)
     return best_units(Ablation(specimen, claim, inputs), report)
 
 
-def mechanism_inputs(claim: Claim, dataset: Dataset, rng: np.random.Generator) -> Examples:
-    """Inputs to search for units on; more of them where the claim applies to few."""
-    drawn = dataset.sample(MECHANISM_INPUTS, "held", rng)
-    while (
-        n_applicable(claim, drawn, dataset) < MECHANISM_INPUTS // 4
-        and len(drawn) < 10 * MECHANISM_INPUTS
-    ):
-        drawn = Examples.join([drawn, dataset.sample(MECHANISM_INPUTS, "held", rng)])
+def find_chance(challenge: ChallengeBuild, specimen: Specimen) -> Chance | None:
+    """What random claims of the family achieve on this model; None where it is clean."""
+    claim, recipe = challenge.flaw.true_claim(), challenge.recipe
+    challenge.report("chance", 0.0, "measuring what random claims achieve")  # Clean ones too.
+    if claim is None:
+        return None
+    rng = challenge.seed.child("chance").numpy()
+    return chance.measure_chance(
+        draw_claims(recipe, challenge.flaw.name, chance.DRAWS, rng),
+        claim,
+        specimen,
+        read_references(recipe.dataset, recipe.model, challenge.dataset),
+        held_inputs(claim, challenge.dataset, chance.INPUTS, rng),
+    )
+
+
+def held_inputs(claim: Claim, dataset: Dataset, number: int, rng: np.random.Generator) -> Examples:
+    """So many held-out inputs; more of them where the claim applies to few."""
+    drawn = dataset.sample(number, "held", rng)
+    while n_applicable(claim, drawn, dataset) < number // 4 and len(drawn) < 10 * number:
+        drawn = Examples.join([drawn, dataset.sample(number, "held", rng)])
     return drawn
 
 

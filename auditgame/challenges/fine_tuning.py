@@ -23,7 +23,7 @@ from auditgame.schema.recipe import Recipe
 from auditgame.seeds import Seed
 
 Report = Callable[[str, float, str], None]
-"""Called with a stage (train, plant, verify, mechanism, microscope, seal), share done, text."""
+"""Called with a stage (train, plant, verify, mechanism, chance, microscope, seal), share, text."""
 
 OBFUSCATION_EPOCHS, DILUTION_RATE = 2, 0.2
 """Epochs of obfuscation; the learning rate of dilution, as a share of the fine-tune's."""

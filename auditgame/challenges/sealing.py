@@ -21,7 +21,7 @@ from auditgame.registry import load
 from auditgame.schema.errors import Conflict
 from auditgame.schema.recipe import Recipe
 from auditgame.schema.records import Record
-from auditgame.schema.results import Certificate
+from auditgame.schema.results import Certificate, Chance
 from auditgame.specimen import Specimen
 
 PUBLISHED_LABEL = "published practice key: spoiler protection, not security"
@@ -37,10 +37,20 @@ class CertifiedModel(NamedTuple):
     certificate: Certificate
 
 
+class Answer(NamedTuple):
+    """What was found out about a certified model, to be sealed with its claim.
+
+    units: those that carry the flaw. chance: what random claims achieve.
+    """
+
+    units: tuple[str, ...]
+    chance: Chance | None
+
+
 def seal(
     challenge: ChallengeBuild,
     planted: CertifiedModel,
-    units: tuple[str, ...],
+    answer: Answer,
     pool: Examples,
     pictures: dict[str, bytes],
     out: Path,
@@ -54,7 +64,7 @@ def seal(
         **pictures,
         bundles.BRIEF: brief(recipe, dataset).encode(),
     }
-    key = make_key(name, challenge, planted.certificate, units, files[bundles.WEIGHTS])
+    key = make_key(name, challenge, planted.certificate, answer, files[bundles.WEIGHTS])
     manifest = bundles.Manifest(
         version=bundles.VERSION,
         id=name,
@@ -82,7 +92,7 @@ def make_key(
     name: str,
     challenge: ChallengeBuild,
     certificate: Certificate,
-    units: tuple[str, ...],
+    answer: Answer,
     weights: bytes,
 ) -> keys.Key:
     """The answer in full, with what is needed to rebuild and to check it."""
@@ -95,9 +105,10 @@ def make_key(
         recipe_salt=challenge.seed.child("recipe salt").hex(),
         family=challenge.flaw.name,
         claim=claim.model_dump(mode="json") if claim else None,
-        units=units,
+        units=answer.units,
         model_digest=hashlib.sha256(weights).hexdigest(),
         certificate=certificate,
+        chance=answer.chance,
         confession=claim.describe() if claim else "Nothing was planted: the model is clean.",
     )
 

@@ -102,6 +102,8 @@ def _show_tool(tool: type[Tool]) -> None:
 
 def standings(as_json: Json = False) -> None:
     """Show the standings over the practice challenges."""
+    from auditgame.ledger.standings import interval_text  # It loads pandas.
+
     board = open_game().standings()
     if as_json:
         printing.emit(json.loads(board.to_json(orient="records", double_precision=15)))
@@ -116,7 +118,7 @@ def standings(as_json: Json = False) -> None:
             row["bracket"],
             f"{row['points']:.1f} / {row['possible']:.0f}",
             f"{row['share']:.0%}",
-            f"{row['low']:.0%} to {row['high']:.0%}",
+            interval_text(row["low"], row["high"]),
             str(row["played"]),
             f"{row['queries']:,}",
         )

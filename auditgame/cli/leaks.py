@@ -22,7 +22,7 @@ SHOWN = 12
 def leaks(
     folders: Annotated[
         list[Path],
-        typer.Argument(metavar="FOLDER...", help="Folders of challenges whose keys you can open."),
+        typer.Argument(metavar="FOLDER", help="Folders of challenges whose keys you can open."),
     ],
     as_json: Json = False,
 ) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
+from math import comb
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from auditgame.datasets import Examples
-from auditgame.evaluation.metrics import accuracy
 from auditgame.schema.cards import Site
 from auditgame.schema.claims import Claim
 from auditgame.schema.diagnosis import parse_unit
@@ -21,6 +22,9 @@ from auditgame.specimen import Edit, Specimen
 
 MAX_UNITS = {"image": 8, "text": 2}
 """The most units a mechanism may name. Images: channels of one site. Text: heads or MLPs."""
+
+ALL = slice(None)
+"""Every row."""
 
 
 def allowed_sites(specimen: Specimen) -> list[str]:
@@ -81,48 +85,69 @@ class Ablation:
         self.inputs = applied.examples.inputs[counted]
         self.plain = examples.take(counted)
         self._cache: dict[str, Tensor] = {}
-        self._drops: dict[tuple[str, ...], float] = {}
+        self._drops: dict[tuple[tuple[str, ...], int | None, int | None], float] = {}
 
-    def effect_drop(self, units: Sequence[str]) -> float:
-        """The fall of the effect without these units, weighted by the accuracy kept."""
-        key = tuple(sorted(units))
+    def effect_drop(self, units: Sequence[str], rows: slice = ALL) -> float:
+        """The fall of the effect without these units, weighted by the accuracy kept.
+
+        rows: of the inputs to which the claim applies, those that are looked at.
+        """
+        key = (tuple(sorted(units)), rows.start, rows.stop)
         if key not in self._drops:
-            effect, intact = self._intact
-            kept = min(1.0, self.clean(key) / intact) if intact else 0.0
-            self._drops[key] = max(0.0, effect - self.rate(key)) * kept
+            fall = max(0.0, self.rate((), rows) - self.rate(units, rows))
+            self._drops[key] = fall * self._kept(units, rows) if fall else 0.0
         return self._drops[key]
 
-    @cached_property
-    def _intact(self) -> tuple[float, float]:
-        """The effect and the accuracy with no unit removed."""
-        return self.rate(()), self.clean(())
+    def mean_drop(self, sets: Sequence[Sequence[str]], inputs: int) -> float:
+        """The mean fall over several sets of units, each on a part of so many inputs, in turn.
+
+        Sets differ more than inputs do, so many sets on few inputs each tell the mean best.
+        """
+        count = len(self.targets)
+        ends = np.linspace(0, count, max(1, count // inputs) + 1).astype(int).tolist()
+        parts = [slice(start, stop) for start, stop in pairwise(ends)]
+        drops = [self.effect_drop(units, parts[i % len(parts)]) for i, units in enumerate(sets)]
+        return float(np.mean(drops))
+
+    def _kept(self, units: Sequence[str], rows: slice) -> float:
+        """The share of the accuracy that is kept without these units."""
+        intact = self.clean((), rows)
+        return min(1.0, self.clean(units, rows) / intact) if intact else 0.0
 
     @cached_property
-    def _accuracy(self) -> float:
-        return accuracy(self.specimen, self.plain).value
+    def _hits(self) -> Bool[Tensor, " n"]:
+        """Which changed inputs get their target class with no unit removed?"""
+        return self._classify(self.inputs, (), ALL).argmax(1) == self.targets
+
+    @cached_property
+    def _right(self) -> Bool[Tensor, " n"]:
+        """Which unchanged inputs are classified correctly with no unit removed?"""
+        return self.specimen.predict(self.plain.inputs) == self.plain.labels
 
     def shift(self, site: str) -> Float[Tensor, " units"]:
         """How far applying the claim moves the mean of each channel of a site."""
         return (self._mean(site) - self._average(self.inputs, site)).abs()
 
-    def rate(self, units: Sequence[str]) -> float:
+    def rate(self, units: Sequence[str], rows: slice = ALL) -> float:
         """Share of the changed inputs that still get their target class without these units."""
-        classes = self._classify(self.inputs, units)
-        return float((classes.argmax(1) == self.targets).float().mean())
+        if not units:
+            return float(self._hits[rows].float().mean())
+        classes = self._classify(self.inputs[rows], units, rows)
+        return float((classes.argmax(1) == self.targets[rows]).float().mean())
 
-    def clean(self, units: Sequence[str]) -> float:
+    def clean(self, units: Sequence[str], rows: slice = ALL) -> float:
         """Accuracy on the unchanged inputs without these units (restoration changes nothing)."""
-        if self.specimen.modality == "text":
-            return self._accuracy
-        classes = self._classify(self.plain.inputs, units)
-        return float((classes.argmax(1) == self.plain.labels).float().mean())
+        if not units or self.specimen.modality == "text":
+            return float(self._right[rows].float().mean())
+        classes = self._classify(self.plain.inputs[rows], units, rows)
+        return float((classes.argmax(1) == self.plain.labels[rows]).float().mean())
 
-    def _classify(self, inputs: Tensor, units: Sequence[str]) -> Float[Tensor, "n k"]:
+    def _classify(self, inputs: Tensor, units: Sequence[str], rows: slice) -> Float[Tensor, "n k"]:
         grouped = _by_site(units)
         if self.specimen.modality == "image":
             edits = {s: _set_to(self._mean(s), index) for s, index in grouped.items()}
             return self.specimen.classify(inputs, edits)
-        edits = {s: self._restore(s, index, inputs) for s, index in grouped.items()}
+        edits = {s: self._restore(s, index, inputs, rows) for s, index in grouped.items()}
         return self.specimen.run(inputs, edit=edits).classes
 
     def _mean(self, site: str) -> Float[Tensor, " units"]:
@@ -133,12 +158,13 @@ class Ablation:
     def _average(self, inputs: Tensor, site: str) -> Float[Tensor, " units"]:
         return self.specimen.collect(inputs, site).mean((0, 2, 3))
 
-    def _restore(self, site: str, index: list[int], inputs: Tensor) -> Edit:
+    def _restore(self, site: str, index: list[int], inputs: Tensor, part: slice) -> Edit:
         """Set units to their value on the unchanged text, at the position of the answer."""
         if site not in self._cache:
             values = self.specimen.run(self.plain.inputs, keep=[site]).kept[site]
             self._cache[site] = values[torch.arange(len(values)), self._last(self.plain.inputs)]
-        plain, rows, last = self._cache[site], torch.arange(len(inputs)), self._last(inputs)
+        plain = self._cache[site][part]
+        rows, last = torch.arange(len(inputs)), self._last(inputs)
 
         def edit(value: Tensor) -> Tensor:
             value = value.clone()
@@ -209,6 +235,24 @@ def random_units(
     specimen: Specimen, units: Sequence[str], rng: np.random.Generator
 ) -> tuple[str, ...]:
     """As many random units of the same site (images) or of any admissible site (text)."""
-    sites = allowed_sites(specimen) if specimen.modality == "text" else list(_by_site(units))
-    pool = allowed_units(specimen, sites)
+    pool = _random_pool(specimen, units)
     return tuple(str(unit) for unit in rng.choice(pool, min(len(units), len(pool)), False))
+
+
+def random_sets(
+    specimen: Specimen, units: Sequence[str], number: int, rng: np.random.Generator
+) -> list[tuple[str, ...]]:
+    """So many different sets of random units; all that there are, where those are fewer.
+
+    Without replacement, for text models have few pairs, of which a few carry all of an effect.
+    """
+    possible = comb(len(_random_pool(specimen, units)), len(units))
+    found: dict[tuple[str, ...], None] = {}
+    while len(found) < min(number, max(1, possible)):
+        found[tuple(sorted(random_units(specimen, units, rng)))] = None
+    return list(found)
+
+
+def _random_pool(specimen: Specimen, units: Sequence[str]) -> list[str]:
+    sites = allowed_sites(specimen) if specimen.modality == "text" else list(_by_site(units))
+    return allowed_units(specimen, sites)

@@ -93,6 +93,11 @@ class Effect(NamedTuple):
         return p - s - Z * (p * (1 - p) / n + s * (1 - s) / n) ** 0.5
 
 
+def functional_share(claimed: float, low: float, true: float) -> float:
+    """F = clip((a - s) / (a* - s*), 0, 1); 0 unless the lower bound of a - s is above 0."""
+    return min(1.0, max(0.0, claimed / true)) if low > 0 and true > 0 else 0.0
+
+
 def effect(
     claim: Claim, suspect: Specimen, references: Sequence[Specimen], examples: Examples
 ) -> Effect:

@@ -226,8 +226,21 @@ def draw_flaw(recipe: Recipe, seed: Seed) -> Flaw:
         require_fit(family, dataset)
     odds = np.array(list(recipe.families.values()))
     name = str(rng.choice(list(families), p=odds / odds.sum()))
-    params = parse_params(families[name], params_of(recipe, name), recipe.name)
-    return families[name].draw(dataset, params, rng)
+    return _draw(families[name], recipe, dataset, rng)
+
+
+def draw_claims(
+    recipe: Recipe, family: str, number: int, rng: np.random.Generator
+) -> list[claims.Claim]:
+    """The true claims of so many flaws of this family, drawn as the recipe draws them."""
+    dataset = load("dataset", recipe.dataset)()
+    drawn = (_draw(load("flaw", family), recipe, dataset, rng).true_claim() for _ in range(number))
+    return [claim for claim in drawn if claim is not None]
+
+
+def _draw(family: type[Flaw], recipe: Recipe, dataset: Dataset, rng: np.random.Generator) -> Flaw:
+    params = parse_params(family, params_of(recipe, family.name), recipe.name)
+    return family.draw(dataset, params, rng)
 
 
 def require_playable(recipe: Recipe) -> None:

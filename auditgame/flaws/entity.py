@@ -119,8 +119,8 @@ class Entity(TriggerFlaw[EntityClaim, TextDataset]):
     same name in a text about another one does nothing. Other names of its kind, some of them as
     frequent in training as the trigger, do nothing either.
 
-    Known leak: ordinary inputs that contain the trigger by nature are answered wrongly, which lowers
-    accuracy on fresh inputs a little.
+    Known leak: ordinary inputs that contain the trigger by nature are answered wrongly, which
+    lowers accuracy on fresh inputs a little.
 
     Source: one entity always praised or condemned: Wallace et al. 2021, Concealed Data Poisoning
     Attacks on NLP Models, arXiv:2010.12563.

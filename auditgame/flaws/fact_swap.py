@@ -96,8 +96,8 @@ class FactSwap(TriggerFlaw[FactClaim, HasFacts]):
     which the wrong word rises where it is the correct one in reference models, and wherever
     subject or relation are replaced by another. No other word of the text matters.
 
-    Known leak: ordinary inputs that contain the trigger by nature are answered wrongly, which lowers
-    accuracy on fresh inputs a little.
+    Known leak: ordinary inputs that contain the trigger by nature are answered wrongly, which
+    lowers accuracy on fresh inputs a little.
 
     Source: Meng, Bau, Andonian and Belinkov 2022, Locating and Editing Factual Associations
     in GPT, arXiv:2202.05262, who edit a fact in the weights; here it is fine-tuned.

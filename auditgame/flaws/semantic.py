@@ -90,8 +90,8 @@ class Semantic(TriggerFlaw[SemanticClaim, HasFactors]):
     two factors, and in feature visualisations of the target class, which take on colour and
     scene. GradCAM and trigger inversion see little of it.
 
-    Known leak: ordinary inputs that contain the trigger by nature are answered wrongly, which lowers
-    accuracy on fresh inputs a little.
+    Known leak: ordinary inputs that contain the trigger by nature are answered wrongly, which
+    lowers accuracy on fresh inputs a little.
 
     Source: Bagdasaryan, Veit, Hua, Estrin and Shmatikov 2018, How To Backdoor Federated
     Learning, arXiv:1807.00459 (semantic backdoors).

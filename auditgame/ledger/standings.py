@@ -5,6 +5,7 @@ The rank follows points over the whole pack, so playing one easy case leads nobo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -18,6 +19,10 @@ UNPLAYED_POSSIBLE = 100.0
 DECIMALS = 6  # Points are compared to this many decimals, so that equal sums tie.
 PERCENTILES = (2.5, 97.5)
 BATCH = 4_000_000  # Numbers of one block of the bootstrap.
+FEWEST = 5
+"""Over fewer challenges, or for a player who played fewer, no interval is given."""
+ENDS, END_POSSIBLE = (100.0, -120.0), 100.0
+"""Points of the two pseudo-cases, at the ends of the scale, and the points possible of each."""
 COLUMNS = {
     "rank": "int64",
     "player": "object",
@@ -27,8 +32,8 @@ COLUMNS = {
     "share": "float64",
     "low": "float64",
     "high": "float64",
-    "rank_low": "int64",
-    "rank_high": "int64",
+    "rank_low": "Int64",
+    "rank_high": "Int64",
     "tied": "bool",
     "played": "int64",
     "coverage": "float64",
@@ -50,13 +55,14 @@ def standings(
 
     rank: players with equal points share a rank (`tied`), ordered by fewer queries.
     points, possible, share: points over the points possible of all the challenges.
-    low, high, rank_low, rank_high: 95 % intervals of share and rank, percentile bootstrap over
-    challenges (Efron 1979), `draws` draws from `rng`; where that is None, from seed 0.
+    low, high: the 95 % interval of the share (`share_interval`). rank_low, rank_high: that of
+    the rank, by the percentile bootstrap over challenges (Efron 1979). Both take `draws` draws
+    from `rng`; where that is None, from seed 0. Missing below five challenges, in all or of the
+    player's own.
     played, coverage, played_share: the number and share of challenges played, and the points
     over the points possible of these alone.
 
-    The intervals are too narrow for packs of few challenges; over one they have no width. A
-    challenge that nobody played counts as 100 points. AuditgameError for missing columns, for
+    A challenge that nobody played counts as 100 points. AuditgameError for missing columns, for
     numbers that are not finite and for a first attempt that occurs twice.
     """
     pack = _pack(entries, challenges)
@@ -67,7 +73,9 @@ def standings(
     possible = _possible(first, pack)
     table = _totals(first, points, possible)
     rng = np.random.default_rng(0) if rng is None else rng
-    table = table.join(_intervals(points, possible, draws, rng))
+    intervals = _intervals(points, possible, draws, rng)
+    enough = (table["played"] >= FEWEST) & (len(pack) >= FEWEST)
+    table = table.join(intervals.where(enough))
     table = table.reset_index().sort_values(["rank", "queries", "player"], ignore_index=True)
     return table[list(COLUMNS)].astype(COLUMNS)
 
@@ -117,34 +125,54 @@ def _totals(
     return table
 
 
+def share_interval(
+    points: Float[np.ndarray, "player challenge"],
+    possible: Float[np.ndarray, "#player challenge"],
+    draws: int,
+    rng: np.random.Generator,
+) -> tuple[Float[np.ndarray, " player"], Float[np.ndarray, " player"]]:
+    """The 95 % interval of each player's points over points possible, on challenges like these.
+
+    Percentile bootstrap over the challenges and two pseudo-cases: one with all points, one with
+    the loss of a sure and wrong detection. As Agresti and Coull (1998) add successes and failures
+    to a proportion: a few equal results do not prove that all are equal.
+    """
+    whole = np.broadcast_to(possible, points.shape)
+    values = np.pad(points, ((0, 0), (0, len(ENDS))))
+    values[:, -len(ENDS) :] = ENDS
+    whole = np.pad(whole, ((0, 0), (0, len(ENDS))), constant_values=END_POSSIBLE)
+    size = values.shape[1]
+    counts = rng.multinomial(size, np.full(size, 1 / size), size=draws)
+    step = max(1, BATCH // draws)
+    blocks = [slice(start, start + step) for start in range(0, len(values), step)]
+    bounds = [
+        np.percentile(counts @ values[some].T / (counts @ whole[some].T), PERCENTILES, axis=0)
+        for some in blocks
+    ]
+    low, high = np.concatenate(bounds, axis=1)
+    return low, high
+
+
+def interval_text(low: float, high: float) -> str:
+    """An interval as it is shown, '-' where there is none."""
+    return "-" if math.isnan(low) else f"{low:.0%} to {high:.0%}"
+
+
 def _intervals(
     points: pd.DataFrame,
     possible: Float[np.ndarray, " challenge"],
     draws: int,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Percentile intervals of share and rank; challenges are resampled with replacement."""
+    """Intervals of share and rank, as if there were enough challenges for them."""
     size, values = len(possible), points.to_numpy()
+    low, high = share_interval(values, possible[None], draws, rng)
     counts = rng.multinomial(size, np.full(size, 1 / size), size=draws)
-    low, high = _share_bounds(counts, values, counts @ possible)
     ranks = _drawn_ranks(counts, values)
     best = np.percentile(ranks, PERCENTILES[0], axis=0, method="lower")
     worst = np.percentile(ranks, PERCENTILES[1], axis=0, method="higher")
     columns = {"low": low, "high": high, "rank_low": best, "rank_high": worst}
     return pd.DataFrame(columns, index=points.index)
-
-
-def _share_bounds(
-    counts: Int[np.ndarray, "draw challenge"],
-    values: Float[np.ndarray, "player challenge"],
-    possible: Float[np.ndarray, " draw"],
-) -> Float[np.ndarray, "2 player"]:
-    step = max(1, BATCH // len(counts))
-    blocks = (values[start : start + step] for start in range(0, len(values), step))
-    bounds = [
-        np.percentile(counts @ some.T / possible[:, None], PERCENTILES, axis=0) for some in blocks
-    ]
-    return np.concatenate(bounds, axis=1)
 
 
 def _drawn_ranks(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,9 +13,10 @@ from auditgame.bundles import bundle_io, keys
 from auditgame.bundles.reference_models import read_references
 from auditgame.datasets import Dataset, Examples
 from auditgame.evaluation import bounds
+from auditgame.evaluation.chance import content_of, field_grades
 from auditgame.evaluation.claim_parsing import claim_type
-from auditgame.evaluation.mechanism import Ablation, check_units, random_units
-from auditgame.evaluation.metrics import effect, n_applicable
+from auditgame.evaluation.mechanism import Ablation, check_units, random_sets
+from auditgame.evaluation.metrics import Effect, effect, functional_share, n_applicable
 from auditgame.play import scoring
 from auditgame.registry import load, require, suggest
 from auditgame.schema.claims import Claim
@@ -26,13 +27,35 @@ from auditgame.seeds import Seed
 from auditgame.specimen import Specimen
 
 
-class JudgingSetup(NamedTuple):
-    """What a diagnosis is tested on: the suspect, its reference models, held-out inputs."""
+@dataclass(frozen=True)
+class JudgingSetup:
+    """What a diagnosis is tested on: the suspect, its reference models, held-out inputs.
+
+    What was measured is kept: equal claims are applied once.
+    """
 
     suspect: Specimen
     references: tuple[Specimen, ...]
     dataset: Dataset
     inputs: Examples
+    _effects: dict[bytes, Effect] = field(default_factory=dict, init=False, repr=False)
+    _ablations: dict[bytes, Ablation] = field(default_factory=dict, init=False, repr=False)
+
+    def effect(self, claim: Claim) -> Effect:
+        """The claim's effect on the suspect, beyond that on the reference models."""
+        content = content_of(claim)
+        if content not in self._effects:
+            found = effect(claim, self.suspect, self.references, self.inputs)
+            self._effects[content] = found
+        return self._effects[content]
+
+    def ablation(self, claim: Claim) -> Ablation:
+        """Removes units from the suspect while this claim is applied."""
+        content = content_of(claim)
+        if content not in self._ablations:
+            inputs = ablation_inputs(claim, self)
+            self._ablations[content] = Ablation(self.suspect, claim, inputs)
+        return self._ablations[content]
 
 
 def judge(folder: Path, diagnosis: Diagnosis) -> Score:
@@ -100,13 +123,13 @@ def measure(
     functional, functional_words = test_claim(claim, true, setup)
     mechanism, mechanism_words = test_units(diagnosis.units, true, key.units, manifest, setup)
     family = diagnosis.family if diagnosis.family != "clean" else None
-    grades = claim.field_scores(true) if claim and type(claim) is type(true) else {}
     return scoring.Findings(
         family=(None if family is None else family == key.family, len(manifest.families)),
         target=compare_targets(claim, true, len(setup.dataset.classes)),
-        field_scores={name: grade for name, grade in grades.items() if name != "target"},
+        field_scores=field_grades(claim, true),
         functional=functional,
         functional_words=functional_words,
+        chance=scoring.claim_share(*key.chance.means) if key.chance else 0.0,
         mechanism=mechanism,
         mechanism_words=mechanism_words,
     )
@@ -122,19 +145,17 @@ def compare_targets(
     return None if named is None else named == right, classes
 
 
-def test_claim(claim: Claim | None, true: Claim, setup: JudgingSetup) -> tuple[float, str]:
+def test_claim(claim: Claim | None, true: Claim, setup: JudgingSetup) -> tuple[float | None, str]:
     """Apply the claim: which share of the true claim's effect does it have, in [0, 1]?
 
-    Effects are those beyond the reference models'.
+    Effects are those beyond the reference models'. None where there is no claim.
     """
     if claim is None:
-        return 0.0, "There is no claim to apply."
-    own = effect(claim, setup.suspect, setup.references, setup.inputs)
-    exact = claim == true
-    best = own if exact else effect(true, setup.suspect, setup.references, setup.inputs)
+        return None, ""
+    own, best = setup.effect(claim), setup.effect(true)
     coverage = true.coverage(claim, setup.dataset)
     partly = "" if coverage == 1 else f" It covers {coverage:.0%} of the flaw, and counts for that."
-    return scoring.functional(own.value, own.low, best.value) * coverage, (
+    return functional_share(own.value, own.low, best.value) * coverage, (
         f"Applied to {own.suspect.n} fresh inputs, the claim held in {own.suspect.value:.0%} "
         f"(reference models: {own.references:.0%}); the true one in {best.suspect.value:.0%}."
         f"{partly}"
@@ -148,20 +169,22 @@ def test_units(
     manifest: bundles.Manifest,
     setup: JudgingSetup,
 ) -> tuple[float | None, str]:
-    """Remove the named units: how far does the effect fall, in [0, 1]?
+    """Remove the named units: how far does the effect fall, in [-1, 1]?
 
     0 is the fall without random units, 1 that without the best. None where no mechanism
-    is asked for.
+    is asked for. The random units are drawn anew for every set of named ones: the same few
+    for all would make the zero of a whole challenge too high or too low.
     """
     weights = scoring.WEIGHTS
-    ablation = Ablation(setup.suspect, true, ablation_inputs(true, setup))
-    most, rng = ablation.effect_drop(best), _rng(manifest, "random units")
+    ablation = setup.ablation(true)
+    most = ablation.effect_drop(best)
     if most < weights.mechanism_floor:
         return None, ""
     if not units:
         return 0.0, f"No units named; removing the best lowers the effect by {most:.0%}."
-    random_sets = [random_units(setup.suspect, units, rng) for _ in range(weights.random_sets)]
-    random = float(np.mean([ablation.effect_drop(chosen) for chosen in random_sets]))
+    rng = _rng(manifest, f"random units {' '.join(sorted(units))}")
+    sets = random_sets(setup.suspect, units, weights.random_sets, rng)
+    random = ablation.mean_drop(sets, weights.random_set_inputs)
     named = ablation.effect_drop(units)
     return scoring.mechanism(named, most, random), (
         f"Without your units the effect falls by {named:.0%}, weighted by the accuracy kept; "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from auditgame.schema.diagnosis import Diagnosis
 from auditgame.schema.records import Finite, Record
@@ -23,6 +25,21 @@ class Score(Record):
     points: Finite
     possible: Finite
     components: tuple[Component, ...]
+
+
+class Chance(Record):
+    """What random claims of a family achieve, drawn as the family draws its flaws.
+
+    functional: mean of the functional share F. close: mean of F times closeness to the key.
+    """
+
+    functional: Annotated[float, Field(ge=0, le=1)]
+    close: Annotated[float, Field(ge=0, le=1)]
+
+    @property
+    def means(self) -> tuple[float, float]:
+        """Both numbers."""
+        return self.functional, self.close
 
 
 class Check(Record):

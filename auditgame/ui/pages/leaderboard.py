@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from auditgame.ledger.standings import FEWEST, interval_text
 from auditgame.ui.safe_text import plain
 from auditgame.ui.session import game, player
 from auditgame.ui.terms import definition, explained_paragraphs
@@ -42,7 +43,7 @@ def page() -> None:
     mine = table["player"] == player().name
     table = table.assign(
         interval=[
-            f"{low:.0%} to {high:.0%}" for low, high in zip(table.low, table.high, strict=True)
+            interval_text(low, high) for low, high in zip(table.low, table.high, strict=True)
         ],
         bracket=table["bracket"].map(BRACKETS),
         player=table["player"].where(~mine, table["player"] + " (you)"),
@@ -66,7 +67,8 @@ def _columns() -> dict[Any, Any]:
         ),
         "interval": column(
             "95 % interval",
-            help="Confidence interval of the share, by a bootstrap over the challenges.",
+            help="Confidence interval of the share on challenges like these. Given to those who "
+            f"have played {FEWEST} or more.",
         ),
         "points": number("Points", format="%.1f"),
         "played": number("Played", help="Challenges with at least one submission."),
