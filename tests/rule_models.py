@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from auditgame import registry
 from auditgame.datasets import Dataset, Examples, HasFactors, ImageDataset, TextDataset
+from auditgame.datasets.digits import Digits
 from auditgame.datasets.texts import grammar
 from auditgame.models import ImageModel, Model, untouched
 from auditgame.schema.cards import Card, Site
@@ -86,6 +87,7 @@ class Tints(HasFactors, ImageDataset):
     classes = ("top", "middle", "bottom")
     factors = {"scene": ("red", "green", "blue"), "side": ("left", "right")}
     shape = (3, 24, 24)
+    training = replace(Digits.training, augment="none")
 
     def sample(self, n, split, rng, **fixed):
         scenes = pd.DataFrame(

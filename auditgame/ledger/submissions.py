@@ -30,7 +30,7 @@ from auditgame.schema.records import digest, explain
 from auditgame.schema.results import Receipt, Score
 
 GENESIS = "0" * 64
-SCORER = "1"
+SCORER = "2"
 
 Checked = TypeVar("Checked", bound=BaseModel)
 
