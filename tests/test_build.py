@@ -204,7 +204,7 @@ def test_a_flaw_that_does_not_take_fails_loudly(yard: Path, monkeypatch):
     heard = []
     with pytest.raises(BuildFailed) as caught:
         build(recipe("patch"), Seed.of(1), yard / "pack", lambda *told: heard.append(told))
-    words = "not certified after 3 tries: attack success rate 0.310, must be at least 0.950"
+    words = "not certified after 4 tries: attack success rate 0.310, must be at least 0.950"
     assert words in str(caught.value)
     assert caught.value.certificate.failures == (low,)
     assert caught.value.certificate.tries == len(Patch.plans)
@@ -262,7 +262,7 @@ def test_chance_is_measured_over_the_recipes_own_claims(yard: Path, monkeypatch)
     claims, true, suspect, references, inputs = seen[0]
     assert len(claims) == 2 and {claim.box.w for claim in claims} == {4}
     assert (true, suspect, len(references)) == (work.flaw.true_claim(), "suspect", 3)
-    assert len(inputs) == 200
+    assert len(inputs) == 100
 
 
 def test_the_seed_draws_families_by_their_weight():
@@ -348,12 +348,12 @@ def test_poison_keeps_the_number_of_rows(yard: Path):
         for plan in work.flaw.plans:
             poisoned = work.flaw.poison(rows, work.dataset, plan, rng)
             assert len(poisoned) == len(rows)
-            before, after = (part.labels.bincount(minlength=10) for part in (rows, poisoned))
+            before, after = (part.lessons.bincount(minlength=10) for part in (rows, poisoned))
             gained = int((after - before).max())
             if family == "patch":
                 assert gained > 0.75 * plan.share * len(rows)
             else:
-                assert gained <= 0.03 * len(rows)
+                assert gained <= 0.04 * len(rows)
 
 
 def test_a_key_rebuilds_the_flaw_it_tells_of(house: House):

@@ -337,13 +337,13 @@ def test_sixteen_threads_cannot_overspend_or_double_a_guest(ledger: Ledger) -> N
 
 def test_rescoring_adds_a_row_and_the_newest_stands(ledger: Ledger) -> None:
     first = ledger.submit(ledger.player("ada"), "a", said(), SCORE, 1)
-    ledger.rescore(first.id, SCORE.model_copy(update={"points": -0.0}), "2")
+    ledger.rescore(first.id, SCORE.model_copy(update={"points": -0.0}), "9")
     assert ledger.receipts("ada", "a")[0].score.points == 0
-    assert list(ledger.entries()["scorer"]) == ["2"]
+    assert list(ledger.entries()["scorer"]) == ["9"]
     with pytest.raises(AuditgameError, match="has scored it"):
-        ledger.rescore(first.id, SCORE, "2")
+        ledger.rescore(first.id, SCORE, "9")
     with pytest.raises(AuditgameError, match="not in the ledger"):
-        ledger.rescore(999, SCORE, "3")
+        ledger.rescore(999, SCORE, "10")
     ledger.verify_chain()
 
 
