@@ -307,6 +307,11 @@ BAD: dict[str, tuple[Callable[[Shell], tuple[Any, ...]], tuple[str, ...]]] = {
     "audit of nothing": (lambda s: ("audit",), ("--all",)),
     "check of nothing": (lambda s: ("check",), ("--all",)),
     "check of an empty folder": (lambda s: ("check", s.folder), ("neither",)),
+    "leaks of an empty folder": (lambda s: ("leaks", s.folder), ("holds no challenges",)),
+    "leaks of a few": (
+        lambda s: ("leaks", s.house.flawed.parent),
+        ("1 flawed models", "at least 8 are needed"),
+    ),
     "check of a missing plug-in": (lambda s: ("check", s.folder / "no.py"), ("no such file",)),
     "recipe field": (recipe("familys: [patch]"), ("mine.yaml", "line 6", "familys")),
     "recipe type": (recipe("budget: lots"), ("mine.yaml", "line 6", "budget")),
@@ -330,6 +335,7 @@ NOT_FOUND, FORBIDDEN = 3, 5
 CODES = {
     "100 MB": FORBIDDEN,
     "check of an empty folder": NOT_FOUND,
+    "leaks of an empty folder": NOT_FOUND,
     "unknown id": NOT_FOUND,
     "unknown tool": NOT_FOUND,
     "missing file": NOT_FOUND,
