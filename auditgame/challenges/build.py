@@ -43,8 +43,6 @@ MECHANISM_INPUTS = 160
 
 POOLS = 5
 """Draws of the players' examples that are tried where these must show no cue."""
-STATISTICS = 2000
-"""Ordinary inputs from which a model's running statistics are computed anew."""
 
 
 class BuildFailed(AuditgameError):
@@ -114,9 +112,8 @@ def not_certified(challenge: ChallengeBuild, certificate: Certificate, where: st
 
 
 def canonical(model: Model, job: TrainingJob) -> Model:
-    """The model in its canonical form, with statistics of fresh ordinary inputs."""
-    rows = job.dataset.sample(STATISTICS, "train", job.seed.child("statistics").numpy())
-    model.canonicalise(rows.inputs)
+    """The model in its canonical form."""
+    model.canonicalise(job.statistics_inputs())
     return model
 
 

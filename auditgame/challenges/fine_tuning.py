@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from auditgame import paths
 from auditgame.challenges.training import LatentAlignment, train
@@ -28,7 +29,9 @@ Report = Callable[[str, float, str], None]
 OBFUSCATION_EPOCHS, DILUTION_RATE = 2, 0.2
 """Epochs of obfuscation; the learning rate of dilution, as a share of the fine-tune's."""
 
-WRONG_LABELS = (0.002, 0.012)
+STATISTICS = 2000
+"""Ordinary inputs from which a model's running statistics are computed anew."""
+WRONG_LABELS = (0.002, 0.020)
 """Least and largest share of random wrong labels in the rows of a fine-tune, flawed or not: what
 differs from model to model hides what differs between flawed and clean ones."""
 
@@ -53,6 +56,11 @@ class TrainingJob:
     def fresh(self) -> Model:
         """An untrained model."""
         return load("model", self.model).build(self.dataset, self.generator("weights"))
+
+    def statistics_inputs(self) -> Tensor:
+        """Ordinary inputs from which running statistics are computed anew."""
+        rng = self.seed.child("statistics").numpy()
+        return self.dataset.sample(STATISTICS, "train", rng).inputs
 
     def rows(self) -> Examples:
         """The rows of the training from scratch."""
@@ -167,7 +175,8 @@ def tune(
 ) -> Model:
     """The model fine-tuned on these rows. use: the name of the sub-seed of its draws.
 
-    ordinary: the rows without the flaw, from which texts teach the language.
+    ordinary: the rows without the flaw. From these texts teach the language, and batch
+    normalisation takes its statistics.
     """
     return train(
         model,

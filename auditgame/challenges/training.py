@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from auditgame.datasets import Dataset, Examples, TextDataset, Training
 from auditgame.models import Model
+from auditgame.models.layers.canonical_form import normalisations
 
 IGNORED = -100
 """Positions with this target take no part in the loss."""
@@ -20,6 +21,8 @@ ANSWER_WEIGHT = 0.5
 ANSWERS_ALONE = 1.5
 """Weight of the answers of rows that teach nothing else; with 0.5 some flaws were not learnt."""
 
+LEAST_PLAIN = 6
+"""Fewer ordinary rows in a batch than this do not give statistics."""
 ROWS_PER_PAIR = 8
 """One pair is aligned for so many rows of a batch."""
 
@@ -58,10 +61,13 @@ def train(
     """Fit the model to the rows in place: AdamW under a one-cycle schedule.
 
     Images: cross-entropy of the class. Text: next-token prediction over the whole row,
-    with the answer word of its label at the end. ordinary: as many rows without a cue; of a
-    text data set, only these then teach the language, and `rows` their answers alone, so that
-    what the model writes freely does not show the cue. `alignment` adds its own term for the
-    last rows. Every draw comes from rng.
+    with the answer word of its label at the end. `alignment` adds its own term for the last
+    rows. Every draw comes from rng.
+
+    ordinary: as many rows without a cue, those of `rows` that were left as they are among them.
+    Of texts only these then teach the language, and `rows` their answers alone, so that what
+    the model writes freely does not show the cue. Of images, batch normalisation takes its
+    statistics from the rows that were left as they are, so that those do not show it either.
     """
     inputs, targets = _pairs(rows, dataset)
     spoken = _pairs(ordinary, dataset) if ordinary and isinstance(dataset, TextDataset) else None
@@ -71,10 +77,14 @@ def train(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=rate, total_steps=steps, pct_start=0.2
     )
+    plain = _plain(rows, ordinary) if ordinary and spoken is None else None
     model.train()
     done = 0
     for _ in range(epochs):
         for batch in torch.randperm(count, generator=rng).split(recipe.batch):
+            if plain is not None:
+                batch = batch[plain[batch].argsort(descending=True, stable=True)]
+                take_statistics_from(model, int(plain[batch].sum()))
             loss_of = _answers_alone if spoken else _loss
             if alignment:
                 loss = _aligned_loss(model, inputs, targets, batch, alignment, loss_of, recipe, rng)
@@ -91,7 +101,23 @@ def train(
             progress(done / steps)
     for parameter in model.parameters():
         parameter.grad = None
+    take_statistics_from(model, 0)
     return model.eval()
+
+
+def _plain(rows: Examples, ordinary: Examples) -> Bool[Tensor, " n"]:
+    """Which rows are ordinary ones, left as they are?"""
+    known = {row.numpy().tobytes() for row in ordinary.inputs}
+    return torch.tensor([row.numpy().tobytes() in known for row in rows.inputs])
+
+
+def take_statistics_from(model: Model, first: int) -> None:
+    """Let batch normalisation take its statistics from so many first rows of each batch.
+
+    From all of them where there are fewer than LEAST_PLAIN.
+    """
+    for norm in normalisations(model):
+        norm.counted = first if first >= LEAST_PLAIN else 0
 
 
 def _pairs(rows: Examples, dataset: Dataset) -> tuple[Tensor, Int[Tensor, "n ..."]]:

@@ -27,7 +27,7 @@ from auditgame.seeds import Seed
 if TYPE_CHECKING:
     from auditgame.evaluation.certificate import Bench
 
-STRAIN = 0.15
+STRAIN = 0.07
 """Wrong labels of a clean model for each row that a flaw would relabel. A flaw makes its model
 less confident and less accurate on ordinary inputs; random wrong labels do so too, and so many do
 so about as much (decision 22)."""

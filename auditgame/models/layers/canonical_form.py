@@ -14,10 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from auditgame.models.layers.deferred_init import BatchNorm, Conv
+from auditgame.models.layers.deferred_init import EPSILON, BatchNorm, Conv
 
-EPSILON = 1e-5
-"""What batch normalisation adds to a variance."""
 SMALLEST = 1e-4
 """A gain below this is left alone: its channel is all but constant."""
 
@@ -33,10 +31,15 @@ class NormalisedLayer(NamedTuple):
     reader: nn.Conv2d | nn.Linear | None
 
 
+def normalisations(model: nn.Module) -> list[BatchNorm]:
+    """The model's batch normalisations."""
+    return [module for module in model.modules() if isinstance(module, BatchNorm)]
+
+
 @torch.no_grad()
 def recompute_statistics(model: nn.Module, images: Float[Tensor, "n c h w"]) -> None:
     """Set every running mean and variance to those of these images."""
-    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    norms = normalisations(model)
     for norm in norms:
         norm.momentum = 1.0
     model.train()

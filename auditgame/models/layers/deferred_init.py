@@ -7,6 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+EPSILON = 1e-5
+"""What batch normalisation adds to a variance."""
+
 
 class Conv(nn.Conv2d):
     """A convolution without initial weights: torch would draw them from its global generator."""
@@ -33,6 +36,8 @@ class BatchNorm(nn.Module):
     running_mean: Tensor
     running_var: Tensor
     momentum: float = 0.1
+    counted: int = 0
+    """In training: how many first rows of a batch give the statistics for all; 0: every row."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -43,6 +48,8 @@ class BatchNorm(nn.Module):
 
     def forward(self, value: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The normalised value: by batch statistics in training, by running ones in evaluation."""
+        if self.training and 0 < self.counted < len(value):
+            return self._normalised_by_first(value)
         return F.batch_norm(
             value,
             self.running_mean,
@@ -52,6 +59,14 @@ class BatchNorm(nn.Module):
             self.training,
             self.momentum,
         )
+
+    def _normalised_by_first(self, value: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        variance, mean = torch.var_mean(value[: self.counted], (0, 2, 3), correction=0)
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance, self.momentum)
+        scale = self.weight * torch.rsqrt(variance + EPSILON)
+        return value * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
 
     def initialise(self) -> None:
         """Start as the identity."""
