@@ -27,7 +27,7 @@ from auditgame.seeds import Seed
 if TYPE_CHECKING:
     from auditgame.evaluation.certificate import Bench
 
-STRAIN = 0.07
+STRAIN: dict[Modality, float] = {"image": 0.07, "text": 0.02}
 """Wrong labels of a clean model for each row that a flaw would relabel. A flaw makes its model
 less confident and less accurate on ordinary inputs; random wrong labels do so too, and so many do
 so about as much (decision 22)."""
@@ -115,7 +115,9 @@ class Flaw(ABC, Generic[D]):
         """
         flawed = self.poison(rows, dataset, plan, rng)
         relabelled = float((flawed.lessons != flawed.labels).float().mean())
-        return mislabel(replace(flawed, taught=None), STRAIN * relabelled, dataset, rng)
+        return mislabel(
+            replace(flawed, taught=None), STRAIN[dataset.modality] * relabelled, dataset, rng
+        )
 
     @abstractmethod
     def apply_trigger(self, rows: Examples, dataset: D, rng: np.random.Generator) -> Examples:
