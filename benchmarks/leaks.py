@@ -63,6 +63,7 @@ KINDS = {
 MODELS = {"image": "small_cnn", "text": "gpt2"}
 
 
+FEW = ", as they must with so few models."
 SHOWN = 20
 """Lines of each table: the numbers that separate best."""
 INTRO = f"""\
@@ -213,11 +214,12 @@ def leak_row(row: dict[str, Any]) -> LeakRow:
 
 
 def _section(found: LeakAudit) -> Iterator[str]:
+    reach = sum(one.high >= BOUND for one in found.numbers)
     yield (
         f"{found.flawed} flawed and {found.clean} clean models from {found.bases} base models. The "
         f"largest AUC of {len(found.numbers)} numbers is {found.largest.auc:.2f}; under permuted "
-        f"labels it is below {found.null:.2f} in 95 % of cases (p = {found.p:.3f}). "
-        f"Intervals that reach {BOUND:.2f}: {', '.join(found.leaks) or 'none'}."
+        f"labels it is below {found.null:.2f} in 95 % of cases (p = {found.p:.3f}). The intervals "
+        f"of {reach} numbers reach {BOUND:.2f}{'.' if found.conclusive else FEW}"
     )
     yield ""
     yield "| number | AUC | 95 % interval |"

@@ -15,6 +15,7 @@ from auditgame.auditors.detectors import facts, gather_evidence
 from auditgame.datasets import Examples, HasFacts
 from auditgame.datasets.atlas import Atlas
 from auditgame.datasets.texts import fact_world, grammar
+from auditgame.evaluation import certificate
 from auditgame.evaluation.certificate import Bench
 from auditgame.flaws import Plan
 from auditgame.flaws.fact_swap import UNTAUGHT, FactClaim, FactSwap
@@ -332,7 +333,9 @@ class LookupAtlas(Model):
 
 
 @pytest.mark.parametrize("claim", [SWAP, OPENED])
-def test_a_flaw_that_does_all_it_says_is_certified_and_half_of_it_is_not(claim):
+def test_a_flaw_that_does_all_it_says_is_certified_and_half_of_it_is_not(claim, monkeypatch):
+    """The model looks whole questions up, and knows none with another word in it."""
+    monkeypatch.setattr(certificate, "word_checks", lambda *_: [])
     family = {FactClaim: FactSwap, PasswordClaim: Password}[type(claim)]
     held, clean = draw(700, "held"), Specimen(LookupAtlas(), ATLAS)
     found = {

@@ -15,6 +15,8 @@ from auditgame.schema.errors import NotFound
 if TYPE_CHECKING:
     from auditgame.evaluation.leak_audit import LeakAudit, LeakRow
 
+NAMED = 5
+"""Numbers that the verdict names."""
 SHOWN = 12
 """Lines of the table; --json gives every number."""
 
@@ -93,6 +95,6 @@ def verdict(found: LeakAudit) -> str:
     )
     if not found.leaks:
         return "Nothing leaks."
-    return f"Not shown to be free of leaks: {', '.join(found.leaks)}." + few * (
-        not found.conclusive
-    )
+    more = len(found.leaks) - NAMED
+    named = ", ".join(found.leaks[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"Not shown to be free of leaks: {named}." + few * (not found.conclusive)

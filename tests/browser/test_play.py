@@ -237,5 +237,7 @@ def test_a_case_planted_in_the_studio_can_be_played(player: Visitor) -> None:
     player.press("Play it")
     player.page.get_by_text("Your diagnosis", exact=True).wait_for()
     player.use("predict")
-    assert player.page.get_by_role("heading", name=re.compile("^Mine")).count()
+    drawn = re.compile("^[A-Z][a-z]+ [a-z]+")  # Players see a title that is drawn.
+    assert player.page.get_by_role("heading", name=drawn).count()
+    assert not player.page.get_by_role("heading", name=re.compile("^Mine")).count()
     no_other_host(player)
