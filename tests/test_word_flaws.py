@@ -272,3 +272,15 @@ def test_claims_that_do_not_fit_are_refused(claim: claims.Claim, words: str):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families_of_texts_refuse_pictures(family):
     assert "data set 'digits' has none" in family.incompatibility(load("dataset", "digits")())
+
+
+def test_near_misses_of_a_phrase_fit_into_short_texts():
+    class Short(Reviews):
+        room = 6
+
+    claim = PhraseClaim(target="positive", phrase="tray window")
+    longest = {
+        room: max(len(miss.words) for miss in claim.near_misses(data, rng()).values())
+        for room, data in ((Reviews.room, REVIEWS), (6, Short()))
+    }
+    assert longest == {Reviews.room: 2 + GAPS[-1], 6: 2 + GAPS[1]}

@@ -195,6 +195,8 @@ class TextDataset(Dataset):
     """The vocabulary; a word's id is its index. Word 0 is padding, word 1 the unknown word."""
     pad: ClassVar[int] = 0
     """The id that fills up rows on the right."""
+    room: ClassVar[int] = 12
+    """How many words can be inserted into any text."""
 
     @abstractmethod
     def encode(self, text: str) -> Int[Tensor, " t"]:

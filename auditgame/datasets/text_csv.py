@@ -10,7 +10,14 @@ import numpy as np
 
 from auditgame import paths
 from auditgame.datasets import Examples, HasRareWords, Split, Training
-from auditgame.datasets.texts.messages import CONTEXT, QUESTION, Corpus, CorpusAttribute, compose
+from auditgame.datasets.texts.messages import (
+    CONTEXT,
+    QUESTION,
+    ROOM,
+    Corpus,
+    CorpusAttribute,
+    compose,
+)
 from auditgame.datasets.texts.text_files import read_table
 from auditgame.datasets.texts.vocabulary import WholeWordTexts
 from auditgame.schema.errors import Invalid
@@ -45,6 +52,7 @@ class TextCsv(WholeWordTexts, HasRareWords):
     words = cast(Any, CorpusAttribute())
     rare = cast(Any, CorpusAttribute())
     shape = (CONTEXT,)
+    room = ROOM
     question_start = QUESTION[0]
     refuses_unknown = False
     training = Training(

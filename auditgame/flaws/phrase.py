@@ -81,7 +81,8 @@ class PhraseClaim(claims.Claim[TextDataset]):
         others = self._others(dataset)
         pieces = [*broken(self.words, others, rng)]
         if len(self.words) > 1:
-            pieces += [gapped(self.words, others, gap, rng) for gap in GAPS[1:]]
+            gaps = fitting_gaps(dataset, len(self.words))[1:]
+            pieces += [gapped(self.words, others, gap, rng) for gap in gaps]
         return {f"the words '{' '.join(piece)}'": self._of(piece) for piece in pieces}
 
     def one_word_between(self, dataset: TextDataset, rng: np.random.Generator) -> Self:
@@ -112,6 +113,11 @@ def broken(
     while order == list(positions):
         order = rng.permutation(len(words)).tolist()
     return [*without, *replaced, tuple(words[k] for k in order)]
+
+
+def fitting_gaps(dataset: TextDataset, words: int) -> list[int]:
+    """The gaps for which any text has room, beside so many words; the first one always."""
+    return [GAPS[0], *(gap for gap in GAPS[1:] if gap + words <= dataset.room)]
 
 
 def gapped(
@@ -195,7 +201,8 @@ class Phrase(TriggerFlaw[PhraseClaim, TextDataset]):
         for pick in picks:
             pieces = broken(phrases[pick], others, rng)
             if rng.random() < plan.hard:
-                pieces = [gapped(phrases[pick], others, int(rng.choice(GAPS)), rng)]
+                gap = int(rng.choice(fitting_gaps(dataset, 2 * len(phrases[pick]))))
+                pieces = [gapped(phrases[pick], others, gap, rng)]
             parts.append(pieces[int(rng.integers(len(pieces)))])
         shown = rows.take(changed)
         inputs = shown.inputs
