@@ -61,9 +61,8 @@ KINDS = {
 }
 """Data sets and families whose cue no ordinary input shows, in the order of their turns."""
 MODELS = {"image": "small_cnn", "text": "gpt2"}
-
-
 FEW = ", as they must with so few models."
+"""The end of the sentence that counts intervals, where the audit is not conclusive."""
 SHOWN = 20
 """Lines of each table: the numbers that separate best."""
 INTRO = f"""\
@@ -90,7 +89,7 @@ class Wish(NamedTuple):
 
     @property
     def recipe(self) -> Recipe:
-        """A recipe that draws this family, or no flaw, and offers every family of the study."""
+        """A recipe that draws this family, or no flaw with its cue as the decoy."""
         return Recipe(
             name=f"leaks-{self.dataset}",
             title="Leak audit",

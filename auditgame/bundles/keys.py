@@ -47,7 +47,7 @@ class Key(Record):
     recipe: Recipe
     seed: str
     salt: str
-    recipe_salt: Annotated[str | None, Field(exclude_if=lambda salt: salt is None)] = None
+    recipe_salt: Annotated[str | None, Field(exclude_if=_absent)] = None
     family: str
     claim: dict[str, Any] | None
     units: tuple[str, ...]

@@ -67,9 +67,9 @@ def build(
         planted = plant_until_certified(challenge)
         pool, planted = certify_pool(challenge, planted)
         units = find_mechanism(challenge, planted.specimen)
-        chance = find_chance(challenge, planted.specimen)
+        answer = Answer(units, find_chance(challenge, planted.specimen))
         pictures = picture_units(challenge, planted.specimen, pool) if microscope else {}
-        return seal(challenge, planted, Answer(units, chance), pool, pictures, out)
+        return seal(challenge, planted, answer, pool, pictures, out)
 
 
 def prepare(recipe: Recipe, seed: Seed, report: Report = no_report) -> ChallengeBuild:

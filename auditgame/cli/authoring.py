@@ -12,7 +12,7 @@ import typer
 
 from auditgame.cli import printing
 from auditgame.cli.error_output import refuse
-from auditgame.cli.options import Json, Out
+from auditgame.cli.options import Json, Microscope, Out
 from auditgame.plugins.descriptions import title
 from auditgame.schema.errors import AuditgameError, Invalid
 from auditgame.schema.results import Certificate
@@ -45,13 +45,7 @@ def build(
             "--progress", metavar="FILE", help="Append progress to this file, as JSON lines."
         ),
     ] = None,
-    microscope: Annotated[
-        bool,
-        typer.Option(
-            "--microscope/--no-microscope",
-            help="Compute the images of all units now, or at the first visit to the microscope.",
-        ),
-    ] = True,
+    microscope: Microscope = True,
     as_json: Json = False,
 ) -> None:
     """Build one certified challenge. Exit code 1 if the flaw cannot be certified."""

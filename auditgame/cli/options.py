@@ -18,3 +18,10 @@ PlayerName = Annotated[
     typer.Option("--player", metavar="NAME", help="Who plays. A new name is registered."),
 ]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Write to this folder.")]
+Microscope = Annotated[
+    bool,
+    typer.Option(
+        "--microscope/--no-microscope",
+        help="Compute the images of all units now, or at the first visit to the microscope.",
+    ),
+]

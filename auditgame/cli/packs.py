@@ -9,7 +9,7 @@ import typer
 
 from auditgame.cli import printing
 from auditgame.cli.io import read_text
-from auditgame.cli.options import Json, Out
+from auditgame.cli.options import Json, Microscope, Out
 from auditgame.plugins.descriptions import title
 from auditgame.schema.errors import AuditgameError, Invalid
 
@@ -35,13 +35,7 @@ def pack(
             help="Write a private key into the folder, which opens every answer: for practice.",
         ),
     ] = False,
-    microscope: Annotated[
-        bool,
-        typer.Option(
-            "--microscope/--no-microscope",
-            help="Compute the images of all units now, or at the first visit to the microscope.",
-        ),
-    ] = True,
+    microscope: Microscope = True,
     as_json: Json = False,
 ) -> None:
     """Draw a pack from its plan and build it. The same command goes on where it was left off."""
